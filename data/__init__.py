@@ -1,0 +1,1 @@
+"""Fields and records in: ocean simulations, satellite products, trap records, sites, stores."""

@@ -1,0 +1,19 @@
+"""The project's own exceptions. Their text is the one line that a user reads; commands turn them into exit code 2."""
+
+from __future__ import annotations
+
+
+class CatchmentError(Exception):
+    """Base class: something the user can mend. The message says what is wrong, where, and what would mend it."""
+
+
+class InputError(CatchmentError):
+    """A file, variable or value in the input is missing, unreadable or impossible."""
+
+
+class OptionError(CatchmentError):
+    """An option of a command has an impossible value, or contradicts another."""
+
+
+class StoreError(CatchmentError):
+    """A result folder or store cannot be used: it belongs to another configuration, is damaged, or cannot be written."""

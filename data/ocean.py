@@ -1,0 +1,79 @@
+"""The one interface behind which every ocean stands: CROCO and ROMS files, the twin, and models to come."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from data.grid import HorizontalGrid
+from data.vertical import SCoordinate
+
+#: What :meth:`Ocean.snapshot` can be asked for. u, v and zeta are always there.
+OPTIONAL_VARIABLES = ("w", "omega", "temp")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The sea at one instant, on the native staggered grid. Land holds 0, never NaN; all arrays float32, C-contiguous.
+
+    Attributes
+    ----------
+    time : numpy.datetime64
+        Instant of the snapshot (ns).
+    u : (s_rho, eta, xi - 1)
+        Velocity along xi at u points, m/s; u[k, j, i] stands between rho points i and i + 1.
+    v : (s_rho, eta - 1, xi)
+        Velocity along eta at v points, m/s.
+    zeta : (eta, xi)
+        Free surface at rho points, m, positive up.
+    w : (s_rho or s_w, eta, xi), optional
+        True vertical velocity at rho points of layers or interfaces, m/s, positive up.
+    omega : (s_w, eta, xi), optional
+        Velocity through the moving s-surfaces, m/s, positive up; 0 at the sea floor and the surface.
+    temp : (s_rho, eta, xi), optional
+        Temperature, degrees Celsius.
+    """
+
+    time: np.datetime64
+    u: np.ndarray
+    v: np.ndarray
+    zeta: np.ndarray
+    w: np.ndarray | None = None
+    omega: np.ndarray | None = None
+    temp: np.ndarray | None = None
+
+
+@runtime_checkable
+class Ocean(Protocol):
+    """What the toolkit needs of an ocean simulation.
+
+    Attributes
+    ----------
+    grid : HorizontalGrid
+    s_coordinate : SCoordinate
+    times : (n,) datetime64[ns]
+        Strictly increasing instants at which snapshots exist.
+    variables : frozenset of str
+        Which of :data:`OPTIONAL_VARIABLES` the snapshots can hold.
+    description : dict
+        JSON-ready facts for ``run.json``: kind, files or seed, assumptions made.
+    """
+
+    grid: HorizontalGrid
+    s_coordinate: SCoordinate
+    times: np.ndarray
+    variables: frozenset[str]
+    description: dict
+
+    def snapshot(self, index: int, variables: Collection[str] = ()) -> Snapshot:
+        """Read one snapshot with the optional variables named. Thread-safe against itself.
+
+        Raises
+        ------
+        InputError
+            If the record cannot be read, or holds NaN inside the sea: names file, variable and record.
+        """
+        ...

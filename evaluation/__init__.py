@@ -1,0 +1,1 @@
+"""Scores, diagnostics, figures and the report."""

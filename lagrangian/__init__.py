@@ -1,0 +1,1 @@
+"""Particles: backtracking of sinking particles, crossings, catchment PDFs, their stores and maps."""

@@ -1,0 +1,1 @@
+"""Networks that predict the catchment from surface fields."""
