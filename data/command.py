@@ -1,0 +1,216 @@
+"""What every command shares: options from a typed dataclass and a TOML file, one line for an error, exit codes, provenance."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import io
+import json
+import platform
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tyro
+
+from data.errors import CatchmentError, OptionError, StoreError
+
+Config = TypeVar("Config")
+
+#: Packages whose versions are written beside results.
+RECORDED_PACKAGES = ("catchment-toolkit", "parcels", "numpy", "numba", "xarray", "zarr", "scipy", "torch", "netCDF4")
+
+
+def run_command(kind: type[Config], main: Callable[[Config], Any], *, prog: str, argv: Sequence[str] | None = None) -> int:
+    """Parse ``argv`` into ``kind``, call ``main``, and return the exit code of the contract.
+
+    0 done; 2 bad input or options, with one line on stderr; 130 on Ctrl-C. ``--config FILE.toml`` supplies defaults that the
+    command line overrides; ``--debug`` shows tracebacks. ``kind`` is a dataclass whose field docstrings are the help.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in argv
+    try:
+        return int(main(parse(kind, argv, prog=prog)) or 0)
+    except CatchmentError as error:
+        if debug:
+            raise
+        print(f"{prog}: {one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print(f"{prog}: interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        return 130
+    except OSError as error:
+        if debug:
+            raise
+        print(f"{prog}: {one_line(error)}; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        return 2
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an exception on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def parse(kind: type[Config], argv: Sequence[str], *, prog: str) -> Config:
+    """Options from the command line over those of ``--config`` over the defaults.
+
+    Raises
+    ------
+    OptionError
+        For an unknown option or an impossible value, in either place.
+    SystemExit
+        After ``--help``.
+    """
+    argv = [argument for argument in argv if argument != "--debug"]
+    default, argv = _with_config_file(kind, argv)
+    if "-h" in argv or "--help" in argv:
+        return tyro.cli(kind, args=argv, prog=prog, default=default, description=_description(kind))
+    captured = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(captured), contextlib.redirect_stdout(captured):
+            return tyro.cli(kind, args=argv, prog=prog, default=default)
+    except SystemExit as stop:
+        raise OptionError(_parser_message(captured.getvalue())) from stop
+
+
+def _description(kind) -> str:
+    return (kind.__doc__ or "").strip() + "\n\nAlso: --config FILE.toml sets any of these options; --debug shows tracebacks."
+
+
+def _parser_message(text: str) -> str:
+    """The words of a boxed parser error."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    plain = re.sub(r"[─-╿]+", " ", plain)
+    plain = re.sub(r"\s+", " ", plain)
+    plain = re.sub(r"(Parsing error|Unrecognized options|Required options|Invalid choice)\s+(?=\S)", r"", plain, count=1)
+    return plain.strip() + " (--help lists the options)"
+
+
+def _with_config_file(kind: type[Config], argv: list[str]) -> tuple[Config, list[str]]:
+    rest, path = [], None
+    arguments = iter(argv)
+    for argument in arguments:
+        if argument == "--config":
+            path = next(arguments, None)
+            if path is None:
+                raise OptionError("--config needs the path of a TOML file")
+        elif argument.startswith("--config="):
+            path = argument.split("=", 1)[1]
+        else:
+            rest.append(argument)
+    default = kind()
+    if path is None:
+        return default, rest
+    try:
+        table = tomllib.loads(Path(path).read_text())
+    except OSError as error:
+        raise OptionError(f"--config {path}: {error.strerror or error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OptionError(f"--config {path} is not valid TOML: {one_line(error)}") from None
+    return dataclasses.replace(default, **_checked(kind, table, path)), rest
+
+
+def _checked(kind, table: dict, path) -> dict:
+    """Values of a TOML table as the dataclass wants them: names known, lists to tuples, numbers and paths converted."""
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name not in hints:
+            raise OptionError(f"--config {path}: unknown option {key!r} (known: {', '.join(sorted(hints))})")
+        values[name] = _convert(value, hints[name], f"--config {path}: {key}")
+    return values
+
+
+def _convert(value, hint, where):
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        items = value if isinstance(value, list) else [value]
+        return tuple(_convert(item, arguments[0], where) for item in items)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise OptionError(f"{where} = {value!r} must be one of {', '.join(map(str, arguments))}")
+        return value
+    if arguments:  # a union such as float | None
+        for argument in arguments:
+            if argument is not type(None):
+                return _convert(value, argument, where)
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if hint is str and not isinstance(value, (list, dict)):
+        return str(value)
+    if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    raise OptionError(f"{where} = {value!r} must be of type {getattr(hint, '__name__', hint)}")
+
+
+def json_ready(value):
+    """Dataclasses, tuples, paths and numpy values as JSON has them."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: json_ready(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): json_ready(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_ready(item) for item in value]
+    if hasattr(value, "tolist"):
+        return json_ready(value.tolist())
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    return str(value)
+
+
+def provenance(config) -> dict:
+    """What ran: options, command line, package versions, Python, machine, git commit of the source (None where unknown)."""
+    versions = {}
+    for package in RECORDED_PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return {
+        "configuration": json_ready(config),
+        "command_line": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "versions": versions,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "git_commit": _git_commit(),
+    }
+
+
+def _git_commit() -> str | None:
+    folder = Path(__file__).resolve().parent.parent
+    if not (folder / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write a JSON file aside and rename it, so that it is complete or absent."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(path.name + ".aside")
+        aside.write_text(json.dumps(json_ready(content), indent=2) + "\n")
+        aside.replace(path)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror or error}; free space or choose another --out") from None
+
+
+def read_json(path: Path) -> dict:
+    """Read a JSON file; StoreError with one line when it cannot be read."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot read {path}: {one_line(error)}") from None

@@ -1,0 +1,155 @@
+"""The window: two snapshots side by side in memory, laid out for the kernel, and the moves of particles between them."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from data.grid import HorizontalGrid
+from data.vertical import SCoordinate
+from lagrangian.advection import H, MASK, OMEGA, PM, PN, RECORD, W_AT_CENTRES, W_AT_INTERFACES, ZETA0, advance
+
+
+@dataclass(frozen=True)
+class PreparedSnapshot:
+    """Velocities of one instant as the kernel needs them: a snapshot whose vertical velocity is decided.
+
+    Attributes
+    ----------
+    time : float
+        Seconds since the campaign's epoch.
+    u : (s, eta, xi - 1), v : (s, eta - 1, xi), zeta : (eta, xi) float32
+        As in :class:`data.ocean.Snapshot`.
+    vertical : (s or s + 1, eta, xi) float32
+        omega, or true w, m/s, positive up.
+    is_omega : bool
+    """
+
+    time: float
+    u: np.ndarray
+    v: np.ndarray
+    zeta: np.ndarray
+    vertical: np.ndarray
+    is_omega: bool = True
+
+    @property
+    def mode(self) -> int:
+        """How the kernel reads ``vertical``."""
+        if self.is_omega:
+            return OMEGA
+        return W_AT_CENTRES if self.vertical.shape[0] == self.u.shape[0] else W_AT_INTERFACES
+
+
+@dataclass(frozen=True)
+class Diffusivity:
+    """Horizontal diffusivity by depth range: kappa[i] (m2/s) holds from depth[i] (m, increasing, first 0) to depth[i + 1]."""
+
+    depth: tuple[float, ...] = (0.0,)
+    kappa: tuple[float, ...] = (0.0,)
+    seed: int = 0
+
+
+@njit(cache=True, nogil=True)
+def _pack(source, target, slot):
+    """(s, eta, xi) into slot of (eta, xi, s, 2)."""
+    n, ny, nx = source.shape
+    for j in range(ny):
+        for k in range(n):
+            for i in range(nx):
+                target[j, i, k, slot] = source[k, j, i]
+
+
+class Window:
+    """Two snapshots that bracket the particles, and the threads that advance them.
+
+    Parameters
+    ----------
+    grid, s_coordinate
+        The ocean's geometry.
+    dt : float
+        Longest Runge-Kutta step, s.
+    levels : sequence of float
+        Depths of the crossings, m positive down, decreasing (met in this order on the way up); may be empty.
+    diffusivity : Diffusivity
+    threads : int
+        Threads of the kernel; 0: one for each core this process may use.
+    """
+
+    def __init__(
+        self,
+        grid: HorizontalGrid,
+        s_coordinate: SCoordinate,
+        *,
+        dt: float,
+        levels=(),
+        diffusivity: Diffusivity | None = None,
+        threads: int = 0,
+    ):
+        self.grid, self.s_coordinate, self.dt = grid, s_coordinate, float(dt)
+        self.levels = -np.asarray(levels, dtype=np.float64)
+        self.diffusivity = diffusivity or Diffusivity()
+        self.threads = threads or len(os.sched_getaffinity(0))
+        self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
+        ny, nx = grid.shape
+        n = s_coordinate.n
+        sea = grid.mask_rho
+        # On land the depth is that of the shallowest sea point and the metrics are typical ones, so that the cells which
+        # straddle the coast have finite, positive values; velocities there are 0.
+        fallback = {"h": grid.h[sea].min(), "pm": np.median(grid.pm[sea]), "pn": np.median(grid.pn[sea])}
+        self._cells = np.zeros((ny, nx, RECORD))
+        for name, index in (("h", H), ("pm", PM), ("pn", PN)):
+            self._cells[..., index] = np.where(sea, getattr(grid, name), fallback[name])
+        self._cells[..., MASK] = sea
+        self._u = np.zeros((ny, nx - 1, n, 2), np.float32)
+        self._v = np.zeros((ny - 1, nx, n, 2), np.float32)
+        self._w = np.zeros((ny, nx, n + 1, 2), np.float32)
+        self._slot_time = [np.nan, np.nan]
+        self._mode = OMEGA
+
+    def load(self, snapshot: PreparedSnapshot) -> None:
+        """Replace the snapshot that is farther in time from this one (or fill an empty slot)."""
+        distance = [np.inf if np.isnan(time) else abs(time - snapshot.time) for time in self._slot_time]
+        slot = int(np.argmax(distance))
+        if snapshot.mode != self._mode:
+            self._mode = snapshot.mode
+            self._w = np.zeros(self._w.shape[:2] + (snapshot.vertical.shape[0], 2), np.float32)
+        jobs = [(snapshot.u, self._u), (snapshot.v, self._v), (snapshot.vertical, self._w)]
+        if self._pool is None:
+            for source, target in jobs:
+                _pack(source, target, slot)
+        else:
+            list(self._pool.map(lambda job: _pack(job[0], job[1], slot), jobs))
+        self._cells[..., ZETA0 + slot] = snapshot.zeta
+        self._slot_time[slot] = snapshot.time
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held by the two packed snapshots, bytes."""
+        return self._u.nbytes + self._v.nbytes + self._w.nbytes + self._cells.nbytes
+
+    def advance(self, xi, eta, z, time, duration, sinking_speed, status, next_level, row, uid, crossings) -> int:
+        """Move particles in place between the two snapshots; see :func:`lagrangian.advection.advance`. Returns steps made."""
+        n = xi.shape[0]
+        s = self.s_coordinate
+        px, py = self.grid.period
+        ny, nx = self.grid.shape
+
+        def part(start, stop):
+            return advance(
+                start, stop, xi, eta, z, time, duration, sinking_speed, status, next_level, row, uid, self.levels,
+                crossings, self.dt, self._slot_time[0], self._slot_time[1], self._u.ravel(), self._v.ravel(),
+                self._w.ravel(), self._cells.ravel(), s.a_rho, s.cs_rho, s.a_w, s.cs_w,
+                float(s.hc), s.vtransform, self._mode, ny, nx, px, py,
+                np.asarray(self.diffusivity.depth, np.float64), np.asarray(self.diffusivity.kappa, np.float64),
+                self.diffusivity.seed,
+            )  # fmt: skip
+
+        if self._pool is None or n < 2 * self.threads:
+            return part(0, n)
+        # several parts a thread, so that a thread whose particles have ended does not idle
+        edges = np.linspace(0, n, 8 * self.threads + 1).astype(int)
+        return sum(self._pool.map(lambda k: part(edges[k], edges[k + 1]), range(edges.size - 1)))
