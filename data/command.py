@@ -70,7 +70,7 @@ def parse(kind: type[Config], argv: Sequence[str], *, prog: str) -> Config:
     SystemExit
         After ``--help``.
     """
-    argv = [argument for argument in argv if argument != "--debug"]
+    argv = _join_negative_values([argument for argument in argv if argument != "--debug"])
     default, argv = _with_config_file(kind, argv)
     if "-h" in argv or "--help" in argv:
         return tyro.cli(kind, args=argv, prog=prog, default=default, description=_description(kind))
@@ -89,10 +89,22 @@ def _description(kind) -> str:
 def _parser_message(text: str) -> str:
     """The words of a boxed parser error."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
-    plain = re.sub(r"[─-╿]+", " ", plain)
+    plain = re.sub(r"[─-╿]+|-{5,}", " ", plain)
     plain = re.sub(r"\s+", " ", plain)
-    plain = re.sub(r"(Parsing error|Unrecognized options|Required options|Invalid choice)\s+(?=\S)", r"", plain, count=1)
+    plain = re.split(r"Argument helptext|For full helptext|Similar arguments|Perhaps you meant", plain)[0]
+    plain = re.sub(r"^\s*(Parsing error|Value error|Invalid choice)\s+", "", plain)
     return plain.strip() + " (--help lists the options)"
+
+
+def _join_negative_values(argv: Sequence[str]) -> list[str]:
+    """``--site -16.5,49`` as ``--site=-16.5,49``: a value that begins with a minus sign must not look like an option."""
+    joined: list[str] = []
+    for argument in argv:
+        if re.match(r"-[\d.]+,", argument) and joined and re.fullmatch(r"--[\w-]+", joined[-1]):
+            joined[-1] += "=" + argument
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _with_config_file(kind: type[Config], argv: list[str]) -> tuple[Config, list[str]]:

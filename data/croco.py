@@ -1,26 +1,27 @@
 """CROCO and ROMS history and average files, read as users have them.
 
-Opening reads metadata, static fields and times; :meth:`CrocoOcean.snapshot` reads one record. What a file leaves open is
-settled by a rule that stands in :attr:`CrocoOcean.description` under ``assumptions``; what cannot be settled is an
-:class:`~data.errors.InputError` of one line that names file and variable.
+Opening reads metadata, static fields and times; :meth:`CrocoOcean.snapshot` reads one record. What files
+leave open is settled by a rule, and the rule stands in ``description["assumptions"]``; what cannot be settled
+is an :class:`~data.errors.InputError` of one line that names file and variable.
 """
 
 from __future__ import annotations
 
 import glob
+import math
 import re
+import struct
 import threading
-import warnings
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import cftime
 import netCDF4
 import numpy as np
-from scipy.io import netcdf_file
 
 from data.errors import InputError, OptionError
 from data.grid import HorizontalGrid
@@ -28,20 +29,29 @@ from data.ocean import OPTIONAL_VARIABLES, Snapshot
 from data.spherical_defaults import coriolis, metrics, rotation
 from data.vertical import SCoordinate
 
-#: The netCDF and HDF5 libraries are not thread-safe, not even between different files: one lock for the whole process.
+#: The netCDF and HDF5 libraries are not thread-safe, not even between files: one lock for the whole process.
 NETCDF_LOCK = threading.Lock()
 
-#: No quantity of the sea, in the units that CROCO writes, is as large: larger numbers are fill values without attribute.
+#: Nothing in the sea is as large in CROCO's units: larger numbers are fill values that no attribute declares.
 FILL_LIMIT = 1e10
 
 #: Files kept open at a time: a sweep in time needs two at a file border.
 OPEN_FILES = 3
 
-#: Largest chunk cache granted to one variable, bytes. See :func:`_widen_chunk_cache`.
+#: Largest chunk cache granted to one variable, bytes. See :func:`_fit_chunk_cache`.
 CHUNK_CACHE_LIMIT = 128 * 2**20
 
 #: Step to which instants are rounded, so that times written in days and in seconds agree.
 TIME_STEP = "ms"
+
+#: What 64 bits of nanoseconds can hold, in whole years.
+FIRST_YEAR, END_YEAR = np.datetime64("1678"), np.datetime64("2262")
+
+#: Attributes of a variable whose meaning is left to the netCDF library.
+DECODED_BY_LIBRARY = {"scale_factor", "add_offset", "valid_range", "valid_min", "valid_max"}
+
+#: Bytes of a value of each type in the netCDF classic formats.
+CLASSIC_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}
 
 TIME_NAMES = ("time", "ocean_time", "scrum_time", "time_counter")
 POSITION_NAMES = {
@@ -76,7 +86,7 @@ def open_croco(
     time_origin : datetime64 or ISO date
         Date of second 0 where the files give none.
     spherical : bool, optional
-        Whether to use longitude and latitude (True) or x and y in metres (False); default: what the files say.
+        Whether to use longitude and latitude (True) or x and y in metres (False); default: as the files say.
 
     Raises
     ------
@@ -91,8 +101,11 @@ def open_croco(
     try:
         files = [_scan(handles, path, origin, notes) for path in _expand(paths)]
         _check_one_kind(files)
+        # in order of time; those without records last, as they may still hold the grid
         files.sort(key=lambda file: (file.times.size == 0, file.times[0] if file.times.size else 0))
-        files = _without_empty(files, notes)
+        if not files[0].times.size:
+            raise InputError(f"{files[0].path}: no records; the file is empty or was never finished")
+        notes.extend(f"{file.path}: no records in this file" for file in files if not file.times.size)
         first = files[0]
         sources = [*files, *([_scan_grid_file(handles, grid, first)] if grid is not None else [])]
         horizontal = _read_grid(_Statics(handles, sources), first, spherical, notes)
@@ -112,7 +125,8 @@ def open_croco(
         "first": str(np.datetime_as_string(times[0], unit="s")),
         "last": str(np.datetime_as_string(times[-1], unit="s")),
     }
-    return CrocoOcean(horizontal, s_coordinate, times, variables, description, records, handles)
+    has_mask = any("mask_rho" in source.names for source in sources)
+    return CrocoOcean(horizontal, s_coordinate, times, variables, description, records, handles, has_mask)
 
 
 class CrocoOcean:
@@ -123,10 +137,10 @@ class CrocoOcean:
     grid, s_coordinate, times, variables, description
         As :class:`~data.ocean.Ocean` says.
 
-    Snapshots may be asked for from several threads. The object can be pickled; open files do not travel with it.
+    Snapshots may be asked for from several threads. The object can be pickled; it opens its files anew.
     """
 
-    def __init__(self, grid, s_coordinate, times, variables, description, records, handles):
+    def __init__(self, grid, s_coordinate, times, variables, description, records, handles, has_mask):
         self.grid: HorizontalGrid = grid
         self.s_coordinate: SCoordinate = s_coordinate
         self.times: np.ndarray = times
@@ -140,14 +154,14 @@ class CrocoOcean:
             "u": np.flatnonzero(~(sea[:, :-1] & sea[:, 1:])),
             "v": np.flatnonzero(~(sea[:-1] & sea[1:])),
         }
-        self._mask_known = not any("mask_rho" in note for note in description["assumptions"])
+        self._has_mask = has_mask
 
     def __len__(self) -> int:
         """Number of snapshots."""
         return len(self._records)
 
     def record(self, index: int) -> tuple[str, int]:
-        """The file that holds snapshot ``index``, and the record's number inside that file, counted from 0."""
+        """The file that holds snapshot ``index``, and the number of the record in that file, from 0."""
         file, record = self._records[self._checked(index)]
         return file.path, record
 
@@ -157,7 +171,7 @@ class CrocoOcean:
         Raises
         ------
         InputError
-            If the record cannot be read, holds NaN or fill values inside the sea, or lacks a variable asked for.
+            If the record cannot be read, holds NaN or fill values in the sea, or lacks a variable asked for.
         IndexError
             If there is no such snapshot.
         """
@@ -168,7 +182,9 @@ class CrocoOcean:
                 raise ValueError(f"{name!r} is not one of the optional variables {OPTIONAL_VARIABLES}")
             if name not in self.variables:
                 offered = ", ".join(sorted(self.variables)) or "none"
-                raise InputError(f"{file.path}: the files hold no usable variable {name} (optional ones found: {offered})")
+                raise InputError(
+                    f"{file.path}: the files hold no usable variable {name} (optional ones found: {offered})"
+                )
         names = ("u", "v", "zeta", *dict.fromkeys(variables))
         fields = {}
         with self._handles.open(file.path, f"record {record}") as dataset:
@@ -200,8 +216,8 @@ class CrocoOcean:
             return _decode_record(dataset.variables[name], record if file.record_dimension else Ellipsis)
         except (RuntimeError, OSError, IndexError, KeyError, ValueError) as error:
             raise InputError(
-                f"{file.path}: variable {name} of record {record} cannot be read ({_one_line(error)}); the file is "
-                "damaged or still being written: copy it again, or leave it out"
+                f"{file.path}: variable {name} of record {record} cannot be read ({_one_line(error)}); the "
+                "file is damaged or still being written: copy it again, or leave it out"
             ) from error
 
     def _at_sea(self, field, file, record, name):
@@ -219,20 +235,20 @@ class CrocoOcean:
         where = f"level {level}, " if field.ndim == 3 else ""
         mend = (
             "mend the record, or mark the point as land in mask_rho"
-            if self._mask_known
+            if self._has_mask
             else "the files have no mask_rho: if this is land, give a grid file that has mask_rho with --grid"
         )
         raise InputError(
-            f"{file.path}: {name} is NaN or a fill value inside the sea, in record {record} (counted from 0), {where}at "
-            f"(eta, xi) = ({eta}, {xi}) of the {place} points; {mend}"
+            f"{file.path}: {name} is NaN or a fill value inside the sea, in record {record} (counted from "
+            f"0), {where}at (eta, xi) = ({eta}, {xi}) of the {place} points; {mend}"
         )
 
 
-# -- files -----------------------------------------------------------------------------------------------------------
+# -- files ---------------------------------------------------------------------------------------------------
 
 
 class _Handles:
-    """A few files kept open, the least recently used closed first. Every access to netCDF goes through :meth:`open`."""
+    """A few files kept open, the least recently used closed first. All access goes through :meth:`open`."""
 
     def __init__(self, limit: int = OPEN_FILES):
         self._limit = limit
@@ -244,6 +260,7 @@ class _Handles:
         with NETCDF_LOCK:
             if path not in self._open:
                 self._open[path] = _open_dataset(path)
+                _fit_chunk_cache(self._open[path])
                 while len(self._open) > self._limit:
                     self._open.popitem(last=False)[1].close()
             self._open.move_to_end(path)
@@ -251,8 +268,8 @@ class _Handles:
                 yield self._open[path]
             except (RuntimeError, OSError, IndexError) as error:
                 raise InputError(
-                    f"{path}: {what or 'the file'} cannot be read ({_one_line(error)}); it is damaged or still being "
-                    "written: copy it again, or leave it out"
+                    f"{path}: {what or 'the file'} cannot be read ({_one_line(error)}); it is damaged or "
+                    "still being written: copy it again, or leave it out"
                 ) from error
 
     def close(self) -> None:
@@ -315,7 +332,7 @@ def _expand(paths) -> list[str]:
         else:
             raise InputError(f"{item}: no such file")
     if not found:
-        raise InputError("no ocean file given")
+        raise InputError("no ocean file is given")
     once = {}
     for name in found:
         if Path(name).is_dir():
@@ -334,32 +351,93 @@ def _open_dataset(path: str) -> netCDF4.Dataset:
         if getattr(error, "errno", None) == -51:
             raise InputError(f"{path}: not a netCDF file") from error
         raise InputError(
-            f"{path}: cannot be opened ({_one_line(error)}); the file is truncated, damaged or still being written: copy "
-            "it again, or leave it out"
+            f"{path}: cannot be opened ({_one_line(error)}); the file is truncated, damaged or still being "
+            "written: copy it again, or leave it out"
         ) from error
-    if dataset.data_model.startswith("NETCDF3") and _is_short(path, dataset):
+    # of the classic formats, the library would silently read zeros beyond the end of a truncated file
+    if dataset.data_model.startswith("NETCDF3") and Path(path).stat().st_size < _classic_length(path):
         dataset.close()
         raise InputError(
-            f"{path}: shorter than its header says; the file is truncated or still being written: copy it again, or "
-            "leave it out"
+            f"{path}: shorter than its header says; the file is truncated or still being written: copy it "
+            "again, or leave it out"
         )
     return dataset
 
 
-def _is_short(path, dataset):
-    """Whether a classic file is truncated. The library itself would silently read zeros beyond its end."""
-    if Path(path).stat().st_size < sum(v.size * v.dtype.itemsize for v in dataset.variables.values()):
-        return True
-    if dataset.data_model == "NETCDF3_64BIT_DATA":
-        return False
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            # maps every variable, reads none
-            netcdf_file(path, mmap=True)
-        except ValueError:
-            return True
-    return False
+def _fit_chunk_cache(dataset):
+    """Cache chunks that span several records, so that each record does not unpack them again, and no others.
+
+    The library would keep up to 64 MiB of each variable, of which a sweep through time never asks again.
+    """
+    if not dataset.data_model.startswith("NETCDF4"):
+        return
+    for name in ("u", "v", "zeta", *OPTIONAL_VARIABLES):
+        variable = dataset.variables.get(name)
+        chunks = variable.chunking() if variable is not None else None
+        if not isinstance(chunks, list):
+            continue
+        count = int(
+            np.prod([-(-size // chunk) for size, chunk in zip(variable.shape[1:], chunks[1:], strict=True)])
+        )
+        slab = count * int(np.prod(chunks)) * variable.dtype.itemsize
+        if chunks[0] == 1:
+            variable.set_var_chunk_cache(size=0)
+        elif slab <= CHUNK_CACHE_LIMIT:
+            # many more slots than chunks: two that fall on one slot would drive each other out
+            variable.set_var_chunk_cache(size=slab, nelems=max(1009, 101 * count))
+
+
+def _classic_length(path) -> int:
+    """Bytes that a netCDF classic, 64-bit offset or 64-bit data file must have, from its header.
+
+    The layout is that of the netCDF classic format specification; padding at the very end is not counted.
+    """
+    with open(path, "rb") as stream:
+        version = stream.read(4)[3]
+        count, offset = (">q" if version == 5 else ">i"), (">i" if version == 1 else ">q")
+
+        def number(code=count):
+            return struct.unpack(code, stream.read(struct.calcsize(code)))[0]
+
+        def skip(size):
+            stream.seek(size + -size % 4, 1)
+
+        def items():
+            """Number of entries in a list of dimensions, attributes or variables."""
+            number(">i")
+            return number()
+
+        def skip_attributes():
+            for _ in range(items()):
+                skip(number())
+                size = CLASSIC_SIZES[number(">i")]
+                skip(number() * size)
+
+        records = number()
+        lengths = []
+        for _ in range(items()):
+            skip(number())
+            lengths.append(number())
+        skip_attributes()
+        ends, record_ends, record_sizes = [], [], []
+        for _ in range(items()):
+            skip(number())
+            shape = [lengths[number()] for _ in range(number())]
+            skip_attributes()
+            size = CLASSIC_SIZES[number(">i")]
+            number()
+            begin = number(offset)
+            # a length of 0 marks the record dimension
+            in_record = bool(shape) and shape[0] == 0
+            size *= math.prod(shape[1:] if in_record else shape)
+            (record_ends if in_record else ends).append(begin + size)
+            if in_record:
+                record_sizes.append(size)
+    if records > 0 and record_sizes:
+        # records are padded, unless there is a single variable in them
+        step = sum(size + -size % 4 for size in record_sizes) if len(record_sizes) > 1 else record_sizes[0]
+        ends.append(max(record_ends) + (records - 1) * step)
+    return max(ends, default=0)
 
 
 def _scan(handles, path, origin, notes) -> _File:
@@ -370,65 +448,68 @@ def _scan(handles, path, origin, notes) -> _File:
             if name not in held:
                 grid_hint = " (a grid file goes to --grid)" if "h" in held and "u" not in held else ""
                 raise InputError(
-                    f"{path}: no variable {name}; CROCO history or average files with u, v and zeta are needed{grid_hint}"
+                    f"{path}: no variable {name}; CROCO history or average files with u, v and zeta are "
+                    f"needed{grid_hint}"
                 )
         u, zeta = held["u"], held["zeta"]
-        dimension = _record_dimension(path, dataset)
+        dimension = _record_dimension(dataset)
         lead = 1 if dimension else 0
         if u.ndim != lead + 3 or zeta.ndim != lead + 2:
             raise InputError(
-                f"{path}: u has dimensions {u.dimensions}, zeta {zeta.dimensions}; (time, s_rho, eta, xi) and (time, eta, "
-                "xi) are needed: a section or a single level is not a domain"
+                f"{path}: u has dimensions {u.dimensions}, zeta {zeta.dimensions}; (time, s_rho, eta, xi) "
+                "and (time, eta, xi) are needed: a section or a single level is not a domain"
             )
         shape = (u.shape[lead], *zeta.shape[lead:])
         if min(shape[1:]) < 4:
             raise InputError(
-                f"{path}: grid of {shape[1:]} rho points; a domain of at least 4 x 4 points is needed, this is a section "
-                "or a single column"
+                f"{path}: grid of {shape[1:]} rho points; a domain of at least 4 x 4 points is needed, this "
+                "is a section or a single column"
             )
         n, ny, nx = shape
-        for name, expected in (("u", (n, ny, nx - 1)), ("v", (n, ny - 1, nx))):
+        for name, expected in (("u", (n, ny, nx - 1)), ("v", (n, ny - 1, nx)), ("zeta", (ny, nx))):
+            if held[name].dimensions[:lead] != u.dimensions[:lead]:
+                raise InputError(f"{path}: {name} does not share the time dimension {dimension} of u")
             if held[name].shape[lead:] != expected:
                 raise InputError(
-                    f"{path}: {name} has shape {held[name].shape[lead:]}, its points on the staggered grid of zeta "
-                    f"{(ny, nx)} would have {expected}; velocities put on rho points, or cropped otherwise than zeta, "
-                    "cannot be used"
+                    f"{path}: {name} has shape {held[name].shape[lead:]}, its points on the staggered grid "
+                    f"of zeta {(ny, nx)} would have {expected}; velocities put on rho points, or cropped "
+                    "otherwise than zeta, cannot be used"
                 )
         times, dated = _read_times(path, dataset, dimension, origin, notes)
         text = str(getattr(dataset, "type", "")).lower()
         content = next((kind for kind in ("average", "restart", "history") if kind[:6] in text), "")
-        optional = {name for name in OPTIONAL_VARIABLES if _usable(path, held, name, shape, lead, notes)}
+        optional = {name for name in OPTIONAL_VARIABLES if _usable(held, name, shape, lead, notes)}
         attributes = frozenset(dataset.ncattrs())
         return _File(
             path, frozenset(held), attributes, dimension, shape, times, dated, content, frozenset(optional)
         )
 
 
-def _usable(path, held, name, shape, lead, notes):
-    """Whether an optional variable is there with the shape and unit that :class:`~data.ocean.Snapshot` promises."""
+def _usable(held, name, shape, lead, notes):
+    """Whether an optional variable has the shape and unit that :class:`~data.ocean.Snapshot` promises."""
     if name not in held:
         return False
     n, ny, nx = shape
     layers = {"w": (n, n + 1), "omega": (n + 1,), "temp": (n,)}[name]
     found = held[name].shape[lead:]
     if found not in [(levels, ny, nx) for levels in layers]:
-        notes.append(f"{path}: {name} is not used, its shape {found} does not fit {n} layers of {(ny, nx)} rho points")
+        notes.append(
+            f"{name} is not used: its shape {found} does not fit {n} layers of {(ny, nx)} rho points"
+        )
         return False
     unit = str(getattr(held[name], "units", "")).replace(" ", "")
     if unit.startswith(("m3", "m^3", "meter3", "metre3")):
-        notes.append(f"{path}: {name} is not used, it is a volume flux ({held[name].units})")
+        notes.append(f"{name} is not used: it is a volume flux ({held[name].units})")
         return False
     return True
 
 
-def _record_dimension(path, dataset):
+def _record_dimension(dataset):
     """Name of the time dimension, None for one record stored without it."""
-    u = dataset.variables["u"]
-    if u.ndim == 4:
-        return u.dimensions[0]
-    if u.ndim == 3 and dataset.variables["zeta"].ndim == 2:
-        return None
-    return u.dimensions[0] if u.ndim else None
+    u, zeta = dataset.variables["u"], dataset.variables["zeta"]
+    # a section without its thin dimension has three as well, but shares the first one with zeta
+    alone = u.ndim == 3 and zeta.ndim == 2 and u.dimensions[0] != zeta.dimensions[0]
+    return None if alone or not u.ndim else u.dimensions[0]
 
 
 def _check_one_kind(files):
@@ -442,23 +523,17 @@ def _check_one_kind(files):
             )
         if file.content and first.content and file.content != first.content:
             raise InputError(
-                f"{file.path} is a {file.content} file, {first.path} a {first.content} file; give files of one kind only"
+                f"{file.path} is a {file.content} file, {first.path} a {first.content} file; give files of "
+                "one kind only"
             )
     with_records = [file for file in files if file.times.size]
     undated = [file for file in with_records if not file.dated]
     if undated and len(undated) < len(with_records):
         dated = next(file for file in with_records if file.dated)
         raise InputError(
-            f"{undated[0].path}: times have no date, while those of {dated.path} have; write the same units in all files"
+            f"{undated[0].path}: times have no date, while those of {dated.path} have; write the same units "
+            "in all files"
         )
-
-
-def _without_empty(files, notes):
-    """Files in order of time, those without records last, as they may still hold the grid."""
-    if not files[0].times.size:
-        raise InputError(f"{files[0].path}: no records; the file is empty or was never finished")
-    notes.extend(f"{file.path}: no records in this file" for file in files if not file.times.size)
-    return files
 
 
 def _optional_variables(files, notes):
@@ -471,10 +546,15 @@ def _optional_variables(files, notes):
     return common
 
 
+def _kind(variable):
+    """numpy's letter for the type of a variable; O for strings of any length."""
+    return getattr(variable.dtype, "kind", "O")
+
+
 def _decode_record(variable, record):
     """One record as float32, C-contiguous. Missing values come as NaN or as their own huge number."""
     attributes = set(variable.ncattrs())
-    if variable.dtype.kind != "f" or attributes & {"scale_factor", "add_offset", "valid_range", "valid_min", "valid_max"}:
+    if _kind(variable) != "f" or attributes & DECODED_BY_LIBRARY:
         variable.set_auto_maskandscale(True)
         value = np.ma.asarray(variable[record])
         return np.ascontiguousarray(np.ma.filled(value.astype(np.float32), np.nan))
@@ -483,24 +563,27 @@ def _decode_record(variable, record):
     with np.errstate(over="ignore"):
         value = np.ascontiguousarray(variable[record], dtype=np.float32)
     for name in attributes & {"_FillValue", "missing_value"}:
-        for fill in np.ravel(variable.getncattr(name)):
-            # some tools declare 0, which is also water at rest
-            if np.isreal(fill) and np.isfinite(fill) and 0 < abs(fill) < FILL_LIMIT:
+        fills = np.ravel(variable.getncattr(name))
+        for fill in fills if fills.dtype.kind in "fiu" else ():
+            # larger ones are recognised anyway; 0, which some tools declare, is also water at rest
+            if 0 < abs(fill) < FILL_LIMIT:
                 value[value == np.float32(fill)] = np.nan
     return value
 
 
-# -- time ------------------------------------------------------------------------------------------------------------
+# -- time ----------------------------------------------------------------------------------------------------
 
 
 def _parse_origin(time_origin):
     try:
         origin = np.datetime64(time_origin).astype(f"datetime64[{TIME_STEP}]")
-    except ValueError as error:
-        raise OptionError(f"--time-origin {time_origin}: not a date; write it as 2000-01-01") from error
-    if np.isnat(origin):
-        raise OptionError(f"--time-origin {time_origin}: not a date; write it as 2000-01-01")
-    return origin
+        if FIRST_YEAR <= origin < END_YEAR:
+            return origin
+    except ValueError:
+        pass
+    raise OptionError(
+        f"--time-origin {time_origin}: not a date of the years 1678 to 2261; write it as 2000-01-01"
+    )
 
 
 def _read_times(path, dataset, dimension, origin, notes):
@@ -510,26 +593,31 @@ def _read_times(path, dataset, dimension, origin, notes):
         name
         for name in dict.fromkeys((*TIME_NAMES, dimension))
         if name in dataset.variables
-        and (dataset.variables[name].dimensions == fitting or (not dimension and dataset.variables[name].size == 1))
+        and (
+            dataset.variables[name].dimensions == fitting
+            or (not dimension and dataset.variables[name].size == 1)
+        )
     ]
     if not candidates:
         raise InputError(
-            f"{path}: no time variable along dimension {dimension!r}; one of {', '.join(TIME_NAMES)} is needed"
+            f"{path}: no time variable along dimension {dimension!r}; one of {', '.join(TIME_NAMES)} is "
+            "needed"
         )
     dated = [name for name in candidates if "since" in str(getattr(dataset.variables[name], "units", ""))]
     name = (dated or candidates)[0]
     variable = dataset.variables[name]
     variable.set_auto_maskandscale(True)
-    if variable.dtype.kind not in "fiu":
+    if _kind(variable) not in "fiu":
         raise InputError(f"{path}: variable {name} holds no numbers, the times cannot be read")
     values = np.ma.filled(np.ma.asarray(np.ma.ravel(variable[...])).astype(np.float64), np.nan)
     bad = np.flatnonzero(~(np.abs(values) < 1e18))
     if bad.size:
         raise InputError(
-            f"{path}: variable {name} is NaN or a fill value in record {bad[0]} (counted from 0), the time cannot be "
-            "read; was the file finished?"
+            f"{path}: variable {name} is NaN or a fill value in record {bad[0]} (counted from 0), the time "
+            "cannot be read; was the file finished?"
         )
-    units, calendar = str(getattr(variable, "units", "")).strip(), str(getattr(variable, "calendar", "standard"))
+    units = str(getattr(variable, "units", "")).strip()
+    calendar = str(getattr(variable, "calendar", "standard"))
     times, is_dated = _decode_times(f"{path}: variable {name}", values, units, calendar, origin, notes)
     stuck = np.flatnonzero(np.diff(times) <= np.timedelta64(0))
     if stuck.size:
@@ -544,17 +632,23 @@ def _read_times(path, dataset, dimension, origin, notes):
 def _decode_times(what, values, units, calendar, origin, notes):
     """(times (n,) datetime64[ns], whether dated) of numbers with their unit."""
     since = re.fullmatch(r"([A-Za-z]+)\s+since\s+(.+)", units)
-    if not since:
-        step = UNDATED_UNITS.get(units.lower())
+    if not since or not re.search(r"\d", since[2]):
+        step = UNDATED_UNITS.get((since[1] if since else units).lower())
         if step is None:
-            raise InputError(f"{what} has units {units!r}, which cannot be read; 'seconds since 2000-01-01' is the form")
+            raise InputError(
+                f"{what} has units {units!r}, which cannot be read; 'seconds since 2000-01-01' is the form"
+            )
         unit = units or "no unit, taken as second"
-        notes.append(f"times have no date ({unit}): counted from {np.datetime_as_string(origin, unit='auto')}")
+        notes.append(
+            f"times have no date ({unit}): counted from {np.datetime_as_string(origin, unit='auto')}"
+        )
         return _after(what, origin, values * step), False
     # ROMS has its own spelling of the proleptic calendar
     calendar = {"gregorian_proleptic": "proleptic_gregorian"}.get(calendar.lower(), calendar.lower())
     if calendar not in STANDARD_CALENDARS:
-        raise InputError(f"{what} has calendar {calendar!r}; only the standard calendar can be read: convert the dates")
+        raise InputError(
+            f"{what} has calendar {calendar!r}; only the standard calendar can be read: convert the dates"
+        )
     try:
         dates = cftime.num2date(values, units, calendar=calendar, only_use_cftime_datetimes=True)
         year_zero = {"has_year_zero": dates[0].has_year_zero} if dates.size else {}
@@ -562,32 +656,32 @@ def _decode_times(what, values, units, calendar, origin, notes):
     except (ValueError, OverflowError, TypeError) as error:
         raise InputError(f"{what} has units {units!r}, which cannot be read ({_one_line(error)})") from error
     years = [date.year for date in dates]
-    if years and not 1678 <= min(years) <= max(years) <= 2261:
-        step = UNDATED_UNITS.get(since[1].lower())
-        # a clock that starts in year 1 is how ROMS says that a run has no date
-        if re.match(r"0*[01]-", since[2]) and step is not None:
-            notes.append(
-                f"times are given from year {int(since[2].split('-')[0])}, which is no date: counted from "
-                f"{np.datetime_as_string(origin, unit='auto')}"
-            )
-            return _after(what, origin, values * step), False
-        raise InputError(f"{what} runs from year {min(years)} to {max(years)}; 1678 to 2261 can be represented")
+    step = UNDATED_UNITS.get(since[1].lower())
+    # a clock that starts in year 1 is how ROMS says that a run has no date
+    if years and max(years) < 1000 and re.match(r"0*1-", since[2]) and step is not None:
+        notes.append(
+            "times are given from year 1, which is no date: counted from "
+            f"{np.datetime_as_string(origin, unit='auto')}"
+        )
+        return _after(what, origin, values * step), False
     return _after(what, np.datetime64(0, TIME_STEP), np.asarray(passed, dtype=np.float64) / 1000), True
 
 
 def _after(what, origin, milliseconds):
     """(n,) datetime64[ns]: the origin plus milliseconds (n,), rounded."""
-    if milliseconds.size and np.abs(milliseconds).max() > 9e12:
-        raise InputError(f"{what} holds times more than 280 years away, which are none; was the file finished?")
-    steps = np.round(milliseconds).astype(np.int64).astype(f"timedelta64[{TIME_STEP}]")
-    return (origin + steps).astype("datetime64[ns]")
+    if np.abs(milliseconds).max(initial=0) < 1e17:
+        steps = np.round(milliseconds).astype(np.int64).astype(f"timedelta64[{TIME_STEP}]")
+        times = origin + steps
+        if not times.size or FIRST_YEAR <= times.min() <= times.max() < END_YEAR:
+            return times.astype("datetime64[ns]")
+    raise InputError(f"{what} holds times beyond the years 1678 to 2261; was the file finished?")
 
 
 def _merge_times(files, notes):
-    """(times (n,), [(file, record)] of equal length) over all files, sorted, of equal instants the later file's."""
+    """(times (n,), [(file, record)]) over all files, sorted; of equal instants the later file's."""
     times = np.concatenate([file.times for file in files])
     owners = [(file, record) for file in files for record in range(file.times.size)]
-    # files stand in order of their first instant: of equal instants the stable sort leaves the later file's last
+    # files stand in order of their first instant: the stable sort leaves the later file's record last
     order = np.argsort(times, kind="stable")
     times = times[order]
     keep = np.append(times[1:] != times[:-1], True)
@@ -595,31 +689,38 @@ def _merge_times(files, notes):
     if dropped:
         instant = np.datetime_as_string(times[~keep][0], unit="s")
         notes.append(
-            f"{dropped} instant(s) stand in two files (first {instant}): the record of the file that begins later is used"
+            f"{dropped} instant(s) stand in two files (first {instant}): the record of the file that begins "
+            "later is used"
         )
     times = np.ascontiguousarray(times[keep])
     times.setflags(write=False)
     return times, [owners[k] for k in order[keep]]
 
 
-# -- static values ---------------------------------------------------------------------------------------------------
+# -- static values -------------------------------------------------------------------------------------------
 
 
 class _Statics:
-    """Looks up static variables and attributes in the files in their order, the grid file last."""
+    """Looks up static variables and attributes in the files in their order, the grid file last.
+
+    All files of a run repeat the same statics: the first two that hold a name are tried, and the last, which
+    is the grid file where that holds it.
+    """
 
     def __init__(self, handles: _Handles, sources: list[_File]):
         self._handles = handles
-        self.sources = sources
+        self._sources = sources
+
+    def _holders(self, name, kind):
+        holders = [source for source in self._sources if name in getattr(source, kind)]
+        return holders if len(holders) < 3 else [*holders[:2], holders[-1]]
 
     def variable(self, name: str) -> Iterator[tuple[str, np.ndarray]]:
-        """(path, value) of each file that holds it: float64, NaN where missing, without a dimension of time."""
-        for source in self.sources:
-            if name not in source.names:
-                continue
+        """(path, value) of each file that holds it: float64, NaN where missing, without time."""
+        for source in self._holders(name, "names"):
             with self._handles.open(source.path, f"variable {name}") as dataset:
                 variable = dataset.variables[name]
-                if variable.dtype.kind not in "fiu":
+                if _kind(variable) not in "fiu":
                     continue
                 variable.set_auto_maskandscale(True)
                 # tools that join files repeat static fields along time
@@ -631,17 +732,15 @@ class _Statics:
             yield source.path, np.where(np.abs(value) < FILL_LIMIT, value, np.nan)
 
     def text(self, name: str, attribute: str | None = None) -> str:
-        """The first text found: a character variable, or an attribute of a variable. Empty where there is none."""
-        for source in self.sources:
-            if name not in source.names:
-                continue
+        """The first text found in a character variable, or an attribute of a variable; else empty."""
+        for source in self._holders(name, "names"):
             with self._handles.open(source.path, f"variable {name}") as dataset:
                 variable = dataset.variables[name]
                 if attribute is not None:
                     value = getattr(variable, attribute, "")
                 else:
                     variable.set_auto_maskandscale(False)
-                    value = b"".join(np.ravel(variable[...]).astype("S1")) if variable.dtype.kind == "S" else ""
+                    value = b"".join(np.ravel(variable[...]).astype("S1")) if _kind(variable) in "SO" else ""
             value = value.decode("latin-1") if isinstance(value, bytes) else str(value)
             if value.strip("\0 "):
                 return value.strip("\0 ")
@@ -649,25 +748,21 @@ class _Statics:
 
     def attribute(self, name: str) -> Iterator[tuple[str, object]]:
         """(path, value) of each file with this global attribute."""
-        for source in self.sources:
-            if name in source.attributes:
-                with self._handles.open(source.path, f"attribute {name}") as dataset:
-                    yield source.path, dataset.getncattr(name)
+        for source in self._holders(name, "attributes"):
+            with self._handles.open(source.path, f"attribute {name}") as dataset:
+                value = dataset.getncattr(name)
+            yield source.path, value
 
     def numbers(self, *names: str) -> Iterator[np.ndarray]:
         """Finite values of the variables named, then of the global attributes, raveled to float64."""
-        for name in names:
-            for _, value in self.variable(name):
-                if value.size and np.isfinite(value).all():
-                    yield value.ravel()
-        for name in names:
-            for _, value in self.attribute(name):
-                try:
-                    value = np.ravel(np.asarray(value, dtype=np.float64))
-                except (TypeError, ValueError):
-                    continue
-                if value.size and np.isfinite(value).all():
-                    yield value
+        found = [self.variable(name) for name in names] + [self.attribute(name) for name in names]
+        for _, value in chain.from_iterable(found):
+            try:
+                value = np.ravel(np.asarray(value, dtype=np.float64))
+            except (TypeError, ValueError):
+                continue
+            if value.size and np.isfinite(value).all():
+                yield value
 
     def number(self, *names: str) -> float | None:
         """The first single number among :meth:`numbers`, None where there is none."""
@@ -683,10 +778,9 @@ def _scan_grid_file(handles, grid, first) -> _File:
         shape = dataset.variables["h"].shape[-2:]
         if shape != first.shape[1:]:
             raise InputError(
-                f"{path}: grid of {shape} rho points, but the records of {first.path} have {first.shape[1:]}; cut the grid "
-                "file to the same points"
+                f"{path}: grid of {shape} rho points, but the records of {first.path} have "
+                f"{first.shape[1:]}; cut the grid file to the same points"
             )
-        # ROMS grid files keep a history of h along a first dimension, which is not time
         return _File(
             path,
             frozenset(dataset.variables),
@@ -697,7 +791,7 @@ def _scan_grid_file(handles, grid, first) -> _File:
         )
 
 
-# -- horizontal grid -------------------------------------------------------------------------------------------------
+# -- horizontal grid -----------------------------------------------------------------------------------------
 
 
 def _read_grid(statics, first, spherical, notes) -> HorizontalGrid:
@@ -720,7 +814,9 @@ def _read_grid(statics, first, spherical, notes) -> HorizontalGrid:
     pm, pn = _field(statics, "pm", shape, sea), _field(statics, "pn", shape, sea)
     from_positions = metrics(x, y, spherical)
     if not all(np.isfinite(value[sea]).all() for value in from_positions):
-        raise InputError(f"{first.path}: neighbouring rho points stand at the same position; give a grid file with --grid")
+        raise InputError(
+            f"{first.path}: neighbouring rho points stand at the same position; give a grid file with --grid"
+        )
     if pm is None or pn is None:
         pm, pn = from_positions
         notes.append("no pm, pn in the files: computed from the distances between rho points")
@@ -728,8 +824,9 @@ def _read_grid(statics, first, spherical, notes) -> HorizontalGrid:
         ratio = np.median(value[sea] / expected[sea])
         if not 2 / 3 < ratio < 3 / 2:
             raise InputError(
-                f"{first.path}: cells of {name} are {1 / ratio:.3g} times as long as the distances between rho points; has "
-                "the grid been thinned out, or are positions not in the unit they should be in?"
+                f"{first.path}: cells of {name} are {1 / ratio:.3g} times as long as the distances between "
+                "rho points; has the grid been thinned out, or are positions not in the unit they should be "
+                "in?"
             )
 
     angle = _field(statics, "angle", shape, sea)
@@ -752,16 +849,20 @@ def _read_grid(statics, first, spherical, notes) -> HorizontalGrid:
         notes.append("no f in the files, and no latitude: taken as 0")
 
     # land is never entered, but its values take part in averages that are then masked: keep them finite
-    land_values = {"h": h[sea].min(), "pm": np.median(pm[sea]), "pn": np.median(pn[sea]), "angle": 0.0, "f": 0.0}
+    land_values = {
+        "h": h[sea].min(),
+        "pm": np.median(pm[sea]),
+        "pn": np.median(pn[sea]),
+        "angle": 0.0,
+        "f": 0.0,
+    }
     filled = {
         name: np.where(sea | np.isfinite(value), value, land_values[name])
         for name, value in (("h", h), ("pm", pm), ("pn", pn), ("angle", angle), ("f", f))
     }
     f = filled.pop("f")
     try:
-        return HorizontalGrid(
-            **filled, x_rho=x, y_rho=y, mask_rho=sea, coriolis=f, spherical=spherical
-        )
+        return HorizontalGrid(**filled, x_rho=x, y_rho=y, mask_rho=sea, coriolis=f, spherical=spherical)
     except InputError as error:
         raise InputError(f"{first.path}: {error}") from error
 
@@ -771,7 +872,9 @@ def _field(statics, name, shape, sea=None):
     for _, value in statics.variable(name):
         if value.ndim == 3 and value.shape[0] == 1:
             value = value[0]
-        if value.shape == shape and (np.isfinite(value).any() if sea is None else np.isfinite(value[sea]).all()):
+        if value.shape == shape and (
+            np.isfinite(value).any() if sea is None else np.isfinite(value[sea]).all()
+        ):
             return value
     return None
 
@@ -780,8 +883,12 @@ def _lacking(statics, name, shape, first, meaning):
     """The line for a variable that no file holds in a usable form."""
     for path, value in statics.variable(name):
         if value.shape != shape:
-            return f"{path}: {name} ({meaning}) has shape {value.shape}, the records have {shape} rho points; give a grid file"
-        return f"{path}: {name} ({meaning}) has missing values in the sea; give a grid file that is complete with --grid"
+            return (
+                f"{path}: {name} ({meaning}) has shape {value.shape}, the records {shape}; give a grid file"
+            )
+        return (
+            f"{path}: {name} ({meaning}) has missing values in the sea; give a complete grid file with --grid"
+        )
     return f"{first.path}: no variable {name} ({meaning}) in the files; give the CROCO grid file with --grid"
 
 
@@ -800,18 +907,25 @@ def _positions(statics, shape, first, spherical, notes):
                 continue
             if degrees and np.abs(y).max() > 90:
                 raise InputError(f"{first.path}: {y_name} exceeds 90, it is no latitude in degrees")
-            if not degrees and statics.text(x_name, "units").lower() in ("km", "kilometer", "kilometre", "kilometers"):
+            if not degrees and statics.text(x_name, "units").lower() in (
+                "km",
+                "kilometer",
+                "kilometre",
+                "kilometers",
+            ):
                 x, y = 1000 * x, 1000 * y
             if flag is not None and degrees != flag and spherical is None:
                 notes.append(
-                    f"the variable spherical says {'degrees' if flag else 'metres'}, but only {x_name} and {y_name} are "
-                    "in the files: used"
+                    f"the variable spherical says {'degrees' if flag else 'metres'}, but only {x_name} and "
+                    f"{y_name} are in the files: used"
                 )
             return degrees, x, y
-    wanted = " or ".join(f"{POSITION_NAMES[degrees][0][0]} and {POSITION_NAMES[degrees][0][1]}" for degrees in order)
+    wanted = " or ".join(
+        f"{POSITION_NAMES[degrees][0][0]} and {POSITION_NAMES[degrees][0][1]}" for degrees in order
+    )
     raise InputError(
-        f"{first.path}: no positions of rho points ({wanted}) that are complete and fit {shape} points; give the CROCO grid "
-        "file with --grid"
+        f"{first.path}: no positions of rho points ({wanted}) that are complete and fit {shape} points; give "
+        "the CROCO grid file with --grid"
     )
 
 
@@ -825,7 +939,7 @@ def _spherical_flag(statics):
 
 
 def _coordinate(statics, name, shape, axis):
-    """A position in two dimensions; one given along its own axis is spread. Complete, on land too; else None."""
+    """A position (eta, xi), spread if given along its own axis. Complete, on land too; else None."""
     for _, value in statics.variable(name):
         if value.ndim == 3 and value.shape[0] == 1:
             value = value[0]
@@ -836,7 +950,7 @@ def _coordinate(statics, name, shape, axis):
     return None
 
 
-# -- vertical coordinate ---------------------------------------------------------------------------------------------
+# -- vertical coordinate -------------------------------------------------------------------------------------
 
 
 def _read_s_coordinate(statics, first, grid, notes) -> SCoordinate:
@@ -846,8 +960,8 @@ def _read_s_coordinate(statics, first, grid, notes) -> SCoordinate:
     hc = _critical_depth(statics, vtransform, grid, notes)
     if hc is None:
         raise InputError(
-            f"{first.path}: no hc or Tcline, as variable or global attribute; the vertical coordinate cannot be built: give "
-            "a file that has it, or a grid file with it"
+            f"{first.path}: no hc or Tcline, as variable or global attribute; the vertical coordinate cannot "
+            "be built: give a file that has it, or a grid file with it"
         )
     curves = {
         "s_rho": _levels(statics, ("sc_r", "s_rho"), n),
@@ -863,8 +977,8 @@ def _read_s_coordinate(statics, first, grid, notes) -> SCoordinate:
         for name, value in given.items():
             if np.abs(value - computed[name]).max() > 1e-3:
                 raise InputError(
-                    f"{first.path}: the level curves given do not agree with those of theta_s and theta_b, and Cs_r or Cs_w "
-                    "is missing; give a file that has both"
+                    f"{first.path}: the level curves given do not agree with those of theta_s and theta_b, "
+                    "and Cs_r or Cs_w is missing; give a file that has both"
                 )
         curves = {**computed, **given}
     elif len(given) < 4:
@@ -874,15 +988,23 @@ def _read_s_coordinate(statics, first, grid, notes) -> SCoordinate:
         ends = curves[name][[0, -1]]
         if np.abs(ends - [-1, 0]).max() > 1e-3:
             raise InputError(
-                f"{first.path}: the interfaces run from {ends[0]:.4g} to {ends[1]:.4g} in {name} instead of -1 to 0; files "
-                "cut in the vertical cannot be used"
+                f"{first.path}: the interfaces run from {ends[0]:.4g} to {ends[1]:.4g} in {name} instead of "
+                "-1 to 0; files cut in the vertical cannot be used"
             )
         # float32 files miss the ends by rounding; sea floor and surface must be met exactly
         curves[name] = np.concatenate([[-1.0], curves[name][1:-1], [0.0]])
     try:
-        return SCoordinate(**curves, hc=hc, vtransform=vtransform)
+        made = SCoordinate(**curves, hc=hc, vtransform=vtransform)
     except InputError as error:
         raise InputError(f"{first.path}: {error}") from error
+    # in both transforms the sign of a layer's thickness is linear in h: its extremes tell for all columns
+    for h in (grid.h[grid.mask_rho].min(), grid.h[grid.mask_rho].max()):
+        if made.layer_thickness(h, 0.0).min() <= 0:
+            raise InputError(
+                f"{first.path}: layers fold where the sea is {h:.5g} m deep (Vtransform {vtransform}, hc "
+                f"{hc:g} m); the s-coordinate parameters are not those of the run"
+            )
+    return made
 
 
 def _levels(statics, names, size):
@@ -926,7 +1048,9 @@ def _critical_depth(statics, vtransform, grid, notes):
         return tcline
     # the old transform limits hc by the shallowest point of the whole model domain
     shallowest = float(grid.h[grid.mask_rho].min())
-    notes.append(f"no hc in the files: the smaller of Tcline ({tcline:g} m) and the least depth ({shallowest:g} m)")
+    notes.append(
+        f"no hc in the files: the smaller of Tcline ({tcline:g} m) and the least depth ({shallowest:g} m)"
+    )
     return min(tcline, shallowest)
 
 
@@ -935,19 +1059,25 @@ def _stretching_curves(statics, first, n, hc, vtransform, notes):
     theta_s, theta_b = statics.number("theta_s"), statics.number("theta_b")
     if theta_s is None or theta_b is None:
         raise InputError(
-            f"{first.path}: no s-coordinate parameters for {n} layers: neither Cs_r and Cs_w nor theta_s and theta_b, as "
-            "variables or global attributes; give a file that has them, or a grid file with them"
+            f"{first.path}: no s-coordinate parameters for {n} layers: neither Cs_r and Cs_w nor theta_s and "
+            "theta_b, as variables or global attributes; give a file that has them, or a grid file with them"
         )
+    for value in statics.numbers("Cs_r", "sc_r"):
+        if value.size not in (1, n):
+            raise InputError(
+                f"{first.path}: u has {n} layers, but the s-coordinate is given for {value.size}; files cut "
+                "in the vertical cannot be used"
+            )
     told = statics.number("Vstretching")
     vstretching = {1: 1, 2: 4}.get(vtransform, 4) if told is None else round(told)
     if vstretching not in (1, 4):
         raise InputError(
-            f"{first.path}: Vstretching {vstretching} cannot be computed here, and Cs_r and Cs_w are missing; give a file "
-            "that has them"
+            f"{first.path}: Vstretching {vstretching} cannot be computed here, and Cs_r and Cs_w are "
+            "missing; give a file that has them"
         )
     notes.append(
-        f"no stretching curves in the files: computed from theta_s = {theta_s:g}, theta_b = {theta_b:g} (Vstretching "
-        f"{vstretching})"
+        f"no stretching curves in the files: computed from theta_s = {theta_s:g}, theta_b = {theta_b:g} "
+        f"(Vstretching {vstretching})"
     )
     if vstretching == 1 and theta_s == 0:
         s_rho, s_w = (np.arange(-n, 0) + 0.5) / n, np.arange(-n, 1) / n

@@ -128,6 +128,15 @@ class HorizontalGrid:
             return lon_lat(x / 1000, y / 1000, *self.center)
         return x, y
 
+    def offset(self, x, y, east_km, north_km):
+        """The position (east, north) km from (x, y), positions as :meth:`position` gives them. Shapes broadcast."""
+        if self.spherical:
+            return lon_lat(east_km, north_km, x, y)
+        if self.center is None:
+            return x + 1000 * np.asarray(east_km), y + 1000 * np.asarray(north_km)
+        east, north = east_north(x, y, *self.center)
+        return lon_lat(east + east_km, north + north_km, *self.center)
+
     def displacement_km(self, xi, eta, xi0, eta0):
         """Kilometres east and north of (xi, eta) as seen from (xi0, eta0). Index coordinates, shapes broadcast."""
         x, y = self.native_position(xi, eta)

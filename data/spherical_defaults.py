@@ -1,7 +1,7 @@
-"""What a grid file leaves out, computed from the positions of its rho points: metrics, rotation, Coriolis parameter.
+"""What a grid file leaves out, computed from the positions of its rho points: metrics, rotation, Coriolis.
 
-All from the tangent vectors of the grid lines, by second-order differences in the local frame of each point, so that
-the date line, rotated grids and the convergence of meridians need no special care.
+All from the tangent vectors of the grid lines, by second-order differences in the local frame of each point,
+so that the date line, rotated grids and the convergence of meridians need no special care.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def tangents(x: np.ndarray, y: np.ndarray, spherical: bool) -> tuple[np.ndarray,
 
 
 def metrics(x: np.ndarray, y: np.ndarray, spherical: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(pm, pn), 1/m: the inverse lengths of the tangents. Shapes as in :func:`tangents`; inf where points coincide."""
+    """(pm, pn), 1/m: the inverse lengths of the tangents. As :func:`tangents`; inf where points coincide."""
     along_xi, along_eta = tangents(x, y, spherical)
     with np.errstate(divide="ignore"):
         return 1 / np.hypot(*along_xi), 1 / np.hypot(*along_eta)
@@ -55,7 +55,7 @@ def _tangent_along_last_axis(x, y, spherical):
     """(2, ...) metres per step: centred differences inside, one-sided ones of the same order at both ends."""
 
     def seen_from(here, there):
-        """(2, ...) metres east and north of the points ``there`` (an index of the last axis) from ``here``."""
+        """(2, ...) metres east and north from the points ``here`` to ``there``, indices of the last axis."""
         if spherical:
             return 1000 * np.stack(east_north(x[..., there], y[..., there], x[..., here], y[..., here]))
         return np.stack([x[..., there] - x[..., here], y[..., there] - y[..., here]])

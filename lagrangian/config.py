@@ -53,7 +53,7 @@ class RunConfig:
     """n of the n x n trap positions centred on the site."""
     spacing: float = 36.0
     """Distance between neighbouring trap positions, km."""
-    dt: float = 60.0
+    dt: float = 120.0
     """Longest time step, minutes."""
     kernel: Literal["compiled", "parcels"] = "compiled"
     """The toolkit's compiled kernel, or Parcels' own interpolation of velocities on an A-grid at fixed depths."""

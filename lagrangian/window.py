@@ -127,6 +127,11 @@ class Window:
         self._slot_time[slot] = snapshot.time
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no snapshot has been loaded yet."""
+        return bool(np.isnan(self._slot_time).all())
+
+    @property
     def nbytes(self) -> int:
         """Memory held by the two packed snapshots, bytes."""
         return self._u.nbytes + self._v.nbytes + self._w.nbytes + self._cells.nbytes

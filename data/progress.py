@@ -1,0 +1,48 @@
+"""A progress bar with rate and time left: tqdm on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from tqdm import tqdm
+
+
+class Progress:
+    """Progress over ``total`` units; a context manager.
+
+    Parameters
+    ----------
+    title, unit : str
+    every : float
+        Seconds between plain lines when stderr is not a terminal; nothing is printed for what takes less than 2 s.
+    """
+
+    def __init__(self, title: str, unit: str, every: float = 15.0):
+        self.title, self.unit, self.every = title, unit, every
+        self._terminal = sys.stderr.isatty()
+        self._bar: tqdm | None = None
+
+    def __enter__(self) -> Progress:
+        self._started = self._printed = time.monotonic()
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self, done: int, total: int, note: str = "") -> None:
+        """Say that ``done`` of ``total`` units are done."""
+        if self._terminal:
+            if self._bar is None:
+                self._bar = tqdm(total=total, desc=self.title, unit=self.unit, delay=2, file=sys.stderr)
+            self._bar.total = total
+            self._bar.set_postfix_str(note, refresh=False)
+            self._bar.update(done - self._bar.n)
+            return
+        now = time.monotonic()
+        if now - self._printed >= (2.0 if self._printed == self._started else self.every) and done:
+            self._printed = now
+            left = (now - self._started) / done * (total - done)
+            line = f"{self.title}: {done}/{total} {self.unit}s, {left:.0f} s left" + (f", {note}" if note else "")
+            print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,369 @@
+"""One backward sweep over the record that serves every period, trap position and sinking speed.
+
+Snapshots are read once each, latest first; a thread reads and prepares the next while the particles move through the present
+window. Particles of one period and speed form a cohort; a cohort is written, and forgotten, as soon as its last particle has
+ended, so that memory follows the number of particles in flight and not the length of the record. A particle's path depends
+on the snapshots and its own release alone, never on which others fly with it: cohorts can be redone singly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from data.errors import InputError
+from data.ocean import Ocean
+from lagrangian.advection import ACTIVE, RECORD_ENDED
+from lagrangian.config import RunConfig
+from lagrangian.experiments import Design
+from lagrangian.kernels import (
+    CrossingTable,
+    FindCrossings,
+    ParcelsSinkingRK4,
+    SinkingAdvectionRK4,
+    bathymetry_fieldset,
+    index_fieldset,
+    particle_set,
+)
+from lagrangian.velocity import omega_by_continuity
+from lagrangian.window import Diffusivity, PreparedSnapshot, Window
+
+EPOCH = np.datetime64("1970-01-01T00:00:00", "ns")
+
+
+def seconds(times) -> np.ndarray:
+    """datetime64 as seconds since 1970, float64."""
+    return (np.asarray(times).astype("datetime64[ns]") - EPOCH) / np.timedelta64(1, "s")
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The particles of all positions in one period at one sinking speed (m/d)."""
+
+    period: int
+    w: float
+
+
+@dataclass(frozen=True, eq=False)
+class CohortResult:
+    """What a finished cohort leaves; arrays as (position * particle,) or (position * particle, level, 3).
+
+    crossings hold xi, eta and s since 1970; path, where recorded, (position * particle, obs, 3) xi, eta, z.
+    """
+
+    cohort: Cohort
+    crossings: np.ndarray
+    status: np.ndarray
+    path: np.ndarray | None
+
+
+class _InFlight:
+    """A cohort whose particles hold a block of rows in the table."""
+
+    def __init__(self, cohort: Cohort, block: int):
+        self.cohort, self.block = cohort, block
+
+
+class Campaign:
+    """The sweep.
+
+    Parameters
+    ----------
+    ocean, design, config
+        What, where, how.
+    cohorts : list of Cohort
+        Which to run (all of a run, or those that a killed one left).
+    on_result : callable
+        Called with each :class:`CohortResult` in the sweep's own thread, latest period first.
+    field_times : dict of int to int, optional
+        Snapshot index -> index for ``on_fields``.
+    on_fields : callable, optional
+        Called with (index, snapshot) in the reading thread, for each snapshot in ``field_times``.
+    progress : callable, optional
+        Called with (windows done, windows in all, particle-steps done) after each window.
+    """
+
+    def __init__(
+        self,
+        ocean: Ocean,
+        design: Design,
+        config: RunConfig,
+        *,
+        cohorts: list[Cohort],
+        on_result: Callable[[CohortResult], None],
+        field_times: dict[int, int] | None = None,
+        on_fields: Callable | None = None,
+        progress: Callable[[int, int, int], None] | None = None,
+    ):
+        self.ocean, self.design, self.config = ocean, design, config
+        self.cohorts = list(cohorts)
+        self.on_result, self.on_fields = on_result, on_fields
+        self.field_times = dict(field_times or {})
+        self.progress = progress or (lambda done, total, steps: None)
+        self.times = seconds(ocean.times)
+        self.levels = np.array(config.ordered_levels)
+        self.rows_per_cohort = design.n_positions * design.n_particles
+        self.table = CrossingTable(self.levels.size)
+        self.free_blocks: list[int] = []
+        self.flying: list[_InFlight] = []
+        self.pset = None
+        self.needs_temp = on_fields is not None and "temp" in ocean.variables
+        self._compiled = config.kernel == "compiled"
+        self._setup_paths()
+        self._setup_kernel()
+
+    # -- set-up ------------------------------------------------------------------------------------------------------
+    def _setup_kernel(self) -> None:
+        grid = self.ocean.grid
+        if self._compiled:
+            self.window = Window(
+                grid,
+                self.ocean.s_coordinate,
+                dt=60 * self.config.dt,
+                levels=self.levels,
+                diffusivity=diffusivity_of(self.config),
+                threads=self.config.threads,
+            )
+            self.fieldset = bathymetry_fieldset(grid.h)
+            self.fieldset.add_context("window", self.window)
+            self.fieldset.add_context("table", self.table)
+        else:
+            from lagrangian.agrid import AGrid
+
+            self.agrid = AGrid(grid, self.ocean.s_coordinate, float(self.config.trap_depth))
+            self.fieldset = None
+
+    def _setup_paths(self) -> None:
+        self.path_every = None if self.config.trajectories is None else 3600.0 * self.config.trajectories
+        self.n_obs = 0
+        if self.path_every:
+            self.n_obs = observations_per_path(self.config)
+            self.paths = np.empty((0, self.n_obs, 3), np.float32)
+
+    # -- the sweep ---------------------------------------------------------------------------------------------------
+    def run(self) -> int:
+        """Sweep the record. Returns the number of particle-steps made."""
+        releases = self._releases()
+        last = max([math.ceil(self._index_after(time)) for time, _, _ in releases], default=0)
+        field_first = min(self.field_times, default=len(self.times))
+        last = max(last, max(self.field_times, default=0))
+        pending = sorted(releases, key=lambda item: item[0])  # popped from the end: latest first
+        waiting = {cohort: self.design.n_releases for cohort in self.cohorts}
+        total = last
+        with ThreadPoolExecutor(1) as reader:
+            later: PreparedSnapshot | None = None
+            ahead: Future = reader.submit(self._prepare, last)
+            for index in range(last, -1, -1):
+                snapshot = ahead.result()
+                if index > 0:
+                    ahead = reader.submit(self._prepare, index - 1)
+                if later is not None:
+                    self._load(snapshot, later)
+                    while pending and pending[-1][0] > snapshot.time:
+                        time, cohort, release = pending.pop()
+                        self._release(cohort, release, time - snapshot.time)
+                        waiting[cohort] -= 1
+                    self._advance(snapshot.time, later.time)
+                    self._collect(lambda cohort: waiting[cohort] == 0)
+                    self.progress(last - index, total, self.table.steps)
+                later = snapshot
+                if not pending and not self.flying and field_first >= index:
+                    if index > 0:
+                        ahead.cancel()
+                    break
+        # what the record did not let finish, and releases at or before its first instant
+        for cohort in self.cohorts:
+            if waiting[cohort] > 0 and not any(flight.cohort == cohort for flight in self.flying):
+                self._start_cohort(cohort)
+        self._collect(lambda cohort: True, record_ended=True)
+        return self.table.steps
+
+    def _releases(self) -> list[tuple[float, Cohort, int]]:
+        start = seconds(self.design.starts)
+        delay = self.design.release_delay / np.timedelta64(1, "s")
+        releases = [
+            (float(start[cohort.period] + delay[release]), cohort, release)
+            for cohort in self.cohorts
+            for release in range(self.design.n_releases)
+        ]
+        for time, _, _ in releases:
+            if time > self.times[-1]:
+                raise InputError("a release lies after the last snapshot of the record")
+        return releases
+
+    def _index_after(self, time: float) -> int:
+        """Index of the first snapshot at or after ``time``."""
+        return int(np.searchsorted(self.times, time, side="left"))
+
+    def _prepare(self, index: int) -> PreparedSnapshot:
+        """Read one snapshot and decide its vertical velocity. Runs in the reading thread."""
+        from_file = self.config.vertical_velocity == "file"
+        wanted = set()
+        if from_file:
+            wanted.add("w" if "w" in self.ocean.variables else "omega")
+        is_field = index in self.field_times
+        if is_field and self.needs_temp:
+            wanted.add("temp")
+        snapshot = self.ocean.snapshot(index, wanted)
+        if is_field:
+            self.on_fields(self.field_times[index], snapshot)
+        if from_file:
+            vertical = snapshot.w if snapshot.w is not None else snapshot.omega
+            is_omega = snapshot.w is None
+        else:
+            vertical, is_omega = omega_by_continuity(
+                snapshot.u, snapshot.v, snapshot.zeta, self.ocean.grid, self.ocean.s_coordinate
+            ), True  # fmt: skip
+        return PreparedSnapshot(self.times[index], snapshot.u, snapshot.v, snapshot.zeta, vertical, is_omega)
+
+    def _load(self, earlier: PreparedSnapshot, later: PreparedSnapshot) -> None:
+        self.table.window_start = earlier.time
+        if self._compiled:
+            if self.window.is_empty:
+                self.window.load(later)
+            self.window.load(earlier)
+            return
+        fields = self.agrid.fields(earlier, later)
+        self.fieldset = index_fieldset(fields, self.agrid.depth, np.array([0.0, later.time - earlier.time]))
+        self.fieldset.add_context("table", self.table)
+        self.fieldset.add_context("level_heights", -self.levels)
+        self.fieldset.add_context("shape", self.ocean.grid.shape)
+        self.fieldset.add_context("sea", self.ocean.grid.mask_rho)
+        self.fieldset.add_context("depth", self.ocean.grid.h)
+        if self.pset is not None:
+            self.pset.fieldset = self.fieldset
+
+    # -- particles ---------------------------------------------------------------------------------------------------
+    def _start_cohort(self, cohort: Cohort) -> _InFlight:
+        if not self.free_blocks:
+            block = self.table.status.size // self.rows_per_cohort
+            self.table.grow(self.rows_per_cohort)
+            if self.n_obs:
+                extra = np.full((self.rows_per_cohort, self.n_obs, 3), np.nan, np.float32)
+                self.paths = np.concatenate([self.paths, extra])
+            self.free_blocks.append(block)
+        flight = _InFlight(cohort, self.free_blocks.pop())
+        self.flying.append(flight)
+        return flight
+
+    def _release(self, cohort: Cohort, release: int, clock: float) -> None:
+        """Add the particles of one release at all positions; ``clock`` s after the window's earlier snapshot."""
+        design = self.design
+        flight = next((flight for flight in self.flying if flight.cohort == cohort), None) or self._start_cohort(cohort)
+        position, member = np.meshgrid(np.arange(design.n_positions), np.arange(design.n_members), indexing="ij")
+        position, member = position.ravel(), member.ravel()
+        particle = release * design.n_members + member
+        row = flight.block * self.rows_per_cohort + position * design.n_particles + particle
+        instant = int(round(self.table.window_start + clock))
+        # identity of a particle: when, where, which, how fast; integer arithmetic wraps, which is as good
+        with np.errstate(over="ignore"):
+            uid = (np.int64(instant) * np.int64(2**24) + position * 4096 + member) * np.int64(1_000_003)
+            uid = uid + np.int64(round(1000 * cohort.w))
+        xi, eta = design.release_xi[position, member], design.release_eta[position, member]
+        z = np.full(xi.shape, -self.config.trap_depth)
+        speed = np.full(xi.shape, cohort.w / 86400.0)
+        fresh = particle_set(self.fieldset, xi, eta, z, np.full(xi.shape, clock), speed, row, uid)
+        if self.n_obs:
+            self.paths[row, 0] = np.stack([xi, eta, z], axis=-1)
+        if self.pset is None or len(self.pset) == 0:
+            self.pset = fresh
+        else:
+            self.pset.add(fresh)
+
+    def _advance(self, start: float, end: float) -> None:
+        """Move all particles back from ``end`` (or their release) to ``start``, s since 1970."""
+        if self.pset is None or len(self.pset) == 0:
+            return
+        # those that were here before stand at the end of the window, whose start was zero of the last window
+        clocks = self.pset._data["t"]
+        clocks[np.abs(clocks) < 1e-3] = end - start
+        for stop in self._stops(start, end):
+            if len(self.pset) == 0:
+                break
+            latest = float(self.pset._data["t"].max())
+            if latest <= stop:
+                continue
+            step = end - start if self._compiled else 60.0 * self.config.dt
+            kernels = [SinkingAdvectionRK4] if self._compiled else [ParcelsSinkingRK4, FindCrossings]
+            self.pset.execute(
+                kernels,
+                dt=np.timedelta64(-round(step * 1e9), "ns"),
+                runtime=latest - stop,
+                verbose_progress=False,
+            )
+            if self.n_obs and len(self.pset):
+                self._record(start + stop)
+
+    def _stops(self, start: float, end: float) -> list[float]:
+        """Clock readings at which the particles halt on the way to ``start``: instants of path output, then the start."""
+        if not self.n_obs:
+            return [0.0]
+        first = math.floor((end - 1e-6) / self.path_every) * self.path_every
+        stops = []
+        while first > start + 1e-6:
+            stops.append(first - start)
+            first -= self.path_every
+        return [*stops, 0.0]
+
+    def _record(self, now: float) -> None:
+        """Keep the positions of all particles if ``now`` is an instant of path output."""
+        if abs(now / self.path_every - round(now / self.path_every)) > 1e-6:
+            return
+        data = self.pset._data
+        there = np.abs(data["t"] + self.table.window_start - now) < 1e-3
+        row = data["row"][there]
+        release = self._release_time(row)
+        obs = np.rint(np.ceil(release / self.path_every - 1e-9) - now / self.path_every).astype(int)
+        # a release on an instant of output is itself observation 0
+        good = (obs > 0) & (obs < self.n_obs)
+        values = np.stack([data["x"][there], data["y"][there], data["z"][there]], axis=-1)
+        self.paths[row[good], obs[good]] = values[good]
+
+    def _release_time(self, row: np.ndarray) -> np.ndarray:
+        start = np.zeros(self.table.status.size // self.rows_per_cohort)
+        for flight in self.flying:
+            start[flight.block] = seconds(self.design.starts[flight.cohort.period])
+        block, within = np.divmod(row, self.rows_per_cohort)
+        release = within % self.design.n_particles // self.design.n_members
+        return start[block] + (self.design.release_delay / np.timedelta64(1, "s"))[release]
+
+    def _collect(self, all_released: Callable[[Cohort], bool], record_ended: bool = False) -> None:
+        """Hand over and forget the cohorts whose particles have all ended."""
+        for flight in list(self.flying):
+            rows = slice(flight.block * self.rows_per_cohort, (flight.block + 1) * self.rows_per_cohort)
+            status = self.table.status[rows]
+            if not all_released(flight.cohort) or (not record_ended and (status == ACTIVE).any()):
+                continue
+            result = CohortResult(
+                flight.cohort,
+                self.table.crossings[rows].copy(),
+                np.where(status == ACTIVE, RECORD_ENDED, status).astype(np.int8),
+                self.paths[rows].copy() if self.n_obs else None,
+            )
+            self.table.crossings[rows] = np.nan
+            self.table.status[rows] = ACTIVE
+            if self.n_obs:
+                self.paths[rows] = np.nan
+            self.free_blocks.append(flight.block)
+            self.flying.remove(flight)
+            self.on_result(result)
+
+
+def diffusivity_of(config: RunConfig) -> Diffusivity:
+    """The option's list as a value object."""
+    values = config.diffusivity
+    if not values:
+        return Diffusivity(seed=config.seed)
+    if len(values) == 1:
+        return Diffusivity((0.0,), (float(values[0]),), config.seed)
+    return Diffusivity(tuple(values[::2]), tuple(values[1::2]), config.seed)
+
+
+def observations_per_path(config: RunConfig) -> int:
+    """Positions kept of one path: release, then one every ``--trajectories`` hours for twice the ascent in still water."""
+    days = 2 * (config.trap_depth - min(config.levels)) / min(config.w)
+    return 2 + math.ceil(24 * days / config.trajectories)

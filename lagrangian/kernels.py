@@ -1,0 +1,197 @@
+"""What Parcels runs: the particle class, the FieldSets, and the two kernels.
+
+Parcels keeps the particles, their clocks and states, releases and removes them; a kernel moves them through one window of two
+snapshots. Particle variables: x, y are index coordinates (xi, eta) in cells, z is height in m, positive up; the clock t counts
+seconds from the earlier snapshot of the window. The FieldSet's context holds ``table`` (:class:`CrossingTable`) and, for the
+compiled kernel, ``window`` (:class:`lagrangian.window.Window`).
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import parcels
+import xarray as xr
+from parcels import ParticleSet, StatusCode, Variable, convert
+from parcels._core.particle import get_default_particle
+
+from lagrangian.advection import ACTIVE, GROUNDED, LEFT_DOMAIN, REACHED
+
+#: Particle class of the campaign. Double precision: a cell of 8 km in float32 would resolve 0.5 m at column 1000.
+SinkingParticle = get_default_particle(np.float64).add_variable(
+    [
+        Variable("sinking_speed", dtype=np.float64),  # m/s, positive downward
+        Variable("status", dtype=np.int32, initial=ACTIVE),
+        Variable("next_level", dtype=np.int32, initial=0),
+        Variable("row", dtype=np.int64, initial=0),  # row of the table
+        Variable("uid", dtype=np.int64, initial=0),  # identity for random numbers
+    ]
+)
+
+
+class CrossingTable:
+    """Crossings and statuses of the particles in flight; a particle's ``row`` is its place here.
+
+    Attributes
+    ----------
+    crossings : (row, level, 3) float64
+        xi, eta and time (s since 1970) of each crossing; NaN where there is none.
+    status : (row,) int32
+    window_start : float
+        Time of the earlier snapshot of the present window, s since 1970: zero of the particles' clocks.
+    steps : int
+        Particle-steps made so far.
+    """
+
+    def __init__(self, n_levels: int):
+        self.crossings = np.empty((0, n_levels, 3))
+        self.status = np.empty(0, np.int32)
+        self.window_start = 0.0
+        self.steps = 0
+
+    def grow(self, rows: int) -> None:
+        """Add rows, empty."""
+        self.crossings = np.concatenate([self.crossings, np.full((rows, *self.crossings.shape[1:]), np.nan)])
+        self.status = np.concatenate([self.status, np.full(rows, ACTIVE, np.int32)])
+
+
+def index_fieldset(fields: dict[str, np.ndarray], depth: np.ndarray, seconds: np.ndarray) -> parcels.FieldSet:
+    """A Parcels FieldSet on an A-grid in index coordinates.
+
+    Parameters
+    ----------
+    fields : dict of (time, depth, eta, xi) arrays
+        U and V in cells/s, W in m/s positive up (Parcels turns it downward), or any scalar.
+    depth : (depth,) float
+        m, positive down, increasing.
+    seconds : (time,) float
+    """
+    ny, nx = next(iter(fields.values())).shape[-2:]
+    times = np.round(np.asarray(seconds) * 1e9).astype("timedelta64[ns]")
+    coords = {
+        "time": ("time", times, {"axis": "T", "standard_name": "time"}),
+        "depth": ("depth", np.asarray(depth, dtype=np.float64), {"axis": "Z", "standard_name": "depth"}),
+        "lat": ("lat", np.arange(ny, dtype=np.float64), {"axis": "Y", "standard_name": "latitude"}),
+        "lon": ("lon", np.arange(nx, dtype=np.float64), {"axis": "X", "standard_name": "longitude"}),
+    }
+    dims = ("time", "depth", "lat", "lon")
+    dataset = xr.Dataset({name: (dims, values) for name, values in fields.items()}, coords=coords)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        grid = convert.copernicusmarine_to_sgrid(fields={name: dataset[name] for name in fields})
+        return parcels.FieldSet.from_sgrid_conventions(grid, mesh="flat")
+
+
+def bathymetry_fieldset(h: np.ndarray) -> parcels.FieldSet:
+    """The FieldSet of a compiled run: sea-floor depth h (eta, xi), m. Velocities come through its context instead."""
+    return index_fieldset({"h": np.asarray(h, np.float32)[None, None]}, np.zeros(1), np.zeros(1))
+
+
+def particle_set(fieldset, xi, eta, z, clock, sinking_speed, row, uid) -> ParticleSet:
+    """A ParticleSet of :data:`SinkingParticle`; ``clock`` in s from the window's earlier snapshot."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ParticleSet(
+            fieldset,
+            pclass=SinkingParticle,
+            x=xi,
+            y=eta,
+            z=z,
+            t=np.round(clock * 1e9).astype("timedelta64[ns]"),
+            sinking_speed=sinking_speed,
+            row=row,
+            uid=uid,
+        )
+
+
+def SinkingAdvectionRK4(particles, fieldset):
+    """Sink and advect by ``particles.dt`` in the compiled kernel (:func:`lagrangian.advection.advance`)."""
+    table = fieldset.table
+    start_x = np.array(particles.x)
+    start_y = np.array(particles.y)
+    start_z = np.array(particles.z)
+    x = start_x.copy()
+    y = start_y.copy()
+    z = start_z.copy()
+    status = np.array(particles.status)
+    next_level = np.array(particles.next_level)
+    row = np.array(particles.row)
+    table.steps += fieldset.window.advance(
+        x,
+        y,
+        z,
+        np.array(particles.t) + table.window_start,
+        np.array(particles.dt),
+        np.array(particles.sinking_speed),
+        status,
+        next_level,
+        row,
+        np.array(particles.uid),
+        table.crossings,
+    )
+    particles.dx = x - start_x
+    particles.dy = y - start_y
+    particles.dz = z - start_z
+    particles.status = status
+    particles.next_level = next_level
+    table.status[row] = status
+    particles.state = np.where(status == ACTIVE, np.array(particles.state), StatusCode.Delete)
+
+
+def ParcelsSinkingRK4(particles, fieldset):
+    """Sink and advect by one step through Parcels' own linear interpolation of an A-grid at fixed depths."""
+    t = np.array(particles.t)
+    dt = np.array(particles.dt)
+    x = np.array(particles.x)
+    y = np.array(particles.y)
+    depth = -np.array(particles.z)
+    sink = np.array(particles.sinking_speed)
+    u1, v1, w1 = fieldset.UVW[t, depth, y, x, particles]
+    w1 = w1 + sink
+    u2, v2, w2 = fieldset.UVW[t + 0.5 * dt, depth + 0.5 * dt * w1, y + 0.5 * dt * v1, x + 0.5 * dt * u1, particles]
+    w2 = w2 + sink
+    u3, v3, w3 = fieldset.UVW[t + 0.5 * dt, depth + 0.5 * dt * w2, y + 0.5 * dt * v2, x + 0.5 * dt * u2, particles]
+    w3 = w3 + sink
+    u4, v4, w4 = fieldset.UVW[t + dt, depth + dt * w3, y + dt * v3, x + dt * u3, particles]
+    w4 = w4 + sink
+    particles.dx = (u1 + 2 * u2 + 2 * u3 + u4) / 6 * dt
+    particles.dy = (v1 + 2 * v2 + 2 * v3 + v4) / 6 * dt
+    particles.dz = -(w1 + 2 * w2 + 2 * w3 + w4) / 6 * dt
+
+
+def FindCrossings(particles, fieldset):
+    """After :func:`ParcelsSinkingRK4`: record the levels crossed in the step (linear in the step), end particles, count steps."""
+    table = fieldset.table
+    levels = fieldset.level_heights
+    row = np.array(particles.row)
+    status = np.array(particles.status)
+    next_level = np.array(particles.next_level)
+    x = np.array(particles.x)
+    y = np.array(particles.y)
+    z = np.array(particles.z)
+    dx = np.array(particles.dx)
+    dy = np.array(particles.dy)
+    dz = np.array(particles.dz)
+    dt = np.array(particles.dt)
+    lost = np.array(particles.state) >= StatusCode.Error
+    for index in range(len(levels)):
+        hit = (next_level == index) & (z + dz >= levels[index]) & ~lost
+        safe = np.where(dz != 0, dz, 1.0)
+        part = np.where(hit, np.clip((levels[index] - z) / safe, 0.0, 1.0), 0.0)
+        time = table.window_start + np.array(particles.t) + part * dt
+        found = np.stack([x + part * dx, y + part * dy, time], axis=-1)
+        table.crossings[row[hit], index] = found[hit]
+        next_level = np.where(hit, index + 1, next_level)
+    ny, nx = fieldset.shape
+    outside = (x + dx < 0.5) | (x + dx > nx - 1.5) | (y + dy < 0.5) | (y + dy > ny - 1.5) | lost
+    status = np.where(outside, LEFT_DOMAIN, status)
+    j = np.clip(np.round(y + dy).astype(int), 0, ny - 1)
+    i = np.clip(np.round(x + dx).astype(int), 0, nx - 1)
+    status = np.where((status == ACTIVE) & (~fieldset.sea[j, i] | (z + dz < -fieldset.depth[j, i])), GROUNDED, status)
+    status = np.where(next_level == len(levels), REACHED, status)
+    table.steps += int(np.count_nonzero(dt))
+    particles.status = status
+    particles.next_level = next_level
+    table.status[row] = status
+    particles.state = np.where(status == ACTIVE, np.array(particles.state), StatusCode.Delete)
