@@ -1,0 +1,186 @@
+"""Vertical velocity by continuity on the native grid, as ROMS and CROCO compute it.
+
+W is the upward volume flux per unit area that the divergence of Hz u, Hz v leaves, counted from the sea floor; omega is W less
+the motion of the s-surfaces themselves, which follow the free surface linearly: zero at both ends. The true vertical velocity is
+W put on layer centres plus the slope of the s-surfaces times the horizontal velocity.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from data.grid import HorizontalGrid
+from data.vertical import SCoordinate
+
+
+def omega_by_continuity(
+    u: np.ndarray, v: np.ndarray, zeta: np.ndarray, grid: HorizontalGrid, s_coordinate: SCoordinate
+) -> np.ndarray:
+    """Velocity through the moving s-surfaces.
+
+    Parameters
+    ----------
+    u : (s_rho, eta, xi - 1), v : (s_rho, eta - 1, xi), zeta : (eta, xi) float32
+        m/s, m/s, m; 0 on land.
+
+    Returns
+    -------
+    (s_w, eta, xi) float32
+        omega, m/s, positive up; exactly 0 at the sea floor and the surface, and on land. At rho points on the edge of a domain
+        that is not periodic, where a face is missing, the value of the nearest interior point.
+    """
+    flux = _flux(u, v, zeta, grid, s_coordinate)
+    _less_surface_motion(flux, zeta, *_geometry(grid, s_coordinate))
+    return flux
+
+
+def vertical_velocity_from_omega(
+    u: np.ndarray, v: np.ndarray, zeta: np.ndarray, omega: np.ndarray, grid: HorizontalGrid, s_coordinate: SCoordinate
+) -> np.ndarray:
+    """True vertical velocity at rho points of layer centres, (s_rho, eta, xi) float32, m/s, positive up.
+
+    Parameters as for :func:`omega_by_continuity`, and ``omega`` (s_w, eta, xi), m/s. The motion of the free surface, which
+    omega leaves out, is taken from the divergence of the whole column, as CROCO does.
+    """
+    flux = _flux(u, v, zeta, grid, s_coordinate)
+    h, a_w, c_w, *_ = _geometry(grid, s_coordinate)
+    w = np.empty(u.shape[:1] + zeta.shape, np.float32)
+    z_w = s_coordinate.z_w(h, zeta)
+    surface = (z_w + h) / (zeta + h) * flux[-1]
+    total = np.asarray(omega, np.float64) + surface
+    z_r = s_coordinate.z_rho(h, zeta)
+    w[:] = _to_centres(total, z_w, z_r) + _slope(u, v, z_r, grid)
+    _copy_edges(w, grid.periodic)
+    return w * grid.mask_rho
+
+
+def _to_centres(at_interfaces: np.ndarray, z_w: np.ndarray, z_r: np.ndarray) -> np.ndarray:
+    """W at rho levels as CROCO interpolates it: cubic inside, one-sided at the ends."""
+    n = z_r.shape[0]
+    out = np.empty(z_r.shape)
+    out[1 : n - 1] = 0.5625 * (at_interfaces[1 : n - 1] + at_interfaces[2:n]) - 0.0625 * (
+        at_interfaces[: n - 2] + at_interfaces[3 : n + 1]
+    )
+    out[0] = -0.125 * at_interfaces[2] + 0.75 * at_interfaces[1] + 0.375 * at_interfaces[0]
+    out[n - 1] = 0.375 * at_interfaces[n] + 0.75 * at_interfaces[n - 1] - 0.125 * at_interfaces[n - 2]
+    return out
+
+
+def _slope(u: np.ndarray, v: np.ndarray, z_r: np.ndarray, grid: HorizontalGrid) -> np.ndarray:
+    """Slope of the s-surfaces times horizontal velocity, mean over the two faces along each axis."""
+    out = np.zeros(z_r.shape)
+    along_xi = u * (grid.pm[:, :-1] + grid.pm[:, 1:]) * (z_r[:, :, 1:] - z_r[:, :, :-1])
+    along_eta = v * (grid.pn[:-1] + grid.pn[1:]) * (z_r[:, 1:] - z_r[:, :-1])
+    out[:, :, :-1] += 0.25 * along_xi
+    out[:, :, 1:] += 0.25 * along_xi
+    out[:, :-1] += 0.25 * along_eta
+    out[:, 1:] += 0.25 * along_eta
+    if grid.periodic[0]:
+        out[:, :, 0] += 0.25 * along_xi[:, :, -1]
+        out[:, :, -1] = out[:, :, 0]
+    if grid.periodic[1]:
+        out[:, 0] += 0.25 * along_eta[:, -1]
+        out[:, -1] = out[:, 0]
+    return out
+
+
+def _geometry(grid: HorizontalGrid, s_coordinate: SCoordinate):
+    """Static arrays of the compiled functions; land has the depth and metrics of typical sea."""
+    sea = grid.mask_rho
+    h = np.where(sea, grid.h, grid.h[sea].min())
+    return h, s_coordinate.a_w, s_coordinate.cs_w, float(s_coordinate.hc), s_coordinate.vtransform
+
+
+def _flux(u, v, zeta, grid, s_coordinate) -> np.ndarray:
+    sea = grid.mask_rho
+    pm = np.where(sea, grid.pm, np.median(grid.pm[sea]))
+    pn = np.where(sea, grid.pn, np.median(grid.pn[sea]))
+    flux = np.zeros((s_coordinate.n + 1, *grid.shape), np.float32)
+    _continuity(
+        np.ascontiguousarray(u, np.float32),
+        np.ascontiguousarray(v, np.float32),
+        np.ascontiguousarray(zeta, np.float32),
+        *_geometry(grid, s_coordinate),
+        pm,
+        pn,
+        2 / (pn[:, :-1] + pn[:, 1:]),
+        2 / (pm[:-1] + pm[1:]),
+        sea,
+        grid.periodic[0],
+        grid.periodic[1],
+        flux,
+    )
+    _copy_edges(flux, grid.periodic)
+    return flux
+
+
+def _copy_edges(field: np.ndarray, periodic: tuple[bool, bool]) -> None:
+    """Nearest interior value into the outermost rho points where a face is missing."""
+    if not periodic[1]:
+        field[:, 0], field[:, -1] = field[:, 1], field[:, -2]
+    if not periodic[0]:
+        field[:, :, 0], field[:, :, -1] = field[:, :, 1], field[:, :, -2]
+
+
+@njit(cache=True, nogil=True)
+def _stretch(h, zeta, hc, vtransform):
+    return (zeta + h) / (hc + h) if vtransform == 2 else 1.0 + zeta / h
+
+
+@njit(cache=True, nogil=True)
+def _continuity(u, v, zeta, h, a_w, c_w, hc, vtransform, pm, pn, width_u, width_v, sea, periodic_xi, periodic_eta, flux):
+    """W at interfaces, (s_w, eta, xi): the sum of the divergence of volume fluxes from the floor up."""
+    n = u.shape[0]
+    ny, nx = h.shape
+    stretch = np.empty((ny, nx))
+    for j in range(ny):
+        for i in range(nx):
+            stretch[j, i] = _stretch(h[j, i], zeta[j, i], hc, vtransform)
+    j_first, j_last = (0, ny) if periodic_eta else (1, ny - 1)
+    i_first, i_last = (0, nx) if periodic_xi else (1, nx - 1)
+    # volume flux through the faces of one row, a level at a time: rows stay in cache
+    through_u = np.empty(nx + 1)
+    below = np.empty(nx)
+    above = np.empty(nx)
+    total = np.empty(nx)
+    for j in range(j_first, j_last):
+        j_down = j - 1 if j > 0 else ny - 2  # v face below row 0 of a periodic axis is the last one
+        j_up = j if j < ny - 1 else 0
+        total[:] = 0.0
+        for k in range(n):
+            da = a_w[k + 1] - a_w[k]
+            dc = c_w[k + 1] - c_w[k]
+            for i in range(nx - 1):
+                left = stretch[j, i] * (da + h[j, i] * dc)
+                right = stretch[j, i + 1] * (da + h[j, i + 1] * dc)
+                through_u[i + 1] = 0.5 * (left + right) * u[k, j, i] * width_u[j, i]
+            through_u[0] = through_u[nx - 1]
+            through_u[nx] = through_u[1]
+            for i in range(nx):
+                low = stretch[j_down, i] * (da + h[j_down, i] * dc)
+                high = stretch[j_down + 1, i] * (da + h[j_down + 1, i] * dc)
+                below[i] = 0.5 * (low + high) * v[k, j_down, i] * width_v[j_down, i]
+                low = stretch[j_up, i] * (da + h[j_up, i] * dc)
+                high = stretch[j_up + 1, i] * (da + h[j_up + 1, i] * dc)
+                above[i] = 0.5 * (low + high) * v[k, j_up, i] * width_v[j_up, i]
+            for i in range(i_first, i_last):
+                total[i] -= pm[j, i] * pn[j, i] * (through_u[i + 1] - through_u[i] + above[i] - below[i])
+                if sea[j, i]:
+                    flux[k + 1, j, i] = total[i]
+
+
+@njit(cache=True, nogil=True)
+def _less_surface_motion(flux, zeta, h, a_w, c_w, hc, vtransform):
+    """W to omega in place: less (z_w + h) / (zeta + h) times W at the surface."""
+    n = flux.shape[0] - 1
+    ny, nx = h.shape
+    for j in range(ny):
+        for k in range(1, n + 1):
+            for i in range(nx):
+                if k == n:
+                    flux[k, j, i] = 0.0
+                    continue
+                depth = h[j, i]
+                z = zeta[j, i] + _stretch(depth, zeta[j, i], hc, vtransform) * (a_w[k] + depth * c_w[k])
+                flux[k, j, i] -= (z + depth) / (zeta[j, i] + depth) * flux[n, j, i]
