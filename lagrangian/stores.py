@@ -171,7 +171,9 @@ def create_trajectories(path: Path, config: RunConfig, design: Design, ocean: Oc
 
 def finish(partial: Path) -> None:
     """Give a complete store its name."""
-    zarr.consolidate_metadata(str(partial))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        zarr.consolidate_metadata(str(partial))
     final = partial.with_suffix("")
     if final.exists():
         shutil.rmtree(final)

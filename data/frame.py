@@ -1,0 +1,202 @@
+"""The trap frame: a regular lattice in kilometres east and north of a site, and the way from a grid's fields to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from data.grid import HorizontalGrid
+
+#: Cells of the networks' inputs and of the PDFs, km (method.md sections 2 and 3).
+WINDOW_SPACING_KM = 8.0
+WINDOW_POINTS = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A lattice symmetric about its centre; lattice points are the middles of square cells that tile the plane.
+
+    Attributes
+    ----------
+    center : (x, y)
+        Longitude and latitude in degrees (metres on a Cartesian grid).
+    spacing_km : float
+    x, y : (nx,), (ny,) float64
+        Coordinates of the points, km east and north of the centre.
+    """
+
+    center: tuple[float, float]
+    spacing_km: float
+    x: np.ndarray
+    y: np.ndarray
+
+    @classmethod
+    def around(cls, center: tuple[float, float], half_width_km: float, spacing_km: float) -> Frame:
+        """The square lattice of an even number of cells that covers at least +-half_width_km."""
+        n = int(np.ceil(half_width_km / spacing_km - 1e-9))
+        axis = (np.arange(-n, n) + 0.5) * spacing_km
+        return cls((float(center[0]), float(center[1])), float(spacing_km), axis, axis.copy())
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(ny, nx)"""
+        return self.y.size, self.x.size
+
+    def positions(self, grid: HorizontalGrid, offset_x: float = 0.0, offset_y: float = 0.0):
+        """Positions (y, x) of the points moved by an offset (km), as the grid gives positions."""
+        east, north = np.meshgrid(self.x + offset_x, self.y + offset_y)
+        return grid.offset(self.center[0], self.center[1], east, north)
+
+
+class Regridder:
+    """From fields at rho points to the points of a frame; places are found once, fields follow.
+
+    Where the grid is finer than the frame, each cell is the mean of m x m samples, m the ratio of the spacings. Samples are
+    bicubic where all that is around them is known, else bilinear over what is known, and missing (NaN) where less than half of
+    the weight is known or outside the domain.
+    """
+
+    def __init__(self, grid: HorizontalGrid, frame: Frame):
+        self.grid, self.frame = grid, frame
+        m = max(1, round(frame.spacing_km / grid.spacing_km))
+        shifts = ((np.arange(m) + 0.5) / m - 0.5) * frame.spacing_km
+        self._places = []
+        for dy in shifts:
+            for dx in shifts:
+                xi, eta = grid.locate(*frame.positions(grid, dx, dy))
+                self._places.append((xi.ravel(), eta.ravel()))
+
+    def __call__(self, field: np.ndarray) -> np.ndarray:
+        """(eta, xi) with NaN where missing -> (y, x) float32."""
+        field = np.asarray(field, np.float64)
+        missing = ~np.isfinite(field) | ~self.grid.mask_rho
+        filled = np.where(missing, 0.0, field)
+        wrap_xi, wrap_eta = self.grid.periodic
+        if missing.any():
+            near = ndimage.maximum_filter(missing, size=5, mode="nearest")
+            filled_cubic = _fill(field, missing)
+        else:
+            near, filled_cubic = None, filled
+        # a halo of the periodic image, or of the edge itself, so that one spline serves every domain
+        pad = 12
+        padded = _halo(filled_cubic, pad, wrap_xi, wrap_eta)
+        coefficients = ndimage.spline_filter(padded, order=3, mode="mirror")
+        total = np.zeros(self.frame.x.size * self.frame.y.size)
+        for xi, eta in self._places:
+            inside = np.isfinite(xi)
+            x, y = np.where(inside, xi, 0.0), np.where(inside, eta, 0.0)
+            px, py = self.grid.period
+            x = np.mod(x, px) if px else x
+            y = np.mod(y, py) if py else y
+            values = ndimage.map_coordinates(coefficients, [y + pad, x + pad], order=3, prefilter=False, mode="mirror")
+            if near is not None:
+                close = near[np.rint(y).astype(int), np.rint(x).astype(int)]
+                values[close] = _bilinear_known(filled, missing, x[close], y[close])
+            total += np.where(inside, values, np.nan)
+        return (total / len(self._places)).reshape(self.frame.shape).astype(np.float32)
+
+
+def _halo(field: np.ndarray, pad: int, wrap_xi: bool, wrap_eta: bool) -> np.ndarray:
+    """Extend by ``pad`` points: the periodic image (last point = first), else odd reflection, which keeps slopes."""
+    for axis, wrap in ((0, wrap_eta), (1, wrap_xi)):
+        n = field.shape[axis]
+        width = min(pad, n - 1)
+        if wrap:
+            index = np.mod(np.arange(-pad, n + pad), n - 1)
+            field = np.take(field, index, axis=axis)
+        else:
+            before, after = [(0, 0), (0, 0)], [(0, 0), (0, 0)]
+            before[axis] = (width, width)
+            after[axis] = (pad - width, pad - width)
+            field = np.pad(np.pad(field, before, mode="reflect", reflect_type="odd"), after, mode="edge")
+    return field
+
+
+def _fill(field: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """Nearest known value where there is none."""
+    if missing.all():
+        return np.zeros_like(field)
+    index = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
+    return field[tuple(index)]
+
+
+def _bilinear_known(filled: np.ndarray, missing: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Bilinear mean over the known corners; NaN where they hold less than half of the weight."""
+    ny, nx = filled.shape
+    i = np.clip(np.floor(x).astype(int), 0, nx - 2)
+    j = np.clip(np.floor(y).astype(int), 0, ny - 2)
+    fx, fy = x - i, y - j
+    total, weight = np.zeros(x.shape), np.zeros(x.shape)
+    for dj, wy in ((0, 1 - fy), (1, fy)):
+        for di, wx in ((0, 1 - fx), (1, fx)):
+            known = wx * wy * ~missing[j + dj, i + di]
+            total += known * filled[j + dj, i + di]
+            weight += known
+    return np.where(weight >= 0.5, total / np.where(weight > 0, weight, 1.0), np.nan)
+
+
+def window_offsets() -> np.ndarray:
+    """(100,) km from the trap of the points of an input window: -396, -388, ... 396."""
+    return (np.arange(WINDOW_POINTS) - (WINDOW_POINTS - 1) / 2) * WINDOW_SPACING_KM
+
+
+def cut_window(field: np.ndarray, frame: Frame, offset_x: float, offset_y: float) -> np.ndarray:
+    """The 100 x 100 window of 8 km around a trap ``offset`` km east and north of the frame's centre.
+
+    field: (..., y, x) on the frame, spacing a divisor of 8 km. Each point is the mean of the lattice cells of its 8 km square:
+    exact where the offset is a multiple of the spacing, else cubic between lattice points. Missing where the frame ends or
+    where a value is missing. Returns (..., 100, 100) float32.
+    """
+    block = round(WINDOW_SPACING_KM / frame.spacing_km)
+    inside = (np.arange(block) + 0.5) * frame.spacing_km - WINDOW_SPACING_KM / 2
+    points_x = ((window_offsets()[:, None] + inside).ravel() + offset_x - frame.x[0]) / frame.spacing_km
+    points_y = ((window_offsets()[:, None] + inside).ravel() + offset_y - frame.y[0]) / frame.spacing_km
+    flat = field.reshape(-1, *field.shape[-2:])
+    rows = _weights(points_y, frame.y.size)
+    columns = _weights(points_x, frame.x.size)
+    mean = np.kron(np.eye(WINDOW_POINTS), np.full((1, block), 1 / block))
+    rows, columns = mean @ rows, mean @ columns
+    if all(np.isfinite(values).all() for values in (rows, columns, flat)):
+        out = np.einsum("iy,nyx,jx->nij", rows, flat, columns, optimize=True)
+    else:
+        out = _with_missing(rows, flat, columns)
+    return out.reshape(*field.shape[:-2], WINDOW_POINTS, WINDOW_POINTS).astype(np.float32)
+
+
+def _with_missing(rows: np.ndarray, flat: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    known = np.isfinite(flat)
+    outside = ~np.isfinite(rows).all(axis=1)[:, None] | ~np.isfinite(columns).all(axis=1)[None, :]
+    rows, columns = np.nan_to_num(rows), np.nan_to_num(columns)
+    values = np.einsum("iy,nyx,jx->nij", rows, np.where(known, flat, 0.0), columns, optimize=True)
+    gaps = np.einsum("iy,nyx,jx->nij", np.abs(rows), (~known).astype(np.float64), np.abs(columns), optimize=True)
+    return np.where((gaps > 1e-9) | outside, np.nan, values)
+
+
+def _weights(points: np.ndarray, n: int) -> np.ndarray:
+    """(points, n) cubic convolution weights (Keys 1981, doi:10.1109/TASSP.1981.1163711, a = -1/2); NaN rows outside."""
+    matrix = np.zeros((points.size, n))
+    base = np.floor(points + 1e-9).astype(int)
+    f = np.clip(points - base, 0.0, 1.0)
+    aligned = f < 1e-9
+    kernels = [
+        -0.5 * f + f**2 - 0.5 * f**3,
+        1 - 2.5 * f**2 + 1.5 * f**3,
+        0.5 * f + 2 * f**2 - 1.5 * f**3,
+        -0.5 * f**2 + 0.5 * f**3,
+    ]
+    for row in range(points.size):
+        if aligned[row]:
+            if 0 <= base[row] < n:
+                matrix[row, base[row]] = 1.0
+            else:
+                matrix[row] = np.nan
+            continue
+        columns = base[row] + np.arange(-1, 3)
+        if columns[1] < 0 or columns[2] > n - 1:
+            matrix[row] = np.nan
+            continue
+        for column, kernel in zip(np.clip(columns, 0, n - 1), kernels, strict=True):
+            matrix[row, column] += kernel[row]
+    return matrix

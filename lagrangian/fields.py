@@ -1,0 +1,240 @@
+"""fields.zarr: the regional snapshots that the networks' inputs are cut from, stored once for all experiments of a run."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+import zarr
+from numba import njit
+from zarr.codecs import BloscCodec
+
+from data.errors import StoreError
+from data.frame import Frame, Regridder
+from data.grid import HorizontalGrid
+from data.ocean import Ocean, Snapshot
+
+#: Depths of the network inputs, m (method.md section 3, 5v-4l).
+FIELD_DEPTHS = (0.0, 750.0, 1500.0, 2250.0)
+HALF_WINDOW_KM = 400.0
+LAYERED = {
+    "temp": ("degree_Celsius", "potential temperature"),
+    "u": ("m s-1", "eastward velocity"),
+    "v": ("m s-1", "northward velocity"),
+    "vorticity_over_f": ("1", "relative vorticity over the Coriolis parameter"),
+}
+EPOCH = np.datetime64("1970-01-01T00:00:00", "s")
+
+
+def run_frame(grid: HorizontalGrid, center: tuple[float, float], extent_km: float, spacing_km: float | None = None) -> Frame:
+    """The lattice of a run's fields: all windows of +-400 km about traps up to ``extent_km`` from the centre fit in.
+
+    The default spacing is 8 km where the ocean's own is 6 km or more, 4 km from 3 km, else 2 km: never coarser than the
+    networks' 8 km cells, and 2 km is where the paper's 18 km offsets fall on the lattice, so that windows are plain means.
+    """
+    if spacing_km is None:
+        spacing_km = 8.0 if grid.spacing_km >= 6 else 4.0 if grid.spacing_km >= 3 else 2.0
+    return Frame.around(center, HALF_WINDOW_KM + extent_km, spacing_km)
+
+
+@njit(cache=True, nogil=True)
+def _at_depths(field, z, depths, out):
+    """Columns (s, j, i) at heights z to depths (m, positive down), linear; uppermost value above, NaN below the lowest centre."""
+    n, ny, nx = field.shape
+    for m in range(depths.size):
+        for j in range(ny):
+            for i in range(nx):
+                height = -depths[m]
+                if height >= z[n - 1, j, i]:
+                    out[m, j, i] = field[n - 1, j, i]
+                    continue
+                if height < z[0, j, i]:
+                    out[m, j, i] = np.nan
+                    continue
+                low = 0
+                high = n - 1
+                while high - low > 1:
+                    middle = (low + high) // 2
+                    if z[middle, j, i] <= height:
+                        low = middle
+                    else:
+                        high = middle
+                f = (height - z[low, j, i]) / (z[high, j, i] - z[low, j, i])
+                out[m, j, i] = (1.0 - f) * field[low, j, i] + f * field[high, j, i]
+
+
+def at_depths(field: np.ndarray, z: np.ndarray, depths) -> np.ndarray:
+    """Linear interpolation of (s, eta, xi) at heights z (same shape, m) to depths: (depth, eta, xi) float64."""
+    depths = np.asarray(depths, dtype=np.float64)
+    out = np.empty((depths.size, *field.shape[1:]))
+    _at_depths(np.asarray(field, np.float64), z, depths, out)
+    return out
+
+
+def horizontal_velocity(ocean: Ocean, snapshot: Snapshot, depths) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Eastward and northward velocity and vorticity over f at depths, at rho points.
+
+    u and v are taken to the depth at their own points. Vorticity (v_xi - u_eta with metrics, at psi points) and velocities are
+    means of the surrounding points; NaN on land, below the sea floor and at rho points on a non-periodic edge.
+
+    Returns
+    -------
+    (east, north, vorticity_over_f), each (depth, eta, xi) float64
+    """
+    grid, s = ocean.grid, ocean.s_coordinate
+    sea = grid.mask_rho
+    h = np.where(sea, grid.h, grid.h[sea].min())
+    z = s.z_rho(h, snapshot.zeta)
+    u = at_depths(snapshot.u, 0.5 * (z[:, :, 1:] + z[:, :, :-1]), depths)
+    v = at_depths(snapshot.v, 0.5 * (z[:, 1:] + z[:, :-1]), depths)
+    u[:, ~(sea[:, 1:] & sea[:, :-1])] = 0.0
+    v[:, ~(sea[1:] & sea[:-1])] = 0.0
+    pm, pn = (np.where(sea, metric, np.median(metric[sea])) for metric in (grid.pm, grid.pn))
+    u_wide = u * 2 / (pm[:, 1:] + pm[:, :-1])
+    v_wide = v * 2 / (pn[1:] + pn[:-1])
+    area = 0.25 * (pm[1:, 1:] + pm[1:, :-1] + pm[:-1, 1:] + pm[:-1, :-1])
+    area = area * 0.25 * (pn[1:, 1:] + pn[1:, :-1] + pn[:-1, 1:] + pn[:-1, :-1])
+    vorticity = area * (np.diff(v_wide, axis=2) - np.diff(u_wide, axis=1))
+    wrap_xi, wrap_eta = grid.periodic
+    u_rho = _faces_to_centres(u, 2, wrap_xi)
+    v_rho = _faces_to_centres(v, 1, wrap_eta)
+    vorticity = _faces_to_centres(_faces_to_centres(vorticity, 1, wrap_eta), 2, wrap_xi)
+    cosine, sine = np.cos(grid.angle), np.sin(grid.angle)
+    east, north = u_rho * cosine - v_rho * sine, u_rho * sine + v_rho * cosine
+    with np.errstate(divide="ignore", invalid="ignore"):
+        vorticity = np.where(grid.coriolis != 0, vorticity / grid.coriolis, np.nan)
+    for field in (east, north, vorticity):
+        field[:, ~sea] = np.nan
+    return east, north, vorticity
+
+
+def _faces_to_centres(field: np.ndarray, axis: int, wrap: bool) -> np.ndarray:
+    """Mean of two neighbours, n - 1 to n points; the ends are NaN, or wrapped where the last point is the image of the first."""
+    middle = 0.5 * (np.take(field, range(1, field.shape[axis]), axis) + np.take(field, range(field.shape[axis] - 1), axis))
+    if wrap:
+        end = 0.5 * (np.take(field, [0], axis) + np.take(field, [-1], axis))
+    else:
+        end = np.full_like(np.take(field, [0], axis), np.nan)
+    return np.concatenate([end, middle, end], axis=axis)
+
+
+def snapshot_fields(ocean: Ocean, snapshot: Snapshot, depths=FIELD_DEPTHS) -> dict[str, np.ndarray]:
+    """The five variables of the networks at rho points: temp (where the ocean has it), u, v, vorticity_over_f and ssh.
+
+    (depth, eta, xi), ssh (eta, xi); NaN where missing.
+    """
+    grid = ocean.grid
+    east, north, vorticity = horizontal_velocity(ocean, snapshot, depths)
+    out = {"u": east, "v": north, "vorticity_over_f": vorticity}
+    out["ssh"] = np.where(grid.mask_rho, snapshot.zeta, np.nan)
+    if snapshot.temp is not None:
+        h = np.where(grid.mask_rho, grid.h, grid.h[grid.mask_rho].min())
+        out["temp"] = at_depths(snapshot.temp, ocean.s_coordinate.z_rho(h, snapshot.zeta), depths)
+        out["temp"][:, ~grid.mask_rho] = np.nan
+    return out
+
+
+class FieldsWriter:
+    """Fills fields.zarr one time (one chunk of every variable) at a time; made anew or gone on with.
+
+    Attributes
+    ----------
+    written : (time,) bool
+        Which times are in.
+    """
+
+    def __init__(self, path: Path, ocean: Ocean, frame: Frame, times: np.ndarray, *, site: str, depths=FIELD_DEPTHS):
+        self.path, self.ocean, self.frame, self.depths = Path(path), ocean, frame, tuple(depths)
+        self._regrid: Regridder | None = None
+        if not (self.path / "zarr.json").exists():
+            self._create(times, site)
+        self.group = zarr.open_group(str(self.path), mode="r+", use_consolidated=False)
+        self.written = self.group["written"][...].astype(bool)
+
+    def _create(self, times: np.ndarray, site: str) -> None:
+        aside = self.path.with_name(self.path.name + ".new")
+        group = zarr.create_group(store=str(aside), zarr_format=3, overwrite=True)
+        has_temp = "temp" in self.ocean.variables
+        group.attrs.update(
+            {
+                "title": "Regional fields for the inputs of catchment networks",
+                "Conventions": "CF-1.8",
+                "site": site,
+                "frame_center": list(self.frame.center),
+                "frame_spacing_km": self.frame.spacing_km,
+                "temperature": "yes" if has_temp else "none: the ocean holds no temp",
+            }
+        )
+        codec = BloscCodec(cname="zstd", clevel=5, shuffle="shuffle")
+
+        def array(name, shape, chunks, dtype, dims, attrs, fill=None, data=None):
+            made = group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, dimension_names=dims, compressors=codec,
+                                      fill_value=fill, attributes=attrs)  # fmt: skip
+            if data is not None:
+                made[...] = data
+
+        n_t, n_d, (ny, nx) = len(times), len(self.depths), self.frame.shape
+        for name, (units, title) in LAYERED.items():
+            if name != "temp" or has_temp:
+                array(name, (n_t, n_d, ny, nx), (1, n_d, ny, nx), "float32", ("time", "depth", "y", "x"),
+                      {"units": units, "long_name": title, "coordinates": "lon lat"}, np.nan)  # fmt: skip
+        array("ssh", (n_t, ny, nx), (1, ny, nx), "float32", ("time", "y", "x"),
+              {"units": "m", "long_name": "sea surface height", "coordinates": "lon lat"}, np.nan)  # fmt: skip
+        stamps = (np.asarray(times).astype("datetime64[s]") - EPOCH).astype(np.int64)
+        attrs = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian", "standard_name": "time"}
+        array("time", (n_t,), (n_t,), "int64", ("time",), attrs, data=stamps)
+        array("depth", (n_d,), (n_d,), "float64", ("depth",), {"units": "m", "positive": "down"}, data=np.array(self.depths))
+        for name, values, way in (("x", self.frame.x, "east"), ("y", self.frame.y, "north")):
+            attrs = {"units": "km", "long_name": f"distance {way} of the site"}
+            array(name, values.shape, values.shape, "float64", (name,), attrs, data=values)
+        x, y = self.frame.positions(self.ocean.grid)
+        degrees = self.ocean.grid.degrees
+        for name, values, units in (("lon", x, "degrees_east"), ("lat", y, "degrees_north")):
+            array(name, (ny, nx), (ny, nx), "float64", ("y", "x"), {"units": units if degrees else "m"}, data=values)
+        array("written", (n_t,), (1,), "uint8", ("time",), {"long_name": "1 where the time is in"}, 0)
+        aside.rename(self.path)
+
+    def write(self, number: int, fields: dict[str, np.ndarray]) -> None:
+        """Regrid the fields of one snapshot (:func:`snapshot_fields`) and put them in as time ``number``."""
+        if self._regrid is None:
+            self._regrid = Regridder(self.ocean.grid, self.frame)
+        try:
+            self.group["ssh"][number] = self._regrid(fields["ssh"])
+            for name in LAYERED:
+                if name in fields and name in self.group:
+                    self.group[name][number] = np.stack([self._regrid(level) for level in fields[name]])
+            self.group["written"][number] = 1
+        except OSError as error:
+            raise StoreError(
+                f"cannot write {self.path}: {error.strerror or error}; free space and give the same command again"
+            ) from None
+        self.written[number] = True
+
+    def close(self, final: Path) -> None:
+        """Give the store its name once all its times are in."""
+        if not self.written.all():
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            zarr.consolidate_metadata(str(self.path))
+        if final.exists():
+            shutil.rmtree(final)
+        self.path.rename(final)
+
+
+def open_fields(path: Path) -> xr.Dataset:
+    """Open a finished fields.zarr lazily; StoreError with one line when it is absent or lacks a variable."""
+    path = Path(path)
+    if not path.exists():
+        raise StoreError(f"{path} does not exist; run python -m lagrangian.run first")
+    try:
+        dataset = xr.open_zarr(path, consolidated=None)
+    except Exception as error:
+        raise StoreError(f"{path} cannot be opened as zarr: {str(error).splitlines()[0]}") from error
+    missing = [name for name in ("u", "v", "vorticity_over_f", "ssh", "time", "depth", "x", "y") if name not in dataset.variables]
+    if missing:
+        raise StoreError(f"{path} is not a complete fields store: {', '.join(missing)} missing")
+    return dataset
