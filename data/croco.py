@@ -182,9 +182,7 @@ class CrocoOcean:
                 raise ValueError(f"{name!r} is not one of the optional variables {OPTIONAL_VARIABLES}")
             if name not in self.variables:
                 offered = ", ".join(sorted(self.variables)) or "none"
-                raise InputError(
-                    f"{file.path}: the files hold no usable variable {name} (optional ones found: {offered})"
-                )
+                raise InputError(f"{file.path}: the files hold no usable variable {name} (optional ones found: {offered})")
         names = ("u", "v", "zeta", *dict.fromkeys(variables))
         fields = {}
         with self._handles.open(file.path, f"record {record}") as dataset:
@@ -376,9 +374,7 @@ def _fit_chunk_cache(dataset):
         chunks = variable.chunking() if variable is not None else None
         if not isinstance(chunks, list):
             continue
-        count = int(
-            np.prod([-(-size // chunk) for size, chunk in zip(variable.shape[1:], chunks[1:], strict=True)])
-        )
+        count = int(np.prod([-(-size // chunk) for size, chunk in zip(variable.shape[1:], chunks[1:], strict=True)]))
         slab = count * int(np.prod(chunks)) * variable.dtype.itemsize
         if chunks[0] == 1:
             variable.set_var_chunk_cache(size=0)
@@ -448,8 +444,7 @@ def _scan(handles, path, origin, notes) -> _File:
             if name not in held:
                 grid_hint = " (a grid file goes to --grid)" if "h" in held and "u" not in held else ""
                 raise InputError(
-                    f"{path}: no variable {name}; CROCO history or average files with u, v and zeta are "
-                    f"needed{grid_hint}"
+                    f"{path}: no variable {name}; CROCO history or average files with u, v and zeta are needed{grid_hint}"
                 )
         u, zeta = held["u"], held["zeta"]
         dimension = _record_dimension(dataset)
@@ -480,9 +475,7 @@ def _scan(handles, path, origin, notes) -> _File:
         content = next((kind for kind in ("average", "restart", "history") if kind[:6] in text), "")
         optional = {name for name in OPTIONAL_VARIABLES if _usable(held, name, shape, lead, notes)}
         attributes = frozenset(dataset.ncattrs())
-        return _File(
-            path, frozenset(held), attributes, dimension, shape, times, dated, content, frozenset(optional)
-        )
+        return _File(path, frozenset(held), attributes, dimension, shape, times, dated, content, frozenset(optional))
 
 
 def _usable(held, name, shape, lead, notes):
@@ -493,9 +486,7 @@ def _usable(held, name, shape, lead, notes):
     layers = {"w": (n, n + 1), "omega": (n + 1,), "temp": (n,)}[name]
     found = held[name].shape[lead:]
     if found not in [(levels, ny, nx) for levels in layers]:
-        notes.append(
-            f"{name} is not used: its shape {found} does not fit {n} layers of {(ny, nx)} rho points"
-        )
+        notes.append(f"{name} is not used: its shape {found} does not fit {n} layers of {(ny, nx)} rho points")
         return False
     unit = str(getattr(held[name], "units", "")).replace(" ", "")
     if unit.startswith(("m3", "m^3", "meter3", "metre3")):
@@ -523,16 +514,14 @@ def _check_one_kind(files):
             )
         if file.content and first.content and file.content != first.content:
             raise InputError(
-                f"{file.path} is a {file.content} file, {first.path} a {first.content} file; give files of "
-                "one kind only"
+                f"{file.path} is a {file.content} file, {first.path} a {first.content} file; give files of one kind only"
             )
     with_records = [file for file in files if file.times.size]
     undated = [file for file in with_records if not file.dated]
     if undated and len(undated) < len(with_records):
         dated = next(file for file in with_records if file.dated)
         raise InputError(
-            f"{undated[0].path}: times have no date, while those of {dated.path} have; write the same units "
-            "in all files"
+            f"{undated[0].path}: times have no date, while those of {dated.path} have; write the same units in all files"
         )
 
 
@@ -581,9 +570,7 @@ def _parse_origin(time_origin):
             return origin
     except ValueError:
         pass
-    raise OptionError(
-        f"--time-origin {time_origin}: not a date of the years 1678 to 2261; write it as 2000-01-01"
-    )
+    raise OptionError(f"--time-origin {time_origin}: not a date of the years 1678 to 2261; write it as 2000-01-01")
 
 
 def _read_times(path, dataset, dimension, origin, notes):
@@ -593,16 +580,10 @@ def _read_times(path, dataset, dimension, origin, notes):
         name
         for name in dict.fromkeys((*TIME_NAMES, dimension))
         if name in dataset.variables
-        and (
-            dataset.variables[name].dimensions == fitting
-            or (not dimension and dataset.variables[name].size == 1)
-        )
+        and (dataset.variables[name].dimensions == fitting or (not dimension and dataset.variables[name].size == 1))
     ]
     if not candidates:
-        raise InputError(
-            f"{path}: no time variable along dimension {dimension!r}; one of {', '.join(TIME_NAMES)} is "
-            "needed"
-        )
+        raise InputError(f"{path}: no time variable along dimension {dimension!r}; one of {', '.join(TIME_NAMES)} is needed")
     dated = [name for name in candidates if "since" in str(getattr(dataset.variables[name], "units", ""))]
     name = (dated or candidates)[0]
     variable = dataset.variables[name]
@@ -635,20 +616,14 @@ def _decode_times(what, values, units, calendar, origin, notes):
     if not since or not re.search(r"\d", since[2]):
         step = UNDATED_UNITS.get((since[1] if since else units).lower())
         if step is None:
-            raise InputError(
-                f"{what} has units {units!r}, which cannot be read; 'seconds since 2000-01-01' is the form"
-            )
+            raise InputError(f"{what} has units {units!r}, which cannot be read; 'seconds since 2000-01-01' is the form")
         unit = units or "no unit, taken as second"
-        notes.append(
-            f"times have no date ({unit}): counted from {np.datetime_as_string(origin, unit='auto')}"
-        )
+        notes.append(f"times have no date ({unit}): counted from {np.datetime_as_string(origin, unit='auto')}")
         return _after(what, origin, values * step), False
     # ROMS has its own spelling of the proleptic calendar
     calendar = {"gregorian_proleptic": "proleptic_gregorian"}.get(calendar.lower(), calendar.lower())
     if calendar not in STANDARD_CALENDARS:
-        raise InputError(
-            f"{what} has calendar {calendar!r}; only the standard calendar can be read: convert the dates"
-        )
+        raise InputError(f"{what} has calendar {calendar!r}; only the standard calendar can be read: convert the dates")
     try:
         dates = cftime.num2date(values, units, calendar=calendar, only_use_cftime_datetimes=True)
         year_zero = {"has_year_zero": dates[0].has_year_zero} if dates.size else {}
@@ -660,8 +635,7 @@ def _decode_times(what, values, units, calendar, origin, notes):
     # a clock that starts in year 1 is how ROMS says that a run has no date
     if years and max(years) < 1000 and re.match(r"0*1-", since[2]) and step is not None:
         notes.append(
-            "times are given from year 1, which is no date: counted from "
-            f"{np.datetime_as_string(origin, unit='auto')}"
+            f"times are given from year 1, which is no date: counted from {np.datetime_as_string(origin, unit='auto')}"
         )
         return _after(what, origin, values * step), False
     return _after(what, np.datetime64(0, TIME_STEP), np.asarray(passed, dtype=np.float64) / 1000), True
@@ -689,8 +663,7 @@ def _merge_times(files, notes):
     if dropped:
         instant = np.datetime_as_string(times[~keep][0], unit="s")
         notes.append(
-            f"{dropped} instant(s) stand in two files (first {instant}): the record of the file that begins "
-            "later is used"
+            f"{dropped} instant(s) stand in two files (first {instant}): the record of the file that begins later is used"
         )
     times = np.ascontiguousarray(times[keep])
     times.setflags(write=False)
@@ -814,9 +787,7 @@ def _read_grid(statics, first, spherical, notes) -> HorizontalGrid:
     pm, pn = _field(statics, "pm", shape, sea), _field(statics, "pn", shape, sea)
     from_positions = metrics(x, y, spherical)
     if not all(np.isfinite(value[sea]).all() for value in from_positions):
-        raise InputError(
-            f"{first.path}: neighbouring rho points stand at the same position; give a grid file with --grid"
-        )
+        raise InputError(f"{first.path}: neighbouring rho points stand at the same position; give a grid file with --grid")
     if pm is None or pn is None:
         pm, pn = from_positions
         notes.append("no pm, pn in the files: computed from the distances between rho points")
@@ -872,9 +843,7 @@ def _field(statics, name, shape, sea=None):
     for _, value in statics.variable(name):
         if value.ndim == 3 and value.shape[0] == 1:
             value = value[0]
-        if value.shape == shape and (
-            np.isfinite(value).any() if sea is None else np.isfinite(value[sea]).all()
-        ):
+        if value.shape == shape and (np.isfinite(value).any() if sea is None else np.isfinite(value[sea]).all()):
             return value
     return None
 
@@ -883,12 +852,8 @@ def _lacking(statics, name, shape, first, meaning):
     """The line for a variable that no file holds in a usable form."""
     for path, value in statics.variable(name):
         if value.shape != shape:
-            return (
-                f"{path}: {name} ({meaning}) has shape {value.shape}, the records {shape}; give a grid file"
-            )
-        return (
-            f"{path}: {name} ({meaning}) has missing values in the sea; give a complete grid file with --grid"
-        )
+            return f"{path}: {name} ({meaning}) has shape {value.shape}, the records {shape}; give a grid file"
+        return f"{path}: {name} ({meaning}) has missing values in the sea; give a complete grid file with --grid"
     return f"{first.path}: no variable {name} ({meaning}) in the files; give the CROCO grid file with --grid"
 
 
@@ -920,9 +885,7 @@ def _positions(statics, shape, first, spherical, notes):
                     f"{y_name} are in the files: used"
                 )
             return degrees, x, y
-    wanted = " or ".join(
-        f"{POSITION_NAMES[degrees][0][0]} and {POSITION_NAMES[degrees][0][1]}" for degrees in order
-    )
+    wanted = " or ".join(f"{POSITION_NAMES[degrees][0][0]} and {POSITION_NAMES[degrees][0][1]}" for degrees in order)
     raise InputError(
         f"{first.path}: no positions of rho points ({wanted}) that are complete and fit {shape} points; give "
         "the CROCO grid file with --grid"
@@ -1048,9 +1011,7 @@ def _critical_depth(statics, vtransform, grid, notes):
         return tcline
     # the old transform limits hc by the shallowest point of the whole model domain
     shallowest = float(grid.h[grid.mask_rho].min())
-    notes.append(
-        f"no hc in the files: the smaller of Tcline ({tcline:g} m) and the least depth ({shallowest:g} m)"
-    )
+    notes.append(f"no hc in the files: the smaller of Tcline ({tcline:g} m) and the least depth ({shallowest:g} m)")
     return min(tcline, shallowest)
 
 

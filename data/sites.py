@@ -45,7 +45,5 @@ def parse_site(text: str) -> Site:
     try:
         x, y = (float(part) for part in parts)
     except ValueError:
-        raise OptionError(
-            f"--site {text!r} is neither LON,LAT nor one of the known sites: {', '.join(SITES)}"
-        ) from None
+        raise OptionError(f"--site {text!r} is neither LON,LAT nor one of the known sites: {', '.join(SITES)}") from None
     return Site(f"{x:g},{y:g}", x, y)

@@ -34,7 +34,5 @@ def lon_lat(east, north, lon0, lat0):
     phi0 = np.deg2rad(lat0)
     sinc_over_rho = np.where(rho > 0, np.sin(c) / np.where(rho > 0, rho, 1.0), 1 / EARTH_RADIUS_KM)
     phi = np.arcsin(np.clip(np.cos(c) * np.sin(phi0) + north * sinc_over_rho * np.cos(phi0), -1, 1))
-    lam = np.arctan2(
-        east * sinc_over_rho, np.cos(phi0) * np.cos(c) - north * sinc_over_rho * np.sin(phi0)
-    )
+    lam = np.arctan2(east * sinc_over_rho, np.cos(phi0) * np.cos(c) - north * sinc_over_rho * np.sin(phi0))
     return lon0 + np.rad2deg(lam), np.rad2deg(phi)

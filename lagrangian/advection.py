@@ -38,7 +38,9 @@ OMEGA, W_AT_INTERFACES, W_AT_CENTRES = 0, 1, 2
 
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH, forceinline=True)
-def _rates(xi, eta, q, w0, w1, dw0, dw1, k, a0, c0, u, v, w, cells, a_rho, c_rho, a_w, c_w, hc, vtransform, mode, ny, nx, px, py):
+def _rates(
+    xi, eta, q, w0, w1, dw0, dw1, k, a0, c0, u, v, w, cells, a_rho, c_rho, a_w, c_w, hc, vtransform, mode, ny, nx, px, py
+):
     """Rates of change at one place and instant.
 
     w0, w1: weights of the two snapshots; dw0, dw1: their time derivatives (1/s); k: guess of the layer; (a0, c0): the
@@ -197,9 +199,7 @@ def _rates(xi, eta, q, w0, w1, dw0, dw1, k, a0, c0, u, v, w, cells, a_rho, c_rho
     c = (1.0 - fw) * c_w[k] + fw * c_w[k + 1]
     # how fast h and zeta change along the path, and with them the stretch
     h_dot = rate_xi * h_xi + rate_eta * h_eta
-    ze_dot = (
-        dw0 * z0 + dw1 * z1 + rate_xi * (w0 * z0_xi + w1 * z1_xi) + rate_eta * (w0 * z0_eta + w1 * z1_eta)
-    )
+    ze_dot = dw0 * z0 + dw1 * z1 + rate_xi * (w0 * z0_xi + w1 * z1_xi) + rate_eta * (w0 * z0_eta + w1 * z1_eta)
     d_h = d_ze - d * d_ze if vtransform == 2 else -ze * d_ze * d_ze
     d_dot = d_h * h_dot + d_ze * ze_dot
     # motion of the s-surface through the point, and its excess over that of the reference surface
@@ -428,7 +428,7 @@ def advance(
                     surface = _free_surface(x, y, w0, w1, cells, ny, nx, px, py)
                     height = min(height, surface)
                     q = height - surface
-                k1x, k1y, _q, g0, k1q, height, h, ze, k, a0, c0 = _rates(
+                k1x, k1y, _q, g0, k1q, height, _h, _e, k, a0, c0 = _rates(
                     x, y, q, w0, w1, dw0, dw1, k, 0.0, 0.0,
                     u, v, w, cells, a_rho, c_rho, a_w, c_w, hc, vtransform, mode, ny, nx, px, py,
                 )  # fmt: skip

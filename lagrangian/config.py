@@ -95,7 +95,7 @@ class RunConfig:
             need(level >= 0, f"--levels {level:g}: lies above the surface; depths are in m, positive down")
             need(
                 level < self.trap_depth,
-                f"--levels {level:g}: lies at or below the trap (--trap-depth {self.trap_depth:g} m); particles are followed upward",
+                f"--levels {level:g}: lies at or below the trap (--trap-depth {self.trap_depth:g} m); particles rise from there",
             )
         need(len(set(self.levels)) == len(self.levels), "--levels: a depth is given twice")
         for name, unit in (

@@ -194,6 +194,9 @@ class FieldsWriter:
         degrees = self.ocean.grid.degrees
         for name, values, units in (("lon", x, "degrees_east"), ("lat", y, "degrees_north")):
             array(name, (ny, nx), (ny, nx), "float64", ("y", "x"), {"units": units if degrees else "m"}, data=values)
+        sea_floor = Regridder(self.ocean.grid, self.frame)(np.where(self.ocean.grid.mask_rho, self.ocean.grid.h, np.nan))
+        array("h", (ny, nx), (ny, nx), "float32", ("y", "x"),
+              {"units": "m", "positive": "down", "long_name": "depth of the ocean's sea floor"}, np.nan, sea_floor)  # fmt: skip
         array("written", (n_t,), (1,), "uint8", ("time",), {"long_name": "1 where the time is in"}, 0)
         aside.rename(self.path)
 
@@ -234,7 +237,9 @@ def open_fields(path: Path) -> xr.Dataset:
         dataset = xr.open_zarr(path, consolidated=None)
     except Exception as error:
         raise StoreError(f"{path} cannot be opened as zarr: {str(error).splitlines()[0]}") from error
-    missing = [name for name in ("u", "v", "vorticity_over_f", "ssh", "time", "depth", "x", "y") if name not in dataset.variables]
+    missing = [
+        name for name in ("u", "v", "vorticity_over_f", "ssh", "time", "depth", "x", "y") if name not in dataset.variables
+    ]
     if missing:
         raise StoreError(f"{path} is not a complete fields store: {', '.join(missing)} missing")
     return dataset

@@ -78,9 +78,7 @@ class SpeedResults:
         create_particles(partial_path(self.folder, "particles.zarr"), *arguments)
         create_pdf(partial_path(self.folder, "pdf.zarr"), *arguments)
         if self.config.trajectories:
-            create_trajectories(
-                partial_path(self.folder, "trajectories.zarr"), *arguments, observations_per_path(self.config)
-            )
+            create_trajectories(partial_path(self.folder, "trajectories.zarr"), *arguments, observations_per_path(self.config))
         write_json(self.folder / PROGRESS, {"periods_done": []})
 
     def missing(self) -> list[Cohort]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -41,7 +39,8 @@ def main(config: RunConfig) -> int:
     fields = FieldsPlan(config, ocean, design)
     record = {**provenance(config), "ocean": ocean.description, "identity": identity}
     write_json(config.out / "run.json", record)
-    _say(f"{ocean.description.get('kind', 'ocean')}: {len(ocean.times)} snapshots, {ocean.times[0]:.16} to {ocean.times[-1]:.16}".replace("T", " "))
+    first, last = (str(time)[:16].replace("T", " ") for time in ocean.times[[0, -1]])
+    _say(f"{ocean.description.get('kind', 'ocean')}: {len(ocean.times)} snapshots, {first} to {last}")
     for assumption in ocean.description.get("assumptions", ()):
         _say(f"note: {assumption}")
     _say(
@@ -160,7 +159,9 @@ def _claim_folder(out: Path, identity: dict) -> None:
     if known == identity:
         return
     old, new = known.get("options", {}), identity["options"]
-    changed = [f"{name.replace('_', '-')} was {old.get(name)}, now {new.get(name)}" for name in new if old.get(name) != new.get(name)]
+    changed = [
+        f"{name.replace('_', '-')} was {old.get(name)}, now {new.get(name)}" for name in new if old.get(name) != new.get(name)
+    ]
     if not changed and known.get("record") != identity["record"]:
         changed = [f"the record was {known.get('record')}, now {identity['record']}"]
     if not changed:

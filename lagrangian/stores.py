@@ -33,7 +33,12 @@ SCHEMA = {
     "pdf": ("counts", "reached", "x", "y", "level", "collection_start", "collection_end", "position", "trap_lon", "trap_lat"),
     "trajectories": ("lon", "lat", "z", "time"),
 }  # fmt: skip
-STATUS_MEANINGS = {0: "reached the last level", 1: "left the domain", 2: "reached land or the sea floor", 3: "record ended first"}
+STATUS_MEANINGS = {
+    0: "reached the last level",
+    1: "left the domain",
+    2: "reached land or the sea floor",
+    3: "record ended first",
+}
 
 
 def _array(group, name, shape, chunks, dtype, dims, *, attrs=None, fill=None, data=None):
@@ -61,7 +66,10 @@ def _seconds(times) -> np.ndarray:
 def position_attrs(ocean: Ocean, axis: str) -> dict:
     """Attributes of a lon or lat variable: degrees, or metres on a Cartesian grid."""
     if ocean.grid.degrees:
-        return {"units": f"degrees_{'east' if axis == 'x' else 'north'}", "standard_name": "longitude" if axis == "x" else "latitude"}
+        return {
+            "units": f"degrees_{'east' if axis == 'x' else 'north'}",
+            "standard_name": "longitude" if axis == "x" else "latitude",
+        }
     return {"units": "m", "long_name": f"Cartesian {axis} coordinate of the ocean's grid"}
 
 
@@ -114,7 +122,11 @@ def create_particles(path: Path, config: RunConfig, design: Design, ocean: Ocean
     dims = ("experiment", "particle", "level")
     coordinates = "lon lat time"
     for name, way in (("x", "east"), ("y", "north")):
-        attrs = {"units": "km", "long_name": f"displacement {way} of the particle's own release point", "coordinates": coordinates}
+        attrs = {
+            "units": "km",
+            "long_name": f"displacement {way} of the particle's own release point",
+            "coordinates": coordinates,
+        }
         _array(group, name, shape, chunks, "float32", dims, attrs=attrs, fill=np.nan)
     for name, axis in (("lon", "x"), ("lat", "y")):
         _array(group, name, shape, chunks, "float64" if not ocean.grid.degrees else "float32", dims,
@@ -142,7 +154,9 @@ def create_pdf(path: Path, config: RunConfig, design: Design, ocean: Ocean, w: f
     dims = ("experiment", "level", "y", "x")
     dtype = "uint16" if design.n_particles < 65536 else "uint32"
     chunks = (design.n_positions, *shape[1:])
-    _array(group, "counts", shape, chunks, dtype, dims, attrs={"long_name": "particles that crossed the level in the bin"}, fill=0)
+    _array(
+        group, "counts", shape, chunks, dtype, dims, attrs={"long_name": "particles that crossed the level in the bin"}, fill=0
+    )
     _array(group, "reached", shape[:2], chunks[:2], "uint32", dims[:2], attrs={"long_name": "particles that crossed the level"},
            fill=0)  # fmt: skip
     for name, way in (("x", "east"), ("y", "north")):
@@ -161,7 +175,9 @@ def create_trajectories(path: Path, config: RunConfig, design: Design, ocean: Oc
     for name, axis in (("lon", "x"), ("lat", "y")):
         _array(group, name, shape, chunks, "float64" if not ocean.grid.degrees else "float32", dims,
                attrs=position_attrs(ocean, axis), fill=np.nan)  # fmt: skip
-    _array(group, "z", shape, chunks, "float32", dims, attrs={"units": "m", "positive": "up", "long_name": "height"}, fill=np.nan)
+    _array(
+        group, "z", shape, chunks, "float32", dims, attrs={"units": "m", "positive": "up", "long_name": "height"}, fill=np.nan
+    )
     attrs = {"units": TIME_ATTRS["units"], "calendar": TIME_ATTRS["calendar"], "_FillValue": NO_TIME, "axis": "T"}
     _array(group, "time", shape, chunks, "int64", dims, attrs=attrs, fill=NO_TIME)
     attrs = {"cf_role": "trajectory_id", "long_name": "experiment * particles of an experiment + particle"}

@@ -44,7 +44,7 @@ def vertical_velocity_from_omega(
     omega leaves out, is taken from the divergence of the whole column, as CROCO does.
     """
     flux = _flux(u, v, zeta, grid, s_coordinate)
-    h, a_w, c_w, *_ = _geometry(grid, s_coordinate)
+    h = _geometry(grid, s_coordinate)[0]
     w = np.empty(u.shape[:1] + zeta.shape, np.float32)
     z_w = s_coordinate.z_w(h, zeta)
     surface = (z_w + h) / (zeta + h) * flux[-1]

@@ -11,7 +11,7 @@ from numba import njit
 
 from data.grid import HorizontalGrid
 from data.vertical import SCoordinate
-from lagrangian.advection import H, MASK, OMEGA, PM, PN, RECORD, W_AT_CENTRES, W_AT_INTERFACES, ZETA0, advance
+from lagrangian.advection import MASK, OMEGA, PM, PN, RECORD, W_AT_CENTRES, W_AT_INTERFACES, ZETA0, H, advance
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Window:
         slot = int(np.argmax(distance))
         if snapshot.mode != self._mode:
             self._mode = snapshot.mode
-            self._w = np.zeros(self._w.shape[:2] + (snapshot.vertical.shape[0], 2), np.float32)
+            self._w = np.zeros((*self._w.shape[:2], snapshot.vertical.shape[0], 2), np.float32)
         jobs = [(snapshot.u, self._u), (snapshot.v, self._v), (snapshot.vertical, self._w)]
         if self._pool is None:
             for source, target in jobs:

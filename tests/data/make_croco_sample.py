@@ -88,9 +88,7 @@ def write_sample(old, new):
         selection = tuple(windows.get(dimension, slice(None)) for dimension in old[name].dimensions)
         values = np.asarray(old[name][selection], dtype=np.float64)
         for k, field in enumerate(values):
-            variable[k] = (
-                carry_up(field, face[name], step) if name in face else np.round(field / step)
-            ).astype("i2")
+            variable[k] = (carry_up(field, face[name], step) if name in face else np.round(field / step)).astype("i2")
 
 
 def carry_up(field, thickness, step):

@@ -141,15 +141,11 @@ def write_croco(
                 continue
             values = np.where(sea.faces(name), getattr(sea, name), land)
             if packed:
-                variable = new.createVariable(
-                    name, "i2", (time_name, *shapes[name]), fill_value=np.int16(-32768), **storage
-                )
+                variable = new.createVariable(name, "i2", (time_name, *shapes[name]), fill_value=np.int16(-32768), **storage)
                 variable.setncatts({"scale_factor": 2e-4, "add_offset": 0.5})
                 values = np.ma.array(np.nan_to_num(values), mask=np.isnan(values))
             else:
-                variable = new.createVariable(
-                    name, "f4", (time_name, *shapes[name]), fill_value=fill, **storage
-                )
+                variable = new.createVariable(name, "f4", (time_name, *shapes[name]), fill_value=fill, **storage)
                 variable.set_auto_mask(False)
             variable[:] = values
         if edit is not None:

@@ -21,9 +21,7 @@ from data.vertical import SCoordinate
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = REPOSITORY.parent / "shared" / "data" / "croco"
 SAMPLE = REPOSITORY / "tests" / "data" / "croco_sample" / "croco_his.nc"
-needs_shared = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="the real CROCO files (shared/data/croco) are not here"
-)
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the real CROCO files (shared/data/croco) are not here")
 
 DAY = np.timedelta64(1, "D")
 
@@ -120,8 +118,7 @@ def test_survives_pickling_and_closing(croco_file):
 
 def test_threads_share_one_ocean(croco_file, tiny_sea):
     paths = [
-        croco_file(f"{k}.nc", tiny_sea(times=(86_400.0 * k, 86_400.0 * k + 43_200), seed=k))
-        for k in range(OPEN_FILES + 2)
+        croco_file(f"{k}.nc", tiny_sea(times=(86_400.0 * k, 86_400.0 * k + 43_200), seed=k)) for k in range(OPEN_FILES + 2)
     ]
     ocean = open_croco(paths)
     expected = [ocean.snapshot(index).u for index in range(len(ocean))]
@@ -639,9 +636,7 @@ def test_metrics_and_angle_of_a_rotated_grid(turn):
     np.testing.assert_allclose(np.angle(np.exp(1j * (angle - turn + convergence))), 0, atol=2e-5)
     flat = spherical_defaults.metrics(1000 * east, 1000 * north, False)
     np.testing.assert_allclose(flat[0], 1 / 5000, rtol=1e-12)
-    np.testing.assert_allclose(
-        spherical_defaults.rotation(1000 * east, 1000 * north, False), turn, atol=1e-12
-    )
+    np.testing.assert_allclose(spherical_defaults.rotation(1000 * east, 1000 * north, False), turn, atol=1e-12)
 
 
 # -- values: land, fill, packing -----------------------------------------------------------------------------
@@ -741,9 +736,7 @@ def test_chunks_over_several_records(croco_file, tiny_sea):
 
     ocean = open_croco(croco_file(sea=sea, extra=(), edit=edit))
     for index in (2, 1, 0):
-        np.testing.assert_array_equal(
-            ocean.snapshot(index, ("temp",)).temp, sea.temp[index].astype(np.float32)
-        )
+        np.testing.assert_array_equal(ocean.snapshot(index, ("temp",)).temp, sea.temp[index].astype(np.float32))
 
 
 def test_roms_names_of_dimensions(croco_file, tiny_sea):
@@ -829,9 +822,7 @@ def test_not_netcdf(tmp_path, content):
     assert "a.nc: not a netCDF file" in refusal(tmp_path / "a.nc")
 
 
-@pytest.mark.parametrize(
-    "file_format", ["NETCDF4", "NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA"]
-)
+@pytest.mark.parametrize("file_format", ["NETCDF4", "NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA"])
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.99])
 def test_truncated_files(croco_file, tmp_path, file_format, share):
     path = Path(croco_file(file_format=file_format))
@@ -860,9 +851,7 @@ def test_damaged_record(croco_file):
             lines.append(str(error))
             if "of record" in lines[-1]:
                 break
-    assert re.fullmatch(
-        rf"{damaged}: variable \w+ of record \d cannot be read \(.*\); .* copy it again, .*", lines[-1]
-    )
+    assert re.fullmatch(rf"{damaged}: variable \w+ of record \d cannot be read \(.*\); .* copy it again, .*", lines[-1])
     assert all(str(damaged) in line and "\n" not in line for line in lines)
 
 
@@ -912,9 +901,7 @@ def test_jet_second_file_needs_the_grid_file():
     ocean = open_croco(path, grid=SHARED / "jet" / "croco_grd.nc")
     whole = open_croco(str(SHARED / "jet" / "croco_his.*.nc"))
     for name in ("h", "pm", "pn", "x_rho", "y_rho", "angle", "coriolis"):
-        np.testing.assert_allclose(
-            getattr(ocean.grid, name), getattr(whole.grid, name), rtol=1e-6, atol=1e-12
-        )
+        np.testing.assert_allclose(getattr(ocean.grid, name), getattr(whole.grid, name), rtol=1e-6, atol=1e-12)
     for name in ("s_rho", "cs_rho", "s_w", "cs_w"):
         np.testing.assert_array_equal(getattr(ocean.s_coordinate, name), getattr(whole.s_coordinate, name))
     assert ocean.s_coordinate.vtransform == 2
@@ -932,9 +919,7 @@ def test_jet_metrics_follow_from_positions():
 
 
 @needs_shared
-@pytest.mark.parametrize(
-    ("name", "vtransform", "records"), [("canyon_his", 2, 4), ("canyon_vtransform1_his", 1, 2)]
-)
+@pytest.mark.parametrize(("name", "vtransform", "records"), [("canyon_his", 2, 4), ("canyon_vtransform1_his", 1, 2)])
 def test_canyon(name, vtransform, records):
     path = SHARED / "canyon" / f"{name}.nc"
     ocean = open_croco(path)

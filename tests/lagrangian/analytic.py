@@ -18,7 +18,9 @@ SHALLOW_TO_DEEP = SCoordinate.from_stretching(20, 6.0, 2.0, 250.0)
 OLD_TRANSFORM = SCoordinate.from_stretching(20, 5.0, 0.4, 50.0, vtransform=1)
 
 
-def plane(nx=24, ny=20, dx=8e3, dy=None, h=4000.0, *, mask=None, periodic=(False, False), center=None, angle=0.0, origin=(0.0, 0.0)):
+def plane(
+    nx=24, ny=20, dx=8e3, dy=None, h=4000.0, *, mask=None, periodic=(False, False), center=None, angle=0.0, origin=(0.0, 0.0)
+):
     """A Cartesian grid, x = dx * xi turned by ``angle`` (radians) about ``origin`` (m); h a number or function of (x, y)."""
     dy = dx if dy is None else dy
     xi, eta = np.meshgrid(np.arange(nx, dtype=float), np.arange(ny, dtype=float))
@@ -126,7 +128,9 @@ def move(window: Window, particles: Cloud, duration) -> int:
     """Move by a signed duration, s, in place; clocks follow. Returns steps."""
     duration = np.broadcast_to(np.asarray(duration, float), particles.xi.shape).copy()
     p = particles
-    steps = window.advance(p.xi, p.eta, p.z, p.time, duration, p.sinking_speed, p.status, p.next_level, p.row, p.uid, p.crossings)
+    steps = window.advance(
+        p.xi, p.eta, p.z, p.time, duration, p.sinking_speed, p.status, p.next_level, p.row, p.uid, p.crossings
+    )
     p.time = p.time + duration
     return steps
 

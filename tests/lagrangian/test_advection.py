@@ -55,7 +55,7 @@ def test_uniform_flow_and_sinking_give_the_exact_displacement(s, sign):
 
 def test_levels_are_crossed_at_their_exact_times_and_places():
     grid, s = plane(nx=40), SHALLOW_TO_DEEP
-    prepare = lambda t: evaluate(grid, s, constant(0.05), constant(0.0), t=t)  # noqa: E731
+    prepare = lambda t: evaluate(grid, s, constant(0.05), constant(0.0), t=t)
     particles = cloud(25.0, [8.0, 9.5, 11.0], -3000.0, [300.0, 200.0, 300.0], time=20 * DAY, levels=len(LEVELS))
     sweep(grid, s, prepare, particles, t_from=20 * DAY, t_to=0.0, every=DAY / 2, dt=7200.0, levels=LEVELS)
     assert (particles.status == REACHED).all()
@@ -110,7 +110,7 @@ def test_velocities_linear_in_space_and_time_are_reproduced_off_the_nodes(s):
         return lambda x, y, z, t: (a + b * x / 1e5 + c * y / 1e5 + d * z / 4e3) * (1 + e * t / DAY)
 
     u, v, w = linear(0.1, 0.2, -0.3, 0.15, 0.5), linear(-0.2, 0.1, 0.25, -0.1, -0.25), linear(1e-3, 2e-4, -3e-4, 5e-4, 1.0)
-    free = lambda x, y, t: 0.4 + 0.1 * x / 1e5 + 0.3 * t / DAY  # noqa: E731
+    free = lambda x, y, t: 0.4 + 0.1 * x / 1e5 + 0.3 * t / DAY
     n, moment = 400, 0.3 * DAY
     xi, eta = RNG.uniform(1, grid.shape[1] - 2, n), RNG.uniform(1, grid.shape[0] - 2, n)
     x, y = grid.native_position(xi, eta)
@@ -132,7 +132,7 @@ def test_velocities_linear_in_space_and_time_are_reproduced_off_the_nodes(s):
 def test_solid_body_rotation_shows_fourth_order_in_dt():
     grid, s = plane(nx=60, ny=60), SHALLOW_TO_DEEP
     turn = 2 * np.pi / (5 * DAY)
-    make = lambda t: still_omega(grid, s, lambda x, y, z, t: -turn * y, lambda x, y, z, t: turn * x, t=t)  # noqa: E731
+    make = lambda t: still_omega(grid, s, lambda x, y, z, t: -turn * y, lambda x, y, z, t: turn * x, t=t)
     error = []
     for dt in (14400.0, 7200.0):
         particles = cloud(29.5 + 12.0, 29.5, -1000.0)
@@ -153,7 +153,7 @@ def geographic_path(grid, s, angle, u, v, x0, y0, dt=1800.0, days=6):
         return -np.sin(angle) * u(x, y, z, t) + np.cos(angle) * v(x, y, z, t)
 
     particles = cloud(*grid.locate(x0, y0), -1000.0, 50.0, time=days * DAY)
-    prepare = lambda t: still_omega(grid, s, along, across, t=t)  # noqa: E731
+    prepare = lambda t: still_omega(grid, s, along, across, t=t)
     sweep(grid, s, prepare, particles, t_from=days * DAY, t_to=0.0, every=DAY / 2, dt=dt)
     return np.array(grid.native_position(particles.xi, particles.eta)), particles.z
 
@@ -211,12 +211,12 @@ def seamount(x, y):
 @TRANSFORMS
 def test_over_a_seamount_a_particle_without_sinking_stays_on_its_s_surface(s):
     grid = plane(nx=40, ny=30, h=seamount)
-    free = lambda x, y, t: 0.5 * np.sin(x / 30e3 - t / DAY)  # noqa: E731
+    free = lambda x, y, t: 0.5 * np.sin(x / 30e3 - t / DAY)
     n = 100
     particles = cloud(RNG.uniform(5, 12, n), RNG.uniform(8, 22, n), RNG.uniform(-2000.0, -100.0, n))
     start = free(grid.x_rho, grid.y_rho, 0.0).astype(np.float32).astype(float)
     before, height = level_number(grid, s, particles, start), particles.z.copy()
-    prepare = lambda t: still_omega(grid, s, constant(0.4), constant(0.02), zeta=free, t=t)  # noqa: E731
+    prepare = lambda t: still_omega(grid, s, constant(0.4), constant(0.02), zeta=free, t=t)
     sweep(grid, s, prepare, particles, t_from=0.0, t_to=4 * DAY, every=DAY / 2, dt=7200.0)
     after = level_number(grid, s, particles, free(grid.x_rho, grid.y_rho, 4 * DAY).astype(np.float32).astype(float))
     np.testing.assert_allclose(after, before, atol=1e-7)
@@ -227,7 +227,7 @@ def test_over_a_seamount_a_particle_without_sinking_stays_on_its_s_surface(s):
 @TRANSFORMS
 def test_a_moving_free_surface_carries_the_surface_particle(s):
     grid = plane(h=4000.0)
-    free = lambda x, y, t: 1.5 * t / DAY + 0.0 * x  # noqa: E731
+    free = lambda x, y, t: 1.5 * t / DAY + 0.0 * x
     window = pair(Window(grid, s, dt=7200.0), grid, s, make=still_omega, u=zero, v=zero, zeta=free)
     particles = cloud(9.4, 8.2, [0.0, -2000.0, -4000.0 + 1e-6])
     move(window, particles, DAY / 2)
@@ -238,9 +238,9 @@ def test_omega_by_continuity_of_a_horizontally_divergent_flow_lifts_as_the_close
     """u = a x over a flat floor: W(z) = -a (z + h); the surface falls as W says, and a particle with it."""
     a, h = 1e-7, 4000.0
     grid, s = plane(nx=40, ny=30, h=h), SHALLOW_TO_DEEP
-    free = lambda x, y, t: h * (np.exp(-a * t) - 1) + 0.0 * x  # noqa: E731
+    free = lambda x, y, t: h * (np.exp(-a * t) - 1) + 0.0 * x
     particles = cloud(20.3, 12.2, [-3000.0, -1000.0, -50.0])
-    prepare = lambda t: evaluate(grid, s, lambda x, y, z, t: a * x, zero, zeta=free, t=t)  # noqa: E731
+    prepare = lambda t: evaluate(grid, s, lambda x, y, z, t: a * x, zero, zeta=free, t=t)
     sweep(grid, s, prepare, particles, t_from=0.0, t_to=4 * DAY, every=DAY / 2, dt=7200.0)
     expected = (np.array([-3000.0, -1000.0, -50.0]) + h) * np.exp(-a * 4 * DAY) - h
     np.testing.assert_allclose(particles.z, expected, atol=0.02)
@@ -263,7 +263,9 @@ def test_back_and_forth_over_35_days_closes_within_100_m_at_the_default_dt():
     travelled = 8e3 * np.hypot(particles.xi - start.xi, particles.eta - start.eta)
     sweep(grid, s, prepare, particles, t_from=0.0, t_to=35 * DAY, every=DAY / 2, dt=dt)
     error = 8e3 * np.hypot(particles.xi - start.xi, particles.eta - start.eta)
-    print(f"travelled {np.median(travelled) / 1e3:.0f} km; closure median {np.median(error):.2f} m, largest {error.max():.1f} m")
+    print(
+        f"travelled {np.median(travelled) / 1e3:.0f} km; closure median {np.median(error):.2f} m, largest {error.max():.1f} m"
+    )
     assert np.median(travelled) > 50e3
     assert error.max() < 100.0
     assert np.abs(particles.z + 3000.0).max() < 1.0
@@ -273,15 +275,15 @@ def test_back_and_forth_over_35_days_closes_within_100_m_at_the_default_dt():
 def test_a_periodic_domain_goes_on_like_its_larger_copy():
     s, n = SHALLOW_TO_DEEP, 25
     k = np.pi / 48e3  # repeats after 96 km; 24 cells of 8 km hold two
-    swirl = lambda x, y, z, t: 0.2 - 0.5 * np.sin(k * x) * np.cos(k * y) + 0.0 * z  # noqa: E731
-    swirl_v = lambda x, y, z, t: 0.15 + 0.5 * np.cos(k * x) * np.sin(k * y) + 0.0 * z  # noqa: E731
+    swirl = lambda x, y, z, t: 0.2 - 0.5 * np.sin(k * x) * np.cos(k * y) + 0.0 * z
+    swirl_v = lambda x, y, z, t: 0.15 + 0.5 * np.cos(k * x) * np.sin(k * y) + 0.0 * z
     small = plane(n, n, periodic=(True, True))
     large = plane(5 * (n - 1) + 1, 5 * (n - 1) + 1)
     xi, eta = RNG.uniform(0, n - 1, 60), RNG.uniform(0, n - 1, 60)
     ends = []
     for grid, shift in ((small, 0), (large, 2 * (n - 1))):
         particles = cloud(xi + shift, eta + shift, -1000.0)
-        prepare = lambda t, grid=grid: still_omega(grid, s, swirl, swirl_v, t=t)  # noqa: E731
+        prepare = lambda t, grid=grid: still_omega(grid, s, swirl, swirl_v, t=t)
         sweep(grid, s, prepare, particles, t_from=0.0, t_to=10 * DAY, every=DAY / 2, dt=7200.0)
         assert (particles.status == ACTIVE).all()
         ends.append((particles.xi - shift, particles.eta - shift))
@@ -317,7 +319,9 @@ def eddying_window(threads=1, kappa=0.0, seed=0, depth=(0.0,)):
 @pytest.mark.parametrize("kappa", [0.0, 50.0])
 def test_a_path_depends_neither_on_threads_nor_on_company(kappa):
     n = 200
-    everyone = cloud(RNG.uniform(15, 45, n), RNG.uniform(15, 45, n), RNG.uniform(-3000.0, -300.0, n), 300.0, time=DAY / 2, levels=8)
+    everyone = cloud(
+        RNG.uniform(15, 45, n), RNG.uniform(15, 45, n), RNG.uniform(-3000.0, -300.0, n), 300.0, time=DAY / 2, levels=8
+    )
     shuffled = RNG.permutation(n)
     some = everyone.take(shuffled[:60])
     one_by_one = everyone.take(np.arange(n))

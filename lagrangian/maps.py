@@ -1,0 +1,281 @@
+"""The map of a run: the mean catchment, and a few single experiments beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cartopy.crs as ccrs
+import cmocean
+import matplotlib
+import numpy as np
+from cartopy.mpl.ticker import LatitudeFormatter, LongitudeFormatter
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap, PowerNorm
+from matplotlib.figure import Figure
+from scipy.ndimage import gaussian_filter
+
+from data.coastline import land_feature
+from data.errors import StoreError
+from data.sphere import EARTH_RADIUS_KM
+from lagrangian.binning import BIN_KM, HALF_WIDTH_KM
+from lagrangian.fields import open_fields
+from lagrangian.stores import open_pdf, open_store
+
+#: The boxes that the paper compares with, full width in km (method.md section 4).
+BOXES_KM = (96.0, 192.0)
+#: Shares of the particles that contours hold.
+SHARES = (0.25, 0.5, 0.75)
+#: Standard deviation of the smoothing of a PDF, cells (method.md section 2: the heat equation, sqrt(10)).
+SMOOTHING_CELLS = np.sqrt(10.0)
+
+TRAP_STYLE = dict(
+    marker="*", color="white", markersize=11, markeredgecolor="black", markeredgewidth=0.9, linestyle="none", zorder=9
+)
+BOX_STYLE = dict(color="black", linewidth=1.0, zorder=6)
+
+
+def mass_levels(pdf: np.ndarray, shares=SHARES) -> list[float]:
+    """Densities whose contours hold the given shares of the sum of ``pdf`` (y, x): densest cells first."""
+    ordered = np.sort(pdf.ravel())[::-1]
+    total = np.cumsum(ordered)
+    if total[-1] <= 0:
+        return []
+    return [float(ordered[min(np.searchsorted(total, share * total[-1]), ordered.size - 1)]) for share in shares]
+
+
+def share_in_box(pdf: np.ndarray, x: np.ndarray, y: np.ndarray, width_km: float) -> float:
+    """Share of ``pdf`` (y, x) in a square of full width ``width_km`` about the origin; x, y bin centres in km."""
+    inside = (np.abs(y)[:, None] < width_km / 2) & (np.abs(x)[None, :] < width_km / 2)
+    return float(pdf[inside].sum())
+
+
+def draw_catchment(folder: Path, picture: Path) -> None:
+    """Draw the run of one sinking speed (a folder with particles.zarr and pdf.zarr) at its last level.
+
+    Raises
+    ------
+    StoreError
+        The stores are not there, or the picture cannot be written.
+    """
+    with matplotlib.rc_context({"font.size": 8, "axes.titlesize": 8, "font.family": "DejaVu Sans"}):
+        figure = _figure(Path(folder))
+        FigureCanvasAgg(figure)
+        aside = picture.with_name("." + picture.name)
+        try:
+            figure.savefig(aside, format="png", dpi=200)
+            aside.replace(picture)
+        except OSError as error:
+            raise StoreError(f"cannot write {picture}: {error.strerror or error}") from None
+
+
+def _figure(folder: Path) -> Figure:
+    store = open_pdf(folder / "pdf.zarr")
+    particles = open_store(folder / "particles.zarr", "particles")
+    last = store.sizes["level"] - 1
+    depth = float(store["level"][last])
+    reached = store["reached"][:, last].values.astype(float)
+    x, y = store["x"].values, store["y"].values
+    released = store.sizes["experiment"] * particles.sizes["particle"]
+    figure = Figure(figsize=(10.2, 6.6))
+    w = store.attrs["sinking_speed_m_per_day"]
+    title = (
+        f"Catchment at {depth:g} m of a trap at {store.attrs['trap_depth_m']:g} m, {_name(store)}, sinking speed {w:g} m d⁻¹"
+    )
+    figure.text(0.035, 0.968, title, fontsize=11, fontweight="bold")
+    if reached.sum() == 0:
+        figure.text(0.035, 0.9, f"None of {released} particles reached {depth:g} m.")
+        return figure
+    pdf = np.nan_to_num(store["pdf"][:, last].values)
+    used = reached > 0
+    mean = pdf[used].mean(axis=0)
+    inside = np.where(pdf.sum(axis=(1, 2)) > 0, pdf.sum(axis=(1, 2)), np.nan)
+    centre = np.stack([(pdf * x[None, None, :]).sum(axis=(1, 2)), (pdf * y[None, :, None]).sum(axis=(1, 2))], axis=1)
+    centre = centre / inside[:, None]
+    distance = np.hypot(centre[:, 0], centre[:, 1])
+    view = _view(mean, x, y)
+    axes_kind = _Axes.of(particles)
+    chosen = _choose(distance)
+
+    main = axes_kind.add(figure, [0.05, 0.06, 0.535, 0.81], *_site(store), view, labels=True)
+    percent = 100 * gaussian_filter(mean, SMOOTHING_CELLS, mode="constant")
+    mesh = main.pcolormesh(*_edges(x, y), percent, norm=PowerNorm(0.5, vmin=0, vmax=percent.max()), cmap=_colours(), zorder=1,
+                           rasterized=True)  # fmt: skip
+    _contours(main, x, y, percent, label=True)
+    _frame_marks(main)
+    for width in BOXES_KM:
+        main.text(500 * width, -500 * width - 1e3 * view * 0.01, f"{width:g} km", ha="right", va="top", fontsize=6.5, zorder=6)
+    axes_kind.scenery(main)
+    _sea_floor(main, folder)
+    _scale_bar(main, view)
+    bar_axes = figure.add_axes([0.6, 0.06, 0.011, 0.81])
+    bar = figure.colorbar(mesh, cax=bar_axes)
+    bar.set_label(f"% of the particles per {BIN_KM:g} km cell", fontsize=7.5)
+    bar_axes.tick_params(labelsize=7)
+
+    height = 0.27
+    for number, (experiment, name) in enumerate(chosen):
+        box = [0.685, 0.87 - number * height - 0.25, 0.25 * 6.6 / 10.2, 0.25]
+        panel = axes_kind.add(figure, box, *_site(store, experiment), view, labels=False)
+        one = 100 * gaussian_filter(pdf[experiment], SMOOTHING_CELLS, mode="constant")
+        _contours(panel, x, y, one, label=False)
+        cloud_x = particles["x"][experiment, :, last].values
+        cloud_y = particles["y"][experiment, :, last].values
+        delay = (particles["release_time"][experiment] - particles["collection_start"][experiment]).values / np.timedelta64(
+            1, "D"
+        )
+        dots = panel.scatter(1e3 * cloud_x, 1e3 * cloud_y, c=delay, s=2.5, cmap="viridis", linewidths=0, zorder=5)
+        _frame_marks(panel)
+        panel.plot(*(1e3 * centre[experiment]), marker="+", color="crimson", markersize=9, markeredgewidth=1.8, zorder=10)
+        axes_kind.scenery(panel)
+        start, end = (str(store[n].values[experiment])[:10] for n in ("collection_start", "collection_end"))
+        words = f"{name}\n\n{start} to\n{end}\n\nmass centre at\n{distance[experiment]:.0f} km"
+        figure.text(0.86, box[1] + box[3] - 0.005, words, fontsize=7, va="top")
+    if chosen:
+        bar_axes = figure.add_axes([0.862, 0.09, 0.1, 0.013])
+        bar = figure.colorbar(dots, cax=bar_axes, orientation="horizontal")
+        bar.set_label("day of release", fontsize=7)
+        bar_axes.tick_params(labelsize=6.5)
+
+    shares = ", ".join(f"{100 * share_in_box(mean, x, y, width):.0f} % in the {width:g} km box" for width in BOXES_KM)
+    outside = 1 - mean.sum()
+    text = (
+        f"{used.sum()} experiments of {particles.sizes['particle']} particles; {100 * reached.sum() / released:.1f} % reached "
+        f"{depth:g} m. Of these {shares}, {100 * outside:.1f} % beyond ±{HALF_WIDTH_KM:g} km. Mass centre of an experiment: "
+        f"median {np.nanmedian(distance):.0f} km from the trap.\n"
+        "Left: mean of the experiments, each seen from its own trap (star), smoothed by "
+        f"{SMOOTHING_CELLS * BIN_KM:.0f} km; lines hold 25, 50 and 75 %. Right: crossings of single experiments, + mass centre."
+    )
+    figure.text(0.035, 0.955, text, fontsize=7, va="top", linespacing=1.4)
+    return figure
+
+
+def _colours() -> ListedColormap:
+    """cmocean's tempo without its darkest quarter, on which lines could not be seen."""
+    return ListedColormap(cmocean.cm.tempo(np.linspace(0, 0.75, 256)))
+
+
+def _choose(distance: np.ndarray) -> list[tuple[int, str]]:
+    """Experiments at the 10th, 50th and 90th percentile of the mass-centre distance, with their names."""
+    order = np.argsort(distance)
+    order = order[np.isfinite(distance[order])]
+    if order.size == 0:
+        return []
+    if order.size == 1:
+        return [(int(order[0]), "The one experiment")]
+    names = {0.1: "10th percentile of\nmass-centre distance", 0.5: "median", 0.9: "90th percentile"}
+    chosen = {}
+    for quantile, name in names.items():
+        chosen.setdefault(int(order[round(quantile * (order.size - 1))]), name)
+    return list(chosen.items())
+
+
+def _view(mean: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
+    """Half width of the maps, km: about 97 % of the mean catchment, between 120 and 400 km."""
+    reach = np.maximum(np.abs(x)[None, :], np.abs(y)[:, None]).ravel()
+    order = np.argsort(reach)
+    total = np.cumsum(mean.ravel()[order])
+    half = reach[order][np.searchsorted(total, 0.97 * total[-1])] + 2 * BIN_KM
+    return float(np.clip(half, 120.0, HALF_WIDTH_KM))
+
+
+def _site(store, experiment: int | None = None) -> tuple[float, float]:
+    """Position that a map is centred on: one experiment's trap, or the middle of all traps."""
+    lon, lat = store["trap_lon"].values, store["trap_lat"].values
+    return (float(lon.mean()), float(lat.mean())) if experiment is None else (float(lon[experiment]), float(lat[experiment]))
+
+
+def _name(store) -> str:
+    """The site's name; its position where it was given as one."""
+    site = str(store.attrs["site"])
+    if not site[:1].isdigit() and not site.startswith("-"):
+        return site.upper()
+    x, y = _site(store)
+    if not str(store["trap_lon"].attrs.get("units", "")).startswith("degrees"):
+        return f"x = {x / 1e3:.0f} km, y = {y / 1e3:.0f} km"
+    return f"{abs(y):.2f}°{'N' if y >= 0 else 'S'} {abs(x):.2f}°{'E' if x >= 0 else 'W'}"
+
+
+def _sea_floor(axes, folder: Path) -> None:
+    """Depth contours of the ocean itself, from the run's fields.zarr where it is there."""
+    path = folder.parent / "fields.zarr"
+    if not path.exists():
+        return
+    fields = open_fields(path)
+    depth = fields["h"].values
+    low, high = np.nanmin(depth), np.nanmax(depth)
+    levels = [level for level in (200, *range(500, 8000, 500)) if low < level < high]
+    if not levels or not np.isfinite(low):
+        return
+    lines = axes.contour(1e3 * fields["x"].values, 1e3 * fields["y"].values, depth, levels=levels, colors="steelblue",
+                         linewidths=0.4, zorder=2)  # fmt: skip
+    axes.clabel(lines, fmt="%d m", fontsize=5.5, inline=True)
+
+
+def _edges(x: np.ndarray, y: np.ndarray):
+    return tuple(1e3 * np.append(axis - BIN_KM / 2, axis[-1] + BIN_KM / 2) for axis in (x, y))
+
+
+def _contours(axes, x, y, percent, *, label: bool) -> None:
+    levels = mass_levels(percent)
+    if len(set(levels)) < len(levels):
+        return
+    lines = axes.contour(1e3 * x, 1e3 * y, percent, levels=levels[::-1], colors="0.25", linewidths=(0.6, 0.9, 1.2), zorder=4)
+    if label:
+        names = dict(zip(lines.levels, ("75 %", "50 %", "25 %"), strict=True))
+        axes.clabel(lines, fmt=names, fontsize=6.5, inline=True)
+
+
+def _frame_marks(axes) -> None:
+    axes.plot(0, 0, **TRAP_STYLE)
+    for width, style in zip(BOXES_KM, ("-", "--"), strict=True):
+        half = 500 * width
+        axes.plot([-half, half, half, -half, -half], [-half, -half, half, half, -half], linestyle=style, **BOX_STYLE)
+
+
+def _scale_bar(axes, view: float) -> None:
+    length, x0, y0 = 1e5, 1e3 * view * 0.92 - 1e5, -1e3 * view * 0.93
+    axes.plot([x0, x0 + length], [y0, y0], color="black", linewidth=2.5, solid_capstyle="butt", zorder=10)
+    axes.text(x0 + length / 2, y0 + 1e3 * view * 0.02, "100 km", ha="center", va="bottom", fontsize=7, zorder=10)
+
+
+class _Axes:
+    """Maps in true kilometres about a point; plain axes where the ocean has no place on Earth."""
+
+    @staticmethod
+    def of(particles) -> _Axes:
+        return _GeoAxes() if str(particles["lon"].attrs.get("units", "")).startswith("degrees") else _Axes()
+
+    def add(self, figure, box, x0, y0, view, *, labels):
+        axes = figure.add_axes(box, aspect="equal")
+        axes.set_xlim(-1e3 * view, 1e3 * view)
+        axes.set_ylim(-1e3 * view, 1e3 * view)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1e3:g}")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value / 1e3:g}")
+        if labels:
+            axes.set_xlabel("km east of the trap")
+            axes.set_ylabel("km north of the trap")
+        else:
+            axes.tick_params(labelsize=6)
+        return axes
+
+    def scenery(self, axes) -> None:
+        """Nothing to see beside the catchment."""
+
+
+class _GeoAxes(_Axes):
+    def add(self, figure, box, x0, y0, view, *, labels):
+        globe = ccrs.Globe(semimajor_axis=1e3 * EARTH_RADIUS_KM, semiminor_axis=1e3 * EARTH_RADIUS_KM)
+        projection = ccrs.AzimuthalEquidistant(x0, y0, globe=globe)
+        axes = figure.add_axes(box, projection=projection)
+        axes.set_xlim(-1e3 * view, 1e3 * view)
+        axes.set_ylim(-1e3 * view, 1e3 * view)
+        if labels:
+            lines = axes.gridlines(draw_labels=["left", "bottom"], linewidth=0.4, color="0.5", zorder=3, x_inline=False,
+                                   y_inline=False)  # fmt: skip
+            lines.xformatter, lines.yformatter = LongitudeFormatter(), LatitudeFormatter()
+            lines.rotate_labels = False
+            lines.xlabel_style = lines.ylabel_style = {"size": 7}
+        return axes
+
+    def scenery(self, axes) -> None:
+        axes.add_feature(land_feature(zorder=7))
