@@ -80,9 +80,7 @@ def write_sample(old, new):
     }
     for name in ("u", "v", "zeta", "temp"):
         step = PRECISION[name]
-        variable = copy_header(
-            old, new, name, "i2", windows, zlib=True, complevel=9, shuffle=True, fill_value=np.int16(-32768)
-        )
+        variable = copy_header(old, new, name, "i2", windows, zlib=True, complevel=9, shuffle=True, fill_value=np.int16(-32768))
         variable.setncatts({"scale_factor": np.float64(step), "add_offset": np.float64(0)})
         variable.set_auto_maskandscale(False)
         selection = tuple(windows.get(dimension, slice(None)) for dimension in old[name].dimensions)

@@ -117,9 +117,7 @@ def test_survives_pickling_and_closing(croco_file):
 
 
 def test_threads_share_one_ocean(croco_file, tiny_sea):
-    paths = [
-        croco_file(f"{k}.nc", tiny_sea(times=(86_400.0 * k, 86_400.0 * k + 43_200), seed=k)) for k in range(OPEN_FILES + 2)
-    ]
+    paths = [croco_file(f"{k}.nc", tiny_sea(times=(86_400.0 * k, 86_400.0 * k + 43_200), seed=k)) for k in range(OPEN_FILES + 2)]
     ocean = open_croco(paths)
     expected = [ocean.snapshot(index).u for index in range(len(ocean))]
     wrong = []

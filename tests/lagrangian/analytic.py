@@ -128,9 +128,7 @@ def move(window: Window, particles: Cloud, duration) -> int:
     """Move by a signed duration, s, in place; clocks follow. Returns steps."""
     duration = np.broadcast_to(np.asarray(duration, float), particles.xi.shape).copy()
     p = particles
-    steps = window.advance(
-        p.xi, p.eta, p.z, p.time, duration, p.sinking_speed, p.status, p.next_level, p.row, p.uid, p.crossings
-    )
+    steps = window.advance(p.xi, p.eta, p.z, p.time, duration, p.sinking_speed, p.status, p.next_level, p.row, p.uid, p.crossings)
     p.time = p.time + duration
     return steps
 

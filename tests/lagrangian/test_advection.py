@@ -263,9 +263,7 @@ def test_back_and_forth_over_35_days_closes_within_100_m_at_the_default_dt():
     travelled = 8e3 * np.hypot(particles.xi - start.xi, particles.eta - start.eta)
     sweep(grid, s, prepare, particles, t_from=0.0, t_to=35 * DAY, every=DAY / 2, dt=dt)
     error = 8e3 * np.hypot(particles.xi - start.xi, particles.eta - start.eta)
-    print(
-        f"travelled {np.median(travelled) / 1e3:.0f} km; closure median {np.median(error):.2f} m, largest {error.max():.1f} m"
-    )
+    print(f"travelled {np.median(travelled) / 1e3:.0f} km; closure median {np.median(error):.2f} m, largest {error.max():.1f} m")
     assert np.median(travelled) > 50e3
     assert error.max() < 100.0
     assert np.abs(particles.z + 3000.0).max() < 1.0
