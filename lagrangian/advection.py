@@ -23,7 +23,7 @@ import math
 import numpy as np
 from numba import njit
 
-from lagrangian.simd import cell_sums, column_sum
+from lagrangian.simd import cell_sums, column_sum, element
 
 FASTMATH = {"contract", "nsz", "arcp"}
 
@@ -37,9 +37,9 @@ RECORD, H, ZETA0, ZETA1, PM, PN, MASK = 8, 0, 1, 2, 3, 4, 5
 OMEGA, W_AT_INTERFACES, W_AT_CENTRES = 0, 1, 2
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, forceinline=True)
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
 def _rates(
-    xi, eta, q, w0, w1, dw0, dw1, k, a0, c0, u, v, w, cells, a_rho, c_rho, a_w, c_w, hc, vtransform, mode, ny, nx, px, py
+    xi, eta, q, w0, w1, dw0, dw1, k, a0, c0, u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py
 ):
     """Rates of change at one place and instant.
 
@@ -47,7 +47,6 @@ def _rates(
     s-surface that q is counted from. Returns, all without sinking: dxi/dt, deta/dt, dq/dt, dz/dt, the vertical velocity of
     the window's array (omega or w); then z, h, zeta, k and the (a, c) of the s-surface through the point.
     """
-    n = a_rho.shape[0]
     # rho cell
     xw = xi
     yw = eta
@@ -75,10 +74,10 @@ def _rates(
     )
     pn_at = np.uint64(PN)
     pn = (
-        b00 * cells[o00 * size + pn_at]
-        + b01 * cells[o01 * size + pn_at]
-        + b10 * cells[o10 * size + pn_at]
-        + b11 * cells[o11 * size + pn_at]
+        b00 * element(cells, np.int64(o00 * size + pn_at))
+        + b01 * element(cells, np.int64(o01 * size + pn_at))
+        + b10 * element(cells, np.int64(o10 * size + pn_at))
+        + b11 * element(cells, np.int64(o11 * size + pn_at))
     )
     ze = w0 * z0 + w1 * z1
     # stretch D(h, zeta) of z = zeta + D (a + h c), and 1/D
@@ -98,27 +97,27 @@ def _rates(
         g = (z - ze) * inverse
     # layer: a_w[k] + h c_w[k] <= g < a_w[k + 1] + h c_w[k + 1]
     k = min(max(k, 0), n - 1)
-    lower = a_w[k] + h * c_w[k]
-    upper = a_w[k + 1] + h * c_w[k + 1]
+    lower = element(a_w, k) + h * element(c_w, k)
+    upper = element(a_w, k + 1) + h * element(c_w, k + 1)
     while k > 0 and g < lower:
         k -= 1
         upper = lower
-        lower = a_w[k] + h * c_w[k]
+        lower = element(a_w, k) + h * element(c_w, k)
     while k < n - 1 and g >= upper:
         k += 1
         lower = upper
-        upper = a_w[k + 1] + h * c_w[k + 1]
+        upper = element(a_w, k + 1) + h * element(c_w, k + 1)
     fw = min(max((g - lower) / (upper - lower), 0.0), 1.0)
     kr = k
-    centre = a_rho[k] + h * c_rho[k]
+    centre = element(a_rho, k) + h * element(c_rho, k)
     if g < centre:
         kr = max(k - 1, 0)
         upper = centre
-        lower = a_rho[kr] + h * c_rho[kr]
+        lower = element(a_rho, kr) + h * element(c_rho, kr)
         fr = (g - lower) / (upper - lower) if kr < k else 0.0
     elif k < n - 1:
         lower = centre
-        upper = a_rho[k + 1] + h * c_rho[k + 1]
+        upper = element(a_rho, k + 1) + h * element(c_rho, k + 1)
         fr = (g - lower) / (upper - lower)
     else:
         kr = n - 2
@@ -195,8 +194,8 @@ def _rates(
     rate_eta = vv * pn
     if mode != OMEGA:
         return rate_xi, rate_eta, ww, ww, ww, z, h, ze, k, 0.0, 0.0
-    a = (1.0 - fw) * a_w[k] + fw * a_w[k + 1]
-    c = (1.0 - fw) * c_w[k] + fw * c_w[k + 1]
+    a = (1.0 - fw) * element(a_w, k) + fw * element(a_w, k + 1)
+    c = (1.0 - fw) * element(c_w, k) + fw * element(c_w, k + 1)
     # how fast h and zeta change along the path, and with them the stretch
     h_dot = rate_xi * h_xi + rate_eta * h_eta
     ze_dot = dw0 * z0 + dw1 * z1 + rate_xi * (w0 * z0_xi + w1 * z1_xi) + rate_eta * (w0 * z0_eta + w1 * z1_eta)
@@ -208,7 +207,7 @@ def _rates(
     return rate_xi, rate_eta, ww + excess, ww + surface, ww, z, h, ze, k, a, c
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _hermite(f0, g0, f1, g1, s):
     """Cubic through f0, f1 with slopes g0, g1 (per unit of s in [0, 1])."""
     s2 = s * s
@@ -216,7 +215,7 @@ def _hermite(f0, g0, f1, g1, s):
     return (2 * s3 - 3 * s2 + 1) * f0 + (s3 - 2 * s2 + s) * g0 + (3 * s2 - 2 * s3) * f1 + (s3 - s2) * g1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _crossing(z0, g0, z1, g1, target):
     """Fraction s of the step at which the Hermite curve of z passes ``target``, by bisection and secant (z0 < target <= z1)."""
     low = 0.0
@@ -237,7 +236,7 @@ def _crossing(z0, g0, z1, g1, target):
     return s
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _mix(x):
     """SplitMix64 finaliser: a 64-bit hash (Steele et al. 2014, doi:10.1145/2660193.2660195)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -245,7 +244,7 @@ def _mix(x):
     return x ^ (x >> np.uint64(31))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _normal_pair(seed, uid, instant):
     """Two standard normal numbers that depend on nothing but their arguments (Box-Muller on hashed counters)."""
     key = _mix(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15))
@@ -257,7 +256,7 @@ def _normal_pair(seed, uid, instant):
     return radius * math.cos(2 * math.pi * two), radius * math.sin(2 * math.pi * two)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _cell(position, period, n):
     """Lower index of the rho cell that holds ``position`` on an axis of n points, and the fraction within, wrapped or clamped."""
     if period > 0:
@@ -266,7 +265,7 @@ def _cell(position, period, n):
     return lower, min(max(position - lower, 0.0), 1.0)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _free_surface(x, y, w0, w1, cells, ny, nx, px, py):
     """Bilinear zeta at (x, y), m."""
     j, fy = _cell(y, py, ny)
@@ -276,44 +275,44 @@ def _free_surface(x, y, w0, w1, cells, ny, nx, px, py):
         for di in range(2):
             weight = (fx if di else 1.0 - fx) * (fy if dj else 1.0 - fy)
             o = RECORD * ((j + dj) * nx + i + di)
-            total += weight * (w0 * cells[o + ZETA0] + w1 * cells[o + ZETA1])
+            total += weight * (w0 * element(cells, o + ZETA0) + w1 * element(cells, o + ZETA1))
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _on_land(x, y, cells, ny, nx, px, py):
     """Whether the rho point nearest to (x, y) is land."""
     j, fy = _cell(y, py, ny)
     i, fx = _cell(x, px, nx)
-    return cells[RECORD * ((j + (1 if fy > 0.5 else 0)) * nx + i + (1 if fx > 0.5 else 0)) + MASK] == 0.0
+    return element(cells, RECORD * ((j + (1 if fy > 0.5 else 0)) * nx + i + (1 if fx > 0.5 else 0)) + MASK) == 0.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _outside(x, y, ny, nx, px, py):
     """Whether (x, y) lies beyond the outermost u or v points, where velocities end."""
     return (px == 0 and not (0.5 <= x <= nx - 1.5)) or (py == 0 and not (0.5 <= y <= ny - 1.5))
 
 
-@njit(cache=True, nogil=True)
-def _jump(x, y, depth, step, instant, uid, cells, ny, nx, px, py, kappa_depth, kappa, seed):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _jump(x, y, depth, step, instant, uid, cells, ny, nx, px, py, kappa_depth, kappa, n_kappa, seed):
     """Random horizontal step of variance 2 kappa |step| in each direction; none that would end on land or outside."""
     m = 0
-    while m + 1 < kappa.shape[0] and depth >= kappa_depth[m + 1]:
+    while m + 1 < n_kappa and depth >= element(kappa_depth, m + 1):
         m += 1
-    if kappa[m] <= 0.0:
+    if element(kappa, m) <= 0.0:
         return x, y
-    length = math.sqrt(2.0 * kappa[m] * abs(step))
+    length = math.sqrt(2.0 * element(kappa, m) * abs(step))
     east, north = _normal_pair(seed, uid, int(round(instant * 1000.0)))
     j, _fy = _cell(y, py, ny)
     i, _fx = _cell(x, px, nx)
-    x2 = x + length * east * cells[RECORD * (j * nx + i) + PM]
-    y2 = y + length * north * cells[RECORD * (j * nx + i) + PN]
+    x2 = x + length * east * element(cells, RECORD * (j * nx + i) + PM)
+    y2 = y + length * north * element(cells, RECORD * (j * nx + i) + PN)
     if _outside(x2, y2, ny, nx, px, py) or _on_land(x2, y2, cells, ny, nx, px, py):
         return x, y
     return x2, y2
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH)
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
 def advance(
     start,
     stop,
@@ -340,6 +339,7 @@ def advance(
     c_rho,
     a_w,
     c_w,
+    n,
     hc,
     vtransform,
     mode,
@@ -349,6 +349,7 @@ def advance(
     py,
     kappa_depth,
     kappa,
+    n_kappa,
     seed,
 ):
     """Move particles ``start <= p < stop`` in place, each by its own signed ``duration``, in equal steps no longer than ``dt``.
@@ -375,33 +376,36 @@ def advance(
         Longest step, s (> 0).
     time0, time1 : float
         Times of the snapshots in slots 0 and 1 of the packed arrays, s (either may be the earlier).
-    u, v, w : packed velocities of :class:`lagrangian.window.Window`, flattened
-    cells : (eta * xi * RECORD,) float64
+    u, v, w : address of float32
+        Packed velocities of :class:`lagrangian.window.Window`: (eta, xi, s, 2).
+    cells : address of (eta, xi, RECORD) float64
         h, zeta in both slots, pm, pn, mask (0 or 1) of each rho point.
-    a_rho, c_rho, a_w, c_w, hc, vtransform : the s-coordinate, see :mod:`data.vertical`
+    a_rho, c_rho, a_w, c_w : addresses of (n,) and (n + 1,) float64; hc, vtransform
+        The s-coordinate of n layers, see :mod:`data.vertical`.
     mode : OMEGA, W_AT_INTERFACES or W_AT_CENTRES
     ny, nx : int
         Number of rho points along eta and xi.
     px, py : int
         Periods in cells, 0 where not periodic.
-    kappa_depth, kappa : (m,) float64
+    kappa_depth, kappa : addresses of (n_kappa,) float64
         Horizontal diffusivity kappa[i] (m2/s) applies from depth kappa_depth[i] (m, increasing, first 0) down to the next.
     seed : int
+
+    Arrays that are named by address (see :mod:`lagrangian.simd`) must stay alive, and contiguous, during the call.
 
     Returns
     -------
     int
         Number of steps made by all particles together.
     """
-    n = a_rho.shape[0]
     n_levels = levels.shape[0]
     span = time1 - time0
     dw1 = 1.0 / span
     dw0 = -dw1
     steps_done = 0
     diffusive = False
-    for m in range(kappa.shape[0]):
-        if kappa[m] > 0:
+    for m in range(n_kappa):
+        if element(kappa, m) > 0:
             diffusive = True
     for p in range(start, stop):
         if status[p] != ACTIVE or duration[p] == 0.0:
@@ -430,7 +434,7 @@ def advance(
                     q = height - surface
                 k1x, k1y, _q, g0, k1q, height, _h, _e, k, a0, c0 = _rates(
                     x, y, q, w0, w1, dw0, dw1, k, 0.0, 0.0,
-                    u, v, w, cells, a_rho, c_rho, a_w, c_w, hc, vtransform, mode, ny, nx, px, py,
+                    u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
                 )  # fmt: skip
                 fresh = False
             q0 = 0.0 if mode == OMEGA else height
@@ -438,18 +442,18 @@ def advance(
             w0 = 1.0 - w1
             k2x, k2y, k2q, _g, _w, _z, _h, _e, k, _a, _c = _rates(
                 x + half * k1x, y + half * k1y, q0 + half * (k1q - sink), w0, w1, dw0, dw1, k, a0, c0,
-                u, v, w, cells, a_rho, c_rho, a_w, c_w, hc, vtransform, mode, ny, nx, px, py,
+                u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
             )  # fmt: skip
             k3x, k3y, k3q, _g, _w, _z, _h, _e, k, _a, _c = _rates(
                 x + half * k2x, y + half * k2y, q0 + half * (k2q - sink), w0, w1, dw0, dw1, k, a0, c0,
-                u, v, w, cells, a_rho, c_rho, a_w, c_w, hc, vtransform, mode, ny, nx, px, py,
+                u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
             )  # fmt: skip
             end = time[p] + (s + 1) * step
             w1 = (end - time0) / span
             w0 = 1.0 - w1
             k4x, k4y, k4q, _g, _w, _z, _h, _e, k, _a, _c = _rates(
                 x + step * k3x, y + step * k3y, q0 + step * (k3q - sink), w0, w1, dw0, dw1, k, a0, c0,
-                u, v, w, cells, a_rho, c_rho, a_w, c_w, hc, vtransform, mode, ny, nx, px, py,
+                u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
             )  # fmt: skip
             sixth = step / 6.0
             x1 = x + sixth * (k1x + 2.0 * (k2x + k3x) + k4x)
@@ -460,7 +464,7 @@ def advance(
             # step counts q from the s-surface through its own start, where dq/dt is the vertical velocity alone.
             n1x, n1y, _q, g1, n1q, height1, h1, ze1, k, a1, c1 = _rates(
                 x1, y1, q1, w0, w1, dw0, dw1, k, a0, c0,
-                u, v, w, cells, a_rho, c_rho, a_w, c_w, hc, vtransform, mode, ny, nx, px, py,
+                u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
             )  # fmt: skip
             height1 = min(height1, ze1)
             while level < n_levels and (height1 >= levels[level] or (height1 == ze1 and levels[level] > ze1 - 1e-3)):
@@ -492,7 +496,7 @@ def advance(
             a0 = a1
             c0 = c1
             if diffusive:
-                x, y = _jump(x, y, -height, step, clock, uid[p], cells, ny, nx, px, py, kappa_depth, kappa, seed)
+                x, y = _jump(x, y, -height, step, clock, uid[p], cells, ny, nx, px, py, kappa_depth, kappa, n_kappa, seed)
                 fresh = x != x1 or y != y1
         xi[p] = x
         eta[p] = y

@@ -107,6 +107,11 @@ class Window:
         self._u = np.zeros((ny, nx - 1, n, 2), np.float32)
         self._v = np.zeros((ny - 1, nx, n, 2), np.float32)
         self._w = np.zeros((ny, nx, n + 1, 2), np.float32)
+        # held here because the kernel knows them by address
+        s = s_coordinate
+        self._levels_of_s = [np.ascontiguousarray(array) for array in (s.a_rho, s.cs_rho, s.a_w, s.cs_w)]
+        self._kappa_depth = np.array(self.diffusivity.depth, dtype=np.float64)
+        self._kappa = np.array(self.diffusivity.kappa, dtype=np.float64)
         self._slot_time = [np.nan, np.nan]
         self._mode = OMEGA
 
@@ -142,14 +147,15 @@ class Window:
         s = self.s_coordinate
         px, py = self.grid.period
         ny, nx = self.grid.shape
+        arrays = (self._u, self._v, self._w, self._cells, *self._levels_of_s, self._kappa_depth, self._kappa)
+        addresses = [array.ctypes.data for array in arrays]
 
         def part(start, stop):
             return advance(
                 start, stop, xi, eta, z, time, duration, sinking_speed, status, next_level, row, uid, self.levels,
-                crossings, self.dt, self._slot_time[0], self._slot_time[1], self._u.ravel(), self._v.ravel(),
-                self._w.ravel(), self._cells.ravel(), s.a_rho, s.cs_rho, s.a_w, s.cs_w,
-                float(s.hc), s.vtransform, self._mode, ny, nx, px, py,
-                np.asarray(self.diffusivity.depth, np.float64), np.asarray(self.diffusivity.kappa, np.float64),
+                crossings, self.dt, self._slot_time[0], self._slot_time[1],
+                *addresses[:8], s.n, float(s.hc), s.vtransform, self._mode, ny, nx, px, py,
+                *addresses[8:], self._kappa.size,
                 self.diffusivity.seed,
             )  # fmt: skip
 
