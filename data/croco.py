@@ -356,8 +356,7 @@ def _open_dataset(path: str) -> netCDF4.Dataset:
     if dataset.data_model.startswith("NETCDF3") and Path(path).stat().st_size < _classic_length(path):
         dataset.close()
         raise InputError(
-            f"{path}: shorter than its header says; the file is truncated or still being written: copy it "
-            "again, or leave it out"
+            f"{path}: shorter than its header says; the file is truncated or still being written: copy it again, or leave it out"
         )
     return dataset
 
@@ -634,9 +633,7 @@ def _decode_times(what, values, units, calendar, origin, notes):
     step = UNDATED_UNITS.get(since[1].lower())
     # a clock that starts in year 1 is how ROMS says that a run has no date
     if years and max(years) < 1000 and re.match(r"0*1-", since[2]) and step is not None:
-        notes.append(
-            f"times are given from year 1, which is no date: counted from {np.datetime_as_string(origin, unit='auto')}"
-        )
+        notes.append(f"times are given from year 1, which is no date: counted from {np.datetime_as_string(origin, unit='auto')}")
         return _after(what, origin, values * step), False
     return _after(what, np.datetime64(0, TIME_STEP), np.asarray(passed, dtype=np.float64) / 1000), True
 

@@ -60,8 +60,7 @@ class HorizontalGrid:
         shape = np.shape(self.h)
         if len(shape) != 2 or min(shape) < 4:
             raise InputError(
-                f"grid of {shape} rho points: a domain of at least 4 x 4 points is needed (is this a section or a single "
-                "column?)"
+                f"grid of {shape} rho points: a domain of at least 4 x 4 points is needed (is this a section or a single column?)"
             )
         for name in ("h", "pm", "pn", "x_rho", "y_rho", "angle", "coriolis", "mask_rho"):
             dtype = bool if name == "mask_rho" else np.float64

@@ -237,9 +237,7 @@ def open_fields(path: Path) -> xr.Dataset:
         dataset = xr.open_zarr(path, consolidated=None)
     except Exception as error:
         raise StoreError(f"{path} cannot be opened as zarr: {str(error).splitlines()[0]}") from error
-    missing = [
-        name for name in ("u", "v", "vorticity_over_f", "ssh", "time", "depth", "x", "y") if name not in dataset.variables
-    ]
+    missing = [name for name in ("u", "v", "vorticity_over_f", "ssh", "time", "depth", "x", "y") if name not in dataset.variables]
     if missing:
         raise StoreError(f"{path} is not a complete fields store: {', '.join(missing)} missing")
     return dataset

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import cartopy.crs as ccrs
-import cmocean
 import matplotlib
 import numpy as np
 from cartopy.mpl.ticker import LatitudeFormatter, LongitudeFormatter
@@ -78,9 +77,7 @@ def _figure(folder: Path) -> Figure:
     released = store.sizes["experiment"] * particles.sizes["particle"]
     figure = Figure(figsize=(10.2, 6.6))
     w = store.attrs["sinking_speed_m_per_day"]
-    title = (
-        f"Catchment at {depth:g} m of a trap at {store.attrs['trap_depth_m']:g} m, {_name(store)}, sinking speed {w:g} m d⁻¹"
-    )
+    title = f"Catchment at {depth:g} m of a trap at {store.attrs['trap_depth_m']:g} m, {_name(store)}, sinking speed {w:g} m d⁻¹"
     figure.text(0.035, 0.968, title, fontsize=11, fontweight="bold")
     if reached.sum() == 0:
         figure.text(0.035, 0.9, f"None of {released} particles reached {depth:g} m.")
@@ -150,8 +147,8 @@ def _figure(folder: Path) -> Figure:
 
 
 def _colours() -> ListedColormap:
-    """cmocean's tempo without its darkest quarter, on which lines could not be seen."""
-    return ListedColormap(cmocean.cm.tempo(np.linspace(0, 0.75, 256)))
+    """White to a middle blue-green, light enough for lines to be seen on it."""
+    return ListedColormap(matplotlib.colormaps["YlGnBu"](np.linspace(0, 0.75, 256)))
 
 
 def _choose(distance: np.ndarray) -> list[tuple[int, str]]:

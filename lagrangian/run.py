@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +52,10 @@ def main(config: RunConfig) -> int:
     steps = 0
     if cohorts or fields.todo:
         _say(f"{len(cohorts)} of {design.n_periods * len(config.w)} periods to do")
-        with Progress("backtracking", "window") as bar:
+        with Progress("backtracking", "window") as bar, Writer() as writer:
 
             def on_result(result: CohortResult) -> None:
-                speeds[result.cohort.w].write(result)
+                writer.submit(speeds[result.cohort.w].write, result)
 
             def on_progress(done: int, total: int, made: int) -> None:
                 rate = made / max(time.perf_counter() - started, 1e-9)
@@ -73,9 +74,7 @@ def main(config: RunConfig) -> int:
     record["result"] = {
         "seconds": round(elapsed, 2),
         "particle_steps": steps,
-        "particles": {
-            speed_folder(s.w): {STATUS_MEANINGS.get(k, str(k)): n for k, n in s.by_status.items()} for s in summaries
-        },
+        "particles": {speed_folder(s.w): {STATUS_MEANINGS.get(k, str(k)): n for k, n in s.by_status.items()} for s in summaries},
     }
     write_json(config.out / "run.json", record)
     for s in summaries:
@@ -167,6 +166,37 @@ def _claim_folder(out: Path, identity: dict) -> None:
     if not changed:
         changed = ["the collection periods differ (--start, --end or a slower --w)"]
     raise StoreError(f"--out {out} holds results of another configuration ({'; '.join(changed)}); choose another --out")
+
+
+class Writer:
+    """Writes finished cohorts in a thread, in order, while particles move on; what goes wrong there is raised here.
+
+    A context manager: leaving it waits for what is under way. At most ``ahead`` results wait, so that memory stays bounded.
+    """
+
+    def __init__(self, ahead: int = 2):
+        self.ahead = ahead
+        self._pool = ThreadPoolExecutor(1)
+        self._pending: list[Future] = []
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def submit(self, function, *arguments) -> None:
+        """Queue a call; waits when too many are queued."""
+        self._settle(self.ahead - 1)
+        self._pending.append(self._pool.submit(function, *arguments))
+
+    def _settle(self, keep: int) -> None:
+        while len(self._pending) > keep or (self._pending and self._pending[0].done()):
+            self._pending.pop(0).result()
+
+    def __exit__(self, kind, error, trace) -> None:
+        try:
+            if kind is None:
+                self._settle(0)
+        finally:
+            self._pool.shutdown(cancel_futures=True)
 
 
 class FieldsPlan:

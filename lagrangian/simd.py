@@ -82,7 +82,8 @@ def column_sum(typing_context, field, o00, o01, o10, o11, b00, b01, b10, b11, r0
 def cell_sums(typing_context, field, o00, o01, o10, o11, fx, fy):
     """Bilinear values of four consecutive quantities in a cell, and their derivatives along xi and eta.
 
-    field: address (int64) of a float64 array; o: uint64 offsets of the four corners; fx, fy: float64 fractions. Returns 12 float64: four values,
+    field: address (int64) of a float64 array; o: uint64 offsets of the four corners; fx, fy: float64 fractions.
+    Returns 12 float64: four values,
     four xi-derivatives, four eta-derivatives (per cell).
     """
     signature = types.UniTuple(types.float64, 12)(types.int64, *[types.uint64] * 4, types.float64, types.float64)

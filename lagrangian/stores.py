@@ -175,9 +175,7 @@ def create_trajectories(path: Path, config: RunConfig, design: Design, ocean: Oc
     for name, axis in (("lon", "x"), ("lat", "y")):
         _array(group, name, shape, chunks, "float64" if not ocean.grid.degrees else "float32", dims,
                attrs=position_attrs(ocean, axis), fill=np.nan)  # fmt: skip
-    _array(
-        group, "z", shape, chunks, "float32", dims, attrs={"units": "m", "positive": "up", "long_name": "height"}, fill=np.nan
-    )
+    _array(group, "z", shape, chunks, "float32", dims, attrs={"units": "m", "positive": "up", "long_name": "height"}, fill=np.nan)
     attrs = {"units": TIME_ATTRS["units"], "calendar": TIME_ATTRS["calendar"], "_FillValue": NO_TIME, "axis": "T"}
     _array(group, "time", shape, chunks, "int64", dims, attrs=attrs, fill=NO_TIME)
     attrs = {"cf_role": "trajectory_id", "long_name": "experiment * particles of an experiment + particle"}

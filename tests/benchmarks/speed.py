@@ -158,8 +158,16 @@ def parcels_rate(ocean, n, dt=1800.0, threads=1):
 def whole_command(files, grid, site, dt, positions, w=(200.0, 300.0)):
     """Particle-steps and seconds of one run of the command in this process."""
     with tempfile.TemporaryDirectory() as folder:
-        config = RunConfig(ocean=tuple(map(str, files)), grid=grid and str(grid), site=site, w=w, positions=positions, spacing=20.0,
-                           dt=dt, out=Path(folder) / "run")  # fmt: skip
+        config = RunConfig(
+            ocean=tuple(map(str, files)),
+            grid=grid and str(grid),
+            site=site,
+            w=w,
+            positions=positions,
+            spacing=20.0,
+            dt=dt,
+            out=Path(folder) / "run",
+        )
         started = time.perf_counter()
         with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.redirect_stderr(io.StringIO()):
             run_main(config)
