@@ -154,10 +154,10 @@ def cut_window(field: np.ndarray, frame: Frame, offset_x: float, offset_y: float
     points_x = ((window_offsets()[:, None] + inside).ravel() + offset_x - frame.x[0]) / frame.spacing_km
     points_y = ((window_offsets()[:, None] + inside).ravel() + offset_y - frame.y[0]) / frame.spacing_km
     flat = field.reshape(-1, *field.shape[-2:])
-    rows = _weights(points_y, frame.y.size)
-    columns = _weights(points_x, frame.x.size)
-    mean = np.kron(np.eye(WINDOW_POINTS), np.full((1, block), 1 / block))
-    rows, columns = mean @ rows, mean @ columns
+    rows, columns = (
+        _weights(points, n).reshape(WINDOW_POINTS, block, n).mean(axis=1)
+        for points, n in ((points_y, frame.y.size), (points_x, frame.x.size))
+    )
     if all(np.isfinite(values).all() for values in (rows, columns, flat)):
         out = np.einsum("iy,nyx,jx->nij", rows, flat, columns, optimize=True)
     else:

@@ -1,0 +1,78 @@
+"""Which time step: catchments against those of a quarter of the step, on the jet files.
+
+    python -m tests.benchmarks.convergence [--jet DIR] [--w 100 300] [--positions 2]
+
+For each step it runs ``lagrangian.run`` and compares, at 200 m, with the run at a quarter of the step: median and 95th percentile
+of the distance between the same particle's crossings, and BL between the PDFs of the same experiment, raw (its noise: a particle
+that changes its 8 km bin) and smoothed. The default of ``--dt`` is the longest step whose mean raw BL is below 0.005.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from lagrangian.config import RunConfig, speed_folder
+from lagrangian.maps import SMOOTHING_CELLS
+from lagrangian.run import main as run_main
+from lagrangian.stores import open_pdf, open_store
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+STEPS_MINUTES = (240.0, 120.0, 60.0, 30.0)
+
+
+def bhattacharyya_loss(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """1 - sum sqrt(p q) over the last two axes (method.md section 3)."""
+    return 1 - np.sqrt(p * q).sum(axis=(-2, -1))
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--jet", type=Path, default=ROOT.parent / "shared" / "data" / "croco" / "jet")
+    parser.add_argument("--w", type=float, nargs="+", default=[100.0, 300.0])
+    parser.add_argument("--positions", type=int, default=2)
+    options = parser.parse_args()
+    files = tuple(str(path) for path in sorted(options.jet.glob("croco_his.*.nc")))
+    with tempfile.TemporaryDirectory() as folder:
+
+        def run(dt: float) -> Path:
+            out = Path(folder) / f"{dt:g}"
+            if not out.exists():
+                config = RunConfig(
+                    ocean=files,
+                    grid=str(options.jet / "croco_grd.nc"),
+                    site="-20.3,44.9",
+                    w=tuple(options.w),
+                    positions=options.positions,
+                    dt=dt,
+                    out=out,
+                )
+                with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                    run_main(config)
+            return out
+
+        print("    w   dt | distance, m: median    95 % | BL raw: mean   largest | BL smoothed: mean  largest | particles")
+        for w in options.w:
+            for dt in STEPS_MINUTES:
+                one, two = (run(step) / speed_folder(w) for step in (dt, dt / 4))
+                a, b = (open_store(path / "particles.zarr", "particles") for path in (one, two))
+                gap = 1e3 * np.hypot(a["x"] - b["x"], a["y"] - b["y"])[..., -1].values
+                p, q = (np.nan_to_num(open_pdf(path / "pdf.zarr")["pdf"][:, -1].values) for path in (one, two))
+                used = (p.sum(axis=(1, 2)) > 0) & (q.sum(axis=(1, 2)) > 0)
+                raw = bhattacharyya_loss(p[used], q[used])
+                smooth = bhattacharyya_loss(*(gaussian_filter(f[used], (0, SMOOTHING_CELLS, SMOOTHING_CELLS)) for f in (p, q)))
+                print(
+                    f"{w:5g} {dt:4g} | {np.nanmedian(gap):20.2f} {np.nanpercentile(gap, 95):7.1f} | "
+                    f"{raw.mean():12.5f} {raw.max():9.5f} | {smooth.mean():17.6f} {smooth.max():8.6f} | {int(np.isfinite(gap).sum())}"
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""The trap frame, regridding, windows, and fields.zarr."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from data.errors import StoreError
+from data.frame import Frame, Regridder, cut_window, window_offsets
+from lagrangian.fields import FieldsWriter, horizontal_velocity, open_fields, run_frame, snapshot_fields
+from tests.lagrangian.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere
+
+RNG = np.random.default_rng(11)
+
+
+def smooth(x, y):
+    """A field of km, smooth over 150 km."""
+    return np.sin(x / 60.0) * np.cos(y / 75.0) + 0.002 * x
+
+
+def ocean_of(grid, u, v, n=3):
+    times = np.datetime64("2001-01-01", "ns") + np.arange(n) * np.timedelta64(10, "D")
+    return AnalyticOcean(grid, SHALLOW_TO_DEEP, times, u, v, description={})
+
+
+def test_regridding_recovers_a_smooth_field_at_third_order_or_better():
+    frame = Frame.around((0.0, 0.0), 200.0, 8.0)
+    error = []
+    for dx in (16e3, 8e3):
+        n = int(520e3 / dx) + 1
+        grid = plane(n, n, dx=dx, origin=(3e3, -2e3), angle=0.4)
+        got = Regridder(grid, frame)(smooth(grid.x_rho / 1e3, grid.y_rho / 1e3))
+        east, north = np.meshgrid(frame.x, frame.y)
+        inside = np.hypot(east, north) < 180
+        error.append(np.abs(got - smooth(east, north))[inside].max())
+    print(f"largest error {error}")
+    assert error[1] < 2e-4 and error[0] / error[1] > 7
+
+
+def test_a_finer_grid_is_averaged_over_the_cells_of_the_frame():
+    """Points of a 2 km grid that stand in the middles of quarter cells: the regridded value is the mean of 4 x 4."""
+    grid = plane(200, 200, dx=2e3)  # points at odd kilometres
+    field = RNG.normal(size=grid.shape)
+    frame = Frame.around((0.0, 0.0), 80.0, 8.0)
+    got = Regridder(grid, frame)(field)
+    first = (200 - 8 * 10) // 2
+    direct = field[first : first + 80, first : first + 80].reshape(20, 4, 20, 4).mean(axis=(1, 3))
+    np.testing.assert_allclose(got, direct, atol=1e-5)
+
+
+def test_missing_values_stay_missing_and_do_not_smear():
+    mask = np.ones((60, 60), bool)
+    mask[:, 45:] = False
+    grid = plane(60, 60, mask=mask)
+    frame = Frame.around((0.0, 0.0), 300.0, 8.0)
+    got = Regridder(grid, frame)(np.where(mask, 1.0, 99.0))
+    east = frame.x[None, :] + 0 * frame.y[:, None]
+    assert np.isnan(got[:, frame.x > 8 * 15.6]).all()  # land
+    assert np.isnan(got[np.abs(frame.y) > 240]).all()  # beyond the domain
+    known = np.isfinite(got)
+    np.testing.assert_allclose(got[known], 1.0, atol=1e-6)
+    assert known[(np.abs(frame.y) < 220)[:, None] & (east < 110) & (east > -220)].all()
+
+
+def test_a_periodic_domain_has_no_edge():
+    grid = plane(49, 49, dx=8e3, periodic=(True, True))
+    wave = lambda x, y: np.sin(2 * np.pi * x / 384.0) * np.cos(4 * np.pi * y / 384.0)
+    frame = Frame.around((150e3, -170e3), 200.0, 8.0)
+    got = Regridder(grid, frame)(wave(grid.x_rho / 1e3, grid.y_rho / 1e3))
+    np.testing.assert_allclose(got, wave(150 + frame.x[None, :], -170 + frame.y[:, None]), atol=3e-4)
+
+
+def test_windows_at_multiples_of_the_spacing_are_plain_means():
+    frame = Frame.around((0.0, 0.0), 490.0, 2.0)
+    field = RNG.normal(size=(2, *frame.shape)).astype(np.float32)
+    for dx, dy in ((-90.0, 18.0), (0.0, 0.0), (54.0, 90.0)):
+        window = cut_window(field, frame, dx, dy)
+        i, j = (int(np.searchsorted(axis, offset - 400)) for axis, offset in ((frame.x, dx), (frame.y, dy)))
+        direct = field[:, j : j + 400, i : i + 400].reshape(2, 100, 4, 100, 4).mean(axis=(2, 4))
+        np.testing.assert_allclose(window, direct, atol=1e-6)
+
+
+def test_windows_anywhere_equal_a_direct_regridding():
+    grid = plane(160, 160, dx=8e3)
+    field = smooth(grid.x_rho / 1e3, grid.y_rho / 1e3)
+    frame = Frame.around((0.0, 0.0), 500.0, 8.0)
+    stored = Regridder(grid, frame)(field)
+    for dx, dy in RNG.uniform(-90, 90, (5, 2)):
+        direct = smooth(window_offsets()[None, :] + dx, window_offsets()[:, None] + dy)
+        np.testing.assert_allclose(cut_window(stored, frame, dx, dy), direct, atol=1e-3)
+
+
+def test_a_window_is_missing_where_the_frame_or_a_value_is():
+    frame = Frame.around((0.0, 0.0), 400.0, 8.0)
+    field = np.ones(frame.shape, np.float32)
+    field[50, 50] = np.nan
+    window = cut_window(field, frame, 16.0, 0.0)
+    assert np.isnan(window[:, -2:]).all() and np.isnan(window[50, 48])
+    assert np.isfinite(window).sum() == 98 * 100 - 1
+
+
+def test_the_frame_of_a_run_holds_every_window():
+    for dx, spacing in ((9e3, 8.0), (4e3, 4.0), (2e3, 2.0)):
+        frame = run_frame(plane(dx=dx), (0.0, 0.0), 90.0)
+        assert frame.spacing_km == spacing
+        assert np.isfinite(cut_window(np.ones(frame.shape), frame, 90.0, -90.0)).all()
+
+
+def test_solid_body_rotation_has_its_vorticity_on_any_grid():
+    turn = 3e-6
+    for grid, tolerance in ((plane(30, 30, angle=0.5), 1e-6), (sphere(40, 40, angle=0.3), 3e-3)):
+        if grid.spherical:
+            ny, nx = grid.shape
+            xi, eta = np.meshgrid(np.arange(nx) - (nx - 1) / 2, np.arange(ny) - (ny - 1) / 2)
+            along, across = 8e3 * xi, 8e3 * eta
+        else:
+            cosine, sine = np.cos(grid.angle), np.sin(grid.angle)
+            along, across = cosine * grid.x_rho + sine * grid.y_rho, cosine * grid.y_rho - sine * grid.x_rho
+        ones = np.ones((SHALLOW_TO_DEEP.n, 1, 1))
+        ocean = ocean_of(grid, None, None)
+        snapshot = type("S", (), {})()
+        snapshot.u = (-turn * 0.5 * (across[:, 1:] + across[:, :-1]) * ones).astype(np.float32)
+        snapshot.v = (turn * 0.5 * (along[1:] + along[:-1]) * ones).astype(np.float32)
+        snapshot.zeta = np.zeros(grid.shape, np.float32)
+        east, north, vorticity = horizontal_velocity(ocean, snapshot, (0.0, 1000.0))
+        inside = (slice(None), slice(1, -1), slice(1, -1))
+        np.testing.assert_allclose((vorticity * grid.coriolis)[inside], 2 * turn, rtol=tolerance + 1e-5)
+        if not grid.spherical:  # velocities come out eastward and northward, whatever the grid's angle
+            np.testing.assert_allclose(east[inside], np.broadcast_to(-turn * grid.y_rho, east.shape)[inside], atol=1e-7)
+            np.testing.assert_allclose(north[inside], np.broadcast_to(turn * grid.x_rho, north.shape)[inside], atol=1e-7)
+
+
+def test_fields_below_the_sea_floor_are_missing():
+    grid = plane(20, 20, h=lambda x, y: np.where(x > 0, 4000.0, 1200.0))
+    ocean = ocean_of(grid, *eddies())
+    fields = snapshot_fields(ocean, ocean.snapshot(0))
+    assert np.isnan(fields["u"][2, :, :8]).all() and np.isfinite(fields["u"][2, 1:-1, 12:-1]).all()
+    assert "temp" not in fields
+
+
+def test_a_store_cut_short_goes_on_to_the_same_bytes(tmp_path):
+    ocean = ocean_of(plane(70, 70), *eddies())
+    frame = run_frame(ocean.grid, (0.0, 0.0), 0.0)
+
+    def fill(path, parts):
+        for part in parts:
+            writer = FieldsWriter(path, ocean, frame, ocean.times, site="here")
+            for number in part:
+                assert not writer.written[number]
+                writer.write(number, snapshot_fields(ocean, ocean.snapshot(number)))
+            writer.close(path.with_suffix(""))
+        final = path.with_suffix("")
+        return {str(p.relative_to(final)): p.read_bytes() for p in final.rglob("*") if p.is_file()}
+
+    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
+    assert fill(tmp_path / "a" / "fields.zarr.partial", [[2, 1, 0]]) == fill(
+        tmp_path / "b" / "fields.zarr.partial", [[2], [1], [0]]
+    )
+    dataset = open_fields(tmp_path / "a" / "fields.zarr")
+    assert dataset["ssh"].dims == ("time", "y", "x")
+    np.testing.assert_array_equal(dataset["time"].values.astype("datetime64[s]"), ocean.times.astype("datetime64[s]"))
+
+
+def test_what_is_no_fields_store_is_refused(tmp_path):
+    with pytest.raises(StoreError, match="does not exist"):
+        open_fields(tmp_path / "fields.zarr")
+    (tmp_path / "fields.zarr").mkdir()
+    with pytest.raises(StoreError):
+        open_fields(tmp_path / "fields.zarr")
