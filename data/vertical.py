@@ -84,8 +84,9 @@ class SCoordinate:
             if vtransform == 1:
                 c = (1 - theta_b) * np.sinh(theta_s * s) / np.sinh(theta_s)
                 return c + theta_b * (np.tanh(theta_s * (s + 0.5)) / (2 * np.tanh(0.5 * theta_s)) - 0.5)
-            c = (1 - np.cosh(theta_s * s)) / (np.cosh(theta_s) - 1) if theta_s > 0 else -(s**2)
-            return (np.exp(theta_b * c) - 1) / (1 - np.exp(-theta_b)) if theta_b > 0 else c
+            # both curves have a limit at 0, which their formulas do not reach in floating point
+            c = (1 - np.cosh(theta_s * s)) / (np.cosh(theta_s) - 1) if theta_s > 1e-4 else -(s**2)
+            return np.expm1(theta_b * c) / -np.expm1(-theta_b) if theta_b > 1e-8 else c
 
         return cls(s_rho, stretching(s_rho), s_w, stretching(s_w), hc, vtransform)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from data.errors import InputError, OptionError
 from data.ocean import Ocean
-from data.sites import Site, parse_site
+from data.sites import SITES, Site, parse_site
 from lagrangian.config import SECONDS_PER_DAY, RunConfig
 
 #: The slowest ascent that the default first period makes room for takes this many times (trap - last level) / w.
@@ -103,6 +103,8 @@ def design_experiments(config: RunConfig, ocean: Ocean) -> Design:
     """
     site = parse_site(config.site)
     grid = ocean.grid
+    if not grid.degrees and site.name in SITES:
+        raise OptionError(f"--site {site.name} is a place on Earth, but this ocean's grid is in metres; give --site X,Y in metres")
     east, north = _square(config.positions, config.spacing)
     trap = np.stack(np.broadcast_arrays(*grid.offset(site.x, site.y, east, north)), axis=1)
     xi, eta = grid.locate(trap[:, 0], trap[:, 1])
