@@ -234,7 +234,7 @@ def open_fields(path: Path) -> xr.Dataset:
     if not path.exists():
         raise StoreError(f"{path} does not exist; run python -m lagrangian.run first")
     try:
-        dataset = xr.open_zarr(path, consolidated=None)
+        dataset = xr.open_zarr(path, consolidated=None, chunks=None)
     except Exception as error:
         raise StoreError(f"{path} cannot be opened as zarr: {str(error).splitlines()[0]}") from error
     missing = [name for name in ("u", "v", "vorticity_over_f", "ssh", "time", "depth", "x", "y") if name not in dataset.variables]

@@ -7,10 +7,12 @@ from pathlib import Path
 import cartopy.crs as ccrs
 import matplotlib
 import numpy as np
+import xarray as xr
 from cartopy.mpl.ticker import LatitudeFormatter, LongitudeFormatter
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap, PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from scipy.ndimage import gaussian_filter
 
 from data.coastline import land_feature
@@ -26,11 +28,14 @@ BOXES_KM = (96.0, 192.0)
 SHARES = (0.25, 0.5, 0.75)
 #: Standard deviation of the smoothing of a PDF, cells (method.md section 2: the heat equation, sqrt(10)).
 SMOOTHING_CELLS = np.sqrt(10.0)
+#: With fewer particles at the level than this the picture warns: it shows single particles rather than a catchment.
+FEW = 100
 
 TRAP_STYLE = dict(
     marker="*", color="white", markersize=11, markeredgecolor="black", markeredgewidth=0.9, linestyle="none", zorder=9
 )
 BOX_STYLE = dict(color="black", linewidth=1.0, zorder=6)
+HALO = withStroke(linewidth=2, foreground="white")
 
 
 def mass_levels(pdf: np.ndarray, shares=SHARES) -> list[float]:
@@ -46,6 +51,42 @@ def share_in_box(pdf: np.ndarray, x: np.ndarray, y: np.ndarray, width_km: float)
     """Share of ``pdf`` (y, x) in a square of full width ``width_km`` about the origin; x, y bin centres in km."""
     inside = (np.abs(y)[:, None] < width_km / 2) & (np.abs(x)[None, :] < width_km / 2)
     return float(pdf[inside].sum())
+
+
+def summarise(store: xr.Dataset, particles: xr.Dataset, level: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean catchment and mass centres at one level, a chunk of experiments at a time so that memory stays bounded.
+
+    Parameters
+    ----------
+    store, particles : Dataset
+        pdf.zarr and particles.zarr of one run.
+    level : int
+        Index of the level.
+
+    Returns
+    -------
+    mean : (y, x) float64
+        Mean of the PDFs of the experiments that reached the level, each counting alike; zeros where none did.
+    centre : (experiment, 2) float64
+        Mean displacement of all particles at the level, those beyond the bins included, km east and north; NaN where none.
+    """
+    n = store.sizes["experiment"]
+    mean = np.zeros((store.sizes["y"], store.sizes["x"]))
+    centre = np.full((n, 2), np.nan)
+    reached = store["reached"][:, level].values.astype(np.float64)
+    step = (store["counts"].encoding.get("chunks") or (64,))[0]
+    for first in range(0, n, step):
+        rows = slice(first, first + step)
+        used = reached[rows] > 0
+        if not used.any():
+            continue
+        counts = store["counts"][rows, level].values[used]
+        mean += np.einsum("eyx,e->yx", counts, 1 / reached[rows][used])
+        for axis, name in enumerate(("x", "y")):
+            centre[first + np.flatnonzero(used), axis] = np.nanmean(
+                particles[name][rows, :, level].values[used].astype(np.float64), axis=1
+            )
+    return mean / max((reached > 0).sum(), 1), centre
 
 
 def draw_catchment(folder: Path, picture: Path) -> None:
@@ -64,6 +105,8 @@ def draw_catchment(folder: Path, picture: Path) -> None:
             figure.savefig(aside, format="png", dpi=200)
             aside.replace(picture)
         except OSError as error:
+            if aside.is_file():
+                aside.unlink()
             raise StoreError(f"cannot write {picture}: {error.strerror or error}") from None
 
 
@@ -82,45 +125,45 @@ def _figure(folder: Path) -> Figure:
     if reached.sum() == 0:
         figure.text(0.035, 0.9, f"None of {released} particles reached {depth:g} m.")
         return figure
-    pdf = np.nan_to_num(store["pdf"][:, last].values)
-    used = reached > 0
-    mean = pdf[used].mean(axis=0)
-    inside = np.where(pdf.sum(axis=(1, 2)) > 0, pdf.sum(axis=(1, 2)), np.nan)
-    centre = np.stack([(pdf * x[None, None, :]).sum(axis=(1, 2)), (pdf * y[None, :, None]).sum(axis=(1, 2))], axis=1)
-    centre = centre / inside[:, None]
+    mean, centre = summarise(store, particles, last)
+    if mean.sum() == 0:
+        words = f"All of the {reached.sum():.0f} particles that reached {depth:g} m did so beyond ±{HALF_WIDTH_KM:g} km."
+        figure.text(0.035, 0.9, words)
+        return figure
     distance = np.hypot(centre[:, 0], centre[:, 1])
-    view = _view(mean, x, y)
+    percent = 100 * gaussian_filter(mean, SMOOTHING_CELLS, mode="constant")
+    view = _view(percent, x, y)
     axes_kind = _Axes.of(particles)
     chosen = _choose(distance)
 
     main = axes_kind.add(figure, [0.05, 0.06, 0.535, 0.81], *_site(store), view, labels=True)
-    percent = 100 * gaussian_filter(mean, SMOOTHING_CELLS, mode="constant")
     mesh = main.pcolormesh(*_edges(x, y), percent, norm=PowerNorm(0.5, vmin=0, vmax=percent.max()), cmap=_colours(), zorder=1,
                            rasterized=True)  # fmt: skip
     _contours(main, x, y, percent, label=True)
     _frame_marks(main)
     for width in BOXES_KM:
-        main.text(500 * width, -500 * width - 1e3 * view * 0.01, f"{width:g} km", ha="right", va="top", fontsize=6.5, zorder=6)
+        main.text(500 * width, -500 * width - 1e3 * view * 0.01, f"{width:g} km", ha="right", va="top", fontsize=6.5, zorder=8,
+                  path_effects=[HALO])  # fmt: skip
     axes_kind.scenery(main)
     _sea_floor(main, folder)
-    _scale_bar(main, view)
+    _scale_bar(main, view, left=_heavier_on_the_right(percent, x, y, view))
     bar_axes = figure.add_axes([0.6, 0.06, 0.011, 0.81])
     bar = figure.colorbar(mesh, cax=bar_axes)
     bar.set_label(f"% of the particles per {BIN_KM:g} km cell", fontsize=7.5)
     bar_axes.tick_params(labelsize=7)
 
     height = 0.27
+    numbers = [experiment for experiment, _ in chosen]
+    delay = (particles["release_time"][numbers] - particles["collection_start"][numbers]).values / np.timedelta64(1, "D")
     for number, (experiment, name) in enumerate(chosen):
         box = [0.685, 0.87 - number * height - 0.25, 0.25 * 6.6 / 10.2, 0.25]
         panel = axes_kind.add(figure, box, *_site(store, experiment), view, labels=False)
-        one = 100 * gaussian_filter(pdf[experiment], SMOOTHING_CELLS, mode="constant")
+        one = 100 * gaussian_filter(store["pdf"][experiment, last].values, SMOOTHING_CELLS, mode="constant")
         _contours(panel, x, y, one, label=False)
         cloud_x = particles["x"][experiment, :, last].values
         cloud_y = particles["y"][experiment, :, last].values
-        delay = (particles["release_time"][experiment] - particles["collection_start"][experiment]).values / np.timedelta64(
-            1, "D"
-        )
-        dots = panel.scatter(1e3 * cloud_x, 1e3 * cloud_y, c=delay, s=2.5, cmap="viridis", linewidths=0, zorder=5)
+        dots = panel.scatter(1e3 * cloud_x, 1e3 * cloud_y, c=delay[number], s=2.5, cmap="viridis", linewidths=0, zorder=5,
+                             vmin=0, vmax=delay.max())  # fmt: skip
         _frame_marks(panel)
         panel.plot(*(1e3 * centre[experiment]), marker="+", color="crimson", markersize=9, markeredgewidth=1.8, zorder=10)
         axes_kind.scenery(panel)
@@ -134,11 +177,16 @@ def _figure(folder: Path) -> Figure:
         bar_axes.tick_params(labelsize=6.5)
 
     shares = ", ".join(f"{100 * share_in_box(mean, x, y, width):.0f} % in the {width:g} km box" for width in BOXES_KM)
-    outside = 1 - mean.sum()
+    outside = max(1 - mean.sum(), 0.0)
+    used, made = int((reached > 0).sum()), store.sizes["experiment"]
+    number = f"{made} experiment{'s' * (made > 1)}" + (f" ({used} with particles at the level)" if used < made else "")
+    few = ""
+    if reached.sum() < FEW:
+        few = f" Few particles ({reached.sum():.0f}): the map shows these, not a catchment."
     text = (
-        f"{used.sum()} experiments of {particles.sizes['particle']} particles; {100 * reached.sum() / released:.1f} % reached "
-        f"{depth:g} m. Of these {shares}, {100 * outside:.1f} % beyond ±{HALF_WIDTH_KM:g} km. Mass centre of an experiment: "
-        f"median {np.nanmedian(distance):.0f} km from the trap.\n"
+        f"{number} of {particles.sizes['particle']} particles; {100 * reached.sum() / released:.1f} % of {released} reached "
+        f"{depth:g} m. Mass centre of an experiment: median {np.nanmedian(distance):.0f} km from the trap.\n"
+        f"Mean catchment (every experiment counts alike): {shares}, {100 * outside:.1f} % beyond ±{HALF_WIDTH_KM:g} km.{few}\n"
         "Left: mean of the experiments, each seen from its own trap (star), smoothed by "
         f"{SMOOTHING_CELLS * BIN_KM:.0f} km; lines hold 25, 50 and 75 %. Right: crossings of single experiments, + mass centre."
     )
@@ -212,9 +260,15 @@ def _edges(x: np.ndarray, y: np.ndarray):
     return tuple(1e3 * np.append(axis - BIN_KM / 2, axis[-1] + BIN_KM / 2) for axis in (x, y))
 
 
+def _heavier_on_the_right(percent: np.ndarray, x: np.ndarray, y: np.ndarray, view: float) -> bool:
+    """Whether the lower right corner of the view holds more than the lower left one: the scale bar keeps out of the way."""
+    low = percent[(y > -view) & (y < -view / 2)]
+    return bool(low[:, (x > 0) & (x < view)].sum() > low[:, (x < 0) & (x > -view)].sum())
+
+
 def _contours(axes, x, y, percent, *, label: bool) -> None:
     levels = mass_levels(percent)
-    if len(set(levels)) < len(levels):
+    if not levels or len(set(levels)) < len(levels):
         return
     lines = axes.contour(1e3 * x, 1e3 * y, percent, levels=levels[::-1], colors="0.25", linewidths=(0.6, 0.9, 1.2), zorder=4)
     if label:
@@ -229,10 +283,12 @@ def _frame_marks(axes) -> None:
         axes.plot([-half, half, half, -half, -half], [-half, -half, half, half, -half], linestyle=style, **BOX_STYLE)
 
 
-def _scale_bar(axes, view: float) -> None:
-    length, x0, y0 = 1e5, 1e3 * view * 0.92 - 1e5, -1e3 * view * 0.93
+def _scale_bar(axes, view: float, *, left: bool) -> None:
+    length, y0 = 1e5, -1e3 * view * 0.93
+    x0 = -1e3 * view * 0.92 if left else 1e3 * view * 0.92 - length
     axes.plot([x0, x0 + length], [y0, y0], color="black", linewidth=2.5, solid_capstyle="butt", zorder=10)
-    axes.text(x0 + length / 2, y0 + 1e3 * view * 0.02, "100 km", ha="center", va="bottom", fontsize=7, zorder=10)
+    axes.text(x0 + length / 2, y0 + 1e3 * view * 0.02, "100 km", ha="center", va="bottom", fontsize=7, zorder=10,
+              path_effects=[HALO])  # fmt: skip
 
 
 class _Axes:
@@ -252,7 +308,7 @@ class _Axes:
             axes.set_xlabel("km east of the trap")
             axes.set_ylabel("km north of the trap")
         else:
-            axes.tick_params(labelsize=6)
+            axes.tick_params(labelleft=False, labelbottom=False)
         return axes
 
     def scenery(self, axes) -> None:

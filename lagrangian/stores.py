@@ -199,8 +199,10 @@ def partial_path(folder: Path, name: str) -> Path:
     return folder / f"{name}.partial"
 
 
-def open_store(path: Path, kind: str) -> xr.Dataset:
+def open_store(path: Path, kind: str, *, chunks: dict | None = None) -> xr.Dataset:
     """Open a finished store (kind: particles, pdf or trajectories) lazily, its variables checked.
+
+    ``chunks`` as in :func:`xarray.open_zarr`: None reads what is indexed, ``{}`` gives dask arrays of the store's chunks.
 
     Raises
     ------
@@ -215,7 +217,7 @@ def open_store(path: Path, kind: str) -> xr.Dataset:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            dataset = xr.open_zarr(path, consolidated=None)
+            dataset = xr.open_zarr(path, consolidated=None, chunks=chunks)
     except Exception as error:
         raise StoreError(f"{path} cannot be opened as zarr: {str(error).splitlines()[0]}") from error
     missing = [name for name in SCHEMA[kind] if name not in dataset.variables]
@@ -225,7 +227,7 @@ def open_store(path: Path, kind: str) -> xr.Dataset:
 
 
 def open_pdf(path: Path) -> xr.Dataset:
-    """:func:`open_store` for ``pdf.zarr``, with ``pdf`` = counts / reached (NaN where none reached the level)."""
-    dataset = open_store(path, "pdf")
+    """:func:`open_store` for ``pdf.zarr``, with ``pdf`` = counts / reached (dask; NaN where none reached the level)."""
+    dataset = open_store(path, "pdf", chunks={})
     reached = dataset["reached"].where(dataset["reached"] > 0)
     return dataset.assign(pdf=dataset["counts"] / reached)

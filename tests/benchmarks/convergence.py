@@ -70,7 +70,8 @@ def main() -> None:
                 smooth = bhattacharyya_loss(*(gaussian_filter(f[used], (0, SMOOTHING_CELLS, SMOOTHING_CELLS)) for f in (p, q)))
                 print(
                     f"{w:5g} {dt:4g} | {np.nanmedian(gap):20.2f} {np.nanpercentile(gap, 95):7.1f} | "
-                    f"{raw.mean():12.5f} {raw.max():9.5f} | {smooth.mean():17.6f} {smooth.max():8.6f} | {int(np.isfinite(gap).sum())}"
+                    f"{raw.mean():12.5f} {raw.max():9.5f} | {smooth.mean():17.6f} {smooth.max():8.6f} | "
+                    f"{int(np.isfinite(gap).sum())}"
                 )
 
 

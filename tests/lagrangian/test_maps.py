@@ -6,6 +6,8 @@ import socket
 
 import numpy as np
 import pytest
+import xarray as xr
+import zarr
 from matplotlib.image import imread
 
 from data.errors import StoreError
@@ -13,7 +15,7 @@ from lagrangian.binning import bin_centres
 from lagrangian.campaign import Campaign
 from lagrangian.config import RunConfig
 from lagrangian.experiments import design_experiments
-from lagrangian.maps import draw_catchment, mass_levels, share_in_box
+from lagrangian.maps import draw_catchment, mass_levels, share_in_box, summarise
 from lagrangian.results import SpeedResults
 from tests.lagrangian.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere
 
@@ -33,6 +35,26 @@ def test_boxes_hold_twelve_and_twenty_four_cells():
     flat = np.full((100, 100), 1e-4)
     assert share_in_box(flat, x, x, 96.0) == pytest.approx(144e-4)
     assert share_in_box(flat, x, x, 192.0) == pytest.approx(576e-4)
+
+
+def test_experiments_count_alike_and_mass_centres_hold_particles_beyond_the_bins():
+    # experiment 0: four particles, one of them beyond the bins; experiment 1: one particle; experiment 2: none
+    counts = np.zeros((3, 1, 2, 2), np.uint16)
+    counts[0, 0] = [[2, 1], [0, 0]]
+    counts[1, 0] = [[0, 0], [0, 1]]
+    store = xr.Dataset(
+        {"counts": (("experiment", "level", "y", "x"), counts), "reached": (("experiment", "level"), np.array([[4], [1], [0]]))}
+    )
+    nan = np.nan
+    x = np.array([[-4, -4, 4, 1004], [4, nan, nan, nan], [nan] * 4], np.float32)[..., None]
+    y = np.array([[-4, -4, -4, 12], [4, nan, nan, nan], [nan] * 4], np.float32)[..., None]
+    dims = ("experiment", "particle", "level")
+    for step in (None, 1, 2):
+        if step:
+            store["counts"].encoding["chunks"] = (step, 1, 2, 2)
+        mean, centre = summarise(store, xr.Dataset({"x": (dims, x), "y": (dims, y)}), 0)
+        np.testing.assert_allclose(mean, [[0.25, 0.125], [0.0, 0.5]])
+        np.testing.assert_allclose(centre, [[250.0, 0.0], [4.0, 4.0], [nan, nan]])
 
 
 def results(tmp_path, grid, **options):
@@ -76,3 +98,10 @@ def test_a_map_that_cannot_be_written_or_has_no_stores_says_so(tmp_path):
     folder = results(tmp_path, plane(90, 90))
     with pytest.raises(StoreError, match="cannot write"):
         draw_catchment(folder, tmp_path / "missing" / "catchment.png")
+    (tmp_path / "catchment.png").mkdir()
+    with pytest.raises(StoreError, match="cannot write"):
+        draw_catchment(folder, tmp_path / "catchment.png")
+    assert not list(tmp_path.glob(".*"))  # nothing is left aside
+    zarr.open_group(str(folder / "pdf.zarr"), mode="r+")["counts"][...] = 0  # as if all crossed beyond the bins
+    draw_catchment(folder, tmp_path / "beyond.png")
+    assert (tmp_path / "beyond.png").stat().st_size > 5000
