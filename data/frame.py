@@ -74,13 +74,15 @@ class Regridder:
         missing = ~np.isfinite(field) | ~self.grid.mask_rho
         filled = np.where(missing, 0.0, field)
         wrap_xi, wrap_eta = self.grid.periodic
+        pad = 12
         if missing.any():
-            near = ndimage.maximum_filter(missing, size=5, mode="nearest")
-            filled_cubic = _fill(field, missing)
+            # with the periodic images beside, so that what is missing across the seam counts as near
+            wide, core = _images(missing, pad, wrap_xi, wrap_eta)
+            near = ndimage.maximum_filter(wide, size=5, mode="nearest")[core]
+            filled_cubic = _fill(_images(field, pad, wrap_xi, wrap_eta)[0], wide)[core]
         else:
             near, filled_cubic = None, filled
         # a halo of the periodic image, or of the edge itself, so that one spline serves every domain
-        pad = 12
         padded = _halo(filled_cubic, pad, wrap_xi, wrap_eta)
         coefficients = ndimage.spline_filter(padded, order=3, mode="mirror")
         total = np.zeros(self.frame.x.size * self.frame.y.size)
@@ -112,6 +114,17 @@ def _halo(field: np.ndarray, pad: int, wrap_xi: bool, wrap_eta: bool) -> np.ndar
             after[axis] = (pad - width, pad - width)
             field = np.pad(np.pad(field, before, mode="reflect", reflect_type="odd"), after, mode="edge")
     return field
+
+
+def _images(field: np.ndarray, pad: int, wrap_xi: bool, wrap_eta: bool) -> tuple[np.ndarray, tuple[slice, slice]]:
+    """``field`` with ``pad`` points of its image on either side of each periodic axis, and where it stands therein."""
+    core = []
+    for axis, wrap in ((0, wrap_eta), (1, wrap_xi)):
+        n = field.shape[axis]
+        if wrap:
+            field = np.take(field, np.mod(np.arange(-pad, n + pad), n - 1), axis=axis)
+        core.append(slice(pad, pad + n) if wrap else slice(None))
+    return field, tuple(core)
 
 
 def _fill(field: np.ndarray, missing: np.ndarray) -> np.ndarray:

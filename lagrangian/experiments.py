@@ -104,9 +104,7 @@ def design_experiments(config: RunConfig, ocean: Ocean) -> Design:
     site = parse_site(config.site)
     grid = ocean.grid
     if not grid.degrees and site.name in SITES:
-        raise OptionError(
-            f"--site {site.name} is a place on Earth, but this ocean's grid is in metres; give --site X,Y"
-        )
+        raise OptionError(f"--site {site.name} is a place on Earth, but this ocean's grid is in metres; give --site X,Y")
     east, north = _square(config.positions, config.spacing)
     trap = np.stack(np.broadcast_arrays(*grid.offset(site.x, site.y, east, north)), axis=1)
     xi, eta = grid.locate(trap[:, 0], trap[:, 1])

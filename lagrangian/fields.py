@@ -42,13 +42,16 @@ def run_frame(grid: HorizontalGrid, center: tuple[float, float], extent_km: floa
 
 @njit(cache=True, nogil=True)
 def _at_depths(field, z, depths, out):
-    """Columns (s, j, i) at heights z to depths (m, positive down), linear; uppermost value above, NaN below the lowest centre."""
+    """Columns (s, j, i) at heights z to depths (m, positive down), linear; NaN below the lowest centre.
+
+    The uppermost value above the uppermost centre, and at depth 0 even where a raised sea lifts that centre above z = 0.
+    """
     n, ny, nx = field.shape
     for m in range(depths.size):
         for j in range(ny):
             for i in range(nx):
                 height = -depths[m]
-                if height >= z[n - 1, j, i]:
+                if depths[m] <= 0.0 or height >= z[n - 1, j, i]:
                     out[m, j, i] = field[n - 1, j, i]
                     continue
                 if height < z[0, j, i]:

@@ -51,7 +51,7 @@ def vertical_velocity_from_omega(
     total = np.asarray(omega, np.float64) + surface
     z_r = s_coordinate.z_rho(h, zeta)
     w[:] = _to_centres(total, z_w, z_r) + _slope(u, v, z_r, grid)
-    _copy_edges(w, grid.periodic)
+    _copy_edges(w, grid.periodic, grid.mask_rho)
     return w * grid.mask_rho
 
 
@@ -111,16 +111,16 @@ def _flux(u, v, zeta, grid, s_coordinate) -> np.ndarray:
         grid.periodic[1],
         flux,
     )
-    _copy_edges(flux, grid.periodic)
+    _copy_edges(flux, grid.periodic, sea)
     return flux
 
 
-def _copy_edges(field: np.ndarray, periodic: tuple[bool, bool]) -> None:
-    """Nearest interior value into the outermost rho points where a face is missing."""
+def _copy_edges(field: np.ndarray, periodic: tuple[bool, bool], sea: np.ndarray) -> None:
+    """Nearest interior value into the outermost rho points of the sea where a face is missing; 0 into those on land."""
     if not periodic[1]:
-        field[:, 0], field[:, -1] = field[:, 1], field[:, -2]
+        field[:, 0], field[:, -1] = field[:, 1] * sea[0], field[:, -2] * sea[-1]
     if not periodic[0]:
-        field[:, :, 0], field[:, :, -1] = field[:, :, 1], field[:, :, -2]
+        field[:, :, 0], field[:, :, -1] = field[:, :, 1] * sea[:, 0], field[:, :, -2] * sea[:, -1]
 
 
 @njit(cache=True, nogil=True)

@@ -13,12 +13,14 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.ndimage import gaussian_filter
 
 import lagrangian.run
 from data.command import run_command
 from lagrangian.binning import count_crossings
 from lagrangian.config import RunConfig, speed_folder
 from lagrangian.fields import open_fields
+from lagrangian.maps import SMOOTHING_CELLS
 from lagrangian.run import main
 from lagrangian.stores import open_pdf, open_store
 
@@ -314,10 +316,15 @@ def test_compiled_and_parcels_kernels_agree_on_the_real_jet(tmp_path):
             == 0
         )
     for w, limit in ((100.0, 6.0), (300.0, 2.0)):
-        one, two = (open_store(tmp_path / k / speed_folder(w) / "particles.zarr", "particles") for k in ("compiled", "parcels"))
+        one, two = (open_store(tmp_path / k / speed_folder(w) / "particles.zarr", "particles") for k in kernels)
         gap = np.hypot(one["x"] - two["x"], one["y"] - two["y"])[..., -1].values
         print(f"w = {w:g}: median gap at 200 m {np.nanmedian(gap):.2f} km")
         assert np.nanmedian(gap) < limit
+        p, q = (open_pdf(tmp_path / k / speed_folder(w) / "pdf.zarr")["pdf"][:, -1].mean("experiment").values for k in kernels)
+        p, q = (gaussian_filter(f, SMOOTHING_CELLS, mode="constant") for f in (p, q))
+        loss = 1 - np.sqrt(p * q).sum() / np.sqrt(p.sum() * q.sum())
+        print(f"BL of the smoothed mean PDFs {loss:.5f}")
+        assert loss < 0.02
 
 
 def test_config_help_names_every_option_and_its_unit(capsys):
