@@ -7,7 +7,8 @@ import pytest
 
 from data.errors import StoreError
 from data.frame import Frame, Regridder, cut_window, window_offsets
-from lagrangian.fields import FieldsWriter, horizontal_velocity, open_fields, run_frame, snapshot_fields
+from data.vertical import SCoordinate
+from lagrangian.fields import FieldsWriter, at_depths, horizontal_velocity, open_fields, run_frame, snapshot_fields
 from tests.lagrangian.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere
 
 RNG = np.random.default_rng(11)
@@ -136,6 +137,16 @@ def test_fields_below_the_sea_floor_are_missing():
     fields = snapshot_fields(ocean, ocean.snapshot(0))
     assert np.isnan(fields["u"][2, :, :8]).all() and np.isfinite(fields["u"][2, 1:-1, 12:-1]).all()
     assert "temp" not in fields
+
+
+def test_depth_0_is_the_uppermost_layer_even_under_a_raised_sea():
+    s = SCoordinate.from_stretching(40, 6.0, 2.0, 10.0)
+    z = s.z_rho(np.full((1, 1), 25.0), np.full((1, 1), 1.5))
+    assert z[-1, 0, 0] > 0
+    layer = np.arange(40.0)[:, None, None]
+    got = at_depths(layer, z, (0.0, 10.0, 24.99, 40.0))[:, 0, 0]
+    assert got[0] == 39 and got[1] == pytest.approx(np.interp(-10.0, z[:, 0, 0], layer[:, 0, 0]))
+    assert np.isnan(got[2:]).all()
 
 
 def test_a_store_cut_short_goes_on_to_the_same_bytes(tmp_path):

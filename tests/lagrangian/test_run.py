@@ -310,11 +310,10 @@ def test_compiled_and_parcels_kernels_agree_on_the_real_jet(tmp_path):
     argv = ["--ocean", str(JET / "croco_his.00000.nc"), str(JET / "croco_his.00060.nc"), "--grid", str(JET / "croco_grd.nc")]
     argv += ["--site", "-20.3,44.9", "--w", "100", "300", "--positions", "2", "--particles", "16", "--start", "2000-05-15"]
     argv += ["--end", "2000-05-15"]
-    for kernel in ("compiled", "parcels"):
-        assert (
-            run_command(RunConfig, main, prog="lagrangian.run", argv=[*argv, "--kernel", kernel, "--out", str(tmp_path / kernel)])
-            == 0
-        )
+    kernels = ("compiled", "parcels")
+    for kernel in kernels:
+        out = ["--kernel", kernel, "--out", str(tmp_path / kernel)]
+        assert run_command(RunConfig, main, prog="lagrangian.run", argv=[*argv, *out]) == 0
     for w, limit in ((100.0, 6.0), (300.0, 2.0)):
         one, two = (open_store(tmp_path / k / speed_folder(w) / "particles.zarr", "particles") for k in kernels)
         gap = np.hypot(one["x"] - two["x"], one["y"] - two["y"])[..., -1].values

@@ -68,9 +68,24 @@ def test_a_periodic_axis_wraps_its_faces():
     np.testing.assert_allclose(omegas[0][:, :, -1], omegas[0][:, :, 0], atol=0)
 
 
+@pytest.mark.parametrize("s", [SHALLOW_TO_DEEP, OLD_TRANSFORM], ids=["Vtransform 2", "Vtransform 1"])
+def test_a_linear_flow_over_a_flat_floor_has_the_omega_of_its_divergence(s):
+    """u = a x, v = b y, times a factor of each layer: W is -(a + b) times the sum of factor and thickness from the floor."""
+    a, b, h = 2e-6, -5e-7, 3000.0
+    grid, factor = plane(30, 26, h=h), np.linspace(0.0, 1.0, s.n)
+    u = a * factor[:, None, None] * 0.5 * (grid.x_rho[:, 1:] + grid.x_rho[:, :-1])
+    v = b * factor[:, None, None] * 0.5 * (grid.y_rho[1:] + grid.y_rho[:-1])
+    omega = omega_by_continuity(u.astype(np.float32), v.astype(np.float32), np.zeros(grid.shape, np.float32), grid, s)
+    z = s.z_w(np.array([h]), np.array([0.0]))[:, 0]
+    flux = -(a + b) * np.concatenate([[0.0], np.cumsum(np.diff(z) * factor)])
+    expected = flux - (z + h) / h * flux[-1]
+    np.testing.assert_allclose(omega, np.broadcast_to(expected[:, None, None], omega.shape), atol=1e-5 * np.abs(expected).max())
+
+
 def test_land_stands_still():
     mask = np.ones((20, 24), bool)
     mask[5:9, 7:12] = False
+    mask[0, 5:9] = mask[8:12, -1] = mask[-1, 0] = False  # and at the edges, where the neighbour's value is copied
     grid, s = plane(mask=mask), SHALLOW_TO_DEEP
     rng = np.random.default_rng(7)
     u = rng.normal(size=(s.n, 20, 23)) * (mask[:, 1:] & mask[:, :-1])
