@@ -35,11 +35,12 @@ def main(config: RunConfig) -> int:
     _check_options(config, ocean)
     identity = _identity(config, ocean, design)
     _claim_folder(config.out, identity)
+    # before any store: what lies in the folder from now on belongs to this configuration
+    record = {**provenance(config), "ocean": ocean.description, "identity": identity}
+    write_json(config.out / "run.json", record)
     speeds = {w: SpeedResults.of(config.out, config, design, ocean, w) for w in config.w}
     cohorts = [cohort for results in speeds.values() for cohort in results.missing()]
     fields = FieldsPlan(config, ocean, design)
-    record = {**provenance(config), "ocean": ocean.description, "identity": identity}
-    write_json(config.out / "run.json", record)
     first, last = (str(time)[:16].replace("T", " ") for time in ocean.times[[0, -1]])
     _say(f"{ocean.description.get('kind', 'ocean')}: {len(ocean.times)} snapshots, {first} to {last}")
     for assumption in ocean.description.get("assumptions", ()):

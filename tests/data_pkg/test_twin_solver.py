@@ -1,0 +1,144 @@
+"""The twin's quasi-geostrophic solver as physics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from data.errors import InputError
+from data.twin.defaults import default_parameters
+from data.twin.solver import Model, Parameters, with_changes
+
+DAY = 86400.0
+IDEAL = dict(
+    n=32,
+    length=800e3,
+    thickness=(500.0, 1000.0, 2500.0),
+    reduced_gravity=(0.008, 0.005),
+    f0=1.1e-4,
+    beta=1.6e-11,
+    mean_u=(0.0, 0.0, 0.0),
+    mean_v=(0.0, 0.0, 0.0),
+    filter_strength=0.0,
+)
+
+
+def random_state(model, speed=0.1, seed=0, peak=3.0):
+    """A few large eddies in every layer, nothing near the smallest scales."""
+    p = model.parameters
+    rng = np.random.default_rng(seed)
+    index = np.sqrt(model.k2) * p.length / (2 * np.pi)
+    psi = model.transform(rng.standard_normal((p.layers, p.n, p.n))) * np.exp(-((index / peak) ** 2))
+    u, v = model.velocity(psi)
+    psi *= speed / np.sqrt((u**2 + v**2).mean())
+    return model.from_streamfunction(model.physical(psi), rng.standard_normal((p.n, p.n)))
+
+
+def run(model, state, seconds):
+    for _ in range(round(seconds / model.parameters.dt)):
+        model.step(state)
+    return state
+
+
+def test_inversion_round_trip():
+    model = Model(default_parameters())
+    state = random_state(model)
+    again = model.vorticity_of(model.streamfunction(state.q))
+    np.testing.assert_allclose(again, state.q, atol=1e-12 * np.abs(state.q).max())
+
+
+def test_the_first_deformation_radius_is_23_km():
+    values, *_ = default_parameters().modes()
+    assert 1e-3 / np.sqrt(-values[1]) == pytest.approx(23.0, abs=0.2)
+    assert values[0] == 0.0
+
+
+def test_energy_and_enstrophy_are_kept_but_for_the_time_step_whose_error_falls_at_the_scheme_order():
+    """Inviscid and unforced over topography. Without beta the potential enstrophy of every layer is kept too."""
+    x = np.arange(64) / 64 * 2 * np.pi
+    hill = 100 * np.cos(x)[None, :] * np.sin(x)[:, None]
+    drift = []
+    for dt in (7200.0, 3600.0):
+        for beta in (1.6e-11, 0.0):
+            model = Model(Parameters(**{**IDEAL, "n": 64, "beta": beta}, dt=dt, topography=hill))
+            state = random_state(model, peak=1.5)
+            before = np.append(model.enstrophy(state), model.energy(state))
+            run(model, state, 10 * DAY)
+            drift.append(np.abs(np.append(model.enstrophy(state), model.energy(state)) / before - 1))
+    print(f"relative drift, enstrophy by layer and energy: {drift}")
+    assert np.log2(drift[0][-1] / drift[2][-1]) > 2.7  # energy on the beta-plane
+    assert drift[2][-1] < 1e-6
+    assert (np.log2(drift[1] / drift[3]) > 2.7).all()
+    assert (drift[3] < 1e-5).all()
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2])
+def test_a_rossby_wave_travels_at_its_dispersion_speed_in_every_vertical_mode(mode):
+    model = Model(Parameters(**IDEAL, dt=3600.0))
+    p = model.parameters
+    values, modes, _ = p.modes()
+    kx, ky = 2 * (2 * np.pi / p.length), 1 * (2 * np.pi / p.length)
+    speed = -p.beta / (kx**2 + ky**2 - values[mode])
+    x = np.arange(p.n) * p.length / p.n
+    wave = lambda t: np.cos(kx * (x[None, :] - speed * t) + ky * x[:, None])
+    shape = modes[:, mode][:, None, None] / np.abs(modes[:, mode]).max()
+    state = model.from_streamfunction(10.0 * shape * wave(0.0))
+    run(model, state, 20 * DAY)
+    np.testing.assert_allclose(model.physical(model.streamfunction(state.q)), 10.0 * shape * wave(20 * DAY), atol=0.02)
+
+
+def test_a_small_perturbation_grows_at_the_eigenvalue_of_the_linear_problem():
+    sheared = {**IDEAL, "mean_u": (0.3, 0.1, 0.0), "mean_v": (-0.02, 0.0, 0.0)}
+    model = Model(Parameters(**sheared, dt=1800.0))
+    kx, ky = 3 * 2 * np.pi / 800e3, -1 * 2 * np.pi / 800e3
+    expected = model.growth_rates(kx, ky).imag.max()
+    assert expected > 1 / (60 * DAY)
+    p = model.parameters
+    x = np.arange(p.n) * p.length / p.n
+    wave = np.cos(kx * x[None, :] + ky * x[:, None])
+    state = model.from_streamfunction(1e-3 * np.array([1.0, 0.5, 0.2])[:, None, None] * wave)
+    run(model, state, 6 / expected)  # let the fastest mode win
+    first = model.energy(state)
+    run(model, state, 2 / expected)
+    rate = 0.5 * np.log(model.energy(state) / first) / (round(2 / expected / p.dt) * p.dt)
+    print(f"growth {rate * DAY:.4f} per day, linear theory {expected * DAY:.4f}")
+    assert rate == pytest.approx(expected, rel=0.02)
+
+
+def test_the_mean_of_the_tracer_stays_but_for_relaxation():
+    model = Model(Parameters(**IDEAL, dt=1800.0))
+    state = random_state(model)
+    mean = state.tracer[0, 0]
+    run(model, state, 5 * DAY)
+    assert state.tracer[0, 0] == pytest.approx(mean, rel=1e-12)
+    relaxing = Model(with_changes(model.parameters, tracer_relaxation=10 * DAY))
+    state = random_state(relaxing)
+    state.tracer[0, 0] = 1.0
+    run(relaxing, state, 10 * DAY)
+    assert state.tracer[0, 0].real == pytest.approx(np.exp(-1), rel=1e-5)
+
+
+def test_a_state_gone_on_with_is_bitwise_the_one_never_stopped():
+    model = Model(default_parameters(n=32, topography=None))
+    whole = run(model, random_state(model), 2 * DAY)
+    part = run(model, random_state(model), 1 * DAY).copy()
+    rest = run(Model(model.parameters), part, 1 * DAY)
+    np.testing.assert_array_equal(whole.q, rest.q)
+    np.testing.assert_array_equal(whole.tracer, rest.tracer)
+
+
+def test_the_mean_gradient_of_the_default_changes_sign_so_that_eddies_can_grow():
+    _, gradient = default_parameters().mean_gradient()
+    assert gradient.min() < 0 < gradient.max()
+
+
+def test_impossible_parameters_are_refused():
+    for change in (
+        {"n": 31},
+        {"thickness": (500.0, -1.0, 3.0)},
+        {"mean_u": (0.0,)},
+        {"dt": 0.0},
+        {"topography": np.zeros((3, 3))},
+    ):
+        with pytest.raises(InputError):
+            Parameters(**{**IDEAL, **change})
