@@ -4,7 +4,7 @@ BIN := .venv/bin
 .PHONY: demo test lint bench clean
 
 demo: .venv/installed
-	$(BIN)/python -m lagrangian.run --ocean tests/data/croco_sample/croco_his.nc --site -21.25,44.9 --w 300 --positions 3
+	$(BIN)/python -m lagrangian.run --w 80
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests

@@ -21,6 +21,8 @@ class RunConfig:
 
     ocean: tuple[str, ...] = ("twin",)
     """'twin', or CROCO/ROMS files: paths or quoted globs."""
+    years: float = 1.0
+    """Length of the twin ocean's record, years of 365 days."""
     grid: str | None = None
     """CROCO grid file, where the history files lack h, pm, pn, lon/lat."""
     time_origin: str = "2000-01-01"
@@ -60,11 +62,12 @@ class RunConfig:
     trajectories: float | None = None
     """Also write whole paths, one position every so many hours (a divisor or multiple of the snapshots' interval)."""
     diffusivity: tuple[float, ...] = ()
-    """Horizontal diffusivity of unresolved motion, m2/s: one value, or pairs DEPTH KAPPA, each from that depth (m) down."""
+    """Horizontal diffusivity of unresolved motion, m2/s: one value, or pairs DEPTH KAPPA, each from that depth (m) down
+    (default: 0 for files, 70 for the twin, whose 8 km hold no submesoscale)."""
     fields_spacing: float | None = None
     """Spacing of fields.zarr, km (default 8, 4 or 2 after the ocean's own spacing)."""
     seed: int = 0
-    """Seed of the random walk (only where diffusivity > 0)."""
+    """Which twin ocean (another seed, another ocean), and the random walk's numbers."""
     threads: int = 0
     """Threads of the compiled kernel (0: one for each core)."""
     out: Path = field(default_factory=lambda: Path("runs/demo"))

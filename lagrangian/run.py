@@ -31,6 +31,8 @@ def main(config: RunConfig) -> int:
     """Run the experiments that ``config`` describes; see contract.md for what is written."""
     config.validate()
     ocean = open_ocean(config)
+    if not config.diffusivity and hasattr(ocean, "diffusivity"):
+        config = dataclasses.replace(config, diffusivity=(ocean.diffusivity,))
     design, config = _design(config, ocean)
     _check_options(config, ocean)
     identity = _identity(config, ocean, design)
@@ -97,7 +99,10 @@ def open_ocean(config: RunConfig) -> Ocean:
     if "twin" in config.ocean:
         if len(config.ocean) > 1:
             raise OptionError("--ocean takes either 'twin' or files, not both")
-        raise OptionError("--ocean twin is not built yet; give CROCO or ROMS history files")
+        from data.twin.ocean import open_twin
+
+        with Progress("computing the twin ocean", "day") as bar:
+            return open_twin(config.years, config.seed, progress=bar.update)
     from data.croco import open_croco
 
     return open_croco(list(config.ocean), grid=config.grid, time_origin=config.time_origin)

@@ -16,7 +16,7 @@ THICKNESS = (300.0, 450.0, 650.0, 900.0, 1100.0, 1400.0)  # m
 #: N2 ~ exp(-z / 900 m) + 0.5 exp(-((z - 850) / 350)^2), scaled to a first deformation radius of 23 km.
 REDUCED_GRAVITY = (0.00377, 0.00595, 0.00280, 0.00101, 0.00037)  # m s-2
 MEAN_U, MEAN_V = 0.08, -0.034  # m/s at the top
-BOTTOM_DRAG, DRAG = 1.2e-7, 5e-8  # 1/s
+BOTTOM_DRAG, DRAG = 1.8e-7, 5e-8  # 1/s
 LARGE_SCALE_DAMPING = 4e-7  # 1/s
 TOPOGRAPHY_RMS = 150.0  # m
 TRACER_GRADIENT = -0.8e-5  # K/m

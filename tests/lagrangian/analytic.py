@@ -60,6 +60,14 @@ def sphere(nx=60, ny=50, dx=8e3, h=4000.0, lon0=-16.5, lat0=49.0, angle=0.0):
     return HorizontalGrid(h * ones, pm, pn, lon, lat, ones > 0, turn, ones * 1.1e-4)
 
 
+def regular_sphere(nx=40, ny=30, step=0.1, h=4000.0, lon0=-16.5, lat0=49.0):
+    """A spherical grid of meridians and parallels every ``step`` degrees around (lon0, lat0), metrics in closed form."""
+    lon, lat = np.meshgrid(lon0 + step * (np.arange(nx) - (nx - 1) / 2), lat0 + step * (np.arange(ny) - (ny - 1) / 2))
+    pn = np.full((ny, nx), 1 / (1e3 * EARTH_RADIUS_KM * np.deg2rad(step)))
+    ones = np.ones((ny, nx))
+    return HorizontalGrid(h * ones, pn / np.cos(np.deg2rad(lat)), pn, lon, lat, ones > 0, 0 * ones, ones * 1.1e-4)
+
+
 def evaluate(grid, s, u, v, w=None, zeta=None, t=0.0, w_points="s_w"):
     """u, v, w as functions of (x, y, z, t) in m (native x, y of the grid) at their points -> PreparedSnapshot.
 
@@ -91,6 +99,27 @@ def still_omega(grid, s, u, v, zeta=None, t=0.0):
     """As :func:`evaluate`, with omega = 0."""
     made = evaluate(grid, s, u, v, w=zero, zeta=zeta, t=t)
     return PreparedSnapshot(t, made.u, made.v, made.zeta, np.zeros((s.n + 1, *grid.shape), np.float32))
+
+
+def along_layers(grid, s, psi, zeta, t=0.0):
+    """A flow without divergence in any layer of a Cartesian grid, omega by continuity.
+
+    psi(x, y, t), m2/s, is the stream function of the flow over a floor of 4000 m; each layer carries the same share of the
+    transport everywhere, however deep the sea. zeta(x, y, t) in m.
+    """
+    corners = [np.empty((n + 1, m + 1)) for n, m in (grid.shape, grid.shape)]
+    for corner, field, sign in zip(corners, (grid.x_rho, grid.y_rho), (1, 1)):
+        corner[1:-1, 1:-1] = 0.25 * (field[1:, 1:] + field[1:, :-1] + field[:-1, 1:] + field[:-1, :-1])
+        corner[0, 1:-1], corner[-1, 1:-1] = 2 * corner[1, 1:-1] - corner[2, 1:-1], 2 * corner[-2, 1:-1] - corner[-3, 1:-1]
+        corner[:, 0], corner[:, -1] = sign * (2 * corner[:, 1] - corner[:, 2]), sign * (2 * corner[:, -2] - corner[:, -3])
+    share = s.layer_thickness(np.array(4000.0), np.array(0.0))[:, None, None]
+    transport = psi(*corners, t) * share
+    free = (zeta(grid.x_rho, grid.y_rho, t) * np.ones(grid.shape)).astype(np.float32)
+    thickness = s.layer_thickness(grid.h, free.astype(float))
+    u = -np.diff(transport, axis=1)[:, :, 1:-1] * grid.pn[0, 0] / (0.5 * (thickness[:, :, 1:] + thickness[:, :, :-1]))
+    v = np.diff(transport, axis=2)[:, 1:-1] * grid.pm[0, 0] / (0.5 * (thickness[:, 1:] + thickness[:, :-1]))
+    u, v = u.astype(np.float32), v.astype(np.float32)
+    return PreparedSnapshot(t, u, v, free, omega_by_continuity(u, v, free, grid, s))
 
 
 @dataclass
@@ -134,15 +163,15 @@ def move(window: Window, particles: Cloud, duration) -> int:
 
 
 def sweep(grid, s, prepare, particles: Cloud, *, t_from: float, t_to: float, every: float, dt: float, **options) -> Window:
-    """Move particles over many windows as a campaign does; ``prepare(t)`` gives the snapshot at t."""
+    """Move particles over many windows as a campaign does, each from its own clock; ``prepare(t)`` gives the snapshot at t."""
     window = Window(grid, s, dt=dt, **options)
     sign = 1.0 if t_to > t_from else -1.0
     t = t_from
     window.load(prepare(t))
     while sign * (t_to - t) > 1e-6:
         window.load(prepare(t + sign * every))
-        move(window, particles, sign * every)
         t += sign * every
+        move(window, particles, sign * np.maximum(sign * (t - particles.time), 0.0))
     return window
 
 
@@ -185,3 +214,35 @@ def eddies(width=70e3, speed=0.3, decay=1500.0, drift=0.03, centre=(0.0, 0.0)):
         return amplitude(z) * (np.cos(a) * np.sin(b))
 
     return u, v
+
+
+def wandering_eddies(count=40, area=700e3, seed=11, width=(60e3, 100e3), speed=(0.2, 0.4), decay=1500.0, coriolis=1.1e-4):
+    """(u, v, zeta) of many eddies of either sense that wander about, divergence-free in the horizontal.
+
+    Each has a Gaussian stream function; its width (m) is four times the radius of its strongest current (m/s). Currents
+    fall to a quarter at depth over ``decay`` (m); zeta is in geostrophic balance with the surface.
+    """
+    rng = np.random.default_rng(seed)
+    x0, y0 = rng.uniform(-area / 2, area / 2, (2, count))
+    radius = rng.uniform(*width, count) / 4
+    height = rng.uniform(*speed, count) * radius * np.exp(0.5) * rng.choice([-1.0, 1.0], count)
+    drift_x, drift_y = rng.uniform(-0.05, 0.05, (2, count))
+
+    def streams(x, y, t):
+        for i in range(count):
+            dx, dy = (x - x0[i] - drift_x[i] * t) / radius[i], (y - y0[i] - drift_y[i] * t) / radius[i]
+            yield height[i] * np.exp(-0.5 * (dx**2 + dy**2)), dx / radius[i], dy / radius[i]
+
+    def profile(z):
+        return 0.25 + 0.75 * np.exp(z / decay)
+
+    def u(x, y, z, t):
+        return profile(z) * sum(psi * dy for psi, _, dy in streams(x, y, t))
+
+    def v(x, y, z, t):
+        return profile(z) * sum(-psi * dx for psi, dx, _ in streams(x, y, t))
+
+    def zeta(x, y, t):
+        return coriolis / 9.81 * sum(psi for psi, _, _ in streams(x, y, t))
+
+    return u, v, zeta

@@ -1,0 +1,110 @@
+"""``python -m data.twin``: write the twin ocean as CROCO history files."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+
+from data.command import provenance, run_command, write_json
+from data.errors import OptionError, StoreError
+from data.progress import Progress
+from data.spherical_defaults import rotation
+from data.twin.ocean import TwinOcean, open_twin
+
+DAYS_PER_FILE = 30
+
+
+@dataclass(frozen=True)
+class TwinConfig:
+    """Write the twin ocean as CROCO history files: daily u, v, zeta, temp on a grid around PAP-SO."""
+
+    years: float = 1.0
+    """Length of the record, years of 365 days."""
+    seed: int = 0
+    """Which ocean: another seed is an independent one of the same statistics."""
+    out: Path = field(default_factory=lambda: Path("runs/twin"))
+    """Folder of the files."""
+
+
+def main(config: TwinConfig) -> int:
+    """Compute what the cache lacks, then write one file for each 30 days; files that are there are kept."""
+    with Progress("computing the twin ocean", "day") as bar:
+        ocean = open_twin(config.years, config.seed, progress=bar.update)
+    if config.out.exists() and not config.out.is_dir():
+        raise OptionError(f"--out {config.out} is a file; name a folder")
+    numbers = range(-(-len(ocean.times) // DAYS_PER_FILE))
+    try:
+        config.out.mkdir(parents=True, exist_ok=True)
+        with Progress("writing", "file") as bar:
+            for number in numbers:
+                path = config.out / f"croco_his.{number:04d}.nc"
+                if not path.exists():
+                    aside = path.with_name(path.name + ".aside")
+                    _write(aside, ocean, range(number * DAYS_PER_FILE, min((number + 1) * DAYS_PER_FILE, len(ocean.times))))
+                    aside.replace(path)
+                bar.update(number + 1, len(numbers))
+    except OSError as error:
+        raise StoreError(f"cannot write {config.out}: {error.strerror or error}; free space and give the command again") from None
+    write_json(config.out / "twin.json", {**provenance(config), "ocean": ocean.description})
+    print(f"{len(ocean.times)} days in {len(numbers)} files: {config.out}/croco_his.*.nc")
+    return 0
+
+
+def _write(path: Path, ocean: TwinOcean, days: range) -> None:
+    grid, s = ocean.grid, ocean.s_coordinate
+    ny, nx = grid.shape
+    lon, lat = grid.position(*np.meshgrid(np.arange(nx), np.arange(ny)))
+    with netCDF4.Dataset(path, "w") as file:
+        file.title = "Twin ocean at PAP-SO (quasi-geostrophic)"
+        file.VertCoordType = "NEW"
+        for name, size in (("time", None), ("s_rho", s.n), ("s_w", s.n + 1), ("eta_rho", ny), ("xi_rho", nx), ("eta_v", ny - 1),
+                           ("xi_u", nx - 1)):  # fmt: skip
+            file.createDimension(name, size)
+
+        def put(name, dims, values, dtype="f8", **attributes):
+            variable = file.createVariable(name, dtype, dims)
+            variable.setncatts(attributes)
+            variable[...] = values
+
+        rho = ("eta_rho", "xi_rho")
+        put("spherical", (), np.array("T", "S1"), "S1")
+        put("Vtransform", (), 2.0)
+        put("hc", (), s.hc, units="meter")
+        for name, dims, values in (("sc_r", "s_rho", s.s_rho), ("Cs_r", "s_rho", s.cs_rho), ("sc_w", "s_w", s.s_w),
+                                   ("Cs_w", "s_w", s.cs_w)):  # fmt: skip
+            put(name, (dims,), values)
+        put("h", rho, grid.h, units="meter")
+        put("f", rho, grid.coriolis, units="second-1")
+        put("pm", rho, grid.pm, units="meter-1")
+        put("pn", rho, grid.pn, units="meter-1")
+        put("angle", rho, rotation(lon, lat, True), units="radians")
+        put("mask_rho", rho, grid.mask_rho.astype("f8"))
+        put("lon_rho", rho, lon, units="degree_east")
+        put("lat_rho", rho, lat, units="degree_north")
+        time = file.createVariable("time", "f8", ("time",))
+        time.units = "seconds since 2000-01-01"
+        stored = {}
+        for name, dims, units in (
+            ("zeta", rho, "meter"),
+            ("u", ("s_rho", "eta_rho", "xi_u"), "meter second-1"),
+            ("v", ("s_rho", "eta_v", "xi_rho"), "meter second-1"),
+            ("temp", ("s_rho", *rho), "Celsius"),
+        ):
+            sizes = [len(file.dimensions[d]) for d in dims]
+            stored[name] = file.createVariable(
+                name, "f4", ("time", *dims), zlib=True, complevel=1, shuffle=True, chunksizes=(1, *sizes)
+            )
+            stored[name].units = units
+        for record, day in enumerate(days):
+            one = ocean.snapshot(day, {"temp"})
+            time[record] = (ocean.times[day] - np.datetime64("2000-01-01")) / np.timedelta64(1, "s")
+            for name, variable in stored.items():
+                variable[record] = getattr(one, name)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(TwinConfig, main, prog="data.twin"))

@@ -1,0 +1,142 @@
+"""The twin's record: daily streamfunction and surface temperature, computed once, kept in the user's cache, resumable.
+
+A record is a folder of segments of 30 days, each complete or absent, and the model's state at the end of the last. A run that is
+killed goes on from there to the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from data.errors import StoreError
+from data.twin.defaults import default_parameters
+from data.twin.solver import Model, State
+
+SPUN_UP = Path(__file__).resolve().parent / "spunup.npz"
+SEGMENT_DAYS = 30
+#: Days that another seed's ocean runs, on its own sea floor, before its record begins.
+SEPARATION_DAYS = 300
+#: Changes whenever the same seed would give another ocean.
+VERSION = 1
+
+
+def cache_folder() -> Path:
+    """Where records are kept between runs."""
+    return Path(platformdirs.user_cache_dir("catchment-toolkit")) / "twin"
+
+
+def initial_state(model: Model, seed: int) -> State:
+    """The shipped spun-up ocean; for another seed moved by a random distance, to be run on over its own sea floor."""
+    with np.load(SPUN_UP) as file:
+        psi = file["psi"].astype(np.float64) * file["psi_scale"][:, None, None]
+        tracer = file["tracer"].astype(np.float64) * file["tracer_scale"]
+    if seed:
+        shift = np.random.default_rng([seed, 2]).integers(0, model.parameters.n, 2)
+        psi, tracer = np.roll(psi, shift, (-2, -1)), np.roll(tracer, shift, (-2, -1))
+    return model.from_streamfunction(psi, tracer)
+
+
+class Record:
+    """Daily fields of one twin ocean.
+
+    Parameters
+    ----------
+    seed : int
+        0 is the default ocean; another seed is an independent one.
+    folder : Path, optional
+        Where to keep it (default: the user's cache).
+    """
+
+    def __init__(self, seed: int = 0, folder: Path | None = None):
+        self.seed = seed
+        self.model = Model(default_parameters(seed))
+        self.folder = (folder or cache_folder()) / f"v{VERSION}-seed{seed}"
+        self._open: tuple[int, np.ndarray] | None = None
+
+    def _segment(self, number: int) -> Path:
+        return self.folder / f"days-{number:04d}.npy"
+
+    def ensure(self, days: int, progress: Callable[[int, int], None] | None = None) -> None:
+        """Compute what is missing of the first ``days`` days.
+
+        Raises
+        ------
+        StoreError
+            The cache folder cannot be written.
+        """
+        needed = -(-days // SEGMENT_DAYS)
+        have = 0
+        while have < needed and self._segment(have).exists():
+            have += 1
+        if have == needed:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            state = self._resume(have)
+            for number in range(have, needed):
+                self._compute(number, state, lambda day, n=number: progress and progress(n * SEGMENT_DAYS + day, days))
+        except OSError as error:
+            raise StoreError(f"cannot keep the twin ocean in {self.folder}: {error.strerror or error}") from None
+
+    def _resume(self, segment: int) -> State:
+        path = self.folder / f"state-{segment:04d}.npz"
+        if segment and path.exists():
+            with np.load(path) as file:
+                past = [(file["past_q"][k], file["past_tracer"][k]) for k in range(file["past_q"].shape[0])]
+                return State(file["q"].copy(), file["tracer"].copy(), past, int(file["steps"]))
+        if segment:  # the state is lost: what lies there cannot be gone on with
+            for path in self.folder.glob("days-*.npy"):
+                path.unlink()
+            raise StoreError(f"{self.folder} was damaged and has been cleared; give the same command again")
+        state = initial_state(self.model, self.seed)
+        if self.seed:
+            for _ in range(self.steps_per_day * SEPARATION_DAYS):
+                self.model.step(state)
+        return state
+
+    @property
+    def steps_per_day(self) -> int:
+        return round(86400 / self.model.parameters.dt)
+
+    def _compute(self, number: int, state: State, progress) -> None:
+        p = self.model.parameters
+        out = np.empty((SEGMENT_DAYS, p.layers + 1, p.n, p.n), np.float32)
+        for day in range(SEGMENT_DAYS):
+            out[day, :-1] = self.model.physical(self.model.streamfunction(state.q))
+            out[day, -1] = self.model.physical(state.tracer)
+            for _ in range(self.steps_per_day):
+                self.model.step(state)
+            progress(day + 1)
+        # the state first: a segment that is there can always be gone on from
+        self._save(
+            self.folder / f"state-{number + 1:04d}.npz",
+            lambda file: np.savez(
+                file,
+                q=state.q,
+                tracer=state.tracer,
+                past_q=np.stack([a for a, _ in state.past]),
+                past_tracer=np.stack([b for _, b in state.past]),
+                steps=state.steps,
+            ),
+        )
+        self._save(self._segment(number), lambda file: np.save(file, out))
+        (self.folder / f"state-{number:04d}.npz").unlink(missing_ok=True)
+
+    @staticmethod
+    def _save(path: Path, write) -> None:
+        aside = path.with_name(path.name + ".aside")
+        with aside.open("wb") as file:
+            write(file)
+        aside.replace(path)
+
+    def day(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """psi (layer, y, x) in m2/s and surface-temperature anomaly (y, x) in K at the start of day ``index``, float32."""
+        number, within = divmod(index, SEGMENT_DAYS)
+        if self._open is None or self._open[0] != number:
+            self._open = (number, np.load(self._segment(number), mmap_mode="r"))
+        fields = np.array(self._open[1][within])
+        return fields[:-1], fields[-1]

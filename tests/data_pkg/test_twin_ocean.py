@@ -1,0 +1,123 @@
+"""The twin behind the Ocean interface, its record, and its files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import data.twin.record
+from data.croco import open_croco
+from data.errors import OptionError
+from data.ocean import Ocean
+from data.twin import __main__ as writer
+from data.twin.defaults import F0, GRAVITY, SPACING
+from data.twin.ocean import open_twin, vertical_weights
+from data.twin.record import Record
+from lagrangian.velocity import omega_by_continuity
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_segments():
+    """Two days a segment, and hardly any separation, so that the tests take seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data.twin.record, "SEGMENT_DAYS", 2)
+        patch.setattr(data.twin.record, "SEPARATION_DAYS", 1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def ocean(cache, short_segments):
+    return open_twin(3 / 365, folder=cache)
+
+
+def test_the_shipped_state_is_small_and_moves_as_an_ocean_does():
+    assert data.twin.record.SPUN_UP.stat().st_size < 1_000_000
+    model = Record(0).model
+    state = data.twin.record.initial_state(model, 0)
+    u, v = model.velocity(model.streamfunction(state.q))
+    speed = np.sqrt((u**2 + v**2).mean(axis=(1, 2)))
+    assert (speed > 0.04).all() and (speed < 0.35).all()
+    assert speed[0] > 2 * speed[3]
+
+
+def test_it_is_an_ocean_and_its_flow_has_no_divergence(ocean):
+    assert isinstance(ocean, Ocean)
+    one = ocean.snapshot(1, {"temp"})
+    ny, nx = ocean.grid.shape
+    n = ocean.s_coordinate.n
+    assert one.u.shape == (n, ny, nx - 1) and one.v.shape == (n, ny - 1, nx) and one.temp.shape == (n, ny, nx)
+    np.testing.assert_array_equal(one.u[:, 0], one.u[:, -1])
+    np.testing.assert_array_equal(one.zeta[:, 0], one.zeta[:, -1])
+    flat = np.zeros_like(one.zeta)
+    omega = omega_by_continuity(one.u, one.v, flat, ocean.grid, ocean.s_coordinate)
+    assert np.abs(omega).max() < 2e-7  # float32 of 0.5 m/s over 8 km and 4800 m
+
+
+def test_the_surface_flow_is_geostrophic(ocean):
+    one = ocean.snapshot(1)
+    p = ocean.record.model.parameters
+    slope = (one.zeta[1:] - one.zeta[:-1]) / SPACING
+    at_faces = -GRAVITY / F0 * 0.5 * (slope[:, 1:] + slope[:, :-1]) + p.mean_u[0]  # at psi points
+    u = 0.5 * (one.u[-1, 1:] + one.u[-1, :-1])
+    assert np.corrcoef(at_faces.ravel(), u.ravel())[0, 1] > 0.98
+
+
+def test_vertical_weights_are_an_interpolation():
+    depth = np.linspace(0, 4800, 50)
+    weights = vertical_weights(depth)
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0)
+    assert (weights >= 0).all()
+    np.testing.assert_allclose(vertical_weights(np.array([150.0, 525.0])) @ np.arange(6), [0, 1])
+
+
+def test_same_seed_same_bytes_and_another_seed_another_ocean(ocean, tmp_path):
+    again, other = open_twin(3 / 365, folder=tmp_path), open_twin(3 / 365, seed=1, folder=tmp_path)
+    for day in range(len(ocean.times)):
+        np.testing.assert_array_equal(again.record.day(day)[0], ocean.record.day(day)[0])
+    assert abs(np.corrcoef(other.record.day(0)[0][0].ravel(), ocean.record.day(0)[0][0].ravel())[0, 1]) < 0.3
+
+
+def test_a_record_cut_short_goes_on_to_the_same_bytes(ocean, tmp_path, monkeypatch):
+    real, made = Record._save, []
+
+    def die(path, write):
+        if len(made) == 3:  # in the second segment, after its state
+            raise KeyboardInterrupt
+        made.append(path)
+        real(path, write)
+
+    monkeypatch.setattr(Record, "_save", staticmethod(die))
+    with pytest.raises(KeyboardInterrupt):
+        open_twin(3 / 365, folder=tmp_path)
+    monkeypatch.setattr(Record, "_save", staticmethod(real))
+    again = open_twin(3 / 365, folder=tmp_path)
+    for day in range(len(ocean.times)):
+        np.testing.assert_array_equal(again.record.day(day)[0], ocean.record.day(day)[0])
+
+
+def test_its_croco_files_open_to_the_same_numbers(ocean, tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "open_twin", lambda *_, **__: ocean)
+    monkeypatch.setattr(writer, "DAYS_PER_FILE", 2)
+    assert writer.main(writer.TwinConfig(out=tmp_path / "files")) == 0
+    files = open_croco(str(tmp_path / "files" / "croco_his.*.nc"))
+    assert len(files.description["files"]) == 2
+    np.testing.assert_array_equal(files.times, ocean.times)
+    np.testing.assert_allclose(files.s_coordinate.cs_w, ocean.s_coordinate.cs_w)
+    np.testing.assert_allclose(files.grid.pm, ocean.grid.pm)
+    for day in (0, len(ocean.times) - 1):
+        one, two = files.snapshot(day, {"temp"}), ocean.snapshot(day, {"temp"})
+        for name in ("u", "v", "zeta", "temp"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+    where = files.grid.locate(-16.5, 49.0)
+    np.testing.assert_allclose(where, ocean.grid.locate(-16.5, 49.0), atol=1e-6)
+
+
+def test_impossible_lengths_and_seeds_are_refused(tmp_path):
+    for years, seed in ((0, 0), (-1, 0), (5000, 0), (1, -1)):
+        with pytest.raises(OptionError):
+            open_twin(years, seed, folder=tmp_path)
