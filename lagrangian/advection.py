@@ -466,8 +466,9 @@ def advance(
                 x1, y1, q1, w0, w1, dw0, dw1, k, a0, c0,
                 u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
             )  # fmt: skip
-            height1 = min(height1, ze1)
-            while level < n_levels and (height1 >= levels[level] or (height1 == ze1 and levels[level] > ze1 - 1e-3)):
+            # crossings are sought on the whole curve, before what lies above the surface is cut off; a level that the
+            # surface itself is below counts as crossed where the surface is met
+            while level < n_levels and (height1 >= levels[level] or (height1 >= ze1 and levels[level] > ze1 - 1e-3)):
                 f = 1.0
                 if height >= levels[level]:
                     f = 0.0
@@ -479,7 +480,7 @@ def advance(
                 level += 1
             x = x1
             y = y1
-            height = height1
+            height = min(height1, ze1)
             clock = end
             if n_levels > 0 and level == n_levels:
                 state = REACHED

@@ -107,11 +107,8 @@ def along_layers(grid, s, psi, zeta, t=0.0):
     psi(x, y, t), m2/s, is the stream function of the flow over a floor of 4000 m; each layer carries the same share of the
     transport everywhere, however deep the sea. zeta(x, y, t) in m.
     """
-    corners = [np.empty((n + 1, m + 1)) for n, m in (grid.shape, grid.shape)]
-    for corner, field, sign in zip(corners, (grid.x_rho, grid.y_rho), (1, 1)):
-        corner[1:-1, 1:-1] = 0.25 * (field[1:, 1:] + field[1:, :-1] + field[:-1, 1:] + field[:-1, :-1])
-        corner[0, 1:-1], corner[-1, 1:-1] = 2 * corner[1, 1:-1] - corner[2, 1:-1], 2 * corner[-2, 1:-1] - corner[-3, 1:-1]
-        corner[:, 0], corner[:, -1] = sign * (2 * corner[:, 1] - corner[:, 2]), sign * (2 * corner[:, -2] - corner[:, -3])
+    ny, nx = grid.shape
+    corners = grid.native_position(*np.meshgrid(np.arange(nx + 1) - 0.5, np.arange(ny + 1) - 0.5))
     share = s.layer_thickness(np.array(4000.0), np.array(0.0))[:, None, None]
     transport = psi(*corners, t) * share
     free = (zeta(grid.x_rho, grid.y_rho, t) * np.ones(grid.shape)).astype(np.float32)
