@@ -13,7 +13,7 @@ where the last term comes from the bilinear h and zeta themselves. Within a step
 omega = 0 and no sinking then stays on its s-surface to rounding, over any slope, and one in a resting sea sinks in a straight
 line. With a true vertical velocity w the height itself is integrated.
 
-Crossings of levels are found on the cubic Hermite curve through both ends of a step.
+Crossings of levels are sought on the cubic Hermite curve through both ends of a step, then by redoing the step up to there.
 """
 
 from __future__ import annotations
@@ -205,6 +205,76 @@ def _rates(
     surface = ze_dot + d_dot * (a + h * c) + d * c * h_dot
     excess = d_dot * ((a - a0) + h * (c - c0)) + d * (c - c0) * h_dot
     return rate_xi, rate_eta, ww + excess, ww + surface, ww, z, h, ze, k, a, c
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+def _stride(
+    x, y, q0, k1x, k1y, k1q, sink, clock, step, k, a0, c0, time0, span,
+    u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
+):  # fmt: skip
+    """One Runge-Kutta step from (x, y, q0) at ``clock`` whose first rates are known. Returns x, y, q at its end, and k."""
+    dw1 = 1.0 / span
+    dw0 = -dw1
+    half = 0.5 * step
+    w1 = (clock + half - time0) / span
+    w0 = 1.0 - w1
+    k2x, k2y, k2q, _g, _w, _z, _h, _e, k, _a, _c = _rates(
+        x + half * k1x, y + half * k1y, q0 + half * (k1q - sink), w0, w1, dw0, dw1, k, a0, c0,
+        u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
+    )  # fmt: skip
+    k3x, k3y, k3q, _g, _w, _z, _h, _e, k, _a, _c = _rates(
+        x + half * k2x, y + half * k2y, q0 + half * (k2q - sink), w0, w1, dw0, dw1, k, a0, c0,
+        u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
+    )  # fmt: skip
+    w1 = (clock + step - time0) / span
+    w0 = 1.0 - w1
+    k4x, k4y, k4q, _g, _w, _z, _h, _e, k, _a, _c = _rates(
+        x + step * k3x, y + step * k3y, q0 + step * (k3q - sink), w0, w1, dw0, dw1, k, a0, c0,
+        u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
+    )  # fmt: skip
+    sixth = step / 6.0
+    x1 = x + sixth * (k1x + 2.0 * (k2x + k3x) + k4x)
+    y1 = y + sixth * (k1y + 2.0 * (k2y + k3y) + k4y)
+    q1 = q0 + sixth * (k1q + 2.0 * (k2q + k3q) + k4q) - step * sink
+    return x1, y1, q1, k
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
+def _refined(
+    f, target, height, height1, x, y, q0, k1x, k1y, k1q, sink, clock, step, k, a0, c0, time0, span,
+    u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
+):  # fmt: skip
+    """The part of a step at which the particle really is at ``target``: the step is redone up to there, until it fits.
+
+    Over steep sea floor the path has kinks at the borders of cells, which no curve through the ends of the step knows.
+    Returns the fraction, and x and y there.
+    """
+    low = 0.0
+    z_low = height
+    high = 1.0
+    z_high = height1
+    x1 = x
+    y1 = y
+    for _ in range(20):
+        x1, y1, q1, k = _stride(
+            x, y, q0, k1x, k1y, k1q, sink, clock, f * step, k, a0, c0, time0, span,
+            u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
+        )  # fmt: skip
+        w1 = (clock + f * step - time0) / span
+        _x, _y, _q, _g, _w, z, _h, _e, k, _a, _c = _rates(
+            x1, y1, q1, 1.0 - w1, w1, -1.0 / span, 1.0 / span, k, a0, c0,
+            u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
+        )  # fmt: skip
+        if abs(z - target) < 1e-3:
+            break
+        if z < target:
+            low = f
+            z_low = z
+        else:
+            high = f
+            z_high = z
+        f = low + (high - low) * min(max((target - z_low) / (z_high - z_low), 0.05), 0.95)
+    return f, x1, y1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -417,7 +487,6 @@ def advance(
         clock = time[p]
         n_steps = max(1, int(math.ceil(abs(duration[p]) / dt - 1e-9)))
         step = duration[p] / n_steps
-        half = 0.5 * step
         level = next_level[p]
         state = ACTIVE
         fresh = True  # the rates at (x, y, height, clock) are not known yet
@@ -438,27 +507,13 @@ def advance(
                 )  # fmt: skip
                 fresh = False
             q0 = 0.0 if mode == OMEGA else height
-            w1 = (clock + half - time0) / span
-            w0 = 1.0 - w1
-            k2x, k2y, k2q, _g, _w, _z, _h, _e, k, _a, _c = _rates(
-                x + half * k1x, y + half * k1y, q0 + half * (k1q - sink), w0, w1, dw0, dw1, k, a0, c0,
-                u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
-            )  # fmt: skip
-            k3x, k3y, k3q, _g, _w, _z, _h, _e, k, _a, _c = _rates(
-                x + half * k2x, y + half * k2y, q0 + half * (k2q - sink), w0, w1, dw0, dw1, k, a0, c0,
-                u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
-            )  # fmt: skip
             end = time[p] + (s + 1) * step
+            x1, y1, q1, k = _stride(
+                x, y, q0, k1x, k1y, k1q, sink, clock, step, k, a0, c0, time0, span,
+                u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
+            )  # fmt: skip
             w1 = (end - time0) / span
             w0 = 1.0 - w1
-            k4x, k4y, k4q, _g, _w, _z, _h, _e, k, _a, _c = _rates(
-                x + step * k3x, y + step * k3y, q0 + step * (k3q - sink), w0, w1, dw0, dw1, k, a0, c0,
-                u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
-            )  # fmt: skip
-            sixth = step / 6.0
-            x1 = x + sixth * (k1x + 2.0 * (k2x + k3x) + k4x)
-            y1 = y + sixth * (k1y + 2.0 * (k2y + k3y) + k4y)
-            q1 = q0 + sixth * (k1q + 2.0 * (k2q + k3q) + k4q) - step * sink
             steps_done += 1
             # At the end of the step: the height, the slopes for a crossing, and the first stage of the next step. The next
             # step counts q from the s-surface through its own start, where dq/dt is the vertical velocity alone.
@@ -476,6 +531,11 @@ def advance(
                     f = _crossing(height, step * (g0 - sink), height1, step * (g1 - sink), levels[level])
                 crossings[row[p], level, 0] = _hermite(x, step * k1x, x1, step * n1x, f)
                 crossings[row[p], level, 1] = _hermite(y, step * k1y, y1, step * n1y, f)
+                if 0.0 < f < 1.0:
+                    f, crossings[row[p], level, 0], crossings[row[p], level, 1] = _refined(
+                        f, levels[level], height, height1, x, y, q0, k1x, k1y, k1q, sink, clock, step, k, a0, c0, time0, span,
+                        u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
+                    )  # fmt: skip
                 crossings[row[p], level, 2] = clock + f * step
                 level += 1
             x = x1

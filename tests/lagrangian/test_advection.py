@@ -53,7 +53,9 @@ def constant(value):
 def test_uniform_flow_and_sinking_give_the_exact_displacement(s, sign):
     """Five speeds in one call, each particle from its own clock for its own time, in a flow that grows with time."""
     grid = plane()
-    window = pair(Window(grid, s, dt=3000.0), grid, s, u=lambda x, y, z, t: 0.25 + 0.25 * t / DAY + 0.0 * z, v=constant(-0.125))
+    window = pair(
+        Window(grid, s, dt=3000.0), grid, s, u=lambda x, y, z, t: 0.25 + 0.25 * t / DAY + 0.0 * z, v=constant(-0.125)
+    )
     w = np.array([80.0, 100.0, 150.0, 200.0, 300.0])
     clock, duration = DAY * np.array([0.0, 0.4, 0.2, 0.0, 0.1]), DAY * np.array([0.5, 0.1, 0.25, 0.01, 0.4])
     if sign < 0:
@@ -129,6 +131,35 @@ def test_depth_at_the_time_of_a_crossing_is_that_of_the_level_within_a_tenth_of_
             move(window, fine, np.minimum(np.maximum(t, crossed[there]) - fine.time, 0.0))
         np.testing.assert_allclose(fine.time, crossed[there], atol=1e-6)
         worst = max(worst, np.abs(fine.z + levels[level]).max())
+    print(f"depth at the crossings: off by {worst:.1e} m at most")
+    assert worst < 0.1
+
+
+@TRANSFORMS
+def test_crossings_over_a_slope_and_under_a_tide_lie_on_the_path(s):
+    """Where s-surfaces rise and fall steeply under the particle, against an independent walk in short steps."""
+    grid = plane(nx=60, ny=9, dx=4e3, h=lambda x, y: 4500.0 - 1500.0 * np.exp(-((x / 40e3) ** 2)))
+    tide = lambda x, y, t: 3.0 * np.sin(2 * np.pi * t / (DAY / 2)) + 0.0 * x
+    levels = tuple(np.arange(1500.0, 4.0, -5.0))
+    made = {t: still_omega(grid, s, constant(0.6), zero, zeta=tide, t=t) for t in np.arange(0, 49) * 3600.0}
+    start, speed = np.array([-1505.0, -1200.0, -700.0, -130.0]), np.array([300.0, 300.0, 200.0, 80.0])
+    coarse = cloud([30.0, 35.0, 40.0, 33.0], 4.0, start, speed, time=2 * DAY, levels=len(levels))
+    sweep(grid, s, made.get, coarse, t_from=2 * DAY, t_to=0.0, every=3600.0, dt=3600.0, levels=levels)
+    path, fine = [], cloud([30.0, 35.0, 40.0, 33.0], 4.0, start, speed, time=2 * DAY)
+    window = Window(grid, s, dt=60.0)
+    window.load(made[2 * DAY])
+    for hour in range(47, -1, -1):
+        window.load(made[hour * 3600.0])
+        for _ in range(60):
+            path.append(fine.z.copy())
+            move(window, fine, -60.0)
+    clock, path = 2 * DAY - 60.0 * np.arange(len(path)), np.array(path)
+    worst = 0.0
+    for p in range(4):
+        crossed = np.isfinite(coarse.crossings[p, :, 2]) & (np.array(levels) <= -start[p])
+        assert crossed.sum() >= 5
+        depth = -np.interp(-coarse.crossings[p, crossed, 2], -clock, path[:, p])
+        worst = max(worst, np.abs(depth - np.array(levels)[crossed]).max())
     print(f"depth at the crossings: off by {worst:.1e} m at most")
     assert worst < 0.1
 
@@ -323,7 +354,9 @@ def test_on_a_rotated_sphere_eddies_lead_to_the_same_place_and_the_difference_fa
     u, v = eddies(width=100e3)
 
     def local(field):
-        return lambda lon, lat, t: field((lon + 16.5) * one_degree * np.cos(np.deg2rad(49.0)), (lat - 49.0) * one_degree, 0.0, t)
+        return lambda lon, lat, t: field(
+            (lon + 16.5) * one_degree * np.cos(np.deg2rad(49.0)), (lat - 49.0) * one_degree, 0.0, t
+        )
 
     lon0, lat0 = RNG.uniform(-17.2, -15.8, 40), RNG.uniform(48.5, 49.5, 40)
     gap = []
@@ -480,7 +513,9 @@ def test_back_and_forth_over_35_days_closes_within_100_m_at_the_default_dt():
     travelled = 8e3 * np.hypot(particles.xi - start.xi, particles.eta - start.eta)
     sweep(grid, s, prepare, particles, t_from=0.0, t_to=35 * DAY, every=DAY / 2, dt=dt)
     error = 8e3 * np.hypot(particles.xi - start.xi, particles.eta - start.eta)
-    print(f"travelled {np.median(travelled) / 1e3:.0f} km; closure median {np.median(error):.2f} m, largest {error.max():.1f} m")
+    print(
+        f"travelled {np.median(travelled) / 1e3:.0f} km; closure median {np.median(error):.2f} m, largest {error.max():.1f} m"
+    )
     assert np.median(travelled) > 50e3
     assert np.median(error) < 5.0 and error.max() < 100.0
     assert np.abs(particles.z + 3000.0).max() < 1.0
@@ -671,7 +706,9 @@ def test_the_random_walk_follows_its_seed_and_its_depth_range():
 def test_without_diffusivity_the_path_is_the_deterministic_one():
     """Also beside a range of depths that diffuses, where the particle never comes; to the last bit."""
     n = 100
-    plain = cloud(RNG.uniform(15, 45, n), RNG.uniform(15, 45, n), RNG.uniform(-3000.0, -1500.0, n), 100.0, time=DAY / 2, levels=8)
+    plain = cloud(
+        RNG.uniform(15, 45, n), RNG.uniform(15, 45, n), RNG.uniform(-3000.0, -1500.0, n), 100.0, time=DAY / 2, levels=8
+    )
     others = [plain.take(np.arange(n)) for _ in range(3)]
     move(eddying_window(), plain, -DAY / 2)
     settings = dict(seed=5), dict(kappa=(0.0, 0.0), depth=(0.0, 2000.0)), dict(kappa=(90.0, 0.0), depth=(0.0, 1000.0), seed=3)
