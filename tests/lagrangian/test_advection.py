@@ -484,6 +484,34 @@ def test_an_oscillating_surface_takes_each_particle_along_in_proportion_to_its_h
         assert (particles.status == ACTIVE).all() and (flow == 0.0 or (np.abs(particles.xi - xi) > 5).all())
 
 
+@TRANSFORMS
+def test_sinking_through_still_water_under_a_rising_surface_follows_the_closed_form(s):
+    """The share f of the column below the particle falls as w / (h + zeta): f = f0 - w / r ln((h + zeta1) / (h + zeta0))."""
+    h, rate, w = 400.0, 3.0 / (DAY / 2), 300.0
+    grid = plane(h=h)
+    make = lambda t: still_omega(grid, s, zero, zero, zeta=lambda x, y, t: rate * t + 0.0 * x, t=t)
+    start = np.array([-20.0, -60.0, -140.0, -200.0])
+    particles = cloud(9.4, 8.2, start, w)
+    sweep(grid, s, make, particles, t_from=0.0, t_to=DAY / 2, every=DAY / 2, dt=6 * 3600.0)
+    share = (start + h) / h - w / DAY / rate * np.log((h + 3.0) / h)
+    np.testing.assert_allclose(particles.z, share * (h + 3.0) - h, atol=2e-3)
+
+
+@TRANSFORMS
+def test_sinking_over_a_slope_depends_little_on_dt(s):
+    """As the s-surfaces tilt and stretch below it: from steps of 6 h to steps of a minute less than 1 cm in two days."""
+    grid = plane(nx=40, ny=8, h=lambda x, y: 2500.0 - 0.008 * x)
+    make = lambda t: still_omega(grid, s, constant(0.5), zero, zeta=lambda x, y, t: 2.0 * np.sin(t / DAY) + 0.0 * x, t=t)
+    ends = []
+    for dt in (6 * 3600.0, 60.0):
+        particles = cloud(6.0, 4.0, [-100.0, -400.0, -800.0], [300.0, 200.0, 100.0])
+        sweep(grid, s, make, particles, t_from=0.0, t_to=2 * DAY, every=DAY / 2, dt=dt)
+        assert (particles.status == ACTIVE).all()
+        ends.append(particles.z)
+    print(f"6 h against 1 min: {np.abs(ends[0] - ends[1]).max():.1e} m")
+    np.testing.assert_allclose(ends[0], ends[1], atol=0.01)
+
+
 def test_omega_by_continuity_of_a_horizontally_divergent_flow_lifts_as_the_closed_form_says():
     """u = a x over a flat floor: W(z) = -a (z + h); the surface falls as W says, and a particle with it."""
     a, h = 1e-7, 4000.0
