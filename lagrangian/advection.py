@@ -50,9 +50,9 @@ def _rates(
     # rho cell
     xw = xi
     yw = eta
-    if px > 0:
+    if px > 0 and not (0.0 <= xi < px):
         xw = xi - px * math.floor(xi / px)
-    if py > 0:
+    if py > 0 and not (0.0 <= eta < py):
         yw = eta - py * math.floor(eta / py)
     i = min(max(int(xw), 0), nx - 2)
     j = min(max(int(yw), 0), ny - 2)
@@ -207,6 +207,38 @@ def _rates(
     return rate_xi, rate_eta, ww + excess, ww + surface, ww, z, h, ze, k, a, c
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def _cell(position, period, n):
+    """Lower index of the rho cell that holds ``position`` on an axis of n points, and the fraction within, wrapped or clamped."""
+    if period > 0 and not (0.0 <= position < period):
+        position = position - period * math.floor(position / period)
+    lower = min(max(int(math.floor(position)), 0), n - 2)
+    return lower, min(max(position - lower, 0.0), 1.0)
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
+def _column(x, y, w0, w1, cells, ny, nx, px, py):
+    """Bilinear h and zeta at (x, y), m."""
+    j, fy = _cell(y, py, ny)
+    i, fx = _cell(x, px, nx)
+    size = np.uint64(RECORD)
+    o = np.uint64(j * nx + i)
+    above = o + np.uint64(nx)
+    one = np.uint64(1)
+    sums = cell_sums(cells, o * size, (o + one) * size, above * size, (above + one) * size, fx, fy)
+    return sums[H], w0 * sums[ZETA0] + w1 * sums[ZETA1]
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
+def _height(x, y, q, w0, w1, a0, c0, cells, hc, vtransform, mode, ny, nx, px, py):
+    """z, h and zeta at (x, y), of what is q above the s-surface (a0, c0) there (of q itself where z is what is integrated)."""
+    h, ze = _column(x, y, w0, w1, cells, ny, nx, px, py)
+    if mode != OMEGA:
+        return q, h, ze
+    stretch = (ze + h) / (hc + h) if vtransform == 2 else 1.0 + ze / h
+    return ze + stretch * (a0 + h * c0) + q, h, ze
+
+
 @njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
 def _stride(
     x, y, q0, k1x, k1y, k1q, sink, clock, step, k, a0, c0, time0, span,
@@ -261,10 +293,7 @@ def _refined(
             u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
         )  # fmt: skip
         w1 = (clock + f * step - time0) / span
-        _x, _y, _q, _g, _w, z, _h, _e, k, _a, _c = _rates(
-            x1, y1, q1, 1.0 - w1, w1, -1.0 / span, 1.0 / span, k, a0, c0,
-            u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
-        )  # fmt: skip
+        z, _h, _ze = _height(x1, y1, q1, 1.0 - w1, w1, a0, c0, cells, hc, vtransform, mode, ny, nx, px, py)
         if abs(z - target) < 1e-3:
             break
         if z < target:
@@ -315,38 +344,20 @@ def _mix(x):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _normal_pair(seed, uid, instant):
-    """Two standard normal numbers that depend on nothing but their arguments (Box-Muller on hashed counters)."""
+def _key(seed, uid):
+    """What makes a particle's random numbers its own."""
     key = _mix(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15))
-    key = _mix(key ^ (np.uint64(uid) * np.uint64(0xD1342543DE82EF95) + np.uint64(1)))
-    key = _mix(key ^ np.uint64(instant))
-    one = (np.float64(_mix(key + np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(11)) + 0.5) * 2.0**-53
-    two = (np.float64(_mix(key + np.uint64(0x3C6EF372FE94F82A)) >> np.uint64(11)) + 0.5) * 2.0**-53
-    radius = math.sqrt(-2.0 * math.log(one))
-    return radius * math.cos(2 * math.pi * two), radius * math.sin(2 * math.pi * two)
+    return _mix(key ^ (np.uint64(uid) * np.uint64(0xD1342543DE82EF95) + np.uint64(1)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _cell(position, period, n):
-    """Lower index of the rho cell that holds ``position`` on an axis of n points, and the fraction within, wrapped or clamped."""
-    if period > 0:
-        position = position - period * math.floor(position / period)
-    lower = min(max(int(math.floor(position)), 0), n - 2)
-    return lower, min(max(position - lower, 0.0), 1.0)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _free_surface(x, y, w0, w1, cells, ny, nx, px, py):
-    """Bilinear zeta at (x, y), m."""
-    j, fy = _cell(y, py, ny)
-    i, fx = _cell(x, px, nx)
-    total = 0.0
-    for dj in range(2):
-        for di in range(2):
-            weight = (fx if di else 1.0 - fx) * (fy if dj else 1.0 - fy)
-            o = RECORD * ((j + dj) * nx + i + di)
-            total += weight * (w0 * element(cells, o + ZETA0) + w1 * element(cells, o + ZETA1))
-    return total
+def _uniform_pair(key, instant):
+    """Two numbers of mean 0 and variance 1, uniform over +-sqrt(3), that depend on nothing but the arguments."""
+    bits = _mix(key ^ np.uint64(instant))
+    one = np.float64(bits >> np.uint64(32)) + 0.5
+    two = np.float64(bits & np.uint64(0xFFFFFFFF)) + 0.5
+    scale = 2.0 * math.sqrt(3.0) * 2.0**-32
+    return scale * one - math.sqrt(3.0), scale * two - math.sqrt(3.0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -364,15 +375,19 @@ def _outside(x, y, ny, nx, px, py):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _jump(x, y, depth, step, instant, uid, cells, ny, nx, px, py, kappa_depth, kappa, n_kappa, seed):
-    """Random horizontal step of variance 2 kappa |step| in each direction; none that would end on land or outside."""
+def _kappa_at(depth, kappa_depth, kappa, n_kappa):
+    """Diffusivity at a depth, m2/s."""
     m = 0
     while m + 1 < n_kappa and depth >= element(kappa_depth, m + 1):
         m += 1
-    if element(kappa, m) <= 0.0:
-        return x, y
-    length = math.sqrt(2.0 * element(kappa, m) * abs(step))
-    east, north = _normal_pair(seed, uid, int(round(instant * 1000.0)))
+    return element(kappa, m)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _jump(x, y, kappa, step, instant, key, cells, ny, nx, px, py):
+    """Random horizontal step of variance 2 kappa |step| in each direction; none that would end on land or outside."""
+    length = math.sqrt(2.0 * kappa * abs(step))
+    east, north = _uniform_pair(key, int(round(instant * 1000.0)))
     j, _fy = _cell(y, py, ny)
     i, _fx = _cell(x, px, nx)
     x2 = x + length * east * element(cells, RECORD * (j * nx + i) + PM)
@@ -386,6 +401,7 @@ def _jump(x, y, depth, step, instant, uid, cells, ny, nx, px, py, kappa_depth, k
 def advance(
     start,
     stop,
+    order,
     xi,
     eta,
     z,
@@ -422,10 +438,12 @@ def advance(
     n_kappa,
     seed,
 ):
-    """Move particles ``start <= p < stop`` in place, each by its own signed ``duration``, in equal steps no longer than ``dt``.
+    """Move particles ``order[start:stop]`` in place, each by its own signed ``duration``, in equal steps no longer than ``dt``.
 
     Parameters
     ----------
+    order : (p,) int64
+        Every particle once: neighbours here that are neighbours in the sea share what the processor has at hand.
     xi, eta, z : (p,) float64
         Position: cells, cells, m positive up.
     time, duration : (p,) float64
@@ -459,6 +477,8 @@ def advance(
         Periods in cells, 0 where not periodic.
     kappa_depth, kappa : addresses of (n_kappa,) float64
         Horizontal diffusivity kappa[i] (m2/s) applies from depth kappa_depth[i] (m, increasing, first 0) down to the next.
+        A step of the random walk follows each step made where it is greater than 0: uniform in each direction, of
+        variance 2 kappa dt, so that n of them have the kurtosis 3 - 1.2 / n.
     seed : int
 
     Arrays that are named by address (see :mod:`lagrangian.simd`) must stay alive, and contiguous, during the call.
@@ -477,7 +497,8 @@ def advance(
     for m in range(n_kappa):
         if element(kappa, m) > 0:
             diffusive = True
-    for p in range(start, stop):
+    for m in range(start, stop):
+        p = order[m]
         if status[p] != ACTIVE or duration[p] == 0.0:
             continue
         x = xi[p]
@@ -491,6 +512,7 @@ def advance(
         state = ACTIVE
         fresh = True  # the rates at (x, y, height, clock) are not known yet
         k = n // 2
+        key = _key(seed, uid[p]) if diffusive else np.uint64(0)
         w1 = (clock - time0) / span
         w0 = 1.0 - w1
         for s in range(n_steps):
@@ -498,7 +520,7 @@ def advance(
                 # (a, c) = (0, 0) is the free surface: count q from there to find the s-surface through the point
                 q = height
                 if mode == OMEGA:
-                    surface = _free_surface(x, y, w0, w1, cells, ny, nx, px, py)
+                    _h, surface = _column(x, y, w0, w1, cells, ny, nx, px, py)
                     height = min(height, surface)
                     q = height - surface
                 k1x, k1y, _q, g0, k1q, height, _h, _e, k, a0, c0 = _rates(
@@ -515,12 +537,24 @@ def advance(
             w1 = (end - time0) / span
             w0 = 1.0 - w1
             steps_done += 1
-            # At the end of the step: the height, the slopes for a crossing, and the first stage of the next step. The next
-            # step counts q from the s-surface through its own start, where dq/dt is the vertical velocity alone.
-            n1x, n1y, _q, g1, n1q, height1, h1, ze1, k, a1, c1 = _rates(
-                x1, y1, q1, w0, w1, dw0, dw1, k, a0, c0,
-                u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
-            )  # fmt: skip
+            walk = _kappa_at(-height, kappa_depth, kappa, n_kappa) if diffusive else 0.0
+            if walk > 0.0:
+                # the next step starts elsewhere: of this end only the height is wanted, and a slope that leads to a crossing
+                fresh = True
+                height1, h1, ze1 = _height(x1, y1, q1, w0, w1, a0, c0, cells, hc, vtransform, mode, ny, nx, px, py)
+                g1 = (height1 - height) / step + sink
+                n1x = (x1 - x) / step
+                n1y = (y1 - y) / step
+                n1q = k1q
+                a1 = a0
+                c1 = c0
+            else:
+                # At the end of the step: the height, the slopes for a crossing, and the first stage of the next step. The
+                # next step counts q from the s-surface through its own start, where dq/dt is the vertical velocity alone.
+                n1x, n1y, _q, g1, n1q, height1, h1, ze1, k, a1, c1 = _rates(
+                    x1, y1, q1, w0, w1, dw0, dw1, k, a0, c0,
+                    u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
+                )  # fmt: skip
             # crossings are sought on the whole curve, before what lies above the surface is cut off; a level that the
             # surface itself is below counts as crossed where the surface is met
             while level < n_levels and (height1 >= levels[level] or (height1 >= ze1 and levels[level] > ze1 - 1e-3)):
@@ -556,9 +590,8 @@ def advance(
             g0 = g1
             a0 = a1
             c0 = c1
-            if diffusive:
-                x, y = _jump(x, y, -height, step, clock, uid[p], cells, ny, nx, px, py, kappa_depth, kappa, n_kappa, seed)
-                fresh = x != x1 or y != y1
+            if walk > 0.0:
+                x, y = _jump(x, y, walk, step, clock, key, cells, ny, nx, px, py)
         xi[p] = x
         eta[p] = y
         z[p] = height

@@ -18,7 +18,7 @@ import numpy as np
 from data.errors import InputError
 from data.ocean import Ocean
 from lagrangian.advection import ACTIVE, RECORD_ENDED
-from lagrangian.config import RunConfig
+from lagrangian.config import DT_MINUTES, RunConfig
 from lagrangian.experiments import Design
 from lagrangian.kernels import (
     CrossingTable,
@@ -106,6 +106,7 @@ class Campaign:
         self.progress = progress or (lambda done, total, steps: None)
         self.times = seconds(ocean.times)
         self.levels = np.array(config.ordered_levels)
+        self.dt = DT_MINUTES if config.dt is None else config.dt
         self.rows_per_cohort = design.n_positions * design.n_particles
         self.table = CrossingTable(self.levels.size)
         self.free_blocks: list[int] = []
@@ -123,7 +124,7 @@ class Campaign:
             self.window = Window(
                 grid,
                 self.ocean.s_coordinate,
-                dt=60 * self.config.dt,
+                dt=60 * self.dt,
                 levels=self.levels,
                 diffusivity=diffusivity_of(self.config),
                 threads=self.config.threads,
@@ -287,7 +288,7 @@ class Campaign:
             latest = float(self.pset._data["t"].max())
             if latest <= stop:
                 continue
-            step = end - start if self._compiled else 60.0 * self.config.dt
+            step = end - start if self._compiled else 60.0 * self.dt
             kernels = [SinkingAdvectionRK4] if self._compiled else [ParcelsSinkingRK4, FindCrossings]
             self.pset.execute(
                 kernels,

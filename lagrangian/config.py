@@ -13,6 +13,8 @@ LEVELS = (2500.0, 2000.0, 1500.0, 1000.0, 800.0, 600.0, 400.0, 200.0)
 #: Sinking speeds of the paper, m/d.
 SINKING_SPEEDS = (80.0, 100.0, 150.0, 200.0, 300.0)
 SECONDS_PER_DAY = 86400.0
+#: Longest time step where the ocean names none, minutes (tests/benchmarks/convergence.py).
+DT_MINUTES = 120.0
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,12 @@ class RunConfig:
     """Particles per release: a square number, on a square lattice centred on the trap."""
     particle_spacing: float = 2.0
     """Distance between neighbouring particles of a release, km."""
-    positions: int = 6
-    """n of the n x n trap positions centred on the site."""
+    positions: int | Literal["domain"] = 6
+    """n of the n x n trap positions centred on the site; or 'domain': all over a periodic domain, about --spacing apart."""
     spacing: float = 36.0
     """Distance between neighbouring trap positions, km."""
-    dt: float = 120.0
-    """Longest time step, minutes."""
+    dt: float | None = None
+    """Longest time step, minutes (default: 120 for files, 360 for the twin; both by the convergence benchmark)."""
     kernel: Literal["compiled", "parcels"] = "compiled"
     """The toolkit's compiled kernel, or Parcels' own interpolation of velocities on an A-grid at fixed depths."""
     trajectories: float | None = None
@@ -106,6 +108,8 @@ class RunConfig:
             ("spacing", "km"), ("dt", "minutes"),
         ):  # fmt: skip
             value = getattr(self, name)
+            if value is None:
+                continue
             need(value > 0, f"--{name.replace('_', '-')} {value:g}: must be greater than 0 {unit}")
         releases = self.collection * 24 / self.release_every
         need(
@@ -114,7 +118,7 @@ class RunConfig:
         )
         side = round(self.particles**0.5)
         need(self.particles > 0 and side * side == self.particles, f"--particles {self.particles}: must be a square number")
-        need(self.positions > 0, f"--positions {self.positions}: must be at least 1")
+        need(self.positions == "domain" or self.positions > 0, f"--positions {self.positions}: must be at least 1")
         need(self.threads >= 0, f"--threads {self.threads}: must be 0 or more")
         need(self.trajectories is None or self.trajectories > 0, "--trajectories needs a number of hours greater than 0")
         need(self.fields_spacing is None or self.fields_spacing > 0, "--fields-spacing must be greater than 0 km")

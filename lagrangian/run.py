@@ -15,7 +15,7 @@ from data.errors import InputError, OptionError, StoreError
 from data.ocean import Ocean
 from data.progress import Progress
 from lagrangian.campaign import Campaign, CohortResult
-from lagrangian.config import RunConfig, speed_folder
+from lagrangian.config import DT_MINUTES, RunConfig, speed_folder
 from lagrangian.experiments import Design, design_experiments
 from lagrangian.fields import FieldsWriter, run_frame, snapshot_fields
 from lagrangian.results import SpeedResults
@@ -31,8 +31,7 @@ def main(config: RunConfig) -> int:
     """Run the experiments that ``config`` describes; see contract.md for what is written."""
     config.validate()
     ocean = open_ocean(config)
-    if not config.diffusivity and hasattr(ocean, "diffusivity"):
-        config = dataclasses.replace(config, diffusivity=(ocean.diffusivity,))
+    config = _with_defaults_of(ocean, config)
     design, config = _design(config, ocean)
     _check_options(config, ocean)
     identity = _identity(config, ocean, design)
@@ -106,6 +105,23 @@ def open_ocean(config: RunConfig) -> Ocean:
     from data.croco import open_croco
 
     return open_croco(list(config.ocean), grid=config.grid, time_origin=config.time_origin)
+
+
+def _with_defaults_of(ocean: Ocean, config: RunConfig) -> RunConfig:
+    """The options that were left to the ocean."""
+    changes: dict = {}
+    if not config.diffusivity and hasattr(ocean, "diffusivity"):
+        changes["diffusivity"] = (ocean.diffusivity,)
+    if config.dt is None:
+        changes["dt"] = getattr(ocean, "dt_minutes", DT_MINUTES)
+    if config.positions == "domain":
+        grid = ocean.grid
+        if not all(grid.periodic):
+            raise OptionError("--positions domain needs an ocean that is periodic in both directions; give a number")
+        width = min(grid.period) * grid.spacing_km
+        changes["positions"] = max(1, round(width / config.spacing))
+        changes["spacing"] = width / changes["positions"]
+    return dataclasses.replace(config, **changes)
 
 
 def _check_options(config: RunConfig, ocean: Ocean) -> None:

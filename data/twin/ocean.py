@@ -29,6 +29,8 @@ SST_MEAN, SST_AMPLITUDE, SST_WARMEST = 14.0, 3.0, 235.0
 EXPANSION, SURFACE_SCALE = 2.0e-4, 60.0
 #: Diffusivity of the motion that an 8 km model leaves out, m2/s (the default of a run on the twin).
 DIFFUSIVITY = 70.0
+#: Longest time step of a particle in this ocean, minutes (`python -m tests.benchmarks.convergence --ocean twin`).
+DT_MINUTES = 360.0
 
 
 def vertical_weights(depth: np.ndarray) -> np.ndarray:
@@ -48,6 +50,7 @@ class TwinOcean:
     variables: frozenset[str]
     description: dict
     diffusivity: float = DIFFUSIVITY
+    dt_minutes: float = DT_MINUTES
 
     def snapshot(self, index: int, variables: Collection[str] = ()) -> Snapshot:
         """Day ``index`` of the record."""

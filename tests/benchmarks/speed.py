@@ -28,7 +28,7 @@ from parcels.kernels import AdvectionRK2_3D_CROCO
 
 from data.croco import open_croco
 from lagrangian.campaign import seconds
-from lagrangian.config import SINKING_SPEEDS, RunConfig
+from lagrangian.config import DT_MINUTES, SINKING_SPEEDS, RunConfig
 from lagrangian.kernels import CrossingTable, SinkingAdvectionRK4, bathymetry_fieldset, particle_set
 from lagrangian.run import main as run_main
 from lagrangian.velocity import omega_by_continuity
@@ -200,7 +200,7 @@ def main() -> None:
         rows.append((f"our RK4 kernel bare, {threads} thread(s)", bare[threads]))
         rows.append((f"our RK4 kernel in Parcels, {threads} thread(s)", inside[threads]))
     positions = 6 if jet else 3
-    for dt in (30.0, RunConfig().dt):
+    for dt in (30.0, DT_MINUTES):
         # the whole record is read whatever dt is: at a long step the command is bound by files and stores
         steps, elapsed, particles = whole_command(files, grid, site, dt, positions)
         rows.append((f"whole command, dt {dt:g} min, {particles} particles, 2 cores", steps / elapsed))
@@ -209,9 +209,9 @@ def main() -> None:
     for threads in (1, 2):
         print(f"in Parcels / bare, {threads} thread(s): {inside[threads] / bare[threads]:.2f}")
     days = sum(PAPER_DEPTH / w for w in SINKING_SPEEDS)
-    needed = PAPER_EXPERIMENTS * PAPER_PARTICLES * days * 1440 / RunConfig().dt
+    needed = PAPER_EXPERIMENTS * PAPER_PARTICLES * days * 1440 / DT_MINUTES
     print(
-        f"the paper's full set ({PAPER_EXPERIMENTS} experiments x {len(SINKING_SPEEDS)} speeds, dt {RunConfig().dt:g} min): "
+        f"the paper's full set ({PAPER_EXPERIMENTS} experiments x {len(SINKING_SPEEDS)} speeds, dt {DT_MINUTES:g} min): "
         f"{needed / 1e9:.1f} billion particle-steps, {needed / inside[2] / 3600:.2f} h of kernel on 2 cores"
     )
     print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
