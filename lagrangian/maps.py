@@ -13,12 +13,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from scipy.ndimage import gaussian_filter
 
 from data.coastline import land_feature
 from data.errors import StoreError
 from data.sphere import EARTH_RADIUS_KM
-from lagrangian.binning import BIN_KM, HALF_WIDTH_KM
+from lagrangian.binning import BIN_KM, HALF_WIDTH_KM, SMOOTHING_KM, smooth_pdf
 from lagrangian.fields import open_fields
 from lagrangian.stores import open_pdf, open_store
 
@@ -26,8 +25,6 @@ from lagrangian.stores import open_pdf, open_store
 BOXES_KM = (96.0, 192.0)
 #: Shares of the particles that contours hold.
 SHARES = (0.25, 0.5, 0.75)
-#: Standard deviation of the smoothing of a PDF, cells (method.md section 2: the heat equation, sqrt(10)).
-SMOOTHING_CELLS = np.sqrt(10.0)
 #: With fewer particles at the level than this the picture warns: it shows single particles rather than a catchment.
 FEW = 100
 
@@ -131,7 +128,7 @@ def _figure(folder: Path) -> Figure:
         figure.text(0.035, 0.9, words)
         return figure
     distance = np.hypot(centre[:, 0], centre[:, 1])
-    percent = 100 * gaussian_filter(mean, SMOOTHING_CELLS, mode="constant")
+    percent = 100 * smooth_pdf(mean)
     view = _view(percent, x, y)
     axes_kind = _Axes.of(particles)
     chosen = _choose(distance)
@@ -158,7 +155,7 @@ def _figure(folder: Path) -> Figure:
     for number, (experiment, name) in enumerate(chosen):
         box = [0.685, 0.87 - number * height - 0.25, 0.25 * 6.6 / 10.2, 0.25]
         panel = axes_kind.add(figure, box, *_site(store, experiment), view, labels=False)
-        one = 100 * gaussian_filter(store["pdf"][experiment, last].values, SMOOTHING_CELLS, mode="constant")
+        one = 100 * smooth_pdf(store["pdf"][experiment, last].values)
         _contours(panel, x, y, one, label=False)
         cloud_x = particles["x"][experiment, :, last].values
         cloud_y = particles["y"][experiment, :, last].values
@@ -188,7 +185,7 @@ def _figure(folder: Path) -> Figure:
         f"{depth:g} m. Mass centre of an experiment: median {np.nanmedian(distance):.0f} km from the trap.\n"
         f"Mean catchment (every experiment counts alike): {shares}, {100 * outside:.1f} % beyond ±{HALF_WIDTH_KM:g} km.{few}\n"
         "Left: mean of the experiments, each seen from its own trap (star), smoothed by "
-        f"{SMOOTHING_CELLS * BIN_KM:.0f} km; lines hold 25, 50 and 75 %. Right: crossings of single experiments, + mass centre."
+        f"{SMOOTHING_KM:.0f} km; lines hold 25, 50 and 75 %. Right: crossings of single experiments, + mass centre."
     )
     figure.text(0.035, 0.955, text, fontsize=7, va="top", linespacing=1.4)
     return figure

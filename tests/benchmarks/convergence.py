@@ -16,20 +16,15 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
+from evaluation.scores import bhattacharyya_loss
+from lagrangian.binning import smooth_pdf
 from lagrangian.config import RunConfig, speed_folder
-from lagrangian.maps import SMOOTHING_CELLS
 from lagrangian.run import main as run_main
 from lagrangian.stores import open_pdf, open_store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STEPS_MINUTES = (240.0, 120.0, 60.0, 30.0)
-
-
-def bhattacharyya_loss(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """1 - sum sqrt(p q) over the last two axes (method.md section 3)."""
-    return 1 - np.sqrt(p * q).sum(axis=(-2, -1))
 
 
 def main() -> None:
@@ -65,7 +60,7 @@ def main() -> None:
                 p, q = (np.nan_to_num(open_pdf(path / "pdf.zarr")["pdf"][:, -1].values) for path in (one, two))
                 used = (p.sum(axis=(1, 2)) > 0) & (q.sum(axis=(1, 2)) > 0)
                 raw = bhattacharyya_loss(p[used], q[used])
-                smooth = bhattacharyya_loss(*(gaussian_filter(f[used], (0, SMOOTHING_CELLS, SMOOTHING_CELLS)) for f in (p, q)))
+                smooth = bhattacharyya_loss(*(smooth_pdf(f[used]) for f in (p, q)))
                 print(
                     f"{w:5g} {dt:4g} | {np.nanmedian(gap):20.2f} {np.nanpercentile(gap, 95):7.1f} | "
                     f"{raw.mean():12.5f} {raw.max():9.5f} | {smooth.mean():17.6f} {smooth.max():8.6f} | "

@@ -53,9 +53,7 @@ def constant(value):
 def test_uniform_flow_and_sinking_give_the_exact_displacement(s, sign):
     """Five speeds in one call, each particle from its own clock for its own time, in a flow that grows with time."""
     grid = plane()
-    window = pair(
-        Window(grid, s, dt=3000.0), grid, s, u=lambda x, y, z, t: 0.25 + 0.25 * t / DAY + 0.0 * z, v=constant(-0.125)
-    )
+    window = pair(Window(grid, s, dt=3000.0), grid, s, u=lambda x, y, z, t: 0.25 + 0.25 * t / DAY + 0.0 * z, v=constant(-0.125))
     w = np.array([80.0, 100.0, 150.0, 200.0, 300.0])
     clock, duration = DAY * np.array([0.0, 0.4, 0.2, 0.0, 0.1]), DAY * np.array([0.5, 0.1, 0.25, 0.01, 0.4])
     if sign < 0:
@@ -354,9 +352,7 @@ def test_on_a_rotated_sphere_eddies_lead_to_the_same_place_and_the_difference_fa
     u, v = eddies(width=100e3)
 
     def local(field):
-        return lambda lon, lat, t: field(
-            (lon + 16.5) * one_degree * np.cos(np.deg2rad(49.0)), (lat - 49.0) * one_degree, 0.0, t
-        )
+        return lambda lon, lat, t: field((lon + 16.5) * one_degree * np.cos(np.deg2rad(49.0)), (lat - 49.0) * one_degree, 0.0, t)
 
     lon0, lat0 = RNG.uniform(-17.2, -15.8, 40), RNG.uniform(48.5, 49.5, 40)
     gap = []
@@ -541,9 +537,7 @@ def test_back_and_forth_over_35_days_closes_within_100_m_at_the_default_dt():
     travelled = 8e3 * np.hypot(particles.xi - start.xi, particles.eta - start.eta)
     sweep(grid, s, prepare, particles, t_from=0.0, t_to=35 * DAY, every=DAY / 2, dt=dt)
     error = 8e3 * np.hypot(particles.xi - start.xi, particles.eta - start.eta)
-    print(
-        f"travelled {np.median(travelled) / 1e3:.0f} km; closure median {np.median(error):.2f} m, largest {error.max():.1f} m"
-    )
+    print(f"travelled {np.median(travelled) / 1e3:.0f} km; closure median {np.median(error):.2f} m, largest {error.max():.1f} m")
     assert np.median(travelled) > 50e3
     assert np.median(error) < 5.0 and error.max() < 100.0
     assert np.abs(particles.z + 3000.0).max() < 1.0
@@ -734,9 +728,7 @@ def test_the_random_walk_follows_its_seed_and_its_depth_range():
 def test_without_diffusivity_the_path_is_the_deterministic_one():
     """Also beside a range of depths that diffuses, where the particle never comes; to the last bit."""
     n = 100
-    plain = cloud(
-        RNG.uniform(15, 45, n), RNG.uniform(15, 45, n), RNG.uniform(-3000.0, -1500.0, n), 100.0, time=DAY / 2, levels=8
-    )
+    plain = cloud(RNG.uniform(15, 45, n), RNG.uniform(15, 45, n), RNG.uniform(-3000.0, -1500.0, n), 100.0, time=DAY / 2, levels=8)
     others = [plain.take(np.arange(n)) for _ in range(3)]
     move(eddying_window(), plain, -DAY / 2)
     settings = dict(seed=5), dict(kappa=(0.0, 0.0), depth=(0.0, 2000.0)), dict(kappa=(90.0, 0.0), depth=(0.0, 1000.0), seed=3)

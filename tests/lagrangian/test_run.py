@@ -13,14 +13,12 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
-from scipy.ndimage import gaussian_filter
 
 import lagrangian.run
 from data.command import run_command
-from lagrangian.binning import count_crossings
+from lagrangian.binning import count_crossings, smooth_pdf
 from lagrangian.config import RunConfig, speed_folder
 from lagrangian.fields import open_fields
-from lagrangian.maps import SMOOTHING_CELLS
 from lagrangian.run import main
 from lagrangian.stores import open_pdf, open_store
 
@@ -320,7 +318,7 @@ def test_compiled_and_parcels_kernels_agree_on_the_real_jet(tmp_path):
         print(f"w = {w:g}: median gap at 200 m {np.nanmedian(gap):.2f} km")
         assert np.nanmedian(gap) < limit
         p, q = (open_pdf(tmp_path / k / speed_folder(w) / "pdf.zarr")["pdf"][:, -1].mean("experiment").values for k in kernels)
-        p, q = (gaussian_filter(f, SMOOTHING_CELLS, mode="constant") for f in (p, q))
+        p, q = (smooth_pdf(f) for f in (p, q))
         loss = 1 - np.sqrt(p * q).sum() / np.sqrt(p.sum() * q.sum())
         print(f"BL of the smoothed mean PDFs {loss:.5f}")
         assert loss < 0.02

@@ -1,0 +1,125 @@
+"""Scores of every experiment of a run, one level, a block of experiments at a time so that memory stays bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import xarray as xr
+
+from evaluation import scores
+from lagrangian.binning import smooth_pdf
+
+#: Targets that predictions are scored against: the PDF as counted, and after the method's smoothing.
+TARGETS = ("raw", "smoothed")
+EXPERIMENT_COORDINATES = ("collection_start", "collection_end", "position", "period", "trap_dx", "trap_dy")
+
+#: A prediction: one map (y, x) for all experiments, or a function that gives the maps (n, y, x) of a slice of them.
+Prediction = np.ndarray | Callable[[slice], np.ndarray]
+
+
+def level_index(store: xr.Dataset, level: float) -> int:
+    """Index of ``level`` (m) in a store.
+
+    Raises
+    ------
+    ValueError
+        The store has no such level.
+    """
+    levels = store["level"].values
+    found = np.flatnonzero(np.isclose(levels, level))
+    if found.size == 0:
+        raise ValueError(f"no level of {level:g} m; the store has {', '.join(f'{one:g}' for one in levels)} m")
+    return int(found[0])
+
+
+def true_pdfs(store: xr.Dataset, level: int, rows: slice) -> np.ndarray:
+    """(n, y, x) float32 PDFs of a slice of experiments as counted at level number ``level``; NaN where none reached it."""
+    counts = store["counts"][rows, level].values.astype(np.float32)
+    reached = store["reached"][rows, level].values.astype(np.float32)[:, None, None]
+    with np.errstate(invalid="ignore"):
+        return counts / np.where(reached > 0, reached, np.nan)
+
+
+def blocks(n: int, size: int) -> list[slice]:
+    """Slices of at most ``size`` that cover range(n)."""
+    return [slice(first, min(first + size, n)) for first in range(0, n, size)]
+
+
+def climatology(store: xr.Dataset, level: int, chosen: np.ndarray | None = None, block: int = 288) -> np.ndarray:
+    """(y, x) mean PDF of the chosen experiments (a mask; default all), each counting alike; those that none reached left out."""
+    n = store.sizes["experiment"]
+    chosen = np.ones(n, bool) if chosen is None else np.asarray(chosen, bool)
+    total, number = np.zeros((store.sizes["y"], store.sizes["x"])), 0
+    for rows in blocks(n, block):
+        if not chosen[rows].any():
+            continue
+        pdf = true_pdfs(store, level, rows)[chosen[rows]]
+        known = np.isfinite(pdf).all(axis=(1, 2))
+        total += pdf[known].sum(axis=0, dtype=np.float64)
+        number += int(known.sum())
+    return total / max(number, 1)
+
+
+def score_experiments(
+    store: xr.Dataset, level: int, predictions: Mapping[str, Prediction], *, chosen: np.ndarray | None = None, block: int = 288
+) -> xr.Dataset:
+    """BL and F of every prediction against every experiment, and what the true PDFs are like.
+
+    Parameters
+    ----------
+    store : Dataset
+        pdf.zarr (:func:`lagrangian.stores.open_store`).
+    level : int
+        Index of the level.
+    predictions : mapping of name to map or function
+        See :data:`Prediction`. Predictions are used as they are, for both targets.
+    chosen : (experiment,) bool, optional
+        Which experiments (default all).
+
+    Returns
+    -------
+    Dataset
+        ``bl``, ``f`` (experiment, model, target); ``entropy``, ``mass_centre_x``, ``mass_centre_y`` (km) (experiment, target);
+        NaN where no particle reached the level.
+    """
+    n = store.sizes["experiment"]
+    index = np.arange(n) if chosen is None else np.flatnonzero(chosen)
+    chosen = np.ones(n, bool) if chosen is None else np.asarray(chosen, bool)
+    names = list(predictions)
+    bl = np.full((index.size, len(names), len(TARGETS)), np.nan)
+    f = bl.copy()
+    shape = np.full((3, index.size, len(TARGETS)), np.nan)
+    x, y = store["x"].values, store["y"].values
+    done = 0
+    for rows in blocks(n, block):
+        used = chosen[rows]
+        if not used.any():
+            continue
+        raw = true_pdfs(store, level, rows)[used]
+        out = slice(done, done + raw.shape[0])
+        done = out.stop
+        guesses = [one(rows)[used] if callable(one) else one for one in predictions.values()]
+        for t, target in enumerate((raw, smooth_pdf(raw))):
+            shape[0, out, t] = scores.entropy(target)
+            shape[1, out, t], shape[2, out, t] = scores.mass_centre(target, x, y)
+            for m, guess in enumerate(guesses):
+                bl[out, m, t] = scores.bhattacharyya_loss(target, guess)
+                f[out, m, t] = scores.overlap(target, guess)
+    coordinates = {name: ("experiment", store[name].values[index]) for name in EXPERIMENT_COORDINATES if name in store}
+    dims = ("experiment", "model", "target")
+    return xr.Dataset(
+        {
+            "bl": (dims, bl),
+            "f": (dims, f),
+            "entropy": (dims[::2], shape[0]),
+            "mass_centre_x": (dims[::2], shape[1], {"units": "km"}),
+            "mass_centre_y": (dims[::2], shape[2], {"units": "km"}),
+        },
+        coords={"experiment": index, "model": names, "target": list(TARGETS), **coordinates},
+    )
+
+
+def baselines(x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    """The paper's boxes as predictions."""
+    return {name: scores.box_pdf(width, x, y) for name, width in scores.BOXES_KM.items()}
