@@ -14,10 +14,8 @@ from functools import wraps
 import numpy as np
 import xarray as xr
 
-from lagrangian.binning import BIN_KM, bin_centres
+from lagrangian.binning import BIN_KM, VALID_BL, bin_centres
 
-#: A prediction is valid if its BL is smaller (paper section 2.3).
-VALID_BL = 0.3
 #: Full widths of the paper's boxes, km (method.md section 4): 12 x 12 and 24 x 24 cells.
 BOXES_KM = {"box100": 96.0, "box200": 192.0}
 

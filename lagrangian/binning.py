@@ -9,6 +9,8 @@ import numpy as np
 BINS = 100
 BIN_KM = 8.0
 HALF_WIDTH_KM = BINS * BIN_KM / 2
+#: A predicted PDF is valid if its Bhattacharyya loss is smaller (paper section 2.3).
+VALID_BL = 0.3
 #: Smoothing of a PDF: explicit steps of the heat equation and their size in cells (method.md section 2).
 SMOOTHING_STEPS, SMOOTHING_RATE = 50, 0.1
 #: Standard deviation of the Gaussian that these steps amount to, km.

@@ -1,0 +1,141 @@
+"""Options of ``python -m learning.fit``, and what its presets stand for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from data.errors import OptionError
+from learning.inputs import LAGS_DAYS, SSH_RESOLUTION_KM, SST_RESOLUTION_KM, InputName, Method
+from learning.network import Architecture
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A network and its schedule.
+
+    Attributes
+    ----------
+    architecture : Architecture
+    members : int
+    epochs : int, optional
+        None: so many that each member sees about ``visits`` samples, 4 to 40.
+    visits : int
+        See ``epochs``.
+    batch : int
+    lr : float
+        Highest learning rate; ``schedule`` is ``constant`` or ``cycle`` (up over a fifth of the steps, then down to 0).
+    betas, weight_decay, schedule
+        Of Adam (AdamW where the decay is not 0).
+    average : float
+        Decay of the running mean of the weights that is validated and kept; 0: the weights themselves.
+    mirror : bool
+        Whether half of the samples are seen as their ocean's mirror image.
+    joint : bool
+        Whether one network learns all sinking speeds at once.
+    resample : str
+        What makes members differ: ``bootstrap`` (Breiman 1996) or ``seed``.
+    """
+
+    architecture: Architecture
+    members: int
+    epochs: int | None
+    visits: int
+    batch: int
+    lr: float
+    betas: tuple[float, float]
+    weight_decay: float
+    schedule: str
+    average: float
+    mirror: bool
+    joint: bool
+    resample: str
+
+
+PRESETS = {
+    # chosen by tests/benchmarks/networks.py
+    "quick": Preset(
+        architecture=Architecture("residual", width=32, levels=3, coarsen=4, kernel=3),
+        members=2, epochs=None, visits=20_000, batch=32, lr=2e-3, betas=(0.9, 0.99), weight_decay=1e-2,
+        schedule="cycle", average=0.99, mirror=False, joint=True, resample="seed",
+    ),
+    # method.md section 3
+    "paper": Preset(
+        architecture=Architecture("paper", width=64, levels=3, coarsen=1, kernel=5),
+        members=10, epochs=50, visits=0, batch=32, lr=1e-3, betas=(0.5, 0.999), weight_decay=0.0,
+        schedule="constant", average=0.0, mirror=False, joint=False, resample="bootstrap",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """Train networks that predict the catchment from what a satellite sees (or from more of the simulation)."""
+
+    run: Path = field(default_factory=lambda: Path("runs/demo"))
+    """Folder of the lagrangian.run to learn from."""
+    w: tuple[float, ...] = ()
+    """Sinking speeds, m/d (default: all found in the run)."""
+    inputs: tuple[InputName, ...] = ("sst-ssh",)
+    """Input sets: sst-ssh (at satellite resolution), 5v-1l (five surface variables), 5v-4l (at four depths)."""
+    preset: Literal["quick", "paper"] = "quick"
+    """quick: a network and schedule for a 2-core machine, minutes; paper: the full recipe of Picard et al. (2025)."""
+    members: int | None = None
+    """Networks of the ensemble (default: 2 quick, 10 paper)."""
+    member: int | None = None
+    """Train only this member (1 to --members), for job arrays."""
+    epochs: int | None = None
+    """Passes over the training experiments (default: about 20 000 samples' worth quick, 50 paper)."""
+    batch: int | None = None
+    """Samples per step (default 32)."""
+    lr: float | None = None
+    """Highest learning rate (default: 2e-3 quick, 1e-3 paper)."""
+    width: int | None = None
+    """Channels of the network at its finest resolution (default: 32 quick, 64 paper)."""
+    resample: Literal["bootstrap", "seed"] | None = None
+    """What makes members differ: experiments drawn with replacement, or first weights and order alone."""
+    ssh_resolution: float = SSH_RESOLUTION_KM
+    """Effective resolution of SSH in sst-ssh, km."""
+    sst_resolution: float = SST_RESOLUTION_KM
+    """Effective resolution of SST in sst-ssh, km."""
+    resolution_method: Method = "spline"
+    """How fields are brought to it: under-sampling and bicubic interpolation, or a Gaussian."""
+    lags: tuple[int, ...] = LAGS_DAYS
+    """Samples of the inputs, days before the end of the collection period."""
+    test_run: Path | None = None
+    """Another run to test on, of another simulation (default: the last part of this one)."""
+    device: str = "auto"
+    """auto, cpu, or gpu (all that are visible)."""
+    precision: Literal["32", "16-mixed", "bf16-mixed"] = "32"
+    """Arithmetic of the training; mixed precision pays on a GPU."""
+    threads: int = 0
+    """CPU threads (0: one for each core)."""
+    tensorboard: bool = False
+    """Also write TensorBoard files (needs the tensorboard package)."""
+    seed: int = 0
+    """Of first weights, order and resampling."""
+
+    def validate(self) -> None:
+        """Check every option's bounds.
+
+        Raises
+        ------
+        OptionError
+            Names the option, its value and its bounds.
+        """
+
+        def need(condition, text):
+            if not condition:
+                raise OptionError(text)
+
+        for name in ("members", "epochs", "batch", "width"):
+            value = getattr(self, name)
+            need(value is None or value >= 1, f"--{name} {value}: must be at least 1")
+        need(self.lr is None or self.lr > 0, f"--lr {self.lr}: must be greater than 0")
+        members = self.members or PRESETS[self.preset].members
+        need(self.member is None or 1 <= self.member <= members, f"--member {self.member}: must lie between 1 and {members}")
+        need(self.inputs, "--inputs needs at least one of sst-ssh, 5v-1l, 5v-4l")
+        need(self.lags and min(self.lags) >= 0, "--lags: days must be 0 or more")
+        need(self.ssh_resolution >= 0 and self.sst_resolution >= 0, "--ssh-resolution, --sst-resolution: must be 0 km or more")
+        need(self.device in ("auto", "cpu", "gpu"), f"--device {self.device}: must be auto, cpu or gpu")

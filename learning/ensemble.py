@@ -1,0 +1,100 @@
+"""An ensemble of networks: prediction from arrays, its spread, and whether the inputs look like those it was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from data.errors import StoreError
+from learning.inputs import InputSpec, Normalisation
+from learning.loss import bhattacharyya_loss
+from learning.network import CatchmentNetwork
+from learning.weights import load_network
+
+#: Parts of a card in which all members of an ensemble must agree.
+SHARED = ("architecture", "inputs", "normalisation", "levels", "w", "run")
+
+
+@dataclass(eq=False)
+class Ensemble:
+    """Networks of one sinking speed and input set.
+
+    Attributes
+    ----------
+    networks : list of CatchmentNetwork
+    normalisation : Normalisation
+    card : dict
+        The first member's card.
+    """
+
+    networks: list[CatchmentNetwork]
+    normalisation: Normalisation
+    card: dict
+
+    @classmethod
+    def load(cls, folder: Path) -> Ensemble:
+        """All members in a folder.
+
+        Raises
+        ------
+        StoreError
+            There are none, one is damaged, or they do not belong together.
+        """
+        paths = sorted(Path(folder).glob("member-*[0-9].safetensors"))
+        if not paths:
+            raise StoreError(f"{folder} holds no members (member-NN.safetensors); run python -m learning.fit first")
+        loaded = [load_network(path) for path in paths]
+        card = loaded[0][2]
+        for path, (_, _, other) in zip(paths, loaded, strict=True):
+            differ = [name for name in SHARED if other.get(name) != card.get(name)]
+            if differ:
+                raise StoreError(f"{path} and {paths[0].name} do not belong together: {', '.join(differ)} differ")
+        return cls([network for network, _, _ in loaded], loaded[0][1], card)
+
+    @property
+    def spec(self) -> InputSpec:
+        """The inputs that the networks take."""
+        return self.networks[0].spec
+
+    def to(self, device: str) -> Ensemble:
+        """Move the networks to a torch device."""
+        for network in self.networks:
+            network.to(device)
+        return self
+
+    @torch.no_grad()
+    def predict(self, inputs: torch.Tensor | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """PDFs from normalised inputs.
+
+        Parameters
+        ----------
+        inputs : (n, lag * variable, y, x) float32
+
+        Returns
+        -------
+        pdf : (n, level, y, x) float32
+            Median over the members in each cell, re-normalised to sum 1 (method.md section 3).
+        spread : (n, level) float32
+            Mean Bhattacharyya loss of the members against it: 0 where all agree (or there is but one), towards 1 where none do.
+        """
+        inputs = torch.as_tensor(inputs)
+        device = next(self.networks[0].parameters()).device
+        members = torch.stack([network.predict(inputs.to(device))[:, 0] for network in self.networks])
+        middle = members.quantile(0.5, dim=0) if len(self.networks) > 1 else members[0]
+        middle = middle / middle.sum(dim=(-2, -1), keepdim=True)
+        spread = bhattacharyya_loss(members, middle).mean(dim=0).clamp_min(0)
+        if len(self.networks) == 1:
+            spread = torch.zeros_like(spread)
+        return middle.cpu().numpy(), spread.cpu().numpy()
+
+    def predict_fields(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """:meth:`predict` from fields (n, lag, variable, y, x) in the units of the simulation (m, degrees C, m/s, 1)."""
+        fields = np.asarray(fields, np.float32)
+        lags, variables = len(self.spec.lags_days), len(self.spec.variables)
+        if fields.ndim != 5 or fields.shape[1:3] != (lags, variables):
+            raise ValueError(f"fields must be (n, {lags} lags, {variables} variables, y, x), not {fields.shape}")
+        normalised = self.normalisation(fields)
+        return self.predict(normalised.reshape(fields.shape[0], lags * variables, *fields.shape[-2:]))

@@ -1,0 +1,141 @@
+"""What a network sees: the three input sets of the paper, their sampling in time, and their effective resolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from scipy.interpolate import make_interp_spline
+from scipy.ndimage import distance_transform_edt, gaussian_filter
+
+#: Variables and depths (m; None: a field of the surface itself) of each input set (method.md section 3).
+INPUT_SETS: dict[str, tuple[tuple[str, float | None], ...]] = {
+    "sst-ssh": (("temp", 0.0), ("ssh", None)),
+    "5v-1l": (("temp", 0.0), ("ssh", None), ("u", 0.0), ("v", 0.0), ("vorticity_over_f", 0.0)),
+    "5v-4l": (
+        ("ssh", None),
+        *((name, depth) for name in ("temp", "u", "v", "vorticity_over_f") for depth in (0.0, 750.0, 1500.0, 2250.0)),
+    ),
+}
+InputName = Literal["sst-ssh", "5v-1l", "5v-4l"]
+#: Samples, days before the end of the collection period (SPARO: five over the 50-day window).
+LAGS_DAYS = (0, 10, 20, 30, 40)
+#: Effective resolution of satellite maps, km (paper section 2.2).
+SSH_RESOLUTION_KM, SST_RESOLUTION_KM = 80.0, 28.0
+Method = Literal["spline", "gaussian"]
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """The inputs of a network; written into its weights, and needed to cut the same ones again.
+
+    Attributes
+    ----------
+    name : str
+        One of :data:`INPUT_SETS`.
+    lags_days : tuple of int
+        Samples, days before the end of the collection period, in the order of the channels.
+    resolution_km : dict
+        Effective resolution by variable; those not named are used as they are.
+    method : str
+        How a field is brought to its resolution, see :func:`to_resolution`.
+    """
+
+    name: str
+    lags_days: tuple[int, ...] = LAGS_DAYS
+    resolution_km: dict[str, float] = field(default_factory=dict)
+    method: Method = "spline"
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        ssh_km: float = SSH_RESOLUTION_KM,
+        sst_km: float = SST_RESOLUTION_KM,
+        *,
+        lags_days: tuple[int, ...] = LAGS_DAYS,
+        method: Method = "spline",
+    ) -> InputSpec:
+        """The set ``name``; the resolutions (km) apply to ``sst-ssh`` alone, as in the paper."""
+        resolution = {"ssh": float(ssh_km), "temp": float(sst_km)} if name == "sst-ssh" else {}
+        return cls(name, tuple(lags_days), resolution, method)
+
+    @property
+    def variables(self) -> tuple[tuple[str, float | None], ...]:
+        """(variable, depth) of each field of one instant."""
+        return INPUT_SETS[self.name]
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of a sample, the particle source left out: instants x variables, instants slowest."""
+        return len(self.lags_days) * len(self.variables)
+
+
+def to_resolution(field: np.ndarray, spacing_km: float, resolution_km: float, method: Method = "spline") -> np.ndarray:
+    """Fields (..., y, x) of a lattice of ``spacing_km`` as an instrument of ``resolution_km`` would show them.
+
+    ``spline``: samples about ``resolution_km`` apart (the nearest spacing that divides the lattice's width, its edges included)
+    and the bicubic interpolating spline through them, as the paper under-samples and interpolates. ``gaussian``: a Gaussian
+    whose full width at half maximum is ``resolution_km``. Missing values (NaN) are filled from the nearest known ones for
+    the purpose and stay missing. A resolution at or below the spacing changes nothing. Returns float32.
+    """
+    field = np.asarray(field, np.float32)
+    if resolution_km <= spacing_km:
+        return field
+    missing = ~np.isfinite(field)
+    if missing.any():
+        field = fill_missing(field)
+    if method == "gaussian":
+        sigma = resolution_km / spacing_km / np.sqrt(8 * np.log(2))
+        out = gaussian_filter(field, [0] * (field.ndim - 2) + [sigma, sigma], mode="nearest")
+    else:
+        rows, columns = (_resampling(n, spacing_km, resolution_km) for n in field.shape[-2:])
+        out = rows @ field @ columns.T
+    return np.where(missing, np.nan, out).astype(np.float32)
+
+
+def _resampling(n: int, spacing_km: float, resolution_km: float) -> np.ndarray:
+    """(n, n) float32 matrix: a cubic spline's samples at the coarse points, and the spline through those at the fine ones."""
+    fine = np.arange(n) * spacing_km
+    coarse = np.linspace(0, fine[-1], max(4, round(fine[-1] / resolution_km) + 1))
+    down = make_interp_spline(fine, np.eye(n), k=3)(coarse)
+    up = make_interp_spline(coarse, np.eye(coarse.size), k=3)(fine)
+    return (up @ down).astype(np.float32)
+
+
+def fill_missing(field: np.ndarray) -> np.ndarray:
+    """Each NaN of maps (..., y, x) replaced by the nearest known value of its map; 0 where a map has none."""
+    out = np.array(field)
+    for index in np.ndindex(out.shape[:-2]):
+        missing = ~np.isfinite(out[index])
+        if missing.all():
+            out[index] = 0.0
+        elif missing.any():
+            nearest = distance_transform_edt(missing, return_distances=False, return_indices=True)
+            out[index] = out[index][tuple(nearest)]
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Normalisation:
+    """Mean and standard deviation of each (variable, depth), from training data alone.
+
+    Attributes
+    ----------
+    mean, std : (variable,) float32
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+
+    @classmethod
+    def of(cls, fields: np.ndarray) -> Normalisation:
+        """From fields (time, variable, y, x); NaN left out. A constant field gets std 1."""
+        mean = np.nanmean(fields, axis=(0, 2, 3), dtype=np.float64)
+        std = np.nanstd(fields, axis=(0, 2, 3), dtype=np.float64)
+        return cls(mean.astype(np.float32), np.where(std > 0, std, 1.0).astype(np.float32))
+
+    def __call__(self, windows: np.ndarray) -> np.ndarray:
+        """(..., variable, y, x) normalised; missing values become 0, the mean."""
+        return np.nan_to_num((windows - self.mean[:, None, None]) / self.std[:, None, None], copy=False)

@@ -1,0 +1,196 @@
+"""Networks from fields to PDFs: what both have in common, and the toolkit's own network.
+
+A network maps normalised inputs (n, channel, y, x) to logits (n, speed, level, y, x); their softmax over y and x is the PDF.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from learning.inputs import InputSpec
+from learning.unet import PaperUNet, fitted, particle_source
+
+#: Variables of which a window's own mean is taken away by the toolkit's network: seasons and datums say nothing of currents.
+CENTRED = ("temp", "ssh")
+#: Variables that change sign in the mirror image of an ocean about a line of latitude, see :func:`mirrored`; u does not.
+ODD_IN_MIRROR = ("temp", "ssh", "v", "vorticity_over_f")
+
+
+#: Added inside the logarithm of the paper's head (SPARO: softmax of log(y + 1e-10) of the rectified maps).
+HEAD_EPSILON = 1e-10
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Which network, and its sizes.
+
+    Attributes
+    ----------
+    kind : str
+        ``paper`` (:class:`learning.unet.PaperUNet`) or ``residual`` (:class:`ResidualUNet`).
+    width : int
+        Channels at the finest resolution.
+    levels : int
+        Resolutions; 3 in the paper.
+    coarsen : int
+        Cells on a side that the residual network folds into channels at its entrance.
+    kernel : int
+        Size of the residual network's kernels.
+    """
+
+    kind: str = "paper"
+    width: int = 64
+    levels: int = 3
+    coarsen: int = 1
+    kernel: int = 5
+
+
+class ResidualUNet(nn.Module):
+    """A U-Net of residual blocks on a coarse grid whose output corrects the climatology.
+
+    Squares of ``coarsen`` x ``coarsen`` cells are folded into channels: satellite maps hold nothing finer, and the cost falls by
+    that factor squared. The logits are raised to the full grid by cubic interpolation and added to those of a climatology,
+    itself trained on from the mean PDF of the training experiments, so that an untrained network predicts the climatology.
+    """
+
+    def __init__(self, n_channels: int, n_maps: int, architecture: Architecture, centred: torch.Tensor, size: tuple[int, int]):
+        super().__init__()
+        a = architecture
+        self.n_maps, self.coarsen = n_maps, a.coarsen
+        widths = [a.width * 2**level for level in range(a.levels)]
+        first = n_channels * a.coarsen**2 + 1
+        self.down = nn.ModuleList(
+            ResidualBlock(first if level == 0 else widths[level - 1], width, a.kernel) for level, width in enumerate(widths)
+        )
+        steps = range(a.levels - 1)
+        self.up = nn.ModuleList(nn.ConvTranspose2d(widths[level + 1], widths[level], 2, stride=2) for level in steps)
+        self.join = nn.ModuleList(ResidualBlock(2 * widths[level], widths[level], a.kernel) for level in steps)
+        self.out = nn.Conv2d(a.width, n_maps, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        self.climatology = nn.Parameter(torch.zeros(n_maps, *size))
+        self.register_buffer("centred", centred.to(torch.float32)[:, None, None])
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        ny, nx = inputs.shape[-2:]
+        maps = inputs - self.centred * inputs.mean(dim=(-2, -1), keepdim=True)
+        pad_y, pad_x = -ny % self.coarsen, -nx % self.coarsen
+        maps = functional.pixel_unshuffle(functional.pad(maps, (0, pad_x, 0, pad_y)), self.coarsen)
+        source = particle_source(1, *maps.shape[-2:]).to(maps).expand(maps.shape[0], -1, -1, -1)
+        maps = torch.cat([maps, 4.0 * source], dim=1)
+        kept = []
+        for level, block in enumerate(self.down):
+            maps = block(maps if level == 0 else functional.max_pool2d(maps, 2))
+            kept.append(maps)
+        for level in reversed(range(len(self.up))):
+            maps = self.join[level](torch.cat([fitted(self.up[level](maps), kept[level]), kept[level]], dim=1))
+        maps = self.out(maps)
+        rows, columns = (_raise(n, n * self.coarsen).to(maps) for n in maps.shape[-2:])
+        maps = (rows @ maps @ columns.T)[..., :ny, :nx]
+        prior = self.climatology
+        if prior.shape[-2:] != (ny, nx):
+            prior = functional.interpolate(prior[None], size=(ny, nx), mode="bilinear", align_corners=False)[0]
+        return maps + prior
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions with batch normalisation, and the input added to what they give."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2, bias=False)
+        self.norm1 = nn.BatchNorm2d(c_out)
+        self.conv2 = nn.Conv2d(c_out, c_out, kernel, padding=kernel // 2, bias=False)
+        self.norm2 = nn.BatchNorm2d(c_out)
+        self.skip = nn.Conv2d(c_in, c_out, 1, bias=False) if c_in != c_out else nn.Identity()
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        change = self.norm2(self.conv2(functional.relu(self.norm1(self.conv1(maps)))))
+        return functional.relu(change + self.skip(maps))
+
+
+def _raise(n: int, fine: int) -> torch.Tensor:
+    """(fine, n) matrix of cubic interpolation from n cells to ``fine`` cells of the same stretch."""
+    eye = torch.eye(n)[None, None]
+    return functional.interpolate(eye, size=(fine, n), mode="bicubic", align_corners=False)[0, 0]
+
+
+class CatchmentNetwork(nn.Module):
+    """A network with everything that fixes what it takes and gives.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    spec : InputSpec
+    n_speeds, n_levels : int
+    size : (int, int)
+        (y, x) points of a window; other sizes work too, the climatology being stretched.
+    """
+
+    def __init__(self, architecture: Architecture, spec: InputSpec, n_speeds: int, n_levels: int, size=(100, 100)):
+        super().__init__()
+        self.architecture, self.spec = architecture, spec
+        self.n_speeds, self.n_levels = n_speeds, n_levels
+        n_maps = n_speeds * n_levels
+        if architecture.kind == "paper":
+            self.body: nn.Module = PaperUNet(spec.n_channels, n_maps, architecture.width)
+        elif architecture.kind == "residual":
+            centred = torch.tensor([name in CENTRED for name, _ in spec.variables] * len(spec.lags_days))
+            self.body = ResidualUNet(spec.n_channels, n_maps, architecture, centred, size)
+        else:
+            raise ValueError(f"no architecture {architecture.kind!r}; there are paper and residual")
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(n, channel, y, x) normalised -> logits (n, speed, level, y, x)."""
+        maps = self.body(inputs)
+        if self.architecture.kind == "paper":
+            maps = (functional.relu(maps) + HEAD_EPSILON).log()
+        return maps.view(inputs.shape[0], self.n_speeds, self.n_levels, *maps.shape[-2:])
+
+    def predict(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(n, channel, y, x) normalised -> PDFs (n, speed, level, y, x), each of sum 1."""
+        return pdf_head(self(inputs))
+
+    def start_from(self, climatology: torch.Tensor) -> None:
+        """Give the residual network the mean PDFs (speed, level, y, x) to begin with."""
+        if self.architecture.kind == "residual":
+            with torch.no_grad():
+                self.body.climatology.copy_((climatology.flatten(0, 1) + 1e-7).log())
+
+    def for_speed(self, number: int) -> CatchmentNetwork:
+        """The network of one of its speeds alone; parameters are copied."""
+        size = getattr(self.body, "climatology", torch.empty(1, 100, 100)).shape[-2:]
+        alone = CatchmentNetwork(self.architecture, self.spec, 1, self.n_levels, tuple(size))
+        maps = slice(number * self.n_levels, (number + 1) * self.n_levels)
+        state = dict(self.state_dict())
+        if self.n_speeds > 1:
+            if self.architecture.kind == "paper":
+                raise ValueError("the paper's network holds one sinking speed")
+            for name in ("body.out.weight", "body.out.bias", "body.climatology"):
+                state[name] = state[name][maps]
+        alone.load_state_dict(state)
+        return alone
+
+    @property
+    def settings(self) -> dict:
+        """What :meth:`__init__` needs beside the input spec, as plain values."""
+        return {**asdict(self.architecture), "n_levels": self.n_levels}
+
+
+def pdf_head(logits: torch.Tensor) -> torch.Tensor:
+    """Softmax over the last two dimensions."""
+    return logits.flatten(-2).softmax(dim=-1).view_as(logits)
+
+
+def mirrored(inputs: torch.Tensor, spec: InputSpec) -> torch.Tensor:
+    """Normalised inputs of the ocean's mirror image about a line of latitude.
+
+    Quasi-geostrophic flow on a beta-plane is also a solution with y and the streamfunction reversed: the anomalies of SSH and of
+    temperature, v and vorticity change sign, u keeps it, and a PDF is turned north to south.
+    """
+    signs = [-1.0 if name in ODD_IN_MIRROR else 1.0 for name, _ in spec.variables] * len(spec.lags_days)
+    return inputs.flip(-2) * torch.tensor(signs, dtype=inputs.dtype, device=inputs.device)[:, None, None]

@@ -1,0 +1,174 @@
+"""``python -m learning.predict``: catchments from fields, for every experiment of a run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import zarr
+from zarr.codecs import BloscCodec
+
+from data.command import provenance, read_json, run_command, write_json
+from data.errors import OptionError, StoreError
+from data.progress import Progress
+from lagrangian.binning import bin_centres
+from lagrangian.config import speed_folder
+from learning.ensemble import Ensemble
+from learning.fit import run_identity
+from learning.samples import RunSamples
+
+#: Which part of the networks' training record an experiment belongs to; ``between``: in a gap; ``unseen``: of another run.
+PARTS = ("train", "validation", "test", "between", "unseen")
+BLOCK = 36
+#: Bits of the mantissa that a stored PDF keeps: a relative error of 1e-4, and half of the disk.
+KEPT_BITS = 12
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """Predict catchments with trained networks."""
+
+    models: tuple[Path, ...] = ()
+    """Folders of members, such as runs/demo/w080/models/sst-ssh (default: all of --run)."""
+    run: Path = Path("runs/demo")
+    """Run whose experiments are predicted."""
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where the networks run."""
+    threads: int = 0
+    """CPU threads (0: one for each core)."""
+
+
+def main(config: PredictConfig) -> int:
+    """Predict all experiments of a run; see contract.md for what is written."""
+    torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
+    device = "cuda" if config.device == "gpu" or (config.device == "auto" and torch.cuda.is_available()) else "cpu"
+    folders = config.models or tuple(sorted({path.parent for path in config.run.glob("w*/models/*/member-*[0-9].safetensors")}))
+    if not folders:
+        raise OptionError(f"{config.run} holds no models; run python -m learning.fit --run {config.run}, or give --models")
+    for folder in folders:
+        predict_run(Ensemble.load(folder).to(device), config, folder)
+    return 0
+
+
+def predict_run(ensemble: Ensemble, config: PredictConfig, folder: Path) -> Path:
+    """Write w080/predictions/<inputs>.zarr of a run, a block of experiments at a time; goes on with an unfinished one.
+
+    Raises
+    ------
+    StoreError
+        The run has no PDFs at the networks' speed, or the store cannot be written.
+    """
+    w = float(ensemble.card["w"])
+    samples = RunSamples.open(config.run, (w,), ensemble.spec)
+    if not np.array_equal(samples.levels, ensemble.card["levels"]):
+        raise StoreError(
+            f"{folder} predicts the levels {ensemble.card['levels']} m, but {config.run} holds {samples.levels.tolist()} m"
+        )
+    final = config.run / speed_folder(w) / "predictions" / f"{ensemble.spec.name}.zarr"
+    partial = final.with_name(final.name + ".partial")
+    identity = {"networks": [read_identity(path) for path in sorted(folder.glob("member-*[0-9].safetensors"))],
+                "run": run_identity(config.run)}  # fmt: skip
+    if final.exists():
+        if zarr.open_group(str(final), mode="r").attrs.get("identity") == identity:
+            print(f"{final} is there already", flush=True)
+            return final
+        print(f"{final} is of other networks and is made anew", flush=True)
+    try:
+        done_path = partial / "done.json"
+        if not done_path.exists() or zarr.open_group(str(partial), mode="r").attrs.get("identity") != identity:
+            _create(partial, samples, ensemble, identity)
+            write_json(done_path, {"experiments": 0})
+        group = zarr.open_group(str(partial), mode="r+", use_consolidated=False)
+        n, begun = len(samples), read_json(done_path)["experiments"]
+        with Progress(f"predicting {ensemble.spec.name} at {w:g} m/d", "experiment") as bar:
+            for first in range(begun, n, BLOCK):
+                rows = np.arange(first, min(first + BLOCK, n))
+                pdf = np.full((rows.size, samples.levels.size, *samples.pdfs[0].n_bins), np.nan, np.float32)
+                spread = np.full(pdf.shape[:2], np.nan, np.float32)
+                use = (samples.instants[rows] >= 0).all(axis=1)
+                if use.any():
+                    pdf[use], spread[use] = ensemble.predict(samples.inputs(rows[use], ensemble.normalisation))
+                group["pdf"][first : rows[-1] + 1] = shortened(pdf)
+                group["spread"][first : rows[-1] + 1] = spread
+                write_json(done_path, {"experiments": int(rows[-1]) + 1})
+                bar.update(int(rows[-1]) + 1, n)
+        done_path.unlink()
+        if final.exists():
+            shutil.rmtree(final)
+        zarr.consolidate_metadata(str(partial))
+        partial.rename(final)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {partial}: {error.strerror or error}; free space and give the same command again"
+        ) from None
+    write_json(final.with_suffix(".json"), {**provenance(config), "identity": identity})
+    print(f"{final}", flush=True)
+    return final
+
+
+def read_identity(path: Path) -> str:
+    """A hash of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def parts_of(samples: RunSamples, card: dict) -> np.ndarray:
+    """(experiment,) number in :data:`PARTS`: what each experiment was to the networks of a card."""
+    if card.get("run") != run_identity(samples.run):
+        return np.full(len(samples), PARTS.index("unseen"), np.int8)
+    part = np.full(len(samples), PARTS.index("between"), np.int8)
+    for name, (first, last) in card["split"].items():
+        part[(samples.start >= np.datetime64(first)) & (samples.end <= np.datetime64(last))] = PARTS.index(name)
+    return part
+
+
+def shortened(values: np.ndarray, bits: int = KEPT_BITS) -> np.ndarray:
+    """float32 rounded to ``bits`` bits of mantissa, so that they compress."""
+    whole = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    drop = 23 - bits
+    rounded = (whole + np.uint32(1 << (drop - 1))) & np.uint32(0xFFFFFFFF << drop & 0xFFFFFFFF)
+    return np.where(np.isfinite(values), rounded.view(np.float32), values)
+
+
+def _create(path: Path, samples: RunSamples, ensemble: Ensemble, identity: dict) -> None:
+    n, levels, bins = len(samples), samples.levels, samples.pdfs[0].n_bins
+    if path.exists():
+        shutil.rmtree(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    group = zarr.create_group(store=str(path), zarr_format=3)
+    group.attrs.update({
+        "title": "Predicted catchments of a sediment trap", "Conventions": "CF-1.8", "inputs": ensemble.spec.name,
+        "sinking_speed_m_per_day": float(ensemble.card["w"]), "members": len(ensemble.networks), "identity": identity,
+    })  # fmt: skip
+    codec = BloscCodec(cname="zstd", clevel=5, shuffle="shuffle")
+
+    def array(name, shape, chunks, dtype, dims, attrs, data=None, fill=None):
+        made = group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, dimension_names=dims, compressors=codec,
+                                  fill_value=fill, attributes=attrs)  # fmt: skip
+        if data is not None:
+            made[...] = data
+
+    shape = (n, levels.size, *bins)
+    array("pdf", shape, (BLOCK, *shape[1:]), "float32", ("experiment", "level", "y", "x"),
+          {"long_name": "predicted probability that a particle crossed the level in the bin"}, fill=np.nan)  # fmt: skip
+    array("spread", shape[:2], (BLOCK, levels.size), "float32", ("experiment", "level"),
+          {"long_name": "mean Bhattacharyya loss of the members against their median"}, fill=np.nan)  # fmt: skip
+    array("level", levels.shape, levels.shape, "float64", ("level",), {"units": "m", "positive": "down"}, levels)
+    for name, axis in (("y", 0), ("x", 1)):
+        array(name, (bins[axis],), (bins[axis],), "float64", (name,), {"units": "km"}, bin_centres())
+    seconds = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian"}
+    for name, values in (("collection_start", samples.start), ("collection_end", samples.end)):
+        array(name, (n,), (n,), "int64", ("experiment",), seconds, values.astype("datetime64[s]").astype(np.int64))
+    meanings = {"flag_values": list(range(len(PARTS))), "flag_meanings": " ".join(PARTS),
+                "long_name": "what the experiment was to the networks"}  # fmt: skip
+    array("part", (n,), (n,), "int8", ("experiment",), meanings, parts_of(samples, ensemble.card))
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(PredictConfig, main, prog="learning.predict"))

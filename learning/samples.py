@@ -1,0 +1,307 @@
+"""Samples: for each experiment of a run, the input window around its trap and its PDFs, cut and counted when asked for.
+
+Nothing is stored for each experiment. The regional fields of the run stand in memory once (at the effective resolution, as the
+network shall see them), the PDFs as the list of bins that hold particles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from numba import njit
+
+from data.errors import InputError
+from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM, Frame, cut_window
+from lagrangian.config import speed_folder
+from lagrangian.fields import open_fields
+from lagrangian.stores import open_store
+from learning.inputs import InputSpec, Normalisation, to_resolution
+
+DAY = np.timedelta64(86400, "s")
+#: A field further than this from the instant asked for does not count as it, days.
+TIME_TOLERANCE_DAYS = 1.0
+#: Cubic convolution (Keys 1981, doi:10.1109/TASSP.1981.1163711, a = -1/2): coefficients of 1, f, f^2, f^3 for the points at
+#: -1, 0, 1, 2 of a place f past point 0.
+KEYS = np.array([[0, -0.5, 1, -0.5], [1, 0, -2.5, 1.5], [0, 0.5, 2, -1.5], [0, 0, -0.5, 0.5]])
+
+
+@dataclass(eq=False)
+class RegionalFields:
+    """The fields of a run that a network's inputs are cut from.
+
+    Attributes
+    ----------
+    spec : InputSpec
+    frame : Frame
+    times : (time,) datetime64[s]
+    values : (time, variable, y, x) float32
+        At the effective resolution; NaN where missing.
+    """
+
+    spec: InputSpec
+    frame: Frame
+    times: np.ndarray
+    values: np.ndarray
+
+    @classmethod
+    def read(cls, run: Path, spec: InputSpec) -> RegionalFields:
+        """Read what ``spec`` needs of a run's fields.zarr.
+
+        Raises
+        ------
+        StoreError
+            There is no such store.
+        InputError
+            It lacks a variable or a depth.
+        """
+        path = Path(run) / "fields.zarr"
+        dataset = open_fields(path)
+        spacing = float(dataset.attrs["frame_spacing_km"])
+        frame = Frame(tuple(dataset.attrs["frame_center"]), spacing, dataset["x"].values, dataset["y"].values)
+        times = dataset["time"].values.astype("datetime64[s]")
+        # one lattice point more on every side, equal to its neighbour: the margin that cubic weights take at the edge
+        values = np.empty((times.size, len(spec.variables), frame.shape[0] + 2, frame.shape[1] + 2), np.float32)
+        for channel, (name, depth) in enumerate(spec.variables):
+            field = to_resolution(_variable(dataset, path, name, depth), spacing, spec.resolution_km.get(name, 0.0), spec.method)
+            values[:, channel] = np.pad(field, ((0, 0), (1, 1), (1, 1)), mode="edge")
+        wide = (np.concatenate([[axis[0] - spacing], axis, [axis[-1] + spacing]]) for axis in (frame.x, frame.y))
+        return cls(spec, Frame(frame.center, spacing, *wide), times, values)
+
+    def instants(self, ends: np.ndarray) -> np.ndarray:
+        """(experiment, lag) number of the field at each lag before each end of a collection period; -1 where there is none."""
+        ends = np.asarray(ends).astype("datetime64[s]")
+        wanted = ends[:, None] - np.array(self.spec.lags_days) * DAY
+        if self.times.size == 0:
+            return np.full(wanted.shape, -1)
+        after = np.clip(np.searchsorted(self.times, wanted), 0, self.times.size - 1)
+        before = np.maximum(after - 1, 0)
+        nearest = np.where(abs(self.times[after] - wanted) < abs(self.times[before] - wanted), after, before)
+        return np.where(abs(self.times[nearest] - wanted) <= TIME_TOLERANCE_DAYS * DAY, nearest, -1)
+
+    def window(self, instants: np.ndarray, dx: float, dy: float) -> np.ndarray:
+        """(lag * variable, 100, 100) float32 around a trap dx, dy km east and north of the site.
+
+        As :func:`data.frame.cut_window` has it; where the spacing divides 8 km every point of the window has the same weights
+        as every other, and the cut is a mean over a block of lattice points or a few weighted shifts.
+        """
+        block = WINDOW_SPACING_KM / self.frame.spacing_km
+        taps = [_taps(offset, axis, round(block)) for offset, axis in ((dy, self.frame.y), (dx, self.frame.x))]
+        if abs(block - round(block)) > 1e-9 or None in taps:
+            cut = cut_window(self.values[instants], self.frame, dx, dy)
+            return cut.reshape(-1, WINDOW_POINTS, WINDOW_POINTS)
+        out = np.empty((instants.size * self.values.shape[1], WINDOW_POINTS, WINDOW_POINTS), np.float32)
+        _cut(self.values, instants, *taps[0], *taps[1], round(block), out)
+        return out
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def _cut(values, instants, first_y, weights_y, first_x, weights_x, block, out):
+    """Windows of fields (time, variable, y, x) at some times, cut along y and x by shifted weights: (lag * variable, y, x)."""
+    n_variables, points = values.shape[1], out.shape[-1]
+    width = block * (points - 1) + weights_x.size
+    strip = np.empty(width, np.float32)
+    for lag in range(instants.size):
+        for variable in range(n_variables):
+            field = values[instants[lag], variable]
+            window = out[lag * n_variables + variable]
+            for j in range(points):
+                strip[:] = 0.0
+                for m in range(weights_y.size):
+                    row = field[first_y + block * j + m]
+                    weight = weights_y[m]
+                    for i in range(width):
+                        strip[i] += weight * row[first_x + i]
+                for i in range(points):
+                    total = np.float32(0.0)
+                    for m in range(weights_x.size):
+                        total += weights_x[m] * strip[block * i + m]
+                    window[j, i] = total
+
+
+def _taps(offset: float, axis: np.ndarray, block: int) -> tuple[int, np.ndarray] | None:
+    """First lattice point and float32 weights by which one axis is cut; None where the window does not fit with its margin."""
+    spacing = axis[1] - axis[0]
+    place = (offset - WINDOW_SPACING_KM * WINDOW_POINTS / 2 - axis[0]) / spacing + 0.5  # of the first point within the window
+    first = int(np.floor(place + 1e-6))
+    f = max(place - first, 0.0)
+    if f < 1e-5:
+        kernel = np.ones(1)
+    else:
+        kernel = KEYS @ [1.0, f, f**2, f**3]
+        first -= 1
+    weights = np.convolve(kernel, np.full(block, 1.0 / block))
+    if first < 0 or first + weights.size + block * (WINDOW_POINTS - 1) > axis.size:
+        return None
+    return first, weights.astype(np.float32)
+
+
+def _variable(dataset: xr.Dataset, path: Path, name: str, depth: float | None) -> np.ndarray:
+    if name not in dataset:
+        why = "the ocean of this run holds no temperature" if name == "temp" else "it is not a complete fields store"
+        raise InputError(f"{path} has no variable {name}: {why}; choose other --inputs or a run on another ocean")
+    if depth is None:
+        return dataset[name].values
+    depths = dataset["depth"].values
+    found = np.flatnonzero(np.isclose(depths, depth))
+    if found.size == 0:
+        raise InputError(f"{path} holds no {name} at {depth:g} m (depths: {', '.join(f'{d:g}' for d in depths)} m)")
+    return dataset[name][:, int(found[0])].values
+
+
+@dataclass(eq=False)
+class SparsePdfs:
+    """PDFs as the bins that hold particles.
+
+    Attributes
+    ----------
+    first : (experiment, level + 1) int64
+        Where the bins of each level begin in ``bins``; the last is their end.
+    bins : (n,) uint16
+        Number of the bin, x fastest.
+    share : (n,) float32
+        Its part of the particles that reached the level.
+    n_bins : (y, x)
+    known : (experiment, level) bool
+        Whether any particle reached the level.
+    """
+
+    first: np.ndarray
+    bins: np.ndarray
+    share: np.ndarray
+    n_bins: tuple[int, int]
+    known: np.ndarray
+
+    @classmethod
+    def read(cls, store: xr.Dataset) -> SparsePdfs:
+        """All levels of a pdf.zarr, a chunk at a time."""
+        n, n_levels, ny, nx = store["counts"].shape
+        if ny * nx > 2**16:
+            raise InputError(f"PDFs of {ny} x {nx} bins are not known; {WINDOW_POINTS} x {WINDOW_POINTS} are")
+        step = (store["counts"].encoding.get("chunks") or (36,))[0]
+        reached = store["reached"].values.astype(np.float32)
+        bins, share, number = [], [], np.zeros((n, n_levels), np.int64)
+        for start in range(0, n, step):
+            counts = store["counts"][start : start + step].values.reshape(-1, ny * nx)
+            row, cell = np.nonzero(counts)
+            number[start : start + step] = np.bincount(row, minlength=counts.shape[0]).reshape(-1, n_levels)
+            bins.append(cell.astype(np.uint16))
+            share.append(counts[row, cell] / reached[start : start + step].reshape(-1)[row])
+        edges = np.concatenate([[0], np.cumsum(number)])
+        first = np.concatenate([edges[:-1].reshape(n, n_levels), edges[n_levels::n_levels, None]], axis=1)
+        empty = np.empty(0, np.float32)
+        return cls(first, np.concatenate([*bins, empty.astype(np.uint16)]), np.concatenate([*share, empty]).astype(np.float32),
+                   (ny, nx), reached > 0)  # fmt: skip
+
+    def dense(self, experiments: np.ndarray) -> np.ndarray:
+        """(n, level, y, x) float32."""
+        n_levels = self.known.shape[1]
+        out = np.zeros((len(experiments) * n_levels, self.n_bins[0] * self.n_bins[1]), np.float32)
+        for row, experiment in enumerate(experiments):
+            for level in range(n_levels):
+                part = slice(self.first[experiment, level], self.first[experiment, level + 1])
+                out[row * n_levels + level, self.bins[part]] = self.share[part]
+        return out.reshape(len(experiments), n_levels, *self.n_bins)
+
+
+@dataclass(eq=False)
+class RunSamples:
+    """The experiments of a run with their inputs and, at one or more sinking speeds, their PDFs.
+
+    Indexed by arrays of experiment numbers (``batch``); an experiment is usable where all its fields exist and every level of
+    every speed was reached by particles.
+    """
+
+    run: Path
+    speeds: tuple[float, ...]
+    levels: np.ndarray
+    fields: RegionalFields
+    pdfs: list[SparsePdfs]
+    start: np.ndarray
+    end: np.ndarray
+    period: np.ndarray
+    offset: np.ndarray
+    instants: np.ndarray
+    usable: np.ndarray
+    attributes: dict
+
+    @classmethod
+    def open(cls, run: Path, speeds: tuple[float, ...], spec: InputSpec) -> RunSamples:
+        """Read a run.
+
+        Raises
+        ------
+        StoreError
+            A store is absent or unfinished.
+        InputError
+            The speeds' experiments differ, a variable is missing, or no experiment is usable.
+        """
+        run = Path(run)
+        stores = [open_store(run / speed_folder(w) / "pdf.zarr", "pdf") for w in speeds]
+        one = stores[0]
+        for w, other in zip(speeds, stores, strict=True):
+            if not np.array_equal(one["collection_start"].values, other["collection_start"].values) or not np.array_equal(
+                one["level"].values, other["level"].values
+            ):
+                raise InputError(
+                    f"{run}: the experiments at {speeds[0]:g} and {w:g} m/d differ; fit them in separate commands (--w {w:g})"
+                )
+        fields = RegionalFields.read(run, spec)
+        pdfs = [SparsePdfs.read(store) for store in stores]
+        offset = np.stack([one["trap_dx"].values, one["trap_dy"].values], axis=1)
+        instants = fields.instants(one["collection_end"].values)
+        reached = np.all([pdf.known.all(axis=1) for pdf in pdfs], axis=0)
+        has_fields = (instants >= 0).all(axis=1)
+        if not has_fields.any():
+            raise InputError(
+                f"{run}: no collection period has fields {', '.join(map(str, spec.lags_days))} days before its end; the record "
+                "is too short (a longer --years, or more files)"
+            )
+        if not (reached & has_fields).any():
+            raise InputError(f"{run}: no experiment has particles at every level; its PDFs are all zero (see run.json)")
+        start, end = (one[name].values.astype("datetime64[s]") for name in ("collection_start", "collection_end"))
+        return cls(run, tuple(speeds), one["level"].values, fields, pdfs, start, end, one["period"].values, offset, instants,
+                   reached & has_fields, {**one.attrs})  # fmt: skip
+
+    def __len__(self) -> int:
+        return self.start.size
+
+    def inputs(self, experiments: np.ndarray, normalisation: Normalisation) -> torch.Tensor:
+        """(n, lag * variable, 100, 100) float32, normalised."""
+        lags, variables = len(self.fields.spec.lags_days), len(self.fields.spec.variables)
+        out = np.empty((len(experiments), lags * variables, WINDOW_POINTS, WINDOW_POINTS), np.float32)
+        for row, experiment in enumerate(experiments):
+            out[row] = self.fields.window(self.instants[experiment], *self.offset[experiment])
+        shaped = out.reshape(-1, variables, WINDOW_POINTS, WINDOW_POINTS)
+        shaped[...] = normalisation(shaped)
+        return torch.from_numpy(out)
+
+    def targets(self, experiments: np.ndarray) -> torch.Tensor:
+        """(n, speed, level, y, x) float32 PDFs as counted."""
+        return torch.from_numpy(np.stack([pdf.dense(experiments) for pdf in self.pdfs], axis=1))
+
+    def normalisation(self, experiments: np.ndarray) -> Normalisation:
+        """Of the fields that these experiments use."""
+        return Normalisation.of(self.fields.values[np.unique(self.instants[experiments])])
+
+
+class Samples(torch.utils.data.Dataset):
+    """Chosen experiments of a run as (inputs, targets) batches for a DataLoader."""
+
+    def __init__(self, samples: RunSamples, experiments: np.ndarray, normalisation: Normalisation):
+        self.samples, self.experiments, self.normalisation = samples, np.asarray(experiments), normalisation
+
+    def __len__(self) -> int:
+        return self.experiments.size
+
+    def __getitem__(self, index: int):
+        inputs, targets = self.__getitems__([index])
+        return inputs[0], targets[0]
+
+    def __getitems__(self, indices: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """A whole batch at once (what a DataLoader asks for)."""
+        experiments = self.experiments[np.asarray(indices)]
+        return self.samples.inputs(experiments, self.normalisation), self.samples.targets(experiments)

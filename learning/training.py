@@ -1,0 +1,258 @@
+"""Training of one member on PyTorch Lightning, an epoch at a time, so that a killed one goes on to the same weights."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from data.errors import InputError, StoreError
+from learning.config import Preset
+from learning.inputs import Normalisation
+from learning.loss import HeatSmoothing, bhattacharyya_loss
+from learning.network import CatchmentNetwork, mirrored
+from learning.samples import RunSamples, Samples
+from learning.weights import load_tensors, save_tensors
+
+#: Share of the steps over which the rate of the cycle rises.
+RISE = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One member to train.
+
+    Attributes
+    ----------
+    samples : RunSamples
+    train, validation : (n,) int
+        Experiments.
+    normalisation : Normalisation
+    preset : Preset
+        With ``epochs`` decided.
+    seed, member : int
+    state : Path
+        Where the state after the last finished epoch is kept.
+    level : int
+        Number of the level whose BL chooses the epoch (200 m).
+    """
+
+    samples: RunSamples
+    train: np.ndarray
+    validation: np.ndarray
+    normalisation: Normalisation
+    preset: Preset
+    seed: int
+    member: int
+    state: Path
+    level: int
+
+
+class EpochOrder(Sampler[int]):
+    """The order of an epoch, from seed, member and epoch alone; with ``mirror``, numbers from n on mean the mirror image."""
+
+    def __init__(self, n: int, seed: tuple[int, ...], mirror: bool):
+        self.n, self.seed, self.mirror, self.epoch = n, seed, mirror, 0
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __iter__(self) -> Iterator[int]:
+        generator = np.random.default_rng([*self.seed, self.epoch])
+        order = generator.permutation(self.n)
+        if self.mirror:
+            order = order + self.n * generator.integers(0, 2, self.n)
+        return iter(order.tolist())
+
+
+class Batches(torch.utils.data.Dataset):
+    """Training batches: (inputs, targets, which are to be mirrored)."""
+
+    def __init__(self, samples: Samples):
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitems__(self, indices: list[int]):
+        n = len(self.samples)
+        index = np.asarray(indices)
+        inputs, targets = self.samples.__getitems__(index % n)
+        mirror = torch.from_numpy(index >= n)
+        if mirror.any():
+            inputs[mirror] = mirrored(inputs[mirror], self.samples.samples.fields.spec)
+            targets[mirror] = targets[mirror].flip(-2)
+        return inputs, targets
+
+
+def _whole(batch):
+    return batch
+
+
+def learning_rate(preset: Preset, step: int, steps: int) -> float:
+    """Rate of a step: constant, or a cycle of two half cosines."""
+    if preset.schedule == "constant":
+        return preset.lr
+    rise = max(1.0, RISE * steps)
+    if step < rise:
+        return preset.lr * (0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * step / rise)))
+    return preset.lr * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1.0, steps - rise)))
+
+
+def train_member(
+    task: Task, *, device: str, precision: str, tensorboard: Path | None = None, say=print
+) -> list[CatchmentNetwork]:
+    """Train one member, or go on with one. Returns its best network for each speed (by validation BL at the level).
+
+    Raises
+    ------
+    InputError
+        The loss is not a number.
+    StoreError
+        The state cannot be written, or belongs to another network.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pytorch_lightning as lightning
+
+        from learning.lightning_module import CatchmentTraining, KeepState
+
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    preset, samples = task.preset, task.samples
+    torch.manual_seed(1_000_003 * task.seed + task.member)
+    network = CatchmentNetwork(
+        preset.architecture, samples.fields.spec, len(samples.speeds), len(samples.levels), samples.pdfs[0].n_bins
+    )
+    module = CatchmentTraining(network, preset, task.level)
+    chosen = task.train
+    if preset.resample == "bootstrap":
+        chosen = np.random.default_rng([task.seed, task.member, 1]).choice(chosen, chosen.size)
+    progress = TrainingProgress(module, task, say)
+    if not progress.resume():
+        module.start_from(mean_pdfs(samples, task.train))
+    if progress.epoch < preset.epochs:
+        order = EpochOrder(chosen.size, (task.seed, task.member), preset.mirror)
+        order.epoch = progress.epoch
+        module.steps_per_epoch = math.ceil(chosen.size / preset.batch)
+        train = DataLoader(Batches(Samples(samples, chosen, task.normalisation)), batch_size=preset.batch, sampler=order,
+                           collate_fn=_whole)  # fmt: skip
+        check = DataLoader(Samples(samples, task.validation, task.normalisation), batch_size=64, collate_fn=_whole)
+        logger = False
+        if tensorboard is not None:
+            from pytorch_lightning.loggers import TensorBoardLogger
+
+            logger = TensorBoardLogger(str(tensorboard), name=f"member-{task.member:02d}", version="")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trainer = lightning.Trainer(
+                max_epochs=preset.epochs - progress.epoch,
+                accelerator={"auto": "auto", "cpu": "cpu", "gpu": "gpu"}[device],
+                devices="auto" if device != "cpu" else 1,
+                precision=precision,
+                logger=logger,
+                enable_checkpointing=False,
+                enable_model_summary=False,
+                enable_progress_bar=progress.terminal,
+                num_sanity_val_steps=0,
+                callbacks=[KeepState(progress, order)],
+            )
+            trainer.fit(module, train, check)
+    return module.best_networks()
+
+
+def mean_pdfs(samples: RunSamples, experiments: np.ndarray, block: int = 256) -> torch.Tensor:
+    """(speed, level, y, x) smoothed mean PDF of some experiments."""
+    total = sum(
+        samples.targets(experiments[first : first + block]).sum(dim=0, dtype=torch.float64)
+        for first in range(0, len(experiments), block)
+    )
+    mean = HeatSmoothing(*samples.pdfs[0].n_bins)((total / len(experiments)).to(torch.float32))
+    return mean / mean.sum(dim=(-2, -1), keepdim=True)
+
+
+def validation_scores(prediction: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """BL and F of PDFs (..., y, x)."""
+    return bhattacharyya_loss(target, prediction), torch.minimum(target, prediction).sum(dim=(-2, -1))
+
+
+HISTORY = ("member", "epoch", "w", "train_loss", "validation_loss", "bl_200", "f_200", "valid_percent_200", "seconds")
+
+
+class TrainingProgress:
+    """What is kept of a member's training after each epoch: state, best weights, history."""
+
+    def __init__(self, module, task: Task, say):
+        self.module, self.task, self.say = module, task, say
+        self.epoch = 0
+        self.rows: list[dict] = []
+        self.terminal = sys.stderr.isatty()
+        self._started = time.monotonic()
+
+    def resume(self) -> bool:
+        """Take up the state of a training that was killed; False where there is none."""
+        if not self.task.state.exists():
+            return False
+        tensors, card = load_tensors(self.task.state)
+        if card.get("task") != self._identity():
+            raise StoreError(f"{self.task.state} belongs to another training; remove it to begin anew")
+        self.epoch, self.rows = int(card["epoch"]), card["rows"]
+        self.module.restore(tensors, card)
+        return True
+
+    def _identity(self) -> dict:
+        preset = self.task.preset
+        task = self.task
+        return {"preset": repr(preset), "seed": task.seed, "member": task.member, "experiments": int(task.train.size)}
+
+    def epoch_done(self, train_loss: float, results: list[dict]) -> None:
+        """Note an epoch: ``results`` for each speed."""
+        seconds = round(time.monotonic() - self._started, 2)
+        self._started = time.monotonic()
+        speeds = self.task.samples.speeds
+        for w, result in zip(speeds, results, strict=True):
+            self.rows.append({"member": self.task.member, "epoch": self.epoch + 1, "w": w, "train_loss": train_loss, **result,
+                              "seconds": seconds})  # fmt: skip
+        self.epoch += 1
+        tensors, state = self.module.state_tensors()
+        save_tensors(self.task.state, tensors, {"task": self._identity(), "epoch": self.epoch, "rows": self.rows, **state})
+        told = ", ".join(
+            f"w {w:g}: BL {result['bl_200']:.3f}, valid {result['valid_percent_200']:.0f} %"
+            for w, result in zip(speeds, results, strict=True)
+        )
+        self.say(
+            f"member {self.task.member} epoch {self.epoch}/{self.task.preset.epochs}: loss {train_loss:.4f}; validation at "
+            f"200 m {told} ({self.task.train.size / max(seconds, 1e-9):.0f} samples/s)"
+        )
+
+
+def write_history(path: Path, rows: list[dict], w: float) -> None:
+    """The rows of one speed as CSV."""
+    aside = path.with_name(path.name + ".aside")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("w", newline="") as file:
+            writer = csv.DictWriter(file, HISTORY)
+            writer.writeheader()
+            writer.writerows(row for row in rows if row["w"] == w)
+        aside.replace(path)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def refuse_nan(loss: torch.Tensor, epoch: int) -> None:
+    """InputError for a loss that is not a number."""
+    if not torch.isfinite(loss):
+        raise InputError(
+            f"the training loss is {loss.item()} in epoch {epoch + 1}: training has diverged, or the fields hold infinite values; "
+            "a smaller --lr mends the first, --precision 32 helps"
+        )

@@ -1,0 +1,113 @@
+"""Weights on disk: one safetensors file a network, with a card that says what it takes, what it gives and where it comes from.
+
+Nothing is ever unpickled. A file that is damaged, or of another kind, is refused in one line.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from data.errors import StoreError
+from learning.inputs import INPUT_SETS, InputSpec, Normalisation
+from learning.network import Architecture, CatchmentNetwork
+
+FORMAT = "catchment-network-1"
+
+
+def save_tensors(path: Path, tensors: dict[str, torch.Tensor], card: dict) -> None:
+    """Write tensors and a card (JSON values) aside and rename.
+
+    Raises
+    ------
+    StoreError
+        The disk is full or cannot be written.
+    """
+    aside = path.with_name(path.name + ".aside")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, aside, {"card": json.dumps(card)}
+        )
+        aside.replace(path)
+    except (OSError, SafetensorError) as error:
+        aside.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise StoreError(f"cannot write {path}: {reason}; free space and give the same command again") from None
+
+
+def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """Tensors and card of a file.
+
+    Raises
+    ------
+    StoreError
+        It is absent, damaged, or has no card.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise StoreError(f"{path} does not exist; run python -m learning.fit first")
+    try:
+        with safe_open(path, framework="pt") as file:
+            card = json.loads((file.metadata() or {}).get("card", "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError) as error:
+        raise StoreError(f"{path} is damaged or no safetensors file: {str(error).splitlines()[0]}") from None
+    if not isinstance(card, dict):
+        raise StoreError(f"{path} has no model card: it was not written by learning.fit")
+    return tensors, card
+
+
+def network_card(network: CatchmentNetwork, normalisation: Normalisation, **about) -> dict:
+    """The card of a network: what is needed to use it, and ``about`` (levels, w, dates, scores, ...)."""
+    return {
+        "format": FORMAT,
+        "architecture": network.settings,
+        "inputs": asdict(network.spec),
+        "channels": [f"{name}{'' if depth is None else f' {depth:g} m'}" for name, depth in network.spec.variables],
+        "normalisation": {"mean": normalisation.mean.tolist(), "std": normalisation.std.tolist()},
+        **about,
+    }
+
+
+def save_network(path: Path, network: CatchmentNetwork, card: dict) -> None:
+    """Write the weights of a network of one speed with its card."""
+    save_tensors(path, network.state_dict(), card)
+
+
+def load_network(path: Path) -> tuple[CatchmentNetwork, Normalisation, dict]:
+    """A network ready to predict, the normalisation of its inputs, and its card.
+
+    Raises
+    ------
+    StoreError
+        See :func:`load_tensors`; or the card and the weights do not fit together.
+    """
+    tensors, card = load_tensors(path)
+    if card.get("format") != FORMAT:
+        raise StoreError(f"{path} is of format {card.get('format')!r}; this version reads {FORMAT}")
+    try:
+        inputs = card["inputs"]
+        if inputs["name"] not in INPUT_SETS:
+            raise ValueError(f"unknown inputs {inputs['name']!r}")
+        spec = InputSpec(inputs["name"], tuple(inputs["lags_days"]), dict(inputs["resolution_km"]), inputs["method"])
+        settings = dict(card["architecture"])
+        n_levels = int(settings.pop("n_levels"))
+        climatology = tensors.get("body.climatology")
+        size = (100, 100) if climatology is None else tuple(climatology.shape[-2:])
+        network = CatchmentNetwork(Architecture(**settings), spec, 1, n_levels, size)
+        network.load_state_dict(tensors)
+        mean, std = (np.asarray(card["normalisation"][name], np.float32) for name in ("mean", "std"))
+        if mean.shape != (len(spec.variables),) or std.shape != mean.shape:
+            raise ValueError("normalisation of another number of variables")
+        if len(card["levels"]) != n_levels:
+            raise ValueError("another number of levels")
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise StoreError(f"{path}: its card and its weights do not fit together ({str(error).splitlines()[0]})") from None
+    return network.eval(), Normalisation(mean, std), card
