@@ -20,6 +20,7 @@ from data.errors import OptionError, StoreError
 from data.progress import Progress
 from lagrangian.binning import bin_centres
 from lagrangian.config import speed_folder
+from lagrangian.stores import finish, partial_path
 from learning.ensemble import Ensemble
 from learning.fit import run_identity
 from learning.samples import RunSamples
@@ -72,7 +73,7 @@ def predict_run(ensemble: Ensemble, config: PredictConfig, folder: Path) -> Path
             f"{folder} predicts the levels {ensemble.card['levels']} m, but {config.run} holds {samples.levels.tolist()} m"
         )
     final = config.run / speed_folder(w) / "predictions" / f"{ensemble.spec.name}.zarr"
-    partial = final.with_name(final.name + ".partial")
+    partial = partial_path(final.parent, final.name)
     identity = {"networks": [read_identity(path) for path in sorted(folder.glob("member-*[0-9].safetensors"))],
                 "run": run_identity(config.run)}  # fmt: skip
     if final.exists():
@@ -100,10 +101,7 @@ def predict_run(ensemble: Ensemble, config: PredictConfig, folder: Path) -> Path
                 write_json(done_path, {"experiments": int(rows[-1]) + 1})
                 bar.update(int(rows[-1]) + 1, n)
         done_path.unlink()
-        if final.exists():
-            shutil.rmtree(final)
-        zarr.consolidate_metadata(str(partial))
-        partial.rename(final)
+        finish(partial)
     except OSError as error:
         raise StoreError(
             f"cannot write {partial}: {error.strerror or error}; free space and give the same command again"

@@ -253,6 +253,6 @@ def refuse_nan(loss: torch.Tensor, epoch: int) -> None:
     """InputError for a loss that is not a number."""
     if not torch.isfinite(loss):
         raise InputError(
-            f"the training loss is {loss.item()} in epoch {epoch + 1}: training has diverged, or the fields hold infinite values; "
-            "a smaller --lr mends the first, --precision 32 helps"
+            f"the training loss is {loss.item()} in epoch {epoch + 1}: training has diverged (a smaller --lr or --precision 32 "
+            "mends it), or the fields hold infinite values"
         )

@@ -1,0 +1,288 @@
+"""The commands on a small made-up run: same seed same weights, killed and resumed, predictions, refusals."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from safetensors.torch import load_file
+
+from data.command import read_json, run_command
+from data.errors import StoreError
+from learning import training
+from learning.config import FitConfig
+from learning.ensemble import Ensemble
+from learning.fit import main as fit
+from learning.inputs import InputSpec
+from learning.predict import PARTS, PredictConfig, shortened
+from learning.predict import main as predict
+from learning.samples import RunSamples
+from learning.weights import load_network, load_tensors, save_tensors
+from tests.learning.conftest import write_run
+
+SMALL = ["--width", "4", "--epochs", "3", "--members", "2", "--batch", "16", "--threads", "1"]
+
+
+def fitted(run, *options):
+    return run_command(FitConfig, fit, prog="learning.fit", argv=["--run", str(run), *SMALL, *options])
+
+
+def copied(run, folder):
+    """A run of its own."""
+    shutil.copytree(run, folder, ignore=shutil.ignore_patterns("models", "predictions"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(run, tmp_path_factory):
+    folder = copied(run, tmp_path_factory.mktemp("fit") / "run")
+    assert fitted(folder) == 0
+    return folder
+
+
+def weights(run, member=1, w=80, inputs="sst-ssh"):
+    return load_file(run / f"w{w:03d}" / "models" / inputs / f"member-{member:02d}.safetensors")
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_what_is_written(trained):
+    for w in (80, 300):
+        folder = trained / f"w{w:03d}" / "models" / "sst-ssh"
+        assert {path.name for path in folder.iterdir()} == {
+            "fit.json", "history.csv", "history-01.csv", "history-02.csv", "member-01.safetensors", "member-02.safetensors",
+        }  # fmt: skip
+        record = read_json(folder / "fit.json")
+        assert record["configuration"]["width"] == 4 and set(record["split"]) == {"train", "validation", "test"}
+        lines = (folder / "history.csv").read_text().splitlines()
+        assert len(lines) == 1 + 2 * 3 and lines[0].startswith("member,epoch,w,train_loss")
+        assert all(line.split(",")[2] == f"{w}.0" for line in lines[1:])
+        network, normalisation, card = load_network(folder / "member-02.safetensors")
+        assert card["w"] == w and card["member"] == 2 and card["levels"] == [1000.0, 200.0] and not network.training
+        assert record["normalisation"]["mean"] == pytest.approx(normalisation.mean.tolist())
+    assert not same(weights(trained, 1), weights(trained, 2))
+
+
+def test_training_learns_what_the_fields_say(run, tmp_path):
+    """The made-up PDFs follow the SSH: on experiments never seen the network beats the climatology that it begins with."""
+    folder = copied(run, tmp_path / "learns")
+    assert fitted(folder, "--epochs", "12", "--lr", "0.01", "--batch", "8", "--members", "1", "--w", "300", "--width", "8") == 0
+    rows = np.genfromtxt(folder / "w300" / "models" / "sst-ssh" / "history-01.csv", delimiter=",", names=True)
+    assert rows["train_loss"][-1] < 0.8 * rows["train_loss"][0]
+    assert rows["bl_200"].min() < 0.8 * rows["bl_200"][0]
+
+
+def test_same_seed_same_weights_and_members_can_run_apart(run, trained, tmp_path):
+    apart = copied(run, tmp_path / "apart")
+    assert fitted(apart, "--member", "2") == 0 and fitted(apart, "--member", "1") == 0
+    for member in (1, 2):
+        for w in (80, 300):
+            assert same(weights(apart, member, w), weights(trained, member, w))
+    other = copied(run, tmp_path / "other")
+    assert fitted(other, "--member", "1", "--seed", "5") == 0
+    assert not same(weights(other), weights(trained))
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(run, trained, tmp_path, monkeypatch):
+    folder = copied(run, tmp_path / "killed")
+    real = training.TrainingProgress.epoch_done
+
+    def dying(self, *arguments):
+        real(self, *arguments)
+        if self.epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.TrainingProgress, "epoch_done", dying)
+    with pytest.raises(BaseException):  # noqa: B017  Lightning turns it into its own way of stopping
+        assert fitted(folder, "--member", "1") == 130
+        raise KeyboardInterrupt
+    models = folder / "w080" / "models" / "sst-ssh"
+    assert (models / "member-01.state.safetensors").exists() and not (models / "member-01.safetensors").exists()
+    monkeypatch.undo()
+    assert fitted(folder, "--member", "1") == 0
+    assert not (models / "member-01.state.safetensors").exists()
+    for w in (80, 300):
+        assert same(weights(folder, 1, w), weights(trained, 1, w))
+    mine, reference = (
+        [line.rsplit(",", 1)[0] for line in (one / "w080/models/sst-ssh/history-01.csv").read_text().splitlines()]
+        for one in (folder, trained)
+    )
+    assert mine == reference
+
+
+def test_kill_9_between_epochs_goes_on_to_the_same_weights(run, trained, tmp_path):
+    folder = copied(run, tmp_path / "kill9")
+    code = (
+        "import os, sys\nfrom learning import training\nreal = training.TrainingProgress.epoch_done\n"
+        "def dying(self, *a):\n    real(self, *a)\n    os.kill(os.getpid(), 9)\n"
+        "training.TrainingProgress.epoch_done = dying\n"
+        "from data.command import run_command\nfrom learning.config import FitConfig\n"
+        "from learning.fit import main\nrun_command(FitConfig, main, prog='learning.fit')"
+    )
+    argv = [sys.executable, "-c", code, "--run", str(folder), *SMALL, "--member", "1"]
+    assert subprocess.run(argv, capture_output=True).returncode == -9
+    assert fitted(folder, "--member", "1") == 0
+    assert same(weights(folder), weights(trained))
+
+
+def test_the_paper_s_recipe_trains_one_network_a_speed(run, tmp_path):
+    folder = copied(run, tmp_path / "paper")
+    options = ["--preset", "paper", "--members", "1", "--epochs", "1", "--width", "2", "--inputs", "sst-ssh", "5v-1l", "5v-4l"]
+    assert run_command(FitConfig, fit, prog="learning.fit", argv=["--run", str(folder), *options]) == 0
+    for w in (80, 300):
+        for inputs in ("sst-ssh", "5v-1l", "5v-4l"):
+            card = load_tensors(folder / f"w{w:03d}" / "models" / inputs / "member-01.safetensors")[1]
+            assert card["architecture"]["kind"] == "paper" and card["inputs"]["name"] == inputs
+
+
+# -- prediction ----------------------------------------------------------------------------------------------------------
+def test_predictions_are_the_median_of_the_members(trained):
+    assert run_command(PredictConfig, predict, prog="learning.predict", argv=["--run", str(trained)]) == 0
+    store = xr.open_zarr(trained / "w300" / "predictions" / "sst-ssh.zarr", consolidated=False)
+    ensemble = Ensemble.load(trained / "w300" / "models" / "sst-ssh")
+    samples = RunSamples.open(trained, (300.0,), InputSpec.of("sst-ssh"))
+    chosen = np.array([0, 77])
+    inputs = samples.inputs(chosen, ensemble.normalisation)
+    with torch.no_grad():
+        members = torch.stack([network.predict(inputs)[:, 0] for network in ensemble.networks]).numpy()
+    expected = np.median(members, axis=0)
+    expected /= expected.sum(axis=(-2, -1), keepdims=True)
+    found = store["pdf"].values[chosen]
+    np.testing.assert_allclose(found, expected, rtol=3e-4)
+    np.testing.assert_allclose(store["pdf"].values.sum(axis=(-2, -1)), 1, rtol=1e-3)
+    spread = 1 - np.sqrt(members * expected).sum(axis=(-2, -1))
+    np.testing.assert_allclose(store["spread"].values[chosen], spread.mean(axis=0), atol=2e-6)
+    part = store["part"].values
+    dates = ensemble.card["split"]
+    for name in ("train", "validation", "test"):
+        assert str(samples.start[part == PARTS.index(name)].min()) == dates[name][0]
+
+
+def test_prediction_needs_no_target_and_takes_arrays(trained):
+    ensemble = Ensemble.load(trained / "w080" / "models" / "sst-ssh")
+    fields = np.random.default_rng(0).standard_normal((3, 5, 2, 100, 100)).astype(np.float32)
+    fields[0, 0, 0, :5] = np.nan
+    pdf, spread = ensemble.predict_fields(fields)
+    assert pdf.shape == (3, 2, 100, 100) and spread.shape == (3, 2)
+    np.testing.assert_allclose(pdf.sum(axis=(-2, -1)), 1, rtol=1e-5)
+    with pytest.raises(ValueError, match="5 lags, 2 variables"):
+        ensemble.predict_fields(fields[:, :4])
+
+
+def test_an_interrupted_prediction_goes_on(trained, monkeypatch):
+    from learning import predict as module
+
+    argv = ["--run", str(trained), "--models", str(trained / "w080" / "models" / "sst-ssh")]
+    store = trained / "w080" / "predictions" / "sst-ssh.zarr"
+    assert run_command(PredictConfig, predict, prog="learning.predict", argv=argv) == 0
+    whole = xr.open_zarr(store, consolidated=False)["pdf"].values
+    shutil.rmtree(store)
+    real = Ensemble.predict
+    calls = []
+
+    def dying(self, inputs):
+        calls.append(1)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        return real(self, inputs)
+
+    monkeypatch.setattr(module.Ensemble, "predict", dying)
+    assert run_command(PredictConfig, predict, prog="learning.predict", argv=argv) == 2
+    assert not store.exists()
+    monkeypatch.undo()
+    assert run_command(PredictConfig, predict, prog="learning.predict", argv=argv) == 0
+    np.testing.assert_array_equal(xr.open_zarr(store, consolidated=False)["pdf"].values, whole)
+
+
+def test_another_simulation_s_experiments_are_all_unseen(trained, tmp_path):
+    other = write_run(tmp_path / "other", periods=8, seed=4)
+    argv = ["--run", str(other), "--models", str(trained / "w080" / "models" / "sst-ssh")]
+    assert run_command(PredictConfig, predict, prog="learning.predict", argv=argv) == 0
+    store = xr.open_zarr(other / "w080" / "predictions" / "sst-ssh.zarr", consolidated=False)
+    assert (store["part"].values == PARTS.index("unseen")).all()
+
+
+def test_stored_predictions_keep_four_digits():
+    values = np.array([1.0, 1e-9, 0.3333333, np.nan, 0.0], np.float32)
+    short = shortened(values)
+    np.testing.assert_allclose(short, values, rtol=1.3e-4)
+    assert (np.nan_to_num(short).view(np.uint32) & 0x7FF == 0).all()
+
+
+# -- bad input -----------------------------------------------------------------------------------------------------------
+def refused(capsys, code, *words):
+    error = capsys.readouterr().err.strip()
+    assert code == 2 and len(error.splitlines()) == 1 and "Traceback" not in error
+    for word in words:
+        assert word in error, error
+
+
+def test_bad_options_get_one_line(run, trained, tmp_path, capsys):
+    refused(capsys, fitted(run, "--w", "150"), "150", "lagrangian.run --w 150")
+    refused(capsys, fitted(tmp_path / "nothing"), "no finished PDFs")
+    refused(capsys, fitted(run, "--device", "gpu"), "no GPU") if not torch.cuda.is_available() else None
+    refused(capsys, fitted(run, "--lr", "-1"), "--lr")
+    refused(capsys, fitted(run, "--inputs", "6v"), "inputs")
+    refused(capsys, fitted(run, "--member", "9"), "--member 9")
+    refused(capsys, fitted(run, "--test-run", str(run)), "--test-run", "same simulation")
+    refused(capsys, fitted(trained, "--seed", "9"), "trained otherwise")
+    short = write_run(tmp_path / "short", periods=9)
+    refused(capsys, fitted(short), "too short to split")
+
+
+def test_training_that_diverges_stops_at_once(run, tmp_path, capsys):
+    folder = copied(run, tmp_path / "diverge")
+    refused(capsys, fitted(folder, "--lr", "1e30", "--member", "1"), "diverged", "--lr")
+
+
+def test_a_full_disk_keeps_what_was_finished(run, trained, tmp_path, capsys, monkeypatch):
+    folder = copied(run, tmp_path / "full")
+    real = training.save_tensors
+    calls = []
+
+    def full(path, *arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            raise StoreError(f"cannot write {path}: No space left on device; free space and give the same command again")
+        return real(path, *arguments)
+
+    monkeypatch.setattr(training, "save_tensors", full)
+    refused(capsys, fitted(folder, "--member", "1"), "No space left")
+    monkeypatch.undo()
+    assert fitted(folder, "--member", "1") == 0
+    assert same(weights(folder), weights(trained))
+
+
+def test_weights_that_do_not_fit_are_refused(trained, tmp_path):
+    path = trained / "w080" / "models" / "sst-ssh" / "member-01.safetensors"
+    cut = tmp_path / "cut" / "member-01.safetensors"
+    cut.parent.mkdir()
+    cut.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(StoreError, match="damaged"):
+        Ensemble.load(cut.parent)
+    tensors, card = load_tensors(path)
+    for name, change, match in (
+        ("format", {"format": "x"}, "format"),
+        ("inputs", {"inputs": {**card["inputs"], "name": "5v-4l"}}, "do not fit"),
+        ("levels", {"levels": [200.0]}, "do not fit"),
+    ):
+        other = tmp_path / name / "member-01.safetensors"
+        save_tensors(other, tensors, {**card, **change})
+        with pytest.raises(StoreError, match=match):
+            load_network(other)
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    shutil.copy(path, mixed / "member-01.safetensors")
+    shutil.copy(trained / "w300" / "models" / "sst-ssh" / "member-02.safetensors", mixed)
+    with pytest.raises(StoreError, match="w differ"):
+        Ensemble.load(mixed)
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "member-01.safetensors").write_text(json.dumps({"not": "weights"}))
+    with pytest.raises(StoreError, match="damaged"):
+        Ensemble.load(tmp_path / "text")

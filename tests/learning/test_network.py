@@ -1,0 +1,193 @@
+"""Loss, head and networks against closed forms and symmetries."""
+
+import numpy as np
+import pytest
+import torch
+
+from evaluation.scores import bhattacharyya_loss as numpy_loss
+from lagrangian.binning import smooth_pdf
+from learning.config import PRESETS
+from learning.inputs import InputSpec
+from learning.loss import RAW_WEIGHT, SMOOTHED_WEIGHT, HeatSmoothing, bhattacharyya_loss, training_loss
+from learning.network import Architecture, CatchmentNetwork, mirrored, pdf_head
+from learning.training import EpochOrder, learning_rate
+from learning.unet import PaperUNet, particle_source
+
+SPEC = InputSpec.of("sst-ssh")
+SMALL = {
+    "paper": Architecture("paper", width=4),
+    "residual": Architecture("residual", width=8, levels=3, coarsen=4, kernel=3),
+}
+
+
+def gaussian(centre, width, n=100):
+    x = torch.arange(n, dtype=torch.float64) - (n - 1) / 2
+    pdf = torch.exp(-((x - centre) ** 2 + x[:, None] ** 2) / (2 * width**2))
+    return pdf / pdf.sum()
+
+
+def random_pdfs(*shape):
+    generator = torch.Generator().manual_seed(4)
+    pdf = torch.rand((*shape, 100, 100), generator=generator) ** 8
+    return pdf / pdf.sum(dim=(-2, -1), keepdim=True)
+
+
+# -- loss ----------------------------------------------------------------------------------------------------------------
+def test_two_gaussians_have_their_known_loss():
+    for distance, one, two in ((0.0, 6.0, 6.0), (9.0, 6.0, 6.0), (4.0, 5.0, 8.0)):
+        p, q = gaussian(-distance / 2, one), gaussian(distance / 2, two)
+        mean = (one**2 + two**2) / 2
+        expected = 1 - one * two / mean * np.exp(-(distance**2) / (8 * mean))
+        assert float(bhattacharyya_loss(p, q)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_training_loss_is_the_weighted_sum_of_both_losses():
+    raw = random_pdfs(3, 2, 4)
+    raw = torch.where(raw > 1e-4, raw, 0.0)  # bins without particles
+    smoothed = HeatSmoothing()(raw)
+    logits = 5 * torch.randn(raw.shape, generator=torch.Generator().manual_seed(1))
+    prediction = pdf_head(logits)
+    expected = (
+        SMOOTHED_WEIGHT * bhattacharyya_loss(smoothed, prediction) + RAW_WEIGHT * bhattacharyya_loss(raw, prediction)
+    ).mean()
+    assert float(training_loss(logits, raw, smoothed)) == pytest.approx(float(expected), abs=1e-6)
+    np.testing.assert_allclose(
+        bhattacharyya_loss(smoothed, prediction), numpy_loss(smoothed.numpy(), prediction.numpy()), atol=1e-5
+    )
+
+
+def test_the_gradient_of_the_loss_is_the_closed_form():
+    """d BL / d logit_i = (q_i BC - sqrt(p_i q_i)) / 2 for a softmax q."""
+    p = gaussian(3.0, 5.0)[None, None, None]
+    logits = torch.randn(p.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    loss = training_loss(logits, p, p)
+    loss.backward()
+    q = pdf_head(logits.detach())
+    coefficient = (p * q).sqrt().sum()
+    expected = 0.5 * (q * coefficient - (p * q).sqrt())
+    np.testing.assert_allclose(logits.grad, expected, atol=1e-12)
+    small = torch.randn((1, 1, 1, 5, 6), dtype=torch.float64, generator=torch.Generator().manual_seed(3)).requires_grad_()
+    target = torch.rand((1, 1, 1, 5, 6), dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    assert torch.autograd.gradcheck(lambda z: training_loss(z, target, target), (small,))
+
+
+def test_the_gradient_is_finite_where_no_particle_came():
+    p = torch.zeros(1, 1, 1, 100, 100)
+    p[..., 50, 50] = 1
+    logits = torch.zeros(p.shape).requires_grad_()
+    training_loss(logits, p, HeatSmoothing()(p)).backward()
+    assert torch.isfinite(logits.grad).all() and float(logits.grad.abs().max()) > 0
+
+
+def test_smoothing_of_tensors_is_that_of_arrays():
+    pdf = random_pdfs(2, 3)
+    np.testing.assert_allclose(HeatSmoothing()(pdf), smooth_pdf(pdf.numpy().astype(np.float64)), atol=3e-8)
+    np.testing.assert_allclose(HeatSmoothing()(pdf).sum(dim=(-2, -1)), 1, rtol=1e-5)
+
+
+# -- networks ------------------------------------------------------------------------------------------------------------
+def test_the_paper_network_is_the_paper_s():
+    """Channels, kernels and blocks of method.md section 3; weights counted by hand."""
+    network = PaperUNet(10, 8)
+    block = [type(one).__name__ for one in network.down1]
+    assert block == ["Conv2d", "ReLU", "BatchNorm2d", "Conv2d", "BatchNorm2d"]
+    convolutions = [one for one in network.modules() if isinstance(one, torch.nn.Conv2d) and one.kernel_size == (5, 5)]
+    assert all(one.bias is None and one.padding == (2, 2) for one in convolutions)
+    shapes = [(18, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 128), (128, 128), (128, 64), (64, 64)]
+    assert [(one.in_channels, one.out_channels) for one in convolutions] == shapes
+    by_hand = sum(25 * a * b + 2 * b for a, b in shapes)  # kernels and batch normalisation
+    by_hand += 4 * 256 * 128 + 128 + 4 * 128 * 64 + 64 + 64 * 8 + 8  # transposed convolutions and the last 1 x 1
+    assert sum(one.numel() for one in network.parameters()) == by_hand
+
+
+@pytest.mark.parametrize("kind", SMALL)
+@pytest.mark.parametrize("size", [(100, 100), (48, 76), (37, 50)])
+def test_every_network_gives_pdfs_for_any_size(kind, size):
+    torch.manual_seed(0)
+    network = CatchmentNetwork(SMALL[kind], SPEC, 1, 3, size).eval()
+    pdf = network.predict(torch.randn(2, 10, *size))
+    assert pdf.shape == (2, 1, 3, *size) and (pdf >= 0).all()
+    np.testing.assert_allclose(pdf.detach().sum(dim=(-2, -1)), 1, rtol=1e-5)
+
+
+def test_the_paper_s_head_is_relu_over_sum():
+    torch.manual_seed(0)
+    network = CatchmentNetwork(SMALL["paper"], SPEC, 1, 3).eval()
+    inputs = torch.randn(1, 10, 100, 100)
+    with torch.no_grad():
+        maps = torch.relu(network.body(inputs)) + 1e-10
+        np.testing.assert_allclose(
+            network.predict(inputs)[:, 0], maps / maps.sum(dim=(-2, -1), keepdim=True), rtol=2e-4, atol=1e-9
+        )
+
+
+def test_the_particle_source_marks_the_trap():
+    source = particle_source(8, 100, 100)
+    assert source.shape == (8, 100, 100) and (source[:, 49:51, 49:51] == 0.25).all() and float(source.sum()) == 8
+    assert particle_source(1, 25, 25)[0, 12, 12] == 1
+
+
+def test_an_untrained_residual_network_predicts_the_climatology():
+    network = CatchmentNetwork(SMALL["residual"], SPEC, 2, 3).eval()
+    climatology = random_pdfs(2, 3)
+    network.start_from(climatology)
+    pdf = network.predict(torch.randn(1, 10, 100, 100)).detach()
+    np.testing.assert_allclose(pdf[0], climatology, atol=2e-7, rtol=0.01)
+
+
+def test_one_speed_taken_out_of_a_joint_network_predicts_the_same():
+    torch.manual_seed(3)
+    network = CatchmentNetwork(SMALL["residual"], SPEC, 3, 2).eval()
+    torch.nn.init.normal_(network.body.out.weight)
+    torch.nn.init.normal_(network.body.climatology)
+    inputs = torch.randn(2, 10, 100, 100)
+    for number in range(3):
+        np.testing.assert_allclose(
+            network.for_speed(number).eval().predict(inputs)[:, 0].detach(),
+            network.predict(inputs)[:, number].detach(),
+            rtol=1e-5,
+        )
+
+
+def test_seasons_and_datums_do_not_move_the_residual_network_s_prediction():
+    torch.manual_seed(0)
+    network = CatchmentNetwork(SMALL["residual"], SPEC, 1, 2).eval()
+    torch.nn.init.normal_(network.body.out.weight)
+    inputs = torch.randn(1, 10, 100, 100)
+    shifted = inputs + torch.randn(1, 10, 1, 1)
+    np.testing.assert_allclose(network(inputs).detach(), network(shifted).detach(), atol=2e-4)
+
+
+def test_the_mirror_image_turns_a_geostrophic_ocean_into_one():
+    """psi -> -psi(-y): u = -dpsi/dy keeps its sign, v = dpsi/dx and vorticity change theirs."""
+    spec = InputSpec.of("5v-1l", lags_days=(0,))
+    y, x = torch.meshgrid(torch.arange(100.0), torch.arange(100.0), indexing="ij")
+    psi = torch.sin(x / 7) * torch.cos(y / 11 + 0.3) + 0.2 * torch.sin(y / 5)
+
+    def fields(psi):
+        dy, dx = torch.gradient(psi)
+        laplacian = torch.gradient(dy)[0] + torch.gradient(dx)[1]
+        return torch.stack([psi, psi, -dy, dx, laplacian])[None]
+
+    np.testing.assert_allclose(mirrored(fields(psi), spec), fields(-psi.flip(0)), atol=1e-6)
+    np.testing.assert_array_equal(mirrored(mirrored(fields(psi), spec), spec), fields(psi))
+
+
+# -- schedule --------------------------------------------------------------------------------------------------------------
+def test_orders_depend_on_seed_member_and_epoch_alone():
+    order = EpochOrder(50, (3, 1), mirror=False)
+    first = list(order)
+    assert sorted(first) == list(range(50)) and list(order) == first
+    order.epoch = 1
+    assert list(order) != first
+    assert list(EpochOrder(50, (3, 2), mirror=False)) != first
+    turned = np.array(list(EpochOrder(50, (3, 1), mirror=True)))
+    assert sorted(turned % 50) == list(range(50)) and 5 < (turned >= 50).sum() < 45
+
+
+def test_the_rate_of_a_cycle_rises_and_falls_and_the_paper_s_is_constant():
+    rates = [learning_rate(PRESETS["quick"], step, 100) for step in range(101)]
+    assert max(rates) == pytest.approx(PRESETS["quick"].lr) and np.argmax(rates) == 20
+    assert rates[0] < 0.1 * max(rates) and rates[100] == pytest.approx(0, abs=1e-12)
+    assert {learning_rate(PRESETS["paper"], step, 100) for step in range(100)} == {1e-3}
+    assert PRESETS["paper"].betas == (0.5, 0.999) and PRESETS["paper"].epochs == 50 and PRESETS["paper"].members == 10
