@@ -20,7 +20,7 @@ class Preset:
     architecture : Architecture
     members : int
     epochs : int, optional
-        None: so many that each member sees about ``visits`` samples, 4 to 40.
+        None: so many that each member sees about ``visits`` samples, 3 to 40.
     visits : int
         See ``epochs``.
     batch : int
@@ -57,7 +57,7 @@ PRESETS = {
     # chosen by tests/benchmarks/networks.py
     "quick": Preset(
         architecture=Architecture("residual", width=32, levels=3, coarsen=4, kernel=3),
-        members=2, epochs=None, visits=20_000, batch=32, lr=2e-3, betas=(0.9, 0.99), weight_decay=1e-2,
+        members=4, epochs=None, visits=10_000, batch=32, lr=2e-3, betas=(0.9, 0.99), weight_decay=1e-2,
         schedule="cycle", average=0.99, mirror=False, joint=True, resample="seed",
     ),
     # method.md section 3
@@ -82,11 +82,11 @@ class FitConfig:
     preset: Literal["quick", "paper"] = "quick"
     """quick: a network and schedule for a 2-core machine, minutes; paper: the full recipe of Picard et al. (2025)."""
     members: int | None = None
-    """Networks of the ensemble (default: 2 quick, 10 paper)."""
+    """Networks of the ensemble (default: 4 quick, 10 paper)."""
     member: int | None = None
     """Train only this member (1 to --members), for job arrays."""
     epochs: int | None = None
-    """Passes over the training experiments (default: about 20 000 samples' worth quick, 50 paper)."""
+    """Passes over the training experiments (default: about 10 000 samples' worth quick, 50 paper)."""
     batch: int | None = None
     """Samples per step (default 32)."""
     lr: float | None = None

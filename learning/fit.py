@@ -20,14 +20,16 @@ from learning.config import PRESETS, FitConfig, Preset
 from learning.inputs import InputSpec, Normalisation
 from learning.samples import RunSamples
 from learning.split import Split, gap_days, split_by_time
-from learning.training import Task, train_member, write_history
-from learning.weights import load_tensors, network_card, save_network
+from learning.training import Task, mean_pdfs, train_member, write_history
+from learning.weights import load_tensors, network_card, save_network, save_tensors
 
 #: The level whose validation BL chooses the epoch, m.
 CHOOSING_LEVEL = 200.0
 #: Options that do not change the weights.
 NOT_IDENTITY = ("run", "member", "device", "threads", "tensorboard", "test_run", "members", "inputs", "w")
-EPOCH_BOUNDS = (4, 40)
+EPOCH_BOUNDS = (3, 40)
+#: Beside the members: the mean PDF of the training experiments, which predictions are compared with.
+CLIMATOLOGY = "climatology.safetensors"
 
 
 def main(config: FitConfig) -> int:
@@ -120,14 +122,16 @@ def _fit(config: FitConfig, preset: Preset, inputs: str, speeds: tuple[float, ..
         f"{preset.epochs} epochs a member"
     )
     record = _record(config, preset, samples, split, normalisation, gap)
-    for folder in folders:
+    climatology = mean_pdfs(samples, split.train)
+    for w, folder, mean in zip(speeds, folders, climatology, strict=True):
         _claim(folder, record)
+        save_tensors(folder / CLIMATOLOGY, {"pdf": mean}, {"levels": samples.levels.tolist(), "w": w})
     for member in members:
         if all(member_path(folder, member).exists() for folder in folders):
             _say(f"member {member} is there already")
             continue
         state = folders[0] / f"member-{member:02d}.state.safetensors"
-        task = Task(samples, split.train, split.validation, normalisation, preset, config.seed, member, state, level)
+        task = Task(samples, split.train, split.validation, normalisation, preset, config.seed, member, state, level, climatology)
         tensorboard = folders[0] / "tensorboard" if config.tensorboard else None
         networks = train_member(task, device=config.device, precision=config.precision, tensorboard=tensorboard, say=_say)
         rows = load_tensors(state)[1]["rows"]

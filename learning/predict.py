@@ -22,8 +22,9 @@ from lagrangian.binning import bin_centres
 from lagrangian.config import speed_folder
 from lagrangian.stores import finish, partial_path
 from learning.ensemble import Ensemble
-from learning.fit import run_identity
+from learning.fit import CLIMATOLOGY, run_identity
 from learning.samples import RunSamples
+from learning.weights import load_tensors
 
 #: Which part of the networks' training record an experiment belongs to; ``between``: in a gap; ``unseen``: of another run.
 PARTS = ("train", "validation", "test", "between", "unseen")
@@ -84,7 +85,7 @@ def predict_run(ensemble: Ensemble, config: PredictConfig, folder: Path) -> Path
     try:
         done_path = partial / "done.json"
         if not done_path.exists() or zarr.open_group(str(partial), mode="r").attrs.get("identity") != identity:
-            _create(partial, samples, ensemble, identity)
+            _create(partial, samples, ensemble, identity, folder)
             write_json(done_path, {"experiments": 0})
         group = zarr.open_group(str(partial), mode="r+", use_consolidated=False)
         n, begun = len(samples), read_json(done_path)["experiments"]
@@ -134,7 +135,7 @@ def shortened(values: np.ndarray, bits: int = KEPT_BITS) -> np.ndarray:
     return np.where(np.isfinite(values), rounded.view(np.float32), values)
 
 
-def _create(path: Path, samples: RunSamples, ensemble: Ensemble, identity: dict) -> None:
+def _create(path: Path, samples: RunSamples, ensemble: Ensemble, identity: dict, folder: Path) -> None:
     n, levels, bins = len(samples), samples.levels, samples.pdfs[0].n_bins
     if path.exists():
         shutil.rmtree(path)
@@ -157,6 +158,11 @@ def _create(path: Path, samples: RunSamples, ensemble: Ensemble, identity: dict)
           {"long_name": "predicted probability that a particle crossed the level in the bin"}, fill=np.nan)  # fmt: skip
     array("spread", shape[:2], (BLOCK, levels.size), "float32", ("experiment", "level"),
           {"long_name": "mean Bhattacharyya loss of the members against their median"}, fill=np.nan)  # fmt: skip
+    climatology = folder / CLIMATOLOGY
+    if climatology.exists():
+        array("climatology", shape[1:], shape[1:], "float32", ("level", "y", "x"),
+              {"long_name": "smoothed mean PDF of the networks' training experiments"},
+              load_tensors(climatology)[0]["pdf"].numpy())  # fmt: skip
     array("level", levels.shape, levels.shape, "float64", ("level",), {"units": "m", "positive": "down"}, levels)
     for name, axis in (("y", 0), ("x", 1)):
         array(name, (bins[axis],), (bins[axis],), "float64", (name,), {"units": "km"}, bin_centres())

@@ -45,6 +45,8 @@ class Task:
         Where the state after the last finished epoch is kept.
     level : int
         Number of the level whose BL chooses the epoch (200 m).
+    climatology : (speed, level, y, x) float32
+        Smoothed mean PDF of the training experiments.
     """
 
     samples: RunSamples
@@ -56,6 +58,7 @@ class Task:
     member: int
     state: Path
     level: int
+    climatology: torch.Tensor
 
 
 class EpochOrder(Sampler[int]):
@@ -139,7 +142,7 @@ def train_member(
         chosen = np.random.default_rng([task.seed, task.member, 1]).choice(chosen, chosen.size)
     progress = TrainingProgress(module, task, say)
     if not progress.resume():
-        module.start_from(mean_pdfs(samples, task.train))
+        module.start_from(task.climatology)
     if progress.epoch < preset.epochs:
         order = EpochOrder(chosen.size, (task.seed, task.member), preset.mirror)
         order.epoch = progress.epoch

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from data.command import read_json, run_command
 from data.errors import StoreError
+from lagrangian.binning import smooth_pdf
 from learning import training
 from learning.config import FitConfig
 from learning.ensemble import Ensemble
@@ -55,9 +56,10 @@ def same(one, other):
 def test_what_is_written(trained):
     for w in (80, 300):
         folder = trained / f"w{w:03d}" / "models" / "sst-ssh"
-        assert {path.name for path in folder.iterdir()} == {
-            "fit.json", "history.csv", "history-01.csv", "history-02.csv", "member-01.safetensors", "member-02.safetensors",
-        }  # fmt: skip
+        made = {path.name for path in folder.iterdir()}
+        assert made == {"fit.json", "climatology.safetensors", "history.csv"} | {
+            f"{kind}-{member:02d}.{end}" for member in (1, 2) for kind, end in (("history", "csv"), ("member", "safetensors"))
+        }
         record = read_json(folder / "fit.json")
         assert record["configuration"]["width"] == 4 and set(record["split"]) == {"train", "validation", "test"}
         lines = (folder / "history.csv").read_text().splitlines()
@@ -286,3 +288,11 @@ def test_weights_that_do_not_fit_are_refused(trained, tmp_path):
     (tmp_path / "text" / "member-01.safetensors").write_text(json.dumps({"not": "weights"}))
     with pytest.raises(StoreError, match="damaged"):
         Ensemble.load(tmp_path / "text")
+
+
+def test_the_climatology_is_the_smoothed_mean_of_the_training_experiments(trained):
+    samples = RunSamples.open(trained, (300.0,), InputSpec.of("sst-ssh"))
+    kept = load_file(trained / "w300" / "models" / "sst-ssh" / "climatology.safetensors")["pdf"].numpy()
+    dates = read_json(trained / "w300" / "models" / "sst-ssh" / "fit.json")["split"]["train"]
+    used = np.flatnonzero((samples.start >= np.datetime64(dates[0])) & (samples.end <= np.datetime64(dates[1])))
+    np.testing.assert_allclose(kept, smooth_pdf(samples.targets(used).numpy()[:, 0].mean(axis=0)), atol=1e-7)

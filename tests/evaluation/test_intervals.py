@@ -1,0 +1,40 @@
+"""Intervals against the theory of independent blocks, and their width where experiments repeat each other."""
+
+import numpy as np
+import pytest
+
+from evaluation.intervals import block_bootstrap, block_of
+
+
+def test_the_interval_covers_the_true_mean_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    covered = 0
+    trials = 300
+    for trial in range(trials):
+        blocks = np.repeat(np.arange(25), 8)
+        values = np.repeat(rng.standard_normal(25), 8) + 0.1 * rng.standard_normal(200)  # experiments repeat their block
+        low, high = block_bootstrap(values, blocks, draws=400, seed=trial)
+        covered += low <= 0 <= high
+    assert 0.88 < covered / trials < 0.98
+
+
+def test_the_width_follows_the_number_of_blocks_and_not_of_experiments():
+    rng = np.random.default_rng(2)
+    by_block = rng.standard_normal(40)
+    few = block_bootstrap(np.repeat(by_block, 2), np.repeat(np.arange(40), 2))
+    many = block_bootstrap(np.repeat(by_block, 50), np.repeat(np.arange(40), 50))
+    np.testing.assert_allclose(few, many, atol=1e-12)
+    assert np.subtract(*few[::-1]) == pytest.approx(2 * 1.96 * by_block.std() / np.sqrt(40), rel=0.15)
+
+
+def test_nan_are_left_out_and_shapes_kept():
+    values = np.ones((12, 2, 3))
+    values[3] = np.nan
+    low, high = block_bootstrap(values, np.arange(12) // 3)
+    assert low.shape == (2, 3) and (low == 1).all() and (high == 1).all()
+    assert np.isnan(block_bootstrap(values, np.zeros(12))[0]).all()
+
+
+def test_blocks_are_stretches_of_time():
+    start = np.datetime64("2001-01-01") + np.array([0, 0, 59, 60, 125]) * np.timedelta64(1, "D")
+    assert block_of(start).tolist() == [0, 0, 0, 1, 2]
