@@ -1,0 +1,300 @@
+"""``python -m evaluation.report``: scores, tables and figures of a run in one self-contained HTML file."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from data.command import provenance, run_command, write_json
+from data.errors import CatchmentError, StoreError
+from evaluation.figures_scores import figure_3, figure_4, figure_calibration
+from evaluation.results import SHARES, SpeedRun, metrics, run_record
+from evaluation.sensitivity import resolution_scores
+from lagrangian.config import speed_folder
+from lagrangian.stores import STATUS_MEANINGS
+from learning.ensemble import Ensemble
+from learning.fit import found_speeds, models_folder
+
+DPI = 130
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """Score the catchments of a run and write the report."""
+
+    run: Path = Path("runs/demo")
+    """Folder of a lagrangian.run, with or without predictions of learning.predict."""
+    out: Path | None = None
+    """Folder of the report (default: RUN/report)."""
+    level: float = 200.0
+    """Export level that is scored, m."""
+    resolution_experiments: int = 288
+    """Experiments of the resolution test (0: leave the test out)."""
+    seed: int = 0
+    """Of the bootstrap and of the choice of experiments."""
+
+
+@dataclass
+class Section:
+    """A part of the report: its paragraphs, tables and figures."""
+
+    title: str
+    text: list[str] = field(default_factory=list)
+    tables: list[tuple[str, pd.DataFrame]] = field(default_factory=list)
+    figures: list[tuple[str, str, bytes]] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+class Report:
+    """Collects sections, and writes their figures and tables beside the page."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.sections: list[Section] = []
+        for name in ("figures", "tables"):
+            try:
+                (folder / name).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreError(f"--out {folder} cannot be made: {error.strerror or error}") from None
+
+    def section(self, title: str, build: Callable[[Section], None]) -> Section:
+        """Add a section; bad input within it becomes a line of the page, not the end of the report."""
+        section = Section(title)
+        try:
+            build(section)
+        except CatchmentError as error:
+            section.missing.append(str(error))
+        self.sections.append(section)
+        return section
+
+    def figure(self, section: Section, name: str, caption: str, figure: Figure) -> None:
+        """Keep a figure as PNG and in the page."""
+        buffer = io.BytesIO()
+        figure.savefig(buffer, dpi=DPI, format="png")
+        self._write(self.folder / "figures" / f"{name}.png", buffer.getvalue())
+        section.figures.append((name, caption, buffer.getvalue()))
+
+    def table(self, section: Section, name: str, caption: str, table: pd.DataFrame) -> None:
+        """Keep a table as CSV and in the page."""
+        self._write(self.folder / "tables" / f"{name}.csv", table.to_csv(index=False).encode())
+        section.tables.append((caption, table))
+
+    def write(self, title: str, about: dict) -> Path:
+        """Write report.html."""
+        page = (
+            jinja2.Environment(autoescape=True)
+            .from_string(PAGE)
+            .render(
+                title=title,
+                about=json.dumps(about, indent=2),
+                sections=self.sections,
+                image=lambda data: base64.b64encode(data).decode(),
+                rows=lambda table: [[_cell(value) for value in row] for row in table.itertuples(index=False)],
+            )
+        )
+        path = self.folder / "report.html"
+        self._write(path, page.encode())
+        return path
+
+    @staticmethod
+    def _write(path: Path, content: bytes) -> None:
+        aside = path.with_name(path.name + ".aside")
+        try:
+            aside.write_bytes(content)
+            aside.replace(path)
+        except OSError as error:
+            raise StoreError(
+                f"cannot write {path}: {error.strerror or error}; free space and give the same command again"
+            ) from None
+
+
+def _cell(value) -> str:
+    if isinstance(value, float):
+        return "" if np.isnan(value) else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+    return html.unescape(str(value))
+
+
+def main(config: ReportConfig) -> int:
+    """Build the report; see contract.md for what is written."""
+    speeds = found_speeds(config.run)
+    report = Report(config.out or config.run / "report")
+    runs = [SpeedRun.open(config.run, w, config.level) for w in speeds]
+    scores = {one.w: one.score() for one in runs}
+    entries = [entry for one in runs for entry in metrics(scores[one.w], one.w)]
+    record = {**provenance(config), "scores": entries}
+    write_json(report.folder / "metrics.json", record)
+    split = next(name for name in ("test", "all", "validation", "train") if any(entry["split"] == name for entry in entries))
+    report.section("Scores", lambda section: _scores(report, section, runs, scores, entries, split))
+    report.section("Catchments", lambda section: _catchments(report, section, runs, scores))
+    report.section("Calibration", lambda section: _calibration(report, section, runs, scores, split))
+    report.section("Effective resolution", lambda section: _resolution(report, section, runs, split, config))
+    run = run_record(config.run)
+    report.section("The run", lambda section: _run(section, run))
+    about = {"report": record["configuration"], "run": run.get("configuration", {}), "versions": record["versions"],
+             "git_commit": record["git_commit"], "ocean": run.get("ocean", {})}  # fmt: skip
+    page = report.write(f"Catchments of {config.run.resolve().name}", about)
+    print(_summary(entries, split).to_string(index=False))
+    print(f"report: {page}", flush=True)
+    return 0
+
+
+def _scores(report: Report, section: Section, runs, scores, entries, split) -> None:
+    section.text.append(
+        "BL is the Bhattacharyya loss (0 best), F the overlap with the true PDF, valid the share of experiments with BL < 0.3; "
+        "brackets and bars are 95 % intervals from blocks of 60 days drawn with replacement."
+    )
+    for one in runs:
+        section.text.extend(f"w = {one.w:g} m/d: {note}." for note in one.notes)
+        if not one.predictions:
+            section.missing.append(
+                f"no predictions at {one.w:g} m/d: python -m learning.fit --run {one.run}, then python -m learning.predict "
+                f"--run {one.run}"
+            )
+    table = pd.DataFrame(entries)
+    report.table(section, "scores", "All scores", table)
+    section.tables.clear()
+    caption = f"Smoothed PDFs, {split} experiments (all splits and raw PDFs: tables/scores.csv)"
+    section.tables.append((caption, _summary(entries, split)))
+    single = {}
+    for w, found in scores.items():
+        chosen = (found["split"] == split).values
+        best = found.sel(target="smoothed", model=found["model"].values[-1])
+        single[w] = best["bl"].values[chosen], best["f"].values[chosen]
+    caption = "Scores against sinking speed (the paper's Figure 4); lower right: F computed, beside the authors' fit of F on BL."
+    report.figure(section, "figure_4", caption, figure_4(entries, split, single))
+
+
+def _summary(entries: list[dict], split: str) -> pd.DataFrame:
+    """Scores on smoothed PDFs of one split, with their intervals, for people."""
+    table = pd.DataFrame(entries).query("split == @split and target == 'smoothed'")
+    return pd.DataFrame({
+        "w, m/d": table["w"], "model": table["model"], "n": table["n"],
+        "BL": _interval(table, "bl_mean", 1, 3), "F, %": _interval(table, "f_mean", 100, 1),
+        "valid, %": _interval(table, "valid_percent", 1, 1),
+    })  # fmt: skip
+
+
+def _interval(table: pd.DataFrame, name: str, scale: float, digits: int) -> list[str]:
+    return [
+        f"{scale * middle:.{digits}f}" + (f" [{scale * low:.{digits}f}, {scale * high:.{digits}f}]" if np.isfinite(low) else "")
+        for middle, low, high in table[[name, f"{name}_low", f"{name}_high"]].astype(float).itertuples(index=False)
+    ]
+
+
+def _catchments(report: Report, section: Section, runs, scores) -> None:
+    rows = []
+    for one in runs:
+        found = scores[one.w].sel(target="smoothed")
+        distance = np.hypot(found["mass_centre_x"], found["mass_centre_y"]).values
+        low, middle, high = np.nanpercentile(distance, (10, 50, 90))
+        rows.append({"w, m/d": one.w, "experiments": distance.size, "mass centre, km (median)": middle, "10 %": low, "90 %": high,
+                     "entropy (median)": float(found["entropy"].median())})  # fmt: skip
+        picture = one.run / speed_folder(one.w) / "catchment.png"
+        if picture.exists():
+            caption = f"Mean catchment and single experiments, w = {one.w:g} m/d."
+            section.figures.append((f"catchment_{speed_folder(one.w)}", caption, picture.read_bytes()))
+        else:
+            section.missing.append(f"{picture} is absent: the run was not finished; give its command again")
+    report.table(section, "catchments", "True catchments at the export level (smoothed PDFs)", pd.DataFrame(rows))
+
+
+def _calibration(report: Report, section: Section, runs, scores, split) -> None:
+    rows = []
+    for one in runs:
+        if not one.predictions:
+            section.missing.append(f"no predictions at {one.w:g} m/d to calibrate")
+            continue
+        held = {name: one.calibration(name, split) for name in one.predictions}
+        found = scores[one.w]
+        chosen = (found["split"] == split).values
+        spread = {
+            name: (found[f"spread_{name}"].values[chosen], found["bl"].sel(model=name, target="smoothed").values[chosen])
+            for name in one.predictions
+        }
+        for name, values in held.items():
+            rows.extend({"w, m/d": one.w, "model": name, "contour, %": 100 * share, "true particles within, %": 100 * value}
+                        for share, value in zip(SHARES, values, strict=True))  # fmt: skip
+        caption = f"Do contours hold what they say (left), and does the spread tell bad predictions (right)? w = {one.w:g} m/d."
+        figure = figure_calibration(SHARES, held, spread, one.w)
+        report.figure(section, f"calibration_{speed_folder(one.w)}", caption, figure)
+    if rows:
+        report.table(section, "calibration", "Share of the true particles within contours of the prediction", pd.DataFrame(rows))
+        section.tables.clear()
+
+
+def _resolution(report: Report, section: Section, runs, split, config: ReportConfig) -> None:
+    if config.resolution_experiments < 1:
+        section.missing.append("left out: --resolution-experiments 0")
+        return
+    for one in runs:
+        models = models_folder(one.run, one.w, "sst-ssh")
+        if not any(models.glob("member-*.safetensors")) or "sst-ssh" not in one.predictions:
+            section.missing.append(
+                f"no networks for sst-ssh in {models}: python -m learning.fit --run {one.run} --inputs sst-ssh, then "
+                "python -m learning.predict"
+            )
+            continue
+        table = resolution_scores(one, models, split, limit=config.resolution_experiments, seed=config.seed)
+        report.table(section, f"resolution_{speed_folder(one.w)}", f"Degraded inputs, w = {one.w:g} m/d", table)
+        caption = f"Valid predictions against the effective resolution of the inputs (the paper's Figure 3), w = {one.w:g} m/d."
+        report.figure(
+            section, f"figure_3_{speed_folder(one.w)}", caption, figure_3(table, one.w, Ensemble.load(models).spec.resolution_km)
+        )
+
+
+def _run(section: Section, run: dict) -> None:
+    if not run:
+        section.missing.append("run.json is absent")
+        return
+    result = run.get("result", {})
+    for speed, ends in result.get("particles", {}).items():
+        section.text.append(
+            f"{speed}: " + ", ".join(f"{count} {STATUS_MEANINGS.get(kind, kind)}" for kind, count in ends.items())
+        )
+    section.text.extend(f"Assumed: {text}." for text in run.get("ocean", {}).get("assumptions", ()))
+
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+img { max-width: 100%; height: auto; } figure { margin: 1.5rem 0; } figcaption { color: #555; font-size: 0.9rem; }
+table { border-collapse: collapse; margin: 1rem 0; font-size: 0.9rem; } caption { text-align: left; color: #555; }
+td, th { padding: 0.2rem 0.7rem; border-bottom: 1px solid #ddd; text-align: right; }
+.missing { background: #fff4e0; padding: 0.4rem 0.8rem; border-left: 4px solid #E69F00; }
+pre { background: #f6f6f6; padding: 1rem; overflow-x: auto; font-size: 0.8rem; }
+</style></head><body>
+<h1>{{ title }}</h1>
+{% for section in sections %}
+<h2>{{ section.title }}</h2>
+{% for line in section.text %}<p>{{ line }}</p>{% endfor %}
+{% for line in section.missing %}<p class="missing">{{ line }}</p>{% endfor %}
+{% for caption, table in section.tables %}
+<table><caption>{{ caption }}</caption>
+<tr>{% for name in table.columns %}<th>{{ name }}</th>{% endfor %}</tr>
+{% for row in rows(table) %}<tr>{% for value in row %}<td>{{ value }}</td>{% endfor %}</tr>{% endfor %}
+</table>
+{% endfor %}
+{% for name, caption, data in section.figures %}
+<figure><img alt="{{ caption }}" id="{{ name }}" src="data:image/png;base64,{{ image(data) }}">
+<figcaption>{{ caption }}</figcaption></figure>
+{% endfor %}
+{% endfor %}
+<h2>Configuration</h2><pre>{{ about }}</pre>
+</body></html>
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(ReportConfig, main, prog="evaluation.report"))

@@ -1,0 +1,182 @@
+"""What a run folder holds that can be scored, and its scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from data.command import read_json
+from data.errors import InputError, StoreError
+from evaluation.experiments import TARGETS, baselines, blocks, climatology, level_index, score_experiments, true_pdfs
+from evaluation.intervals import block_bootstrap, block_of
+from evaluation.scores import is_valid
+from lagrangian.config import speed_folder
+from lagrangian.stores import open_store
+from learning.predict import PARTS
+
+#: Parts of a run that scores are given for; ``all`` where no network tells them apart.
+SPLITS = ("test", "validation", "train", "all")
+#: Shares of a predicted PDF whose contours are tested against the true particles.
+SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
+
+
+@dataclass(eq=False)
+class SpeedRun:
+    """One sinking speed of a run.
+
+    Attributes
+    ----------
+    run : Path
+    w : float
+        m/d.
+    store : Dataset
+        pdf.zarr.
+    level : int
+        Index of the export level.
+    predictions : dict of name to Dataset
+        Opened w080/predictions/*.zarr.
+    notes : list of str
+        What a reader of the scores must know.
+    """
+
+    run: Path
+    w: float
+    store: xr.Dataset
+    level: int
+    predictions: dict[str, xr.Dataset]
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, run: Path, w: float, level: float = 200.0) -> SpeedRun:
+        """Open what there is.
+
+        Raises
+        ------
+        StoreError, InputError
+            No PDFs, no such level, or predictions of another number of experiments.
+        """
+        folder = Path(run) / speed_folder(w)
+        store = open_store(folder / "pdf.zarr", "pdf")
+        if store.sizes["experiment"] == 0:
+            raise InputError(f"{folder / 'pdf.zarr'} holds no experiment")
+        if int(store["reached"].sum()) == 0:
+            raise InputError(f"{folder / 'pdf.zarr'}: no particle reached any level (see how they ended in {run}/run.json)")
+        try:
+            index = level_index(store, level)
+        except ValueError as error:
+            raise InputError(f"{folder / 'pdf.zarr'}: {error}") from None
+        predictions = {}
+        for path in sorted(folder.glob("predictions/*.zarr")):
+            one = open_predictions(path)
+            if one.sizes["experiment"] != store.sizes["experiment"] or not np.array_equal(one["level"], store["level"]):
+                raise InputError(f"{path} does not belong to {folder / 'pdf.zarr'}: make it anew with python -m learning.predict")
+            predictions[path.stem] = one
+        return cls(Path(run), float(w), store, index, predictions)
+
+    @property
+    def split(self) -> np.ndarray:
+        """(experiment,) name in :data:`SPLITS`, '' for those in a gap."""
+        n = self.store.sizes["experiment"]
+        if not self.predictions:
+            return np.full(n, "all")
+        names = np.array([{"unseen": "test", "between": ""}.get(name, name) for name in PARTS])
+        return names[next(iter(self.predictions.values()))["part"].values]
+
+    def baseline_maps(self) -> dict[str, np.ndarray]:
+        """The boxes, and the climatology: of the networks' training experiments, or else of this run's own."""
+        maps = baselines(self.store["x"].values, self.store["y"].values)
+        for one in self.predictions.values():
+            if "climatology" in one:
+                maps["climatology"] = one["climatology"][self.level].values
+                return maps
+        maps["climatology"] = climatology(self.store, self.level)
+        self.notes.append("the climatology is the mean of the very experiments that it is scored on: its scores flatter it")
+        return maps
+
+    def score(self) -> xr.Dataset:
+        """:func:`evaluation.experiments.score_experiments` of all models, with ``split`` and, of networks, ``spread``."""
+        maps: dict = dict(self.baseline_maps())
+        for name, one in self.predictions.items():
+            maps[name] = lambda rows, one=one: one["pdf"][rows, self.level].values
+        found = score_experiments(self.store, self.level, maps)
+        found["split"] = ("experiment", self.split)
+        for name, one in self.predictions.items():
+            found[f"spread_{name}"] = ("experiment", one["spread"][:, self.level].values)
+        return found
+
+    def calibration(self, name: str, split: str) -> np.ndarray:
+        """(share,) mean share of the true particles within the contours said to hold :data:`SHARES` of the prediction."""
+        chosen = self.split == split
+        inside = np.zeros(len(SHARES))
+        n = 0
+        for rows in blocks(self.store.sizes["experiment"], 288):
+            used = chosen[rows]
+            if not used.any():
+                continue
+            truth = true_pdfs(self.store, self.level, rows)[used].reshape(int(used.sum()), -1)
+            guess = self.predictions[name]["pdf"][rows, self.level].values[used].reshape(truth.shape)
+            known = np.isfinite(truth).all(axis=1) & np.isfinite(guess).all(axis=1)
+            inside += share_within(guess[known], truth[known]).sum(axis=0)
+            n += int(known.sum())
+        return inside / max(n, 1)
+
+
+def share_within(guess: np.ndarray, truth: np.ndarray, shares=SHARES) -> np.ndarray:
+    """(n, share) part of ``truth`` (n, cell) within the densest cells that hold each share of ``guess`` (n, cell).
+
+    The cell at which a share is reached counts by the part of it that is needed.
+    """
+    order = np.argsort(-guess, axis=1, kind="stable")
+    held = np.cumsum(np.take_along_axis(guess, order, axis=1), axis=1, dtype=np.float64)
+    true_held = np.cumsum(np.take_along_axis(truth, order, axis=1), axis=1, dtype=np.float64)
+    out = np.empty((guess.shape[0], len(shares)))
+    for row in range(guess.shape[0]):
+        out[row] = np.interp(np.multiply(shares, held[row, -1]), np.append(0, held[row]), np.append(0, true_held[row]))
+    return out
+
+
+def open_predictions(path: Path) -> xr.Dataset:
+    """Open a predictions store; StoreError in one line where it is damaged."""
+    try:
+        dataset = xr.open_zarr(path, consolidated=None, chunks=None)
+    except Exception as error:
+        raise StoreError(f"{path} cannot be opened as zarr: {str(error).splitlines()[0]}") from error
+    missing = [name for name in ("pdf", "spread", "part") if name not in dataset]
+    if missing:
+        raise StoreError(f"{path} is not a complete predictions store: {', '.join(missing)} missing")
+    return dataset
+
+
+def metrics(scores: xr.Dataset, w: float) -> list[dict]:
+    """The entries of metrics.json of one speed: every model, target and split, with 95 % intervals."""
+    entries = []
+    start = scores["collection_start"].values
+    for split in SPLITS:
+        chosen = (scores["split"] == split).values
+        if not chosen.any():
+            continue
+        block = block_of(start[chosen])
+        for model in scores["model"].values.tolist():
+            for target in TARGETS:
+                one = scores.sel(model=model, target=target)
+                bl, f = one["bl"].values[chosen], one["f"].values[chosen]
+                values = np.stack([bl, f, 100 * is_valid(bl)], axis=1)
+                if not np.isfinite(values).any():
+                    continue
+                mean = np.nanmean(values, axis=0)
+                low, high = block_bootstrap(values, block)
+                entry = {"w": w, "model": model, "target": target, "split": split, "n": int(np.isfinite(bl).sum())}
+                for number, name in enumerate(("bl_mean", "f_mean", "valid_percent")):
+                    numbers = {name: mean[number], f"{name}_low": low[number], f"{name}_high": high[number]}
+                    entry |= {key: float(value) if np.isfinite(value) else None for key, value in numbers.items()}
+                entries.append(entry)
+    return entries
+
+
+def run_record(run: Path) -> dict:
+    """run.json of a run, or {} where it is absent."""
+    path = Path(run) / "run.json"
+    return read_json(path) if path.exists() else {}
