@@ -25,7 +25,9 @@ from data.errors import CatchmentError, OptionError, StoreError
 Config = TypeVar("Config")
 
 #: Packages whose versions are written beside results.
-RECORDED_PACKAGES = ("catchment-toolkit", "parcels", "numpy", "numba", "xarray", "zarr", "scipy", "torch", "netCDF4")
+RECORDED_PACKAGES = (
+    "catchment-toolkit", "parcels", "numpy", "numba", "xarray", "zarr", "scipy", "torch", "pytorch-lightning", "netCDF4",
+)  # fmt: skip
 
 
 def run_command(kind: type[Config], main: Callable[[Config], Any], *, prog: str, argv: Sequence[str] | None = None) -> int:

@@ -95,6 +95,8 @@ class FitConfig:
     """Channels of the network at its finest resolution (default: 32 quick, 64 paper)."""
     resample: Literal["bootstrap", "seed"] | None = None
     """What makes members differ: experiments drawn with replacement, or first weights and order alone."""
+    experiments: int | None = None
+    """Learn from only so many of the training experiments, drawn with --seed (for learning curves)."""
     ssh_resolution: float = SSH_RESOLUTION_KM
     """Effective resolution of SSH in sst-ssh, km."""
     sst_resolution: float = SST_RESOLUTION_KM
@@ -129,7 +131,7 @@ class FitConfig:
             if not condition:
                 raise OptionError(text)
 
-        for name in ("members", "epochs", "batch", "width"):
+        for name in ("members", "epochs", "batch", "width", "experiments"):
             value = getattr(self, name)
             need(value is None or value >= 1, f"--{name} {value}: must be at least 1")
         need(self.lr is None or self.lr > 0, f"--lr {self.lr}: must be greater than 0")

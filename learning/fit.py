@@ -112,6 +112,9 @@ def _fit(config: FitConfig, preset: Preset, inputs: str, speeds: tuple[float, ..
     split = split_by_time(samples.start, samples.end, samples.usable, gap, test=config.test_run is None)
     if config.test_run is not None and run_identity(config.test_run) == run_identity(config.run):
         raise OptionError(f"--test-run {config.test_run} is the same simulation as --run; it would be tested on what it learnt")
+    if config.experiments is not None and config.experiments < split.train.size:
+        drawn = np.random.default_rng([config.seed, 2]).choice(split.train, config.experiments, replace=False)
+        split = dataclasses.replace(split, train=np.sort(drawn))
     if preset.epochs is None:
         epochs = int(np.clip(round(preset.visits / split.train.size), *EPOCH_BOUNDS))
         preset = dataclasses.replace(preset, epochs=epochs)

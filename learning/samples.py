@@ -82,8 +82,8 @@ class RegionalFields:
         nearest = np.where(abs(self.times[after] - wanted) < abs(self.times[before] - wanted), after, before)
         return np.where(abs(self.times[nearest] - wanted) <= TIME_TOLERANCE_DAYS * DAY, nearest, -1)
 
-    def window(self, instants: np.ndarray, dx: float, dy: float) -> np.ndarray:
-        """(lag * variable, 100, 100) float32 around a trap dx, dy km east and north of the site.
+    def window(self, instants: np.ndarray, dx: float, dy: float, normalise: Normalisation) -> np.ndarray:
+        """(lag * variable, 100, 100) float32, normalised, around a trap dx, dy km east and north of the site.
 
         As :func:`data.frame.cut_window` has it; where the spacing divides 8 km every point of the window has the same weights
         as every other, and the cut is a mean over a block of lattice points or a few weighted shifts.
@@ -91,35 +91,48 @@ class RegionalFields:
         block = WINDOW_SPACING_KM / self.frame.spacing_km
         taps = [_taps(offset, axis, round(block)) for offset, axis in ((dy, self.frame.y), (dx, self.frame.x))]
         if abs(block - round(block)) > 1e-9 or None in taps:
-            cut = cut_window(self.values[instants], self.frame, dx, dy)
+            cut = normalise(cut_window(self.values[instants], self.frame, dx, dy))
             return cut.reshape(-1, WINDOW_POINTS, WINDOW_POINTS)
         out = np.empty((instants.size * self.values.shape[1], WINDOW_POINTS, WINDOW_POINTS), np.float32)
-        _cut(self.values, instants, *taps[0], *taps[1], round(block), out)
+        _cut(self.values, instants, *taps[0], *taps[1], round(block), normalise.mean, normalise.std, out)
         return out
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def _cut(values, instants, first_y, weights_y, first_x, weights_x, block, out):
-    """Windows of fields (time, variable, y, x) at some times, cut along y and x by shifted weights: (lag * variable, y, x)."""
+def _cut(values, instants, first_y, weights_y, first_x, weights_x, block, mean, std, out):
+    """Windows of fields (time, variable, y, x) at some times, cut along y and x by shifted weights: (lag * variable, y, x).
+
+    Each is given as (value - mean) / std of its variable, 0 where missing.
+    """
     n_variables, points = values.shape[1], out.shape[-1]
     width = block * (points - 1) + weights_x.size
     strip = np.empty(width, np.float32)
+    line = np.empty(points, np.float32)
     for lag in range(instants.size):
         for variable in range(n_variables):
-            field = values[instants[lag], variable]
-            window = out[lag * n_variables + variable]
+            middle = mean[variable]
+            scale = np.float32(1.0) / std[variable]
             for j in range(points):
                 strip[:] = 0.0
                 for m in range(weights_y.size):
-                    row = field[first_y + block * j + m]
+                    row = values[instants[lag], variable, first_y + block * j + m, first_x : first_x + width]
                     weight = weights_y[m]
                     for i in range(width):
-                        strip[i] += weight * row[first_x + i]
+                        strip[i] += weight * row[i]
+                line[:] = 0.0
+                for m in range(weights_x.size):
+                    weight = weights_x[m]
+                    if block == 1:
+                        part = strip[m : m + points]
+                        for i in range(points):
+                            line[i] += weight * part[i]
+                    else:
+                        for i in range(points):
+                            line[i] += weight * strip[block * i + m]
+                target = out[lag * n_variables + variable, j]
                 for i in range(points):
-                    total = np.float32(0.0)
-                    for m in range(weights_x.size):
-                        total += weights_x[m] * strip[block * i + m]
-                    window[j, i] = total
+                    value = (line[i] - middle) * scale
+                    target[i] = value if value == value else np.float32(0.0)
 
 
 def _taps(offset: float, axis: np.ndarray, block: int) -> tuple[int, np.ndarray] | None:
@@ -274,9 +287,7 @@ class RunSamples:
         lags, variables = len(self.fields.spec.lags_days), len(self.fields.spec.variables)
         out = np.empty((len(experiments), lags * variables, WINDOW_POINTS, WINDOW_POINTS), np.float32)
         for row, experiment in enumerate(experiments):
-            out[row] = self.fields.window(self.instants[experiment], *self.offset[experiment])
-        shaped = out.reshape(-1, variables, WINDOW_POINTS, WINDOW_POINTS)
-        shaped[...] = normalisation(shaped)
+            out[row] = self.fields.window(self.instants[experiment], *self.offset[experiment], normalisation)
         return torch.from_numpy(out)
 
     def targets(self, experiments: np.ndarray) -> torch.Tensor:

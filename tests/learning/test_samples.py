@@ -43,10 +43,11 @@ def test_a_window_is_what_direct_regridding_gives_at_random_traps(spacing):
     frame = Frame.around((0.0, 0.0), 480.0, spacing)
     values = RNG.standard_normal((3, 2, *frame.shape)).astype(np.float32)
     fields = RegionalFields(InputSpec.of("sst-ssh"), frame, np.empty(0, "datetime64[s]"), values)
+    plain = Normalisation(np.zeros(2, np.float32), np.ones(2, np.float32))
     block = round(8.0 / spacing)
     inside = (np.arange(block) + 0.5) * spacing - 4.0
     for dx, dy in [*RNG.uniform(-60, 60, (4, 2)), (18.0, -54.0), (4.0, 4.0), (0.0, 0.0)]:
-        window = fields.window(np.array([2, 0]), dx, dy)
+        window = fields.window(np.array([2, 0]), dx, dy, plain)
         assert window.shape == (4, 100, 100)
         for _ in range(6):
             j, i = RNG.integers(0, 100, 2)
@@ -215,3 +216,16 @@ def test_runs_that_cannot_be_learnt_from_are_refused(run, tmp_path):
         RunSamples.open(empty, (80.0,), InputSpec.of("sst-ssh"))
     with pytest.raises(InputError, match="too short"):
         RunSamples.open(run, (80.0,), InputSpec.of("sst-ssh", lags_days=(0, 900)))
+
+
+def test_missing_values_become_the_mean_in_windows_on_and_off_the_lattice():
+    frame = Frame.around((0.0, 0.0), 480.0, 8.0)
+    values = np.ones((1, 2, *frame.shape), np.float32)
+    values[0, 1, 60] = np.nan
+    fields = RegionalFields(InputSpec.of("sst-ssh"), frame, np.empty(0, "datetime64[s]"), values)
+    normalise = Normalisation(np.array([0.5, 0.0], np.float32), np.array([0.25, 1.0], np.float32))
+    for dx, dy, lines in ((0.0, 0.0, 1), (3.0, 2.0, 4)):
+        window = fields.window(np.array([0]), dx, dy, normalise)
+        np.testing.assert_allclose(window[0], 2.0, rtol=1e-5)
+        missing = (window[1] == 0).all(axis=1)
+        assert missing.sum() == lines and np.allclose(window[1][~missing], 1, atol=1e-5)
