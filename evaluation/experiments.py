@@ -34,9 +34,9 @@ def level_index(store: xr.Dataset, level: float) -> int:
 
 
 def true_pdfs(store: xr.Dataset, level: int, rows: slice) -> np.ndarray:
-    """(n, y, x) float32 PDFs of a slice of experiments as counted at level number ``level``; NaN where none reached it."""
-    counts = store["counts"][rows, level].values.astype(np.float32)
-    reached = store["reached"][rows, level].values.astype(np.float32)[:, None, None]
+    """(n, y, x) float64 PDFs of a slice of experiments as counted at level number ``level``; NaN where none reached it."""
+    counts = store["counts"][rows, level].values.astype(np.float64)
+    reached = store["reached"][rows, level].values.astype(np.float64)[:, None, None]
     with np.errstate(invalid="ignore"):
         return counts / np.where(reached > 0, reached, np.nan)
 
