@@ -18,6 +18,8 @@ from matplotlib.figure import Figure
 
 from data.command import provenance, run_command, write_json
 from data.errors import CatchmentError, StoreError
+from evaluation.diagnostics import deep_dynamics, open_dynamics, profiles
+from evaluation.figures_dynamics import figure_5, figure_6, figure_b1
 from evaluation.figures_scores import figure_3, figure_4, figure_calibration
 from evaluation.results import SHARES, SpeedRun, metrics, run_record
 from evaluation.sensitivity import resolution_scores
@@ -27,6 +29,8 @@ from learning.ensemble import Ensemble
 from learning.fit import found_speeds, models_folder
 
 DPI = 130
+#: Level whose true PDFs tell of the deep part of the way (paper Fig. 5), m.
+DEEP_LEVEL = 1000.0
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,7 @@ def main(config: ReportConfig) -> int:
     report.section("Catchments", lambda section: _catchments(report, section, runs, scores))
     report.section("Calibration", lambda section: _calibration(report, section, runs, scores, split))
     report.section("Effective resolution", lambda section: _resolution(report, section, runs, split, config))
+    report.section("Deep dynamics", lambda section: _deep(report, section, runs, scores, split))
     run = run_record(config.run)
     report.section("The run", lambda section: _run(section, run))
     about = {"report": record["configuration"], "run": run.get("configuration", {}), "versions": record["versions"],
@@ -251,6 +256,30 @@ def _resolution(report: Report, section: Section, runs, split, config: ReportCon
         report.figure(
             section, f"figure_3_{speed_folder(one.w)}", caption, figure_3(table, one.w, Ensemble.load(models).spec.resolution_km)
         )
+
+
+def _deep(report: Report, section: Section, runs, scores, split) -> None:
+    section.text.append(
+        "BL at the export level against what happened at depth: entropy and mass centre of the true PDF at 1000 m (the paper's "
+        "Figure 5), kinetic energy and relative vorticity between 1000 and 3000 m around the trap (Figure 6), and their profiles "
+        "(Figure B1)."
+    )
+    for one in runs:
+        found = scores[one.w]
+        chosen = (found["split"] == split).values
+        bl = {name: found["bl"].sel(model=name, target="smoothed").values[chosen] for name in found["model"].values.tolist()}
+        bl = {name: values for name, values in bl.items() if not name.startswith("box")} or bl
+        speed = speed_folder(one.w)
+        entropy, distance = one.shape_at(DEEP_LEVEL)
+        caption = f"BL by entropy and mass centre of the true PDF at {DEEP_LEVEL:g} m, w = {one.w:g} m/d."
+        title = f"w = {one.w:g} m d⁻¹"
+        report.figure(section, f"figure_5_{speed}", caption, figure_5(entropy[chosen], distance[chosen], bl, title=title))
+        deep = deep_dynamics(one.run, one.w)
+        caption = f"BL by vorticity and kinetic energy between 1000 and 3000 m, w = {one.w:g} m/d."
+        vorticity, ke = deep["vorticity_over_f"].values[chosen], deep["ke"].values[chosen]
+        report.figure(section, f"figure_6_{speed}", caption, figure_6(vorticity, ke, bl, title=title))
+    figure = figure_b1(profiles(open_dynamics(runs[0].run)))
+    report.figure(section, "figure_b1", "Kinetic energy and spread of vorticity around the traps, by depth.", figure)
 
 
 def _run(section: Section, run: dict) -> None:

@@ -107,6 +107,20 @@ class SpeedRun:
             found[f"spread_{name}"] = ("experiment", one["spread"][:, self.level].values)
         return found
 
+    def shape_at(self, level: float) -> tuple[np.ndarray, np.ndarray]:
+        """(experiment,) entropy and mass-centre distance (km) of the true smoothed PDFs at another level, m.
+
+        Raises
+        ------
+        InputError
+            The store has no such level.
+        """
+        try:
+            found = score_experiments(self.store, level_index(self.store, level), {}).sel(target="smoothed")
+        except ValueError as error:
+            raise InputError(f"{self.run}: {error}; the figure needs it") from None
+        return found["entropy"].values, np.hypot(found["mass_centre_x"], found["mass_centre_y"]).values
+
     def calibration(self, name: str, split: str) -> np.ndarray:
         """(share,) mean share of the true particles within the contours said to hold :data:`SHARES` of the prediction."""
         chosen = self.split == split

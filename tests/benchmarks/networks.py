@@ -6,8 +6,8 @@
     python -m tests.benchmarks.networks --run runs/twin0 curve --sizes 500 1000 2000 4000
 
 ``rates``: samples per second of the loader alone and of each network's training, and the memory at 10 000 experiments.
-``compare``: the paper's network (whole, and with 16 channels) and the toolkit's for the same CPU time on the same data;
-the toolkit's rate follows its cycle over that time. ``curve``: ``learning.fit`` with one member on part of the training experiments.
+``compare``: the paper's network (whole, and with 16 channels) and the toolkit's for the same CPU time on the same data; the
+toolkit's rate follows its cycle over that time. ``curve``: ``learning.fit`` with one member on part of the training set.
 """
 
 from __future__ import annotations

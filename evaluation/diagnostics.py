@@ -1,0 +1,469 @@
+"""``python -m evaluation.diagnostics``: how fast and how curved the deep flow around each trap was (paper Figs. 5, 6 and B1).
+
+One pass over the ocean's snapshots gives kinetic energy and relative vorticity over f averaged over a box around every trap,
+by time and depth (``dynamics.zarr``); :func:`deep_dynamics` averages them over depth and over the time that the particles of
+each experiment took to sink (method.md section 4).
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+import zarr
+from scipy.sparse import csr_array
+from zarr.codecs import BloscCodec
+
+from data.command import provenance, read_json, run_command, write_json
+from data.errors import InputError, OptionError, StoreError
+from data.grid import HorizontalGrid
+from data.ocean import Ocean
+from data.progress import Progress
+from data.sites import parse_site
+from evaluation.experiments import EXPERIMENT_COORDINATES
+from lagrangian.config import RunConfig, speed_folder
+from lagrangian.fields import horizontal_velocity
+from lagrangian.run import open_ocean
+from lagrangian.stores import EPOCH, finish, open_store, partial_path
+
+#: Full width of the box centred on the trap, km, and the depth range, m, of the deep dynamics (method.md section 4).
+BOX_KM = 80.0
+DEPTH_RANGE = (1000.0, 3000.0)
+#: Depths that dynamics.zarr holds, m: from the surface, for profiles, to the trap.
+DEPTHS = tuple(250.0 * k for k in range(13))
+#: Level whose crossing ends the way of a particle through the deep sea, m.
+CROSSING_LEVEL = 1000.0
+#: What dynamics.zarr holds: units and meaning.
+VARIABLES = {
+    "ke": ("cm2 s-2", "horizontal kinetic energy per mass, mean over the box"),
+    "vorticity_over_f": ("1", "relative vorticity over the Coriolis parameter, mean over the box"),
+    "vorticity_over_f_abs": ("1", "magnitude of relative vorticity over the Coriolis parameter, mean over the box"),
+    "vorticity_over_f_square": ("1", "square of relative vorticity over the Coriolis parameter, mean over the box"),
+}
+#: Those that :func:`deep_dynamics` gives.
+DEEP_VARIABLES = ("ke", "vorticity_over_f", "vorticity_over_f_abs")
+#: Snapshots that are written at once: one chunk of the store.
+BLOCK = 32
+STORE = "dynamics.zarr"
+
+
+@dataclass(frozen=True)
+class DiagnosticsConfig:
+    """Average kinetic energy and vorticity around the traps of a run, at every snapshot of its ocean."""
+
+    run: Path = Path("runs/demo")
+    """Folder of a lagrangian.run; dynamics.zarr is written there."""
+    depths: tuple[float, ...] = DEPTHS
+    """Depths, m, positive down, increasing."""
+    box: float = BOX_KM
+    """Full width of the square box centred on each trap, km."""
+
+    def validate(self) -> None:
+        """Check every option's bounds; OptionError names the option and its value."""
+        if not 0 < self.box < 1e4:
+            raise OptionError(f"--box {self.box:g}: must be greater than 0 km")
+        if not self.depths or min(self.depths) < 0 or list(self.depths) != sorted(set(self.depths)):
+            raise OptionError("--depths must increase, in m, positive down, from 0 or below")
+
+
+def main(config: DiagnosticsConfig) -> int:
+    """Write dynamics.zarr where it is absent, and print its profiles."""
+    config.validate()
+    path = run_dynamics(config.run, depths=config.depths, box_km=config.box)
+    found = profiles(open_dynamics(config.run))
+    print("depth, m   KE, cm2 s-2   std zeta/f")
+    for depth, ke, spread in zip(found["depth"].values, found["ke"].values, found["vorticity_std"].values, strict=True):
+        print(f"{depth:8.0f} {ke:13.1f} {spread:12.3f}")
+    print(f"deep dynamics: {path}", flush=True)
+    return 0
+
+
+class BoxMeans:
+    """Means over square boxes of fields at rho points; places are found once, fields follow.
+
+    A box is tiled by square cells half as wide as the grid's own or narrower; its mean is that of the bilinear values at their
+    middles. Each corner counts by its weight: what is missing (land, below the sea floor, outside the domain) is left out.
+    A periodic domain has no edge.
+
+    Parameters
+    ----------
+    grid : HorizontalGrid
+    x, y : (position,)
+        Middles of the boxes, as :meth:`HorizontalGrid.position` gives positions.
+    box_km : float
+        Full width.
+    """
+
+    def __init__(self, grid: HorizontalGrid, x: np.ndarray, y: np.ndarray, box_km: float):
+        self.grid = grid
+        n = 2 * int(np.ceil(box_km / grid.spacing_km - 1e-9))
+        axis = ((np.arange(n) + 0.5) / n - 0.5) * box_km
+        east, north = (offset.ravel() for offset in np.meshgrid(axis, axis))
+        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        self._weights = _corner_weights(grid, *grid.locate(*grid.offset(x[:, None], y[:, None], east, north)))
+
+    def __call__(self, field: np.ndarray) -> np.ndarray:
+        """(..., eta, xi) with NaN where missing -> (position, ...) float64, NaN where a box holds nothing."""
+        flat = np.asarray(field, np.float64).reshape(-1, self.grid.mask_rho.size).T
+        known = np.isfinite(flat)
+        total = self._weights @ np.where(known, flat, 0.0)
+        with np.errstate(invalid="ignore"):
+            mean = total / (self._weights @ known.astype(np.float64))
+        return mean.reshape(-1, *np.shape(field)[:-2])
+
+
+def _corner_weights(grid: HorizontalGrid, xi: np.ndarray, eta: np.ndarray) -> csr_array:
+    """(position, rho points) sums of the bilinear weights of index coordinates (position, point); NaN ones count nothing."""
+    ny, nx = grid.shape
+    px, py = grid.period
+    row, point = np.nonzero(np.isfinite(xi) & np.isfinite(eta))
+    x, y = xi[row, point], eta[row, point]
+    x, y = np.mod(x, px) if px else x, np.mod(y, py) if py else y
+    i, j = (np.clip(np.floor(at).astype(int), 0, n - 2) for at, n in ((x, nx), (y, ny)))
+    fx, fy = x - i, y - j
+    corners = [(fy if dj else 1 - fy, fx if di else 1 - fx, (j + dj) * nx + i + di) for dj in (0, 1) for di in (0, 1)]
+    weights = np.concatenate([wy * wx for wy, wx, _ in corners])
+    columns = np.concatenate([column for *_, column in corners])
+    made = csr_array((weights, (np.tile(row, 4), columns)), shape=(xi.shape[0], ny * nx))
+    made.eliminate_zeros()
+    return made
+
+
+def trap_boxes(grid: HorizontalGrid, trap_offset_km: np.ndarray, site: tuple[float, float], box_km: float) -> BoxMeans:
+    """The boxes about traps (position, 2) km east and north of a site (x, y as the grid gives positions)."""
+    east, north = np.asarray(trap_offset_km, np.float64).T
+    return BoxMeans(grid, *grid.offset(*site, east, north), box_km)
+
+
+def dynamics_at_traps(
+    ocean: Ocean, trap_offset_km: np.ndarray, depths: Sequence[float] = DEPTHS, box_km: float = BOX_KM, *,
+    site: tuple[float, float], progress: Callable[[int, int], None] | None = None,
+) -> xr.Dataset:  # fmt: skip
+    """Box means about every trap at every snapshot and depth.
+
+    Squares and magnitudes are those of values at rho points, where velocities are means of two faces and vorticities of four
+    corners: motion of a few cells' length is damped, that of vorticity most.
+
+    Parameters
+    ----------
+    ocean : Ocean
+    trap_offset_km : (position, 2)
+        km east, north of the site.
+    depths : (depth,)
+        m, positive down.
+    box_km : float
+        Full width of the boxes.
+    site : (x, y), keyword-only
+        Longitude and latitude in degrees (metres on a Cartesian grid).
+    progress : callable, optional
+        Called with (snapshots done, snapshots in all).
+
+    Returns
+    -------
+    Dataset
+        :data:`VARIABLES` (time, position, depth) float32; NaN where a box holds no water.
+    """
+    boxes = trap_boxes(ocean.grid, trap_offset_km, site, box_km)
+    n = len(ocean.times)
+    rows = []
+    for index in range(n):
+        rows.append(snapshot_means(ocean, index, boxes, depths))
+        if progress is not None:
+            progress(index + 1, n)
+    dims = ("time", "position", "depth")
+    data = {name: (dims, np.stack([row[name] for row in rows]), _attributes(name)) for name in VARIABLES}
+    return xr.Dataset(data, coords={"time": ocean.times, "depth": ("depth", np.array(depths, float), {"units": "m"})})
+
+
+def snapshot_means(ocean: Ocean, index: int, boxes: BoxMeans, depths: Sequence[float]) -> dict[str, np.ndarray]:
+    """:data:`VARIABLES` of one snapshot, each (position, depth) float32."""
+    east, north, vorticity = horizontal_velocity(ocean, ocean.snapshot(index), depths)
+    fields = {
+        "ke": 0.5e4 * (east**2 + north**2),
+        "vorticity_over_f": vorticity,
+        "vorticity_over_f_abs": np.abs(vorticity),
+        "vorticity_over_f_square": vorticity**2,
+    }
+    return {name: boxes(field).astype(np.float32) for name, field in fields.items()}
+
+
+# -- the store -----------------------------------------------------------------------------------------------------------
+
+
+def run_dynamics(
+    run: Path, *, depths: Sequence[float] = DEPTHS, box_km: float = BOX_KM, ocean: Ocean | None = None
+) -> Path:  # fmt: skip
+    """Write RUN/dynamics.zarr where it is absent or of other depths, box or experiments; goes on with an unfinished one.
+
+    ocean: the run's ocean, where it is open already (default: as run.json says).
+
+    Raises
+    ------
+    StoreError
+        The run is not finished, or the store cannot be written.
+    """
+    run = Path(run)
+    record = read_run(run)
+    final, partial = run / STORE, partial_path(run, STORE)
+    identity = {"run": record.get("identity", {}), "depths": [float(depth) for depth in depths], "box_km": float(box_km)}
+    if _identity_of(final) == identity:
+        return final
+    if final.exists():
+        print(f"{final} is of other options and is made anew", flush=True)
+    config = run_config(record)
+    offset = trap_offsets(run)
+    ocean = open_ocean(config) if ocean is None else ocean
+    site = parse_site(config.site)
+    boxes = trap_boxes(ocean.grid, offset, (site.x, site.y), box_km)
+    try:
+        if _identity_of(partial) != identity:
+            _create(partial, ocean, offset, identity)
+        _fill(partial, ocean, boxes, depths)
+        finish(partial)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {partial}: {error.strerror or error}; free space and give the same command again"
+        ) from None
+    write_json(final.with_suffix(".json"), provenance(DiagnosticsConfig(run, tuple(identity["depths"]), float(box_km))))
+    return final
+
+
+def open_dynamics(run: Path) -> xr.Dataset:
+    """Open RUN/dynamics.zarr; StoreError in one line where it is absent or damaged."""
+    path = Path(run) / STORE
+    if not path.exists():
+        raise StoreError(f"{path} does not exist; run python -m evaluation.diagnostics --run {run}")
+    try:
+        dataset = xr.open_zarr(path, consolidated=None, chunks=None)
+    except Exception as error:
+        raise StoreError(f"{path} cannot be opened as zarr: {str(error).splitlines()[0]}") from error
+    missing = [name for name in (*VARIABLES, "time", "depth") if name not in dataset.variables]
+    if missing:
+        raise StoreError(f"{path} is not a complete dynamics store: {', '.join(missing)} missing")
+    return dataset
+
+
+def read_run(run: Path) -> dict:
+    """run.json; StoreError where it is absent or is not that of a lagrangian.run."""
+    path = Path(run) / "run.json"
+    if not path.exists():
+        raise StoreError(f"{path} does not exist; run python -m lagrangian.run first")
+    record = read_json(path)
+    if "configuration" not in record:
+        raise StoreError(f"{path} holds no configuration; run python -m lagrangian.run again")
+    return record
+
+
+def run_config(record: dict) -> RunConfig:
+    """The options that a run.json holds."""
+    options = {name: tuple(value) if isinstance(value, list) else value for name, value in record["configuration"].items()}
+    try:
+        return RunConfig(**{**options, "out": Path(options["out"])})
+    except (TypeError, KeyError) as error:
+        raise StoreError(f"run.json is of another version: {error}; run python -m lagrangian.run again") from None
+
+
+def trap_offsets(run: Path) -> np.ndarray:
+    """(position, 2) km east and north of the site of a run's traps; they are the same at every speed."""
+    paths = sorted(Path(run).glob("w*/pdf.zarr"))
+    if not paths:
+        raise StoreError(f"{run} holds no pdf.zarr; run python -m lagrangian.run first")
+    store = open_store(paths[0], "pdf")
+    _, first = np.unique(store["position"].values, return_index=True)
+    return np.stack([store[name].values[first] for name in ("trap_dx", "trap_dy")], axis=1)
+
+
+def _attributes(name: str) -> dict:
+    units, title = VARIABLES[name]
+    return {"units": units, "long_name": title}
+
+
+def _identity_of(path: Path) -> dict | None:
+    """What a store says it was made of; None where it is absent or cannot be read."""
+    try:
+        return zarr.open_group(str(path), mode="r", use_consolidated=False).attrs.get("identity")
+    except Exception:
+        return None
+
+
+def _create(path: Path, ocean: Ocean, offset: np.ndarray, identity: dict) -> None:
+    """Lay out an empty store: (time, position, depth), :data:`BLOCK` times a chunk."""
+    aside = path.with_name(path.name + ".new")
+    for old in (path, aside):
+        if old.exists():
+            shutil.rmtree(old)
+    group = zarr.create_group(store=str(aside), zarr_format=3)
+    title = "Kinetic energy and vorticity in boxes around the traps"
+    group.attrs.update({"title": title, "Conventions": "CF-1.8", "box_km": identity["box_km"], "identity": identity})
+    codec = BloscCodec(cname="zstd", clevel=5, shuffle="shuffle")
+
+    def array(name, shape, chunks, dtype, dims, attrs, data=None, fill=None):
+        made = group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, dimension_names=dims, compressors=codec,
+                                  fill_value=fill, attributes=attrs)  # fmt: skip
+        if data is not None:
+            made[...] = data
+
+    depths = np.array(identity["depths"])
+    shape = (len(ocean.times), offset.shape[0], depths.size)
+    chunks = (min(BLOCK, shape[0]), *shape[1:])
+    for name in VARIABLES:
+        array(name, shape, chunks, "float32", ("time", "position", "depth"), _attributes(name), fill=np.nan)
+    stamps = (ocean.times.astype("datetime64[s]") - EPOCH).astype(np.int64)
+    attrs = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian", "standard_name": "time"}
+    array("time", stamps.shape, stamps.shape, "int64", ("time",), attrs, stamps)
+    array("depth", depths.shape, depths.shape, "float64", ("depth",), {"units": "m", "positive": "down"}, depths)
+    for name, way, column in (("trap_dx", "east", 0), ("trap_dy", "north", 1)):
+        attrs = {"units": "km", "long_name": f"distance of the trap {way} of the site"}
+        array(name, shape[1:2], shape[1:2], "float64", ("position",), attrs, offset[:, column])
+    write_json(aside / "done.json", {"snapshots": 0})
+    aside.rename(path)
+
+
+def _fill(path: Path, ocean: Ocean, boxes: BoxMeans, depths: Sequence[float]) -> None:
+    """Put in the snapshots that are not in yet, a chunk at a time; ``done.json`` within counts them."""
+    done_path = path / "done.json"
+    n = len(ocean.times)
+    begun = read_json(done_path)["snapshots"] if done_path.exists() else n
+    group = zarr.open_group(str(path), mode="r+", use_consolidated=False)
+    with Progress("deep dynamics", "snapshot") as bar:
+        for first in range(begun, n, BLOCK):
+            rows = []
+            for index in range(first, min(first + BLOCK, n)):
+                rows.append(snapshot_means(ocean, index, boxes, depths))
+                bar.update(index + 1, n)
+            for name in VARIABLES:
+                group[name][first : first + len(rows)] = np.stack([row[name] for row in rows])
+            write_json(done_path, {"snapshots": first + len(rows)})
+    done_path.unlink(missing_ok=True)
+
+
+# -- averages ------------------------------------------------------------------------------------------------------------
+
+
+def depth_weights(depths: np.ndarray, low: float, high: float) -> np.ndarray:
+    """(depth,) weights, m, of the trapezoid rule from ``low`` to ``high`` (m) of what is linear between depths.
+
+    Raises
+    ------
+    InputError
+        The range is empty or reaches beyond the depths.
+    """
+    depths = np.asarray(depths, np.float64)
+    if not depths[0] <= low < high <= depths[-1]:
+        raise InputError(f"depths of {depths[0]:g} to {depths[-1]:g} m do not span {low:g} to {high:g} m")
+    points = np.concatenate([[low], depths[(depths > low) & (depths < high)], [high]])
+    return np.trapezoid([np.interp(points, depths, unit) for unit in np.eye(depths.size)], points, axis=1)
+
+
+def depth_mean(values: np.ndarray, depths: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Mean from ``low`` to ``high`` (m) of (..., depth), missing depths left out by their weight; NaN where all are missing."""
+    weights = depth_weights(depths, low, high)
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, values, 0.0) @ weights / (known @ weights)
+
+
+def time_means(values: np.ndarray, times: np.ndarray, position: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """(experiment,) means of the snapshots from ``first`` to ``last``, both within.
+
+    Where none falls in between, the snapshot nearest the middle stands for them.
+
+    Parameters
+    ----------
+    values : (time, position)
+    times : (time,) datetime64, increasing
+    position : (experiment,) int
+    first, last : (experiment,) datetime64
+        NaT gives NaN.
+    """
+    out = np.full(position.size, np.nan)
+    stamps, first, last = (np.asarray(one).astype("datetime64[ns]") for one in (times, first, last))
+    for row in np.flatnonzero(~np.isnat(first) & ~np.isnat(last)):
+        chosen = values[(stamps >= first[row]) & (stamps <= last[row]), position[row]]
+        if chosen.size == 0:
+            middle = first[row] + (last[row] - first[row]) / 2
+            chosen = values[[np.argmin(np.abs(stamps - middle))], position[row]]
+        known = np.isfinite(chosen)
+        if known.any():
+            out[row] = chosen[known].mean(dtype=np.float64)
+    return out
+
+
+def mean_crossing_time(particles: xr.Dataset, level: float = CROSSING_LEVEL) -> np.ndarray:
+    """(experiment,) datetime64[ns] mean time at which the particles of each experiment crossed ``level`` (m); NaT where none.
+
+    Raises
+    ------
+    InputError
+        The run kept no crossings of that level.
+    """
+    levels = particles["level"].values
+    found = np.flatnonzero(np.isclose(levels, level))
+    if found.size == 0:
+        raise InputError(f"no crossings of {level:g} m were kept, only of {', '.join(f'{one:g}' for one in levels)} m")
+    n = particles.sizes["experiment"]
+    # a chunk of the store at a time
+    size = particles["time"].encoding.get("chunks", (BLOCK,))[0]
+    out = np.full(n, np.datetime64("NaT"), "datetime64[ns]")
+    for begin in range(0, n, size):
+        time = particles["time"][begin : begin + size, :, int(found[0])].values.astype("datetime64[ns]")
+        known = ~np.isnat(time)
+        some = known.any(axis=1)
+        # about the earliest, so that sums of nanoseconds stay small
+        origin = np.where(known, time, np.datetime64("2262-01-01", "ns")).min(axis=1)
+        since = np.where(known, (time - origin[:, None]).astype(np.int64), 0)
+        mean = origin + (since.sum(axis=1, dtype=np.float64) / np.maximum(known.sum(axis=1), 1)).astype("timedelta64[ns]")
+        out[begin : begin + size][some] = mean[some]
+    return out
+
+
+def deep_dynamics(run: Path, w: float, depth_range: tuple[float, float] = DEPTH_RANGE) -> xr.Dataset:
+    """Kinetic energy and vorticity of the deep sea that the particles of each experiment sank through.
+
+    Means over the box about the trap, over ``depth_range`` (m), and over the crossing time: from the mean time at which the
+    particles crossed 1000 m to the end of the collection period (method.md section 4).
+
+    Returns
+    -------
+    Dataset
+        ``ke`` (cm2 s-2), ``vorticity_over_f``, ``vorticity_over_f_abs``, ``crossing_start`` (experiment), in the order of the
+        run's stores; NaN, NaT where no particle reached 1000 m.
+
+    Raises
+    ------
+    StoreError, InputError
+        No dynamics.zarr (:func:`run_dynamics`), no particles at that speed, depths or levels that the stores do not hold.
+    """
+    dynamics = open_dynamics(run)
+    particles = open_store(Path(run) / speed_folder(w) / "particles.zarr", "particles")
+    start, end = mean_crossing_time(particles), particles["collection_end"].values
+    position = particles["position"].values.astype(int)
+    if position.max(initial=-1) >= dynamics.sizes["position"]:
+        raise StoreError(f"{Path(run) / STORE} is of other traps; run python -m evaluation.diagnostics --run {run}")
+    data = {}
+    for name in DEEP_VARIABLES:
+        mean = depth_mean(dynamics[name].values.astype(np.float64), dynamics["depth"].values, *depth_range)
+        data[name] = ("experiment", time_means(mean, dynamics["time"].values, position, start, end), _attributes(name))
+    data["crossing_start"] = ("experiment", start, {"long_name": f"mean time of the crossing of {CROSSING_LEVEL:g} m"})
+    coordinates = {name: ("experiment", particles[name].values) for name in EXPERIMENT_COORDINATES if name in particles}
+    made = xr.Dataset(data, coords={"experiment": np.arange(position.size), **coordinates})
+    return made.assign_attrs(box_km=dynamics.attrs["box_km"], depth_range_m=list(depth_range), sinking_speed_m_per_day=w)
+
+
+def profiles(dynamics: xr.Dataset) -> xr.Dataset:
+    """``ke`` (cm2 s-2), mean over times and positions, and ``vorticity_std`` of zeta/f, by depth (paper Fig. B1)."""
+    ke, mean, square = (
+        dynamics[name].astype(np.float64).mean(("time", "position"))
+        for name in ("ke", "vorticity_over_f", "vorticity_over_f_square")
+    )
+    spread = np.sqrt((square - mean**2).clip(min=0.0))
+    return xr.Dataset({"ke": ke.assign_attrs(units="cm2 s-2"), "vorticity_std": spread.assign_attrs(units="1")})
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(DiagnosticsConfig, main, prog="evaluation.diagnostics"))

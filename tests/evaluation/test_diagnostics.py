@@ -1,0 +1,354 @@
+"""Deep dynamics: binning, box means of flows known in closed form, averages worked by hand, the store, the figures."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.stats import binned_statistic_2d
+
+import evaluation.diagnostics as diagnostics
+from data.command import run_command, write_json
+from data.errors import InputError, StoreError
+from evaluation.binned import binned_mean, pearson, spanning_edges
+from evaluation.diagnostics import (
+    DEPTHS,
+    DiagnosticsConfig,
+    deep_dynamics,
+    depth_mean,
+    depth_weights,
+    dynamics_at_traps,
+    mean_crossing_time,
+    open_dynamics,
+    profiles,
+    run_config,
+    run_dynamics,
+    time_means,
+)
+from evaluation.figures_dynamics import figure_5, figure_6, figure_b1
+from lagrangian.campaign import Campaign
+from lagrangian.config import RunConfig
+from lagrangian.experiments import design_experiments
+from lagrangian.results import SpeedResults
+from tests.lagrangian.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere
+
+RNG = np.random.default_rng(5)
+DAY = np.timedelta64(1, "D")
+TRAPS = np.array([[-18.0, -18.0], [18.0, -18.0], [0.0, 18.0]])
+
+
+def ocean_of(grid, u, v, n=3):
+    times = np.datetime64("2001-01-01", "ns") + np.arange(n) * np.timedelta64(12, "h")
+    return AnalyticOcean(grid, SHALLOW_TO_DEEP, times, u, v, description={"kind": "analytic"})
+
+
+# -- binning -------------------------------------------------------------------------------------------------------------
+
+
+def test_binned_means_are_those_of_scipy_and_small_bins_are_blank():
+    x, y, values = RNG.uniform(size=(3, 150))
+    edges = np.linspace(0, 1, 7), np.linspace(0, 0.9, 5)
+    mean, count = binned_mean(x, y, values, *edges)
+    expected = binned_statistic_2d(x, y, values, "mean", edges).statistic.T
+    number = binned_statistic_2d(x, y, values, "count", edges).statistic.T
+    assert mean.shape == count.shape == (4, 6)
+    np.testing.assert_array_equal(count, number)
+    assert (number < 4).any() and (number >= 4).any()
+    np.testing.assert_allclose(mean, np.where(number >= 4, expected, np.nan))
+    np.testing.assert_allclose(binned_mean(x, y, values, *edges, minimum=1)[0], expected)
+
+
+def test_samples_with_nan_are_left_out_and_no_samples_give_blank_bins():
+    x, y = np.full((2, 5), 0.5)
+    values = np.array([1.0, 2.0, 3.0, 4.0, np.nan])
+    edges = [0.0, 1.0, 2.0], [0.0, 1.0]
+    mean, count = binned_mean(x, y, values, *edges)
+    np.testing.assert_array_equal(mean, [[2.5, np.nan]])
+    np.testing.assert_array_equal(count, [[4, 0]])
+    x[0] = np.nan
+    assert np.isnan(binned_mean(x, y, values, *edges)[0]).all()
+    mean, count = binned_mean([], [], [], *edges)
+    assert np.isnan(mean).all() and count.sum() == 0
+    with pytest.raises(ValueError, match="different lengths"):
+        binned_mean(x, y, values[:3], *edges)
+
+
+def test_correlation_leaves_nan_out_and_is_nan_of_what_does_not_vary():
+    assert pearson([1, 2, 3, np.nan], [2, 4, 6, 0]) == pytest.approx(1.0)
+    assert pearson([1, 2, 3, 4], [1, -1, -1, 1]) == pytest.approx(0.0)
+    assert np.isnan(pearson([1, 1, 1], [1, 2, 3])) and np.isnan(pearson([1, 2], [1, 2]))
+
+
+def test_edges_span_what_they_are_told():
+    assert spanning_edges(np.arange(101.0), 4, tail=0)[[0, -1]].tolist() == [0, 100]
+    assert spanning_edges([-3.0, 1.0], 4, tail=0, symmetric=True).tolist() == [-3, -1.5, 0, 1.5, 3]
+    assert spanning_edges([2.0, 4.0], 2, tail=0, lower=0.0).tolist() == [0, 2, 4]
+    for values in ([], [np.nan], [1.0, 1.0]):
+        assert (np.diff(spanning_edges(values, 3)) > 0).all()
+
+
+# -- box means of flows in closed form -------------------------------------------------------------------------------------
+
+
+def test_a_uniform_flow_has_its_kinetic_energy_exactly_and_no_vorticity():
+    # (0.3, 0.4) m/s: 0.125 m2/s2
+    for periodic in (False, True):
+        grid = plane(41, 41, periodic=(periodic, periodic))
+        ocean = ocean_of(grid, lambda x, y, z, t: 0.3 + 0 * x + 0 * z, lambda x, y, z, t: 0.4 + 0 * x + 0 * z)
+        # the last box lies astride the edge of the domain
+        found = dynamics_at_traps(ocean, np.array([[0.0, 0.0], [150.0, -150.0]]), (0.0, 1000.0), 80.0, site=(0.0, 0.0))
+        assert found["ke"].dims == ("time", "position", "depth") and found["ke"].shape == (3, 2, 2)
+        np.testing.assert_allclose(found["ke"], 1250.0, rtol=1e-6)
+        np.testing.assert_allclose(found["vorticity_over_f"], 0.0, atol=1e-7)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.5])
+def test_solid_rotation_has_its_vorticity_exactly_and_its_kinetic_energy_to_second_order(angle):
+    turn = -4e-6
+    grid = plane(61, 61, dx=4e3, angle=angle)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    ocean = ocean_of(
+        grid,
+        lambda x, y, z, t: turn * (-cosine * y + sine * x) + 0 * z,
+        lambda x, y, z, t: turn * (sine * y + cosine * x) + 0 * z,
+        n=1,
+    )
+    found = dynamics_at_traps(ocean, TRAPS, (500.0, 2000.0), 80.0, site=(0.0, 0.0)).isel(time=0)
+    zeta = 2 * turn / 1.1e-4
+    np.testing.assert_allclose(found["vorticity_over_f"], zeta, rtol=1e-4)
+    np.testing.assert_allclose(found["vorticity_over_f_abs"], -zeta, rtol=1e-4)
+    np.testing.assert_allclose(found["vorticity_over_f_square"], zeta**2, rtol=1e-4)
+    # mean of x^2 + y^2 over a square of width b about (a, c): a^2 + c^2 + b^2 / 6
+    expected = 0.5e4 * turn**2 * 1e6 * ((TRAPS**2).sum(axis=1) + 80.0**2 / 6)
+    np.testing.assert_allclose(found["ke"], np.repeat(expected[:, None], 2, axis=1), rtol=5e-3)
+
+
+def test_boxes_on_a_sphere_lie_about_their_traps():
+    grid = sphere(60, 50)
+    # 1 mm/s eastward for every km east of the site
+    ocean = ocean_of(grid, lambda x, y, z, t: 1e-3 * 111.195 * np.cos(np.deg2rad(y)) * (x + 16.5) + 0 * z, zero, n=1)
+    traps = np.array([[40.0, 0.0], [-40.0, 30.0]])
+    found = dynamics_at_traps(ocean, traps, (1000.0,), 80.0, site=(-16.5, 49.0))["ke"].values[0, :, 0]
+    np.testing.assert_allclose(found, 0.5e4 * 1e-6 * (40.0**2 + 80.0**2 / 12), rtol=0.02)
+
+
+def zero(x, y, z, t):
+    """No flow."""
+    return 0.0 * z + 0.0 * x
+
+
+def test_land_and_depths_below_the_sea_floor_are_left_out():
+    mask = np.ones((41, 41), bool)
+    mask[:, 22:] = False
+    grid = plane(41, 41, h=lambda x, y: np.where(y > 0, 4000.0, 1500.0), mask=mask)
+    ocean = ocean_of(grid, zero, lambda x, y, z, t: 0.2 + 0 * x + 0 * z, n=1)
+    found = dynamics_at_traps(ocean, [[-60.0, 0.0], [-60.0, -90.0], [110.0, 0.0]], (0.0, 2500.0), 80.0, site=(0.0, 0.0))
+    ke = found["ke"].values[0]
+    # open sea; nothing at 2500 m over the shallow half; land
+    np.testing.assert_allclose(ke[0, 0], 200.0, rtol=1e-5)
+    assert 150.0 < ke[0, 1] <= 200.001
+    assert np.isfinite(ke[1, 0]) and np.isnan(ke[1, 1]) and np.isnan(ke[2]).all()
+
+
+# -- averages worked by hand -----------------------------------------------------------------------------------------------
+
+
+def test_depths_are_weighted_by_thickness():
+    depths = np.array([0.0, 1000.0, 1500.0, 3000.0])
+    np.testing.assert_allclose(depth_weights(depths, 1000.0, 3000.0), [0, 250, 1000, 750])
+    # from 1250 (midway) to 1500 m: a quarter of the way down counts for the upper depth
+    np.testing.assert_allclose(depth_weights(depths, 1250.0, 1500.0), [0, 62.5, 187.5, 0])
+    assert depth_mean(np.array([9.0, 4.0, 2.0, 8.0]), depths, 1000.0, 3000.0) == pytest.approx((1000 + 2000 + 6000) / 2000)
+    # 3000 m lies below the sea floor
+    assert depth_mean(np.array([9.0, 4.0, 2.0, np.nan]), depths, 1000.0, 3000.0) == pytest.approx((1000 + 2000) / 1250)
+    assert np.isnan(depth_mean(np.full(4, np.nan), depths, 1000.0, 3000.0))
+    for low, high in ((-1.0, 100.0), (0.0, 3001.0), (500.0, 500.0)):
+        with pytest.raises(InputError, match="do not span"):
+            depth_weights(depths, low, high)
+
+
+def test_time_means_hold_both_ends_and_fall_back_on_the_nearest_snapshot():
+    start = np.datetime64("2001-01-01", "ns")
+    times = start + np.arange(4) * DAY
+    values = np.array([[1.0, 10.0], [2.0, 20.0], [4.0, np.nan], [8.0, 80.0]])
+    first = start + np.array([1, 1, 0, 0, 0]) * DAY + np.array([0, 0, 2, 22, 0]) * np.timedelta64(1, "h")
+    last = start + np.array([3, 3, 0, 0, 2]) * DAY + np.array([0, 0, 4, 23, 0]) * np.timedelta64(1, "h")
+    first[4] = np.datetime64("NaT")
+    got = time_means(values, times, np.array([0, 1, 0, 0, 0]), first, last)
+    np.testing.assert_allclose(got, [14 / 3, 50.0, 1.0, 2.0, np.nan])
+
+
+def test_the_crossing_time_is_the_mean_over_the_particles_that_crossed():
+    start = np.datetime64("2001-01-01", "ns")
+    time = np.full((3, 4, 2), np.datetime64("NaT"), "datetime64[ns]")
+    time[0, :, 1] = start + np.array([0, 1, 2, 5]) * DAY
+    time[1, :2, 1] = start + np.array([10, 11]) * DAY
+    store = xr.Dataset({"time": (("experiment", "particle", "level"), time)}, coords={"level": [2000.0, 1000.0]})
+    got = mean_crossing_time(store)
+    assert got[0] == start + 2 * DAY and got[1] == start + np.timedelta64(252, "h") and np.isnat(got[2])
+    with pytest.raises(InputError, match="no crossings of 500 m"):
+        mean_crossing_time(store, 500.0)
+
+
+def test_profiles_are_the_mean_of_energy_and_the_spread_of_vorticity_about_its_mean():
+    dims, shape = ("time", "position", "depth"), (2, 1, 1)
+    values = {"ke": [10.0, 30.0], "vorticity_over_f": [0.1, -0.02], "vorticity_over_f_square": [0.05, 0.01]}
+    found = profiles(xr.Dataset({name: (dims, np.reshape(two, shape)) for name, two in values.items()}))
+    assert found["ke"].item() == 20.0
+    assert found["vorticity_std"].item() == pytest.approx(np.sqrt(0.03 - 0.04**2))
+
+
+# -- a run ---------------------------------------------------------------------------------------------------------------
+
+
+def run_ocean():
+    u, v = eddies(width=70e3, speed=0.15)
+    return ocean_of(plane(61, 61, h=4500.0), u, v, n=60)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A small run through an analytic ocean, as lagrangian.run leaves it."""
+    folder = tmp_path_factory.mktemp("dynamics")
+    ocean = run_ocean()
+    config = RunConfig(site="0,0", w=(300.0,), particles=4, positions=2, release_every=24.0, every=5.0, out=folder)
+    design = design_experiments(config, ocean)
+    speed = SpeedResults.of(folder, config, design, ocean, 300.0)
+    Campaign(ocean, design, config, cohorts=speed.missing(), on_result=speed.write).run()
+    speed.close()
+    write_json(folder / "run.json", {"configuration": config, "identity": {"starts": [str(one) for one in design.starts]}})
+    assert run_config({"configuration": {"out": str(folder), "w": [300.0]}}).w == (300.0,)
+    return folder
+
+
+def files(path):
+    return {str(one.relative_to(path)): one.read_bytes() for one in sorted(path.rglob("*")) if one.is_file()}
+
+
+class Counting(AnalyticOcean):
+    """Counts the snapshots that are read."""
+
+    def snapshot(self, index, variables=()):
+        READ.append(index)
+        return super().snapshot(index, variables)
+
+
+READ: list[int] = []
+
+
+def counting_ocean():
+    READ.clear()
+    ocean = run_ocean()
+    return Counting(**{field.name: getattr(ocean, field.name) for field in dataclasses.fields(ocean)})
+
+
+def test_the_store_is_made_in_one_pass_reused_and_gone_on_with(run, monkeypatch, capsys):
+    with pytest.raises(StoreError, match="does not exist; run python"):
+        open_dynamics(run)
+    whole = run_dynamics(run, ocean=counting_ocean())
+    assert list(range(60)) == READ
+    assert not list(run.glob("*.partial")) and (run / "dynamics.json").exists()
+    READ.clear()
+    monkeypatch.setattr(diagnostics, "open_ocean", lambda config: pytest.fail("the ocean was opened again"))
+    assert run_dynamics(run) == whole and READ == []
+    assert run_command(DiagnosticsConfig, diagnostics.main, prog="evaluation.diagnostics", argv=["--run", str(run)]) == 0
+    assert str(whole) in capsys.readouterr().out
+    first = files(whole)
+    # killed in the second chunk, begun anew: the first chunk is not read again, the bytes are the same
+    whole.rename(run / "old.zarr")
+    means = diagnostics.snapshot_means
+
+    def killed(ocean, index, *rest):
+        if index == 40:
+            raise KeyboardInterrupt
+        return means(ocean, index, *rest)
+
+    monkeypatch.setattr(diagnostics, "snapshot_means", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_dynamics(run, ocean=counting_ocean())
+    assert not whole.exists()
+    monkeypatch.setattr(diagnostics, "snapshot_means", means)
+    run_dynamics(run, ocean=counting_ocean())
+    assert list(range(diagnostics.BLOCK, 60)) == READ
+    assert files(whole) == first
+    # other depths: made anew
+    run_dynamics(run, depths=(0.0, 2000.0), ocean=counting_ocean())
+    assert "made anew" in capsys.readouterr().out
+    assert open_dynamics(run)["depth"].values.tolist() == [0.0, 2000.0] and len(READ) == 60
+    run_dynamics(run, ocean=counting_ocean())
+
+
+def test_the_deep_dynamics_of_a_run_are_plain_means_of_its_store(run):
+    run_dynamics(run, ocean=run_ocean())
+    deep, dynamics = deep_dynamics(run, 300.0), open_dynamics(run)
+    assert dynamics["depth"].values.tolist() == list(DEPTHS)
+    n = deep.sizes["experiment"]
+    assert n > 4 and n % 4 == 0
+    # 2000 m at 300 m/d and half a collection period
+    days = (deep["collection_end"] - deep["crossing_start"]).values / DAY
+    np.testing.assert_allclose(days, 2000 / 300 + 5.5, atol=0.1)
+    for row in (0, n - 1):
+        one = dynamics.isel(position=int(deep["position"][row])).sel(depth=slice(1000, 3000))
+        one = one.sel(time=slice(deep["crossing_start"].values[row], deep["collection_end"].values[row]))
+        weights = xr.DataArray([125, *[250] * 7, 125], dims="depth")
+        for name in ("ke", "vorticity_over_f", "vorticity_over_f_abs"):
+            expected = (one[name].astype(float).mean("time") * weights).sum().item() / 2000
+            assert deep[name].values[row] == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    with pytest.raises(InputError, match="do not span"):
+        deep_dynamics(run, 300.0, (1000.0, 3500.0))
+    with pytest.raises(StoreError):
+        deep_dynamics(run, 80.0)
+
+
+def test_bad_options_and_folders_are_refused_in_one_line(tmp_path, capsys):
+    for arguments in (["--run", str(tmp_path)], ["--box", "0"], ["--depths", "100", "50"]):
+        assert run_command(DiagnosticsConfig, diagnostics.main, prog="evaluation.diagnostics", argv=arguments) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+# -- figures -------------------------------------------------------------------------------------------------------------
+
+
+def sizes_inside(figure):
+    """Whether all that is drawn lies on the page."""
+    figure.canvas.draw()
+    box = figure.get_tightbbox(figure.canvas.get_renderer())
+    width, height = figure.get_size_inches()
+    return box.x0 > -0.01 and box.y0 > -0.01 and box.x1 < width + 0.01 and box.y1 < height + 0.01
+
+
+@pytest.mark.parametrize("models", [1, 2, 5])
+def test_figures_of_scores_are_drawn_whole_and_without_warnings(models, tmp_path):
+    x, y = RNG.normal(6.3, 0.2, 400), RNG.gamma(4, 20, 400)
+    bl = {f"model {number}": np.clip(y / 300 + RNG.normal(0, 0.05, 400), 0, 1) for number in range(models)}
+    bl["model 0"][:7] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for figure in (figure_5(x, y, bl, title="w = 80 m d⁻¹"), figure_6((x - 6.3) / 8, y, bl)):
+            assert sizes_inside(figure)
+            figure.savefig(tmp_path / "figure.png")
+            assert len(figure.axes) == models + 1
+            titles = [axis.get_title() for axis in figure.axes[:models]]
+            assert all(title.startswith(name) and "r(BL, " in title for title, name in zip(titles, bl, strict=True))
+
+
+def test_figures_of_nothing_are_blank_not_broken():
+    empty = np.full(3, np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert sizes_inside(figure_6(empty, empty, {"box200": empty}))
+
+
+def test_profiles_are_drawn_downward():
+    found = xr.Dataset(
+        {"ke": ("depth", [300.0, 80.0, 20.0]), "vorticity_std": ("depth", [0.2, 0.1, 0.04])}, coords={"depth": [0, 1000, 3000]}
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = figure_b1(found, title="an ocean")
+        assert sizes_inside(figure)
+    bottom, top = figure.axes[0].get_ylim()
+    assert bottom > 3000 and top == 0
