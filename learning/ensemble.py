@@ -82,12 +82,13 @@ class Ensemble:
         """
         inputs = torch.as_tensor(inputs)
         device = next(self.networks[0].parameters()).device
-        members = torch.stack([network.predict(inputs.to(device))[:, 0] for network in self.networks])
-        middle = members.quantile(0.5, dim=0) if len(self.networks) > 1 else members[0]
+        members = [network.predict(inputs.to(device))[:, 0] for network in self.networks]
+        middle = median(members)
         middle = middle / middle.sum(dim=(-2, -1), keepdim=True)
-        spread = bhattacharyya_loss(members, middle).mean(dim=0).clamp_min(0)
-        if len(self.networks) == 1:
-            spread = torch.zeros_like(spread)
+        if len(members) == 1:
+            spread = torch.zeros(middle.shape[:2])
+        else:
+            spread = torch.stack([bhattacharyya_loss(one, middle) for one in members]).mean(dim=0).clamp_min(0)
         return middle.cpu().numpy(), spread.cpu().numpy()
 
     def predict_fields(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -98,3 +99,16 @@ class Ensemble:
             raise ValueError(f"fields must be (n, {lags} lags, {variables} variables, y, x), not {fields.shape}")
         normalised = self.normalisation(fields)
         return self.predict(normalised.reshape(fields.shape[0], lags * variables, *fields.shape[-2:]))
+
+
+def median(members: list[torch.Tensor]) -> torch.Tensor:
+    """Median of equal tensors, element by element; the mean of the middle two of an even number.
+
+    By a sorting network of whole tensors: sorting short lists one by one is what a library's median would spend its time on.
+    """
+    ordered = list(members)
+    n = len(ordered)
+    for turn in range(n):
+        for k in range(turn % 2, n - 1, 2):
+            ordered[k], ordered[k + 1] = torch.minimum(ordered[k], ordered[k + 1]), torch.maximum(ordered[k], ordered[k + 1])
+    return ordered[n // 2] if n % 2 else 0.5 * (ordered[n // 2 - 1] + ordered[n // 2])

@@ -70,7 +70,7 @@ def statistics(ocean: TwinOcean, every: int = 5) -> dict:
     correlation = {}
     for lag in LAGS_DAYS:
         k = lag // every
-        correlation[lag] = float(np.mean(anomaly[k:] * anomaly[:-k]) / np.mean(anomaly**2)) if k < len(anomaly) else np.nan
+        correlation[lag] = float(np.mean(anomaly[k:] * anomaly[:-k]) / np.mean(anomaly**2)) if 0 < k < len(anomaly) else np.nan
     both, top, deep = np.mean(product, axis=0)
     return {
         "speed": {depth: float(np.sqrt(np.mean(values))) for depth, values in squares.items()},

@@ -16,7 +16,7 @@ from data.errors import StoreError
 from lagrangian.binning import smooth_pdf
 from learning import training
 from learning.config import FitConfig
-from learning.ensemble import Ensemble
+from learning.ensemble import Ensemble, median
 from learning.fit import main as fit
 from learning.inputs import InputSpec
 from learning.predict import PARTS, PredictConfig, shortened
@@ -164,6 +164,12 @@ def test_predictions_are_the_median_of_the_members(trained):
     dates = ensemble.card["split"]
     for name in ("train", "validation", "test"):
         assert str(samples.start[part == PARTS.index(name)].min()) == dates[name][0]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 10])
+def test_the_median_is_numpy_s(n):
+    members = torch.rand(n, 7, 30, generator=torch.Generator().manual_seed(n))
+    np.testing.assert_allclose(median(list(members)), np.median(members.numpy(), axis=0), rtol=1e-6)
 
 
 def test_prediction_needs_no_target_and_takes_arrays(trained):
