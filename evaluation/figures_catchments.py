@@ -89,8 +89,8 @@ def figure_1(run: Path, w: float, experiment: int) -> Figure:
     every = open_store(Path(run) / speed_folder(w) / "particles.zarr", "particles")
     traps = np.unique(np.stack([every["trap_dx"].values, every["trap_dy"].values], axis=1), axis=0)
     fields = open_fields(Path(run) / "fields.zarr")
-    figure = _figure(11.5, 5.2)
-    spec = figure.add_gridspec(1, 2, width_ratios=(1, 1.05))
+    figure = _figure(10.4, 5.3)
+    spec = figure.add_gridspec(1, 2, width_ratios=(1, 1))
     chart = _site_axes(figure, spec[0], fields)
     _sea_floor(figure, chart, fields)
     _mark_traps(chart, traps, float(one["trap_dx"]), float(one["trap_dy"]))
@@ -313,9 +313,8 @@ def figure_a2(true: xr.Dataset, predicted: Mapping[str, xr.Dataset], *, level: f
     """
     sets = {"true": true, **predicted}
     labels = {"mass_centre_distance": f"mass centre at {level:g} m from the trap, km", "entropy": f"entropy at {level:g} m, nats"}
-    return _distributions(
-        {label: {key: one[name].values for key, one in sets.items()} for name, label in labels.items()}, bins=30
-    )
+    panels = {label: {key: one[name].values for key, one in sets.items()} for name, label in labels.items()}
+    return _distributions(panels, bins=30)
 
 
 def _distributions(panels: Mapping[str, Mapping[str, np.ndarray]], bins: int = 50) -> Figure:
@@ -363,4 +362,4 @@ def _moments(name: str, values: np.ndarray) -> str:
         return f"{name}: no value"
     std = values.std()
     places = int(np.clip(1 - np.floor(np.log10(std)), 0, 9)) if std > 0 else 3
-    return f"{name}: mean {values.mean():.{places}f}, std {std:.{places}f}"
+    return f"{name}: mean {round(float(values.mean()), places) + 0.0:.{places}f}, std {std:.{places}f}"

@@ -18,11 +18,15 @@ from matplotlib.figure import Figure
 
 from data.command import provenance, run_command, write_json
 from data.errors import CatchmentError, StoreError
+from evaluation.animation import animate_experiment
 from evaluation.diagnostics import deep_dynamics, open_dynamics, profiles
+from evaluation.experiments import true_pdfs
+from evaluation.figures_catchments import figure_1, figure_2, figure_a2
 from evaluation.figures_dynamics import figure_5, figure_6, figure_b1
 from evaluation.figures_scores import figure_3, figure_4, figure_calibration
 from evaluation.results import SHARES, SpeedRun, metrics, run_record
 from evaluation.sensitivity import resolution_scores
+from lagrangian.binning import smooth_pdf
 from lagrangian.config import speed_folder
 from lagrangian.stores import STATUS_MEANINGS
 from learning.ensemble import Ensemble
@@ -31,6 +35,8 @@ from learning.fit import found_speeds, models_folder
 DPI = 130
 #: Level whose true PDFs tell of the deep part of the way (paper Fig. 5), m.
 DEEP_LEVEL = 1000.0
+#: Experiments that are shown, by the share of those that are predicted better.
+EXAMPLES = (0.1, 0.5, 0.9)
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class Section:
     title: str
     text: list[str] = field(default_factory=list)
     tables: list[tuple[str, pd.DataFrame]] = field(default_factory=list)
-    figures: list[tuple[str, str, bytes]] = field(default_factory=list)
+    figures: list[tuple[str, str, bytes, str]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
 
@@ -87,7 +93,7 @@ class Report:
         buffer = io.BytesIO()
         figure.savefig(buffer, dpi=DPI, format="png")
         self._write(self.folder / "figures" / f"{name}.png", buffer.getvalue())
-        section.figures.append((name, caption, buffer.getvalue()))
+        section.figures.append((name, caption, buffer.getvalue(), "png"))
 
     def table(self, section: Section, name: str, caption: str, table: pd.DataFrame) -> None:
         """Keep a table as CSV and in the page."""
@@ -141,6 +147,7 @@ def main(config: ReportConfig) -> int:
     split = next(name for name in ("test", "all", "validation", "train") if any(entry["split"] == name for entry in entries))
     report.section("Scores", lambda section: _scores(report, section, runs, scores, entries, split))
     report.section("Catchments", lambda section: _catchments(report, section, runs, scores))
+    report.section("Single experiments", lambda section: _examples(report, section, runs, scores, split))
     report.section("Calibration", lambda section: _calibration(report, section, runs, scores, split))
     report.section("Effective resolution", lambda section: _resolution(report, section, runs, split, config))
     report.section("Deep dynamics", lambda section: _deep(report, section, runs, scores, split))
@@ -208,10 +215,47 @@ def _catchments(report: Report, section: Section, runs, scores) -> None:
         picture = one.run / speed_folder(one.w) / "catchment.png"
         if picture.exists():
             caption = f"Mean catchment and single experiments, w = {one.w:g} m/d."
-            section.figures.append((f"catchment_{speed_folder(one.w)}", caption, picture.read_bytes()))
+            section.figures.append((f"catchment_{speed_folder(one.w)}", caption, picture.read_bytes(), "png"))
         else:
             section.missing.append(f"{picture} is absent: the run was not finished; give its command again")
     report.table(section, "catchments", "True catchments at the export level (smoothed PDFs)", pd.DataFrame(rows))
+
+
+def _examples(report: Report, section: Section, runs, scores, split) -> None:
+    for one in runs:
+        speed, found = speed_folder(one.w), scores[one.w].sel(target="smoothed")
+        names = [name for name in found["model"].values.tolist() if name != "box100"]
+        chosen = np.flatnonzero((found["split"] == split).values & np.isfinite(found["bl"].sel(model=names[-1]).values))
+        if chosen.size == 0:
+            section.missing.append(f"no experiment at {one.w:g} m/d has particles at the export level")
+            continue
+        ranked = chosen[np.argsort(found["bl"].sel(model=names[-1]).values[chosen], kind="stable")]
+        picked = [int(ranked[round(share * (ranked.size - 1))]) for share in EXAMPLES]
+        maps = one.maps()
+        predictions = {name: np.concatenate([_map_of(maps[name], experiment) for experiment in picked]) for name in names}
+        truth = np.concatenate([smooth_pdf(true_pdfs(one.store, one.level, slice(k, k + 1))) for k in picked])
+        titles = [f"{str(one.store['collection_start'].values[k])[:10]}, trap {int(one.store['position'][k])}" for k in picked]
+        caption = f"Experiments at the 10th, 50th and 90th percentile of the BL of {names[-1]} (the paper's Figure 2), w = {one.w:g} m/d."
+        figure = figure_2(one.store["x"].values, one.store["y"].values, truth, predictions, titles)
+        report.figure(section, f"figure_2_{speed}", caption, figure)
+        if one.predictions:
+            caption = f"True and predicted distance of the mass centre and entropy (the paper's Figure A2), w = {one.w:g} m/d."
+            true, predicted = one.shapes(found, chosen)
+            report.figure(section, f"figure_a2_{speed}", caption, figure_a2(true, predicted))
+        try:
+            caption = f"The traps, and where the particles of one experiment crossed each level (Figure 1), w = {one.w:g} m/d."
+            report.figure(section, f"figure_1_{speed}", caption, figure_1(one.run, one.w, picked[1]))
+            film = report.folder / "figures" / f"experiment_{speed}.gif"
+            animate_experiment(one.run, one.w, picked[1], film)
+            caption = f"The same experiment, backward in time, w = {one.w:g} m/d."
+            section.figures.append((film.stem, caption, film.read_bytes(), "gif"))
+        except CatchmentError as error:
+            section.missing.append(str(error))
+
+
+def _map_of(prediction, experiment: int) -> np.ndarray:
+    """(1, y, x) map of one experiment."""
+    return prediction(slice(experiment, experiment + 1)) if callable(prediction) else prediction[None]
 
 
 def _calibration(report: Report, section: Section, runs, scores, split) -> None:
@@ -315,8 +359,8 @@ pre { background: #f6f6f6; padding: 1rem; overflow-x: auto; font-size: 0.8rem; }
 {% for row in rows(table) %}<tr>{% for value in row %}<td>{{ value }}</td>{% endfor %}</tr>{% endfor %}
 </table>
 {% endfor %}
-{% for name, caption, data in section.figures %}
-<figure><img alt="{{ caption }}" id="{{ name }}" src="data:image/png;base64,{{ image(data) }}">
+{% for name, caption, data, kind in section.figures %}
+<figure><img alt="{{ caption }}" id="{{ name }}" src="data:image/{{ kind }};base64,{{ image(data) }}">
 <figcaption>{{ caption }}</figcaption></figure>
 {% endfor %}
 {% endfor %}

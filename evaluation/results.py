@@ -12,7 +12,7 @@ from data.command import read_json
 from data.errors import InputError, StoreError
 from evaluation.experiments import TARGETS, baselines, blocks, climatology, level_index, score_experiments, true_pdfs
 from evaluation.intervals import block_bootstrap, block_of
-from evaluation.scores import is_valid
+from evaluation.scores import entropy, is_valid, mass_centre_distance
 from lagrangian.config import speed_folder
 from lagrangian.stores import open_store
 from learning.predict import PARTS
@@ -93,15 +93,43 @@ class SpeedRun:
                 maps["climatology"] = one["climatology"][self.level].values
                 return maps
         maps["climatology"] = climatology(self.store, self.level)
-        self.notes.append("the climatology is the mean of the very experiments that it is scored on: its scores flatter it")
+        note = "the climatology is the mean of the very experiments that it is scored on: its scores flatter it"
+        self.notes = [note]
         return maps
 
-    def score(self) -> xr.Dataset:
-        """:func:`evaluation.experiments.score_experiments` of all models, with ``split`` and, of networks, ``spread``."""
+    def maps(self) -> dict:
+        """All models as :func:`evaluation.experiments.score_experiments` takes them."""
         maps: dict = dict(self.baseline_maps())
         for name, one in self.predictions.items():
             maps[name] = lambda rows, one=one: one["pdf"][rows, self.level].values
-        found = score_experiments(self.store, self.level, maps)
+        return maps
+
+    def shapes(self, found: xr.Dataset, chosen: np.ndarray) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
+        """``mass_centre_distance`` (km) and ``entropy`` of true and of predicted PDFs of the chosen experiments (numbers).
+
+        found: scores of the smoothed target (:meth:`score`).
+        """
+        x, y = self.store["x"].values, self.store["y"].values
+
+        def dataset(distance, values):
+            return xr.Dataset({"mass_centre_distance": ("experiment", distance), "entropy": ("experiment", values)})
+
+        one = found.isel(experiment=chosen)
+        true = dataset(np.hypot(one["mass_centre_x"].values, one["mass_centre_y"].values), one["entropy"].values)
+        predicted = {}
+        for name, store in self.predictions.items():
+            parts = []
+            for rows in blocks(self.store.sizes["experiment"], 288):
+                inside = chosen[(chosen >= rows.start) & (chosen < rows.stop)] - rows.start
+                if inside.size:
+                    pdf = store["pdf"][rows, self.level].values[inside].astype(np.float64)
+                    parts.append(np.stack([mass_centre_distance(pdf, x, y), entropy(pdf)]))
+            predicted[name] = dataset(*np.concatenate(parts, axis=1))
+        return true, predicted
+
+    def score(self) -> xr.Dataset:
+        """:func:`evaluation.experiments.score_experiments` of all models, with ``split`` and, of networks, ``spread``."""
+        found = score_experiments(self.store, self.level, self.maps())
         found["split"] = ("experiment", self.split)
         for name, one in self.predictions.items():
             found[f"spread_{name}"] = ("experiment", one["spread"][:, self.level].values)
