@@ -235,7 +235,7 @@ def _examples(report: Report, section: Section, runs, scores, split) -> None:
         predictions = {name: np.concatenate([_map_of(maps[name], experiment) for experiment in picked]) for name in names}
         truth = np.concatenate([smooth_pdf(true_pdfs(one.store, one.level, slice(k, k + 1))) for k in picked])
         titles = [f"{str(one.store['collection_start'].values[k])[:10]}, trap {int(one.store['position'][k])}" for k in picked]
-        caption = f"Experiments at the 10th, 50th and 90th percentile of BL of {names[-1]} (the paper's Figure 2), w = {one.w:g} m/d."
+        caption = f"At the 10th, 50th, 90th percentile of {names[-1]}'s BL (the paper's Figure 2), w = {one.w:g} m/d"
         figure = figure_2(one.store["x"].values, one.store["y"].values, truth, predictions, titles)
         report.figure(section, f"figure_2_{speed}", caption, figure)
         if one.predictions:
