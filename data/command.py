@@ -155,9 +155,11 @@ def _convert(value, hint, where):
             raise OptionError(f"{where} = {value!r} must be one of {', '.join(map(str, arguments))}")
         return value
     if arguments:  # a union such as float | None
-        for argument in arguments:
-            if argument is not type(None):
+        *kinds, last = [argument for argument in arguments if argument is not type(None)]
+        for argument in kinds:
+            with contextlib.suppress(OptionError):
                 return _convert(value, argument, where)
+        return _convert(value, last, where)
     if hint is Path and isinstance(value, str):
         return Path(value)
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -15,9 +15,11 @@ import pytest
 import xarray as xr
 
 import lagrangian.run
-from data.command import run_command
+from data.command import parse, run_command
+from data.twin.ocean import S_COORDINATE, TwinOcean, twin_grid
 from lagrangian.binning import count_crossings, smooth_pdf
 from lagrangian.config import RunConfig, speed_folder
+from lagrangian.experiments import design_experiments
 from lagrangian.fields import open_fields
 from lagrangian.run import main
 from lagrangian.stores import open_pdf, open_store
@@ -340,3 +342,26 @@ def test_a_bin_holds_its_lower_edge_and_not_its_upper():
     assert reached.tolist() == [[4]]
     assert counts.sum() == 3
     assert counts[0, 0, 0, 0] == 1 and counts[0, 0, 50, 99] == 1 and counts[0, 0, 49, 50] == 1
+
+
+def test_positions_all_over_a_periodic_domain_are_alike_and_evenly_spaced(tmp_path):
+    """The twin's 1024 km: 6 x 6 traps about 171 km apart; the one at the edge sees across it."""
+    times = np.datetime64("2000-01-01", "ns") + np.arange(60) * np.timedelta64(1, "D")
+    ocean = TwinOcean(None, times, twin_grid(128), S_COORDINATE, frozenset({"temp"}), {})  # no flow is needed
+    config = lagrangian.run._with_defaults_of(ocean, RunConfig(positions="domain", spacing=171.0))
+    assert config.positions == 6 and config.spacing == pytest.approx(1024 / 6) and config.dt == 360.0
+    table = tmp_path / "options.toml"
+    table.write_text('positions = "domain"\nspacing = 171\n')
+    read = parse(RunConfig, ["--config", str(table)], prog="lagrangian.run")
+    assert read.positions == "domain" and parse(RunConfig, ["--positions", "4"], prog="x").positions == 4
+    design = design_experiments(dataclasses.replace(config, start="2000-02-10", end="2000-02-10"), ocean)
+    assert design.n_positions == 36
+    gaps = np.diff(np.unique(design.trap_offset_km[:, 0]))
+    np.testing.assert_allclose(gaps, 1024 / 6)
+    assert np.isfinite(design.release_xi).all()
+
+
+def test_positions_over_the_domain_of_files_are_refused(tmp_path, capsys):
+    code = command("--positions", "domain", out=tmp_path)
+    error = capsys.readouterr().err
+    assert code == 2 and "periodic" in error and len(error.strip().splitlines()) == 1
