@@ -17,3 +17,9 @@ class OptionError(CatchmentError):
 
 class StoreError(CatchmentError):
     """A result folder or store cannot be used: it belongs to another configuration, is damaged, or cannot be written."""
+
+
+def need(condition, text: str) -> None:
+    """Refuse an option: OptionError with ``text`` where the condition does not hold."""
+    if not condition:
+        raise OptionError(text)

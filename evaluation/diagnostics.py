@@ -11,13 +11,13 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 import zarr
 from scipy.sparse import csr_array
-from zarr.codecs import BloscCodec
 
 from data.command import provenance, read_json, run_command, write_json
 from data.errors import InputError, OptionError, StoreError
@@ -29,7 +29,7 @@ from evaluation.experiments import EXPERIMENT_COORDINATES
 from lagrangian.config import RunConfig, speed_folder
 from lagrangian.fields import horizontal_velocity
 from lagrangian.run import open_ocean
-from lagrangian.stores import EPOCH, finish, open_store, partial_path
+from lagrangian.stores import EPOCH, add_array, finish, open_store, partial_path
 
 #: Full width of the box centred on the trap, km, and the depth range, m, of the deep dynamics (method.md section 4).
 BOX_KM = 80.0
@@ -300,13 +300,7 @@ def _create(path: Path, ocean: Ocean, offset: np.ndarray, identity: dict) -> Non
     group = zarr.create_group(store=str(aside), zarr_format=3)
     title = "Kinetic energy and vorticity in boxes around the traps"
     group.attrs.update({"title": title, "Conventions": "CF-1.8", "box_km": identity["box_km"], "identity": identity})
-    codec = BloscCodec(cname="zstd", clevel=5, shuffle="shuffle")
-
-    def array(name, shape, chunks, dtype, dims, attrs, data=None, fill=None):
-        made = group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, dimension_names=dims, compressors=codec,
-                                  fill_value=fill, attributes=attrs)  # fmt: skip
-        if data is not None:
-            made[...] = data
+    array = partial(add_array, group)
 
     depths = np.array(identity["depths"])
     shape = (len(ocean.times), offset.shape[0], depths.size)

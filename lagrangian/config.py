@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from data.errors import OptionError
+from data.errors import need
 
 #: Depths of the crossings kept by default, m (SPARO trains on 8 levels).
 LEVELS = (2500.0, 2000.0, 1500.0, 1000.0, 800.0, 600.0, 400.0, 200.0)
@@ -83,10 +83,6 @@ class RunConfig:
         OptionError
             Names the option, its value and its bounds.
         """
-
-        def need(condition, text):
-            if not condition:
-                raise OptionError(text)
 
         need(self.ocean, "--ocean needs 'twin' or at least one file")
         need(self.w, "--w needs at least one sinking speed, m/d")

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 import zarr
 from numba import njit
-from zarr.codecs import BloscCodec
 
 from data.errors import StoreError
 from data.frame import Frame, Regridder
 from data.grid import HorizontalGrid
 from data.ocean import Ocean, Snapshot
+from lagrangian.stores import add_array
 
 #: Depths of the network inputs, m (method.md section 3, 5v-4l).
 FIELD_DEPTHS = (0.0, 750.0, 1500.0, 2250.0)
@@ -171,21 +172,15 @@ class FieldsWriter:
                 "temperature": "yes" if has_temp else "none: the ocean holds no temp",
             }
         )
-        codec = BloscCodec(cname="zstd", clevel=5, shuffle="shuffle")
-
-        def array(name, shape, chunks, dtype, dims, attrs, fill=None, data=None):
-            made = group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, dimension_names=dims, compressors=codec,
-                                      fill_value=fill, attributes=attrs)  # fmt: skip
-            if data is not None:
-                made[...] = data
+        array = partial(add_array, group)
 
         n_t, n_d, (ny, nx) = len(times), len(self.depths), self.frame.shape
         for name, (units, title) in LAYERED.items():
             if name != "temp" or has_temp:
                 array(name, (n_t, n_d, ny, nx), (1, n_d, ny, nx), "float32", ("time", "depth", "y", "x"),
-                      {"units": units, "long_name": title, "coordinates": "lon lat"}, np.nan)  # fmt: skip
+                      {"units": units, "long_name": title, "coordinates": "lon lat"}, fill=np.nan)  # fmt: skip
         array("ssh", (n_t, ny, nx), (1, ny, nx), "float32", ("time", "y", "x"),
-              {"units": "m", "long_name": "sea surface height", "coordinates": "lon lat"}, np.nan)  # fmt: skip
+              {"units": "m", "long_name": "sea surface height", "coordinates": "lon lat"}, fill=np.nan)  # fmt: skip
         stamps = (np.asarray(times).astype("datetime64[s]") - EPOCH).astype(np.int64)
         attrs = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian", "standard_name": "time"}
         array("time", (n_t,), (n_t,), "int64", ("time",), attrs, data=stamps)
@@ -199,8 +194,8 @@ class FieldsWriter:
             array(name, (ny, nx), (ny, nx), "float64", ("y", "x"), {"units": units if degrees else "m"}, data=values)
         sea_floor = Regridder(self.ocean.grid, self.frame)(np.where(self.ocean.grid.mask_rho, self.ocean.grid.h, np.nan))
         array("h", (ny, nx), (ny, nx), "float32", ("y", "x"),
-              {"units": "m", "positive": "down", "long_name": "depth of the ocean's sea floor"}, np.nan, sea_floor)  # fmt: skip
-        array("written", (n_t,), (1,), "uint8", ("time",), {"long_name": "1 where the time is in"}, 0)
+              {"units": "m", "positive": "down", "long_name": "depth of the ocean's sea floor"}, sea_floor, np.nan)  # fmt: skip
+        array("written", (n_t,), (1,), "uint8", ("time",), {"long_name": "1 where the time is in"}, fill=0)
         aside.rename(self.path)
 
     def write(self, number: int, fields: dict[str, np.ndarray]) -> None:

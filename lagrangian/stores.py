@@ -41,7 +41,8 @@ STATUS_MEANINGS = {
 }
 
 
-def _array(group, name, shape, chunks, dtype, dims, *, attrs=None, fill=None, data=None):
+def add_array(group, name, shape, chunks, dtype, dims, attrs=None, data=None, fill=None):
+    """Add an array to a zarr group as all stores of the toolkit have it; ``data`` is written where given."""
     # deterministic bytes: blosc with one fixed setting
     codec = BloscCodec(cname="zstd", clevel=5, shuffle="shuffle")
     array = group.create_array(
@@ -56,7 +57,6 @@ def _array(group, name, shape, chunks, dtype, dims, *, attrs=None, fill=None, da
     )
     if data is not None:
         array[...] = data
-    return array
 
 
 def _seconds(times) -> np.ndarray:
@@ -93,25 +93,25 @@ def _experiment_coordinates(group, design: Design, ocean: Ocean) -> None:
     dims = ("experiment",)
     start = np.repeat(design.starts, n_p)
     seconds = {"units": TIME_ATTRS["units"], "calendar": TIME_ATTRS["calendar"]}
-    _array(group, "collection_start", every, every, "int64", dims, attrs=seconds, data=_seconds(start))
-    _array(group, "collection_end", every, every, "int64", dims, attrs=seconds, data=_seconds(start + design.collection))
-    _array(group, "period", every, every, "int32", dims, attrs={"long_name": "number of the collection period"},
+    add_array(group, "collection_start", every, every, "int64", dims, attrs=seconds, data=_seconds(start))
+    add_array(group, "collection_end", every, every, "int64", dims, attrs=seconds, data=_seconds(start + design.collection))
+    add_array(group, "period", every, every, "int32", dims, attrs={"long_name": "number of the collection period"},
            data=np.repeat(np.arange(design.n_periods), n_p))  # fmt: skip
-    _array(group, "position", every, every, "int32", dims, attrs={"long_name": "number of the trap position"},
+    add_array(group, "position", every, every, "int32", dims, attrs={"long_name": "number of the trap position"},
            data=np.tile(np.arange(n_p), design.n_periods))  # fmt: skip
     for name, axis, column in (("trap_lon", "x", 0), ("trap_lat", "y", 1)):
-        _array(group, name, every, every, "float64", dims, attrs=position_attrs(ocean, axis),
+        add_array(group, name, every, every, "float64", dims, attrs=position_attrs(ocean, axis),
                data=np.tile(design.trap[:, column], design.n_periods))  # fmt: skip
     for name, way, column in (("trap_dx", "east", 0), ("trap_dy", "north", 1)):
         attrs = {"units": "km", "long_name": f"distance of the trap {way} of the site"}
-        _array(group, name, every, every, "float64", dims, attrs=attrs,
+        add_array(group, name, every, every, "float64", dims, attrs=attrs,
                data=np.tile(design.trap_offset_km[:, column], design.n_periods))  # fmt: skip
 
 
 def _level_coordinate(group, config: RunConfig) -> None:
     levels = np.array(config.ordered_levels)
     attrs = {"units": "m", "positive": "down", "standard_name": "depth"}
-    _array(group, "level", levels.shape, levels.shape, "float64", ("level",), attrs=attrs, data=levels)
+    add_array(group, "level", levels.shape, levels.shape, "float64", ("level",), attrs=attrs, data=levels)
 
 
 def create_particles(path: Path, config: RunConfig, design: Design, ocean: Ocean, w: float) -> None:
@@ -127,22 +127,22 @@ def create_particles(path: Path, config: RunConfig, design: Design, ocean: Ocean
             "long_name": f"displacement {way} of the particle's own release point",
             "coordinates": coordinates,
         }
-        _array(group, name, shape, chunks, "float32", dims, attrs=attrs, fill=np.nan)
+        add_array(group, name, shape, chunks, "float32", dims, attrs=attrs, fill=np.nan)
     for name, axis in (("lon", "x"), ("lat", "y")):
-        _array(group, name, shape, chunks, "float64" if not ocean.grid.degrees else "float32", dims,
+        add_array(group, name, shape, chunks, "float64" if not ocean.grid.degrees else "float32", dims,
                attrs=position_attrs(ocean, axis), fill=np.nan)  # fmt: skip
     time_attrs = {"units": TIME_ATTRS["units"], "calendar": TIME_ATTRS["calendar"], "_FillValue": NO_TIME,
                   "long_name": "time of the crossing"}  # fmt: skip
-    _array(group, "time", shape, chunks, "int64", dims, attrs=time_attrs, fill=NO_TIME)
+    add_array(group, "time", shape, chunks, "int64", dims, attrs=time_attrs, fill=NO_TIME)
     flags = {
         "flag_values": list(STATUS_MEANINGS),
         "flag_meanings": " ".join(text.replace(" ", "_") for text in STATUS_MEANINGS.values()),
     }
-    _array(group, "status", shape[:2], chunks[:2], "int8", dims[:2], attrs=flags, fill=-1)
+    add_array(group, "status", shape[:2], chunks[:2], "int8", dims[:2], attrs=flags, fill=-1)
     release_attrs = {"units": TIME_ATTRS["units"], "calendar": TIME_ATTRS["calendar"]}
-    _array(group, "release_time", shape[:2], chunks[:2], "int64", dims[:2], attrs=release_attrs, fill=0)
+    add_array(group, "release_time", shape[:2], chunks[:2], "int64", dims[:2], attrs=release_attrs, fill=0)
     for name, axis in (("release_lon", "x"), ("release_lat", "y")):
-        _array(group, name, shape[:2], chunks[:2], "float64", dims[:2], attrs=position_attrs(ocean, axis), fill=np.nan)
+        add_array(group, name, shape[:2], chunks[:2], "float64", dims[:2], attrs=position_attrs(ocean, axis), fill=np.nan)
     _level_coordinate(group, config)
     _experiment_coordinates(group, design, ocean)
 
@@ -154,14 +154,22 @@ def create_pdf(path: Path, config: RunConfig, design: Design, ocean: Ocean, w: f
     dims = ("experiment", "level", "y", "x")
     dtype = "uint16" if design.n_particles < 65536 else "uint32"
     chunks = (design.n_positions, *shape[1:])
-    _array(
+    add_array(
         group, "counts", shape, chunks, dtype, dims, attrs={"long_name": "particles that crossed the level in the bin"}, fill=0
     )
-    _array(group, "reached", shape[:2], chunks[:2], "uint32", dims[:2], attrs={"long_name": "particles that crossed the level"},
-           fill=0)  # fmt: skip
+    add_array(
+        group,
+        "reached",
+        shape[:2],
+        chunks[:2],
+        "uint32",
+        dims[:2],
+        attrs={"long_name": "particles that crossed the level"},
+        fill=0,
+    )
     for name, way in (("x", "east"), ("y", "north")):
         attrs = {"units": "km", "long_name": f"displacement {way} of the release point, centre of the bin"}
-        _array(group, name, (BINS,), (BINS,), "float64", (name,), attrs=attrs, data=bin_centres())
+        add_array(group, name, (BINS,), (BINS,), "float64", (name,), attrs=attrs, data=bin_centres())
     _level_coordinate(group, config)
     _experiment_coordinates(group, design, ocean)
 
@@ -173,14 +181,15 @@ def create_trajectories(path: Path, config: RunConfig, design: Design, ocean: Oc
     rows = design.n_positions * design.n_particles
     shape, chunks, dims = (n, n_obs), (rows, n_obs), ("trajectory", "obs")
     for name, axis in (("lon", "x"), ("lat", "y")):
-        _array(group, name, shape, chunks, "float64" if not ocean.grid.degrees else "float32", dims,
+        add_array(group, name, shape, chunks, "float64" if not ocean.grid.degrees else "float32", dims,
                attrs=position_attrs(ocean, axis), fill=np.nan)  # fmt: skip
-    _array(group, "z", shape, chunks, "float32", dims, attrs={"units": "m", "positive": "up", "long_name": "height"}, fill=np.nan)
+    add_array(group, "z", shape, chunks, "float32", dims,
+              attrs={"units": "m", "positive": "up", "long_name": "height"}, fill=np.nan)  # fmt: skip
     attrs = {"units": TIME_ATTRS["units"], "calendar": TIME_ATTRS["calendar"], "_FillValue": NO_TIME, "axis": "T"}
-    _array(group, "time", shape, chunks, "int64", dims, attrs=attrs, fill=NO_TIME)
+    add_array(group, "time", shape, chunks, "int64", dims, attrs=attrs, fill=NO_TIME)
     attrs = {"cf_role": "trajectory_id", "long_name": "experiment * particles of an experiment + particle"}
-    _array(group, "trajectory", (n,), (rows,), "int64", dims[:1], attrs=attrs, data=np.arange(n))
-    _array(group, "obs", (n_obs,), (n_obs,), "int32", dims[1:], data=np.arange(n_obs))
+    add_array(group, "trajectory", (n,), (rows,), "int64", dims[:1], attrs=attrs, data=np.arange(n))
+    add_array(group, "obs", (n_obs,), (n_obs,), "int32", dims[1:], data=np.arange(n_obs))
 
 
 def finish(partial: Path) -> None:

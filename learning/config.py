@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from data.errors import OptionError
+from data.errors import need
 from learning.inputs import LAGS_DAYS, SSH_RESOLUTION_KM, SST_RESOLUTION_KM, InputName, Method
 from learning.network import Architecture
 
@@ -126,10 +126,6 @@ class FitConfig:
         OptionError
             Names the option, its value and its bounds.
         """
-
-        def need(condition, text):
-            if not condition:
-                raise OptionError(text)
 
         for name in ("members", "epochs", "batch", "width", "experiments"):
             value = getattr(self, name)

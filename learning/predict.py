@@ -7,20 +7,20 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 import zarr
-from zarr.codecs import BloscCodec
 
 from data.command import provenance, read_json, run_command, write_json
 from data.errors import OptionError, StoreError
 from data.progress import Progress
 from lagrangian.binning import bin_centres
 from lagrangian.config import speed_folder
-from lagrangian.stores import finish, partial_path
+from lagrangian.stores import add_array, finish, partial_path
 from learning.ensemble import Ensemble
 from learning.fit import CLIMATOLOGY, run_identity
 from learning.samples import RunSamples
@@ -145,13 +145,7 @@ def _create(path: Path, samples: RunSamples, ensemble: Ensemble, identity: dict,
         "title": "Predicted catchments of a sediment trap", "Conventions": "CF-1.8", "inputs": ensemble.spec.name,
         "sinking_speed_m_per_day": float(ensemble.card["w"]), "members": len(ensemble.networks), "identity": identity,
     })  # fmt: skip
-    codec = BloscCodec(cname="zstd", clevel=5, shuffle="shuffle")
-
-    def array(name, shape, chunks, dtype, dims, attrs, data=None, fill=None):
-        made = group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, dimension_names=dims, compressors=codec,
-                                  fill_value=fill, attributes=attrs)  # fmt: skip
-        if data is not None:
-            made[...] = data
+    array = partial(add_array, group)
 
     shape = (n, levels.size, *bins)
     array("pdf", shape, (BLOCK, *shape[1:]), "float32", ("experiment", "level", "y", "x"),
