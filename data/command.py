@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import tyro
 
-from data.errors import CatchmentError, OptionError, StoreError
+from data.errors import CatchmentError, OptionError, StoreError, cannot_write
 
 Config = TypeVar("Config")
 
@@ -213,15 +213,20 @@ def _git_commit() -> str | None:
     return done.stdout.strip() or None
 
 
-def write_json(path: Path, content: dict) -> None:
-    """Write a JSON file aside and rename it, so that it is complete or absent."""
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file aside and rename it, so that it is complete or absent; StoreError with one line where it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(path.name + ".aside")
-        aside.write_text(json.dumps(json_ready(content), indent=2) + "\n")
+        aside.write_bytes(content)
         aside.replace(path)
     except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}; free space or choose another --out") from None
+        raise cannot_write(path, error, "free space or choose another --out") from None
+
+
+def write_json(path: Path, content: dict) -> None:
+    """:func:`write_file` of what :func:`json_ready` makes of ``content``."""
+    write_file(path, (json.dumps(json_ready(content), indent=2) + "\n").encode())
 
 
 def read_json(path: Path) -> dict:

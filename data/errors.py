@@ -23,3 +23,8 @@ def need(condition, text: str) -> None:
     """Refuse an option: OptionError with ``text`` where the condition does not hold."""
     if not condition:
         raise OptionError(text)
+
+
+def cannot_write(path, error: OSError, mend: str = "free space and give the same command again") -> StoreError:
+    """The StoreError for a file or store that could not be written."""
+    return StoreError(f"cannot write {path}: {error.strerror or error}; {mend}")

@@ -79,7 +79,7 @@ class Regridder:
             # with the periodic images beside, so that what is missing across the seam counts as near
             wide, core = _images(missing, pad, wrap_xi, wrap_eta)
             near = ndimage.maximum_filter(wide, size=5, mode="nearest")[core]
-            filled_cubic = _fill(_images(field, pad, wrap_xi, wrap_eta)[0], wide)[core]
+            filled_cubic = fill_nearest(_images(field, pad, wrap_xi, wrap_eta)[0], wide)[core]
         else:
             near, filled_cubic = None, filled
         # a halo of the periodic image, or of the edge itself, so that one spline serves every domain
@@ -127,8 +127,8 @@ def _images(field: np.ndarray, pad: int, wrap_xi: bool, wrap_eta: bool) -> tuple
     return field, tuple(core)
 
 
-def _fill(field: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """Nearest known value where there is none."""
+def fill_nearest(field: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """(y, x) with the nearest known value where there is none; 0 where none is known."""
     if missing.all():
         return np.zeros_like(field)
     index = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
@@ -187,18 +187,23 @@ def _with_missing(rows: np.ndarray, flat: np.ndarray, columns: np.ndarray) -> np
     return np.where((gaps > 1e-9) | outside, np.nan, values)
 
 
-def _weights(points: np.ndarray, n: int) -> np.ndarray:
-    """(points, n) cubic convolution weights (Keys 1981, doi:10.1109/TASSP.1981.1163711, a = -1/2); NaN rows outside."""
-    matrix = np.zeros((points.size, n))
-    base = np.floor(points + 1e-9).astype(int)
-    f = np.clip(points - base, 0.0, 1.0)
-    aligned = f < 1e-9
-    kernels = [
+def cubic_kernels(f: np.ndarray) -> list[np.ndarray]:
+    """Weights of the points at -1, 0, 1, 2 for places f past point 0 (Keys 1981, doi:10.1109/TASSP.1981.1163711, a = -1/2)."""
+    return [
         -0.5 * f + f**2 - 0.5 * f**3,
         1 - 2.5 * f**2 + 1.5 * f**3,
         0.5 * f + 2 * f**2 - 1.5 * f**3,
         -0.5 * f**2 + 0.5 * f**3,
     ]
+
+
+def _weights(points: np.ndarray, n: int) -> np.ndarray:
+    """(points, n) cubic convolution weights; NaN rows outside."""
+    matrix = np.zeros((points.size, n))
+    base = np.floor(points + 1e-9).astype(int)
+    f = np.clip(points - base, 0.0, 1.0)
+    aligned = f < 1e-9
+    kernels = cubic_kernels(f)
     for row in range(points.size):
         if aligned[row]:
             if 0 <= base[row] < n:

@@ -20,7 +20,7 @@ import zarr
 from scipy.sparse import csr_array
 
 from data.command import provenance, read_json, run_command, write_json
-from data.errors import InputError, OptionError, StoreError
+from data.errors import InputError, OptionError, StoreError, cannot_write
 from data.grid import HorizontalGrid
 from data.ocean import Ocean
 from data.progress import Progress
@@ -29,7 +29,7 @@ from evaluation.experiments import EXPERIMENT_COORDINATES
 from lagrangian.config import RunConfig, speed_folder
 from lagrangian.fields import horizontal_velocity
 from lagrangian.run import open_ocean
-from lagrangian.stores import EPOCH, add_array, finish, open_store, partial_path
+from lagrangian.stores import EPOCH, add_array, finish, open_checked, open_store, partial_path
 
 #: Full width of the box centred on the trap, km, and the depth range, m, of the deep dynamics (method.md section 4).
 BOX_KM = 80.0
@@ -226,9 +226,7 @@ def run_dynamics(
         _fill(partial, ocean, boxes, depths)
         finish(partial)
     except OSError as error:
-        raise StoreError(
-            f"cannot write {partial}: {error.strerror or error}; free space and give the same command again"
-        ) from None
+        raise cannot_write(partial, error) from None
     write_json(final.with_suffix(".json"), provenance(DiagnosticsConfig(run, tuple(identity["depths"]), float(box_km))))
     return final
 
@@ -238,14 +236,7 @@ def open_dynamics(run: Path) -> xr.Dataset:
     path = Path(run) / STORE
     if not path.exists():
         raise StoreError(f"{path} does not exist; run python -m evaluation.diagnostics --run {run}")
-    try:
-        dataset = xr.open_zarr(path, consolidated=None, chunks=None)
-    except Exception as error:
-        raise StoreError(f"{path} cannot be opened as zarr: {str(error).splitlines()[0]}") from error
-    missing = [name for name in (*VARIABLES, "time", "depth") if name not in dataset.variables]
-    if missing:
-        raise StoreError(f"{path} is not a complete dynamics store: {', '.join(missing)} missing")
-    return dataset
+    return open_checked(path, "dynamics", (*VARIABLES, "time", "depth"))
 
 
 def read_run(run: Path) -> dict:

@@ -14,6 +14,9 @@ from lagrangian.binning import smooth_pdf
 TARGETS = ("raw", "smoothed")
 EXPERIMENT_COORDINATES = ("collection_start", "collection_end", "position", "period", "trap_dx", "trap_dy")
 
+#: Experiments that are scored at once.
+BLOCK = 288
+
 #: A prediction: one map (y, x) for all experiments, or a function that gives the maps (n, y, x) of a slice of them.
 Prediction = np.ndarray | Callable[[slice], np.ndarray]
 
@@ -46,24 +49,18 @@ def blocks(n: int, size: int) -> list[slice]:
     return [slice(first, min(first + size, n)) for first in range(0, n, size)]
 
 
-def climatology(store: xr.Dataset, level: int, chosen: np.ndarray | None = None, block: int = 288) -> np.ndarray:
-    """(y, x) mean PDF of the chosen experiments (a mask; default all), each counting alike; those that none reached left out."""
-    n = store.sizes["experiment"]
-    chosen = np.ones(n, bool) if chosen is None else np.asarray(chosen, bool)
+def climatology(store: xr.Dataset, level: int) -> np.ndarray:
+    """(y, x) mean PDF of all experiments, each counting alike; those of which no particle reached the level left out."""
     total, number = np.zeros((store.sizes["y"], store.sizes["x"])), 0
-    for rows in blocks(n, block):
-        if not chosen[rows].any():
-            continue
-        pdf = true_pdfs(store, level, rows)[chosen[rows]]
+    for rows in blocks(store.sizes["experiment"], BLOCK):
+        pdf = true_pdfs(store, level, rows)
         known = np.isfinite(pdf).all(axis=(1, 2))
-        total += pdf[known].sum(axis=0, dtype=np.float64)
+        total += pdf[known].sum(axis=0)
         number += int(known.sum())
     return total / max(number, 1)
 
 
-def score_experiments(
-    store: xr.Dataset, level: int, predictions: Mapping[str, Prediction], *, chosen: np.ndarray | None = None, block: int = 288
-) -> xr.Dataset:
+def score_experiments(store: xr.Dataset, level: int, predictions: Mapping[str, Prediction]) -> xr.Dataset:
     """BL and F of every prediction against every experiment, and what the true PDFs are like.
 
     Parameters
@@ -74,8 +71,6 @@ def score_experiments(
         Index of the level.
     predictions : mapping of name to map or function
         See :data:`Prediction`. Predictions are used as they are, for both targets.
-    chosen : (experiment,) bool, optional
-        Which experiments (default all).
 
     Returns
     -------
@@ -84,29 +79,21 @@ def score_experiments(
         NaN where no particle reached the level.
     """
     n = store.sizes["experiment"]
-    index = np.arange(n) if chosen is None else np.flatnonzero(chosen)
-    chosen = np.ones(n, bool) if chosen is None else np.asarray(chosen, bool)
     names = list(predictions)
-    bl = np.full((index.size, len(names), len(TARGETS)), np.nan)
+    bl = np.full((n, len(names), len(TARGETS)), np.nan)
     f = bl.copy()
-    shape = np.full((3, index.size, len(TARGETS)), np.nan)
+    shape = np.full((3, n, len(TARGETS)), np.nan)
     x, y = store["x"].values, store["y"].values
-    done = 0
-    for rows in blocks(n, block):
-        used = chosen[rows]
-        if not used.any():
-            continue
-        raw = true_pdfs(store, level, rows)[used]
-        out = slice(done, done + raw.shape[0])
-        done = out.stop
-        guesses = [one(rows)[used] if callable(one) else one for one in predictions.values()]
+    for rows in blocks(n, BLOCK):
+        raw = true_pdfs(store, level, rows)
+        guesses = [one(rows) if callable(one) else one for one in predictions.values()]
         for t, target in enumerate((raw, smooth_pdf(raw))):
-            shape[0, out, t] = scores.entropy(target)
-            shape[1, out, t], shape[2, out, t] = scores.mass_centre(target, x, y)
+            shape[0, rows, t] = scores.entropy(target)
+            shape[1, rows, t], shape[2, rows, t] = scores.mass_centre(target, x, y)
             for m, guess in enumerate(guesses):
-                bl[out, m, t] = scores.bhattacharyya_loss(target, guess)
-                f[out, m, t] = scores.overlap(target, guess)
-    coordinates = {name: ("experiment", store[name].values[index]) for name in EXPERIMENT_COORDINATES if name in store}
+                bl[rows, m, t] = scores.bhattacharyya_loss(target, guess)
+                f[rows, m, t] = scores.overlap(target, guess)
+    coordinates = {name: ("experiment", store[name].values) for name in EXPERIMENT_COORDINATES if name in store}
     dims = ("experiment", "model", "target")
     return xr.Dataset(
         {
@@ -116,7 +103,7 @@ def score_experiments(
             "mass_centre_x": (dims[::2], shape[1], {"units": "km"}),
             "mass_centre_y": (dims[::2], shape[2], {"units": "km"}),
         },
-        coords={"experiment": index, "model": names, "target": list(TARGETS), **coordinates},
+        coords={"experiment": np.arange(n), "model": names, "target": list(TARGETS), **coordinates},
     )
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import xarray as xr
 from cartopy.mpl.ticker import LatitudeFormatter, LongitudeFormatter
 from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import BoundaryNorm, ListedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -22,6 +21,7 @@ from data.errors import InputError
 from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM
 from data.sphere import EARTH_RADIUS_KM
 from evaluation import scores
+from evaluation.canvas import new_figure
 from lagrangian.binning import BIN_KM
 from lagrangian.config import speed_folder
 from lagrangian.fields import open_fields
@@ -39,12 +39,6 @@ INPUT_LABELS = {
 }  # fmt: skip
 #: Quantiles of the pooled values between which histograms are drawn.
 SHOWN = (0.001, 0.999)
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def deep_to_light(cut: float = 0.9) -> ListedColormap:
@@ -89,7 +83,7 @@ def figure_1(run: Path, w: float, experiment: int) -> Figure:
     every = open_store(Path(run) / speed_folder(w) / "particles.zarr", "particles")
     traps = np.unique(np.stack([every["trap_dx"].values, every["trap_dy"].values], axis=1), axis=0)
     fields = open_fields(Path(run) / "fields.zarr")
-    figure = _figure(10.4, 5.3)
+    figure = new_figure(10.4, 5.3)
     spec = figure.add_gridspec(1, 2, width_ratios=(1, 1))
     chart = _site_axes(figure, spec[0], fields)
     _sea_floor(figure, chart, fields)
@@ -208,7 +202,7 @@ def figure_2(
     half = _view_km(columns, np.asarray(x_km), np.asarray(y_km))
     top = max(100 * float(np.nanmax(one, initial=0.0)) for one in columns.values()) or 1.0
     norm = PowerNorm(0.5, vmin=0, vmax=top)
-    figure = _figure(1.4 + 2.5 * len(columns), 1.2 + 2.45 * len(titles))
+    figure = new_figure(1.4 + 2.5 * len(columns), 1.2 + 2.45 * len(titles))
     axes = figure.subplots(len(titles), len(columns), squeeze=False, sharex=True, sharey=True)
     for row, title in enumerate(titles):
         for column, (name, pdfs) in enumerate(columns.items()):
@@ -323,7 +317,7 @@ def _distributions(panels: Mapping[str, Mapping[str, np.ndarray]], bins: int = 5
         raise ValueError("no variable to draw")
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    figure = _figure(max(4.4, 3.9 * columns), 3.4 * rows)
+    figure = new_figure(max(4.4, 3.9 * columns), 3.4 * rows)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, (label, sets) in zip(axes, panels.items(), strict=False):
         known = {name: np.asarray(values, np.float64)[np.isfinite(values)].ravel() for name, values in sets.items()}

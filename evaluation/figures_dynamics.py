@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from data.twin.statistics import PAPER_KE, PAPER_VORTICITY
 from evaluation.binned import MINIMUM, binned_mean, pearson, spanning_edges
+from evaluation.canvas import new_figure
 from lagrangian.binning import VALID_BL
 
 COLUMNS = 3
@@ -61,7 +61,7 @@ def figure_b1(
 
     profiles : of :func:`evaluation.diagnostics.profiles`; paper_ke, paper_vorticity : by depth.
     """
-    figure = _figure(7.6, 4.6)
+    figure = new_figure(7.6, 4.6)
     axes = figure.subplots(1, 2, sharey=True)
     for axis, name, paper, label in (
         (axes[0], "ke", paper_ke, "kinetic energy, cm² s⁻²"),
@@ -82,12 +82,6 @@ def figure_b1(
     return figure
 
 
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _panels(
     x, y, bl: Mapping[str, np.ndarray], edges: tuple[np.ndarray, np.ndarray], labels: tuple[str, str],
     related: Mapping[str, np.ndarray], title: str,
@@ -99,7 +93,7 @@ def _panels(
     means = {name: mean for name, (mean, _) in binned.items()}
     columns = min(COLUMNS, len(bl))
     rows = -(-len(bl) // columns)
-    figure = _figure(max(6.0, 1.6 + 3.5 * columns), 0.7 + 3.4 * rows)
+    figure = new_figure(max(6.0, 1.6 + 3.5 * columns), 0.7 + 3.4 * rows)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     limits = _limits(list(means.values()))
     for number, (axis, name) in enumerate(zip(axes, bl, strict=False)):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from evaluation.canvas import new_figure
 
 #: Okabe-Ito colours and a marker for each model, told apart in grey as well.
 STYLES = {
@@ -15,12 +16,6 @@ STYLES = {
 QUANTITIES = (("bl_mean", "BL (0 best)", 1.0), ("valid_percent", "valid (BL < 0.3), %", 1.0), ("f_mean", "overlap F, %", 100.0))
 #: The authors' published fit of F on BL (method.md section 4).
 AUTHORS_FIT = (0.915, -1.885, 1.022)
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def style_of(model: str) -> dict:
@@ -35,7 +30,7 @@ def figure_4(metrics: list[dict], split: str, scores: dict[float, tuple[np.ndarr
     metrics: entries of metrics.json; scores: for each speed (bl, f) of single predictions, (n,) each, smoothed target.
     """
     table = pd.DataFrame(metrics).query("target == 'smoothed' and split == @split")
-    figure = _figure(11, 7.4)
+    figure = new_figure(11, 7.4)
     axes = figure.subplots(2, 2).ravel()
     models = [name for name in STYLES if name in set(table["model"])]
     speeds = sorted(table["w"].unique())
@@ -72,7 +67,7 @@ def _f_against_bl(axis, scores) -> None:
 
 def figure_3(table: pd.DataFrame, w: float, training_km: dict[str, float]) -> Figure:
     """Valid % against the effective resolution of SSH and of SST, network fixed (:func:`resolution_scores`)."""
-    figure = _figure(6.4, 4.2)
+    figure = new_figure(6.4, 4.2)
     axis = figure.subplots()
     for variable, label, colour, marker in (
         ("ssh", "SSH (SST fixed)", "#0072B2", "o"),
@@ -91,7 +86,7 @@ def figure_3(table: pd.DataFrame, w: float, training_km: dict[str, float]) -> Fi
 
 def figure_calibration(shares, held: dict[str, np.ndarray], spread: dict[str, tuple[np.ndarray, np.ndarray]], w: float) -> Figure:
     """Left: share of the true particles within contours said to hold a share. Right: BL against the ensemble's spread."""
-    figure = _figure(9.5, 4.3)
+    figure = new_figure(9.5, 4.3)
     left, right = figure.subplots(1, 2)
     left.plot([0, 100], [0, 100], color="0.6", linewidth=1)
     for model, values in held.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 import json
 import sys
@@ -16,7 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from data.command import provenance, run_command, write_json
+from data.command import provenance, run_command, write_file, write_json
 from data.errors import CatchmentError, StoreError
 from evaluation.animation import animate_experiment
 from evaluation.diagnostics import deep_dynamics, open_dynamics, profiles
@@ -92,12 +91,16 @@ class Report:
         """Keep a figure as PNG and in the page."""
         buffer = io.BytesIO()
         figure.savefig(buffer, dpi=DPI, format="png")
-        self._write(self.folder / "figures" / f"{name}.png", buffer.getvalue())
+        write_file(self.folder / "figures" / f"{name}.png", buffer.getvalue())
         section.figures.append((name, caption, buffer.getvalue(), "png"))
+
+    def csv(self, name: str, table: pd.DataFrame) -> None:
+        """Keep a table as CSV."""
+        write_file(self.folder / "tables" / f"{name}.csv", table.to_csv(index=False).encode())
 
     def table(self, section: Section, name: str, caption: str, table: pd.DataFrame) -> None:
         """Keep a table as CSV and in the page."""
-        self._write(self.folder / "tables" / f"{name}.csv", table.to_csv(index=False).encode())
+        self.csv(name, table)
         section.tables.append((caption, table))
 
     def write(self, title: str, about: dict) -> Path:
@@ -114,25 +117,14 @@ class Report:
             )
         )
         path = self.folder / "report.html"
-        self._write(path, page.encode())
+        write_file(path, page.encode())
         return path
-
-    @staticmethod
-    def _write(path: Path, content: bytes) -> None:
-        aside = path.with_name(path.name + ".aside")
-        try:
-            aside.write_bytes(content)
-            aside.replace(path)
-        except OSError as error:
-            raise StoreError(
-                f"cannot write {path}: {error.strerror or error}; free space and give the same command again"
-            ) from None
 
 
 def _cell(value) -> str:
     if isinstance(value, float):
         return "" if np.isnan(value) else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
-    return html.unescape(str(value))
+    return str(value)
 
 
 def main(config: ReportConfig) -> int:
@@ -173,9 +165,7 @@ def _scores(report: Report, section: Section, runs, scores, entries, split) -> N
                 f"no predictions at {one.w:g} m/d: python -m learning.fit --run {one.run}, then python -m learning.predict "
                 f"--run {one.run}"
             )
-    table = pd.DataFrame(entries)
-    report.table(section, "scores", "All scores", table)
-    section.tables.clear()
+    report.csv("scores", pd.DataFrame(entries))
     caption = f"Smoothed PDFs, {split} experiments (all splits and raw PDFs: tables/scores.csv)"
     section.tables.append((caption, _summary(entries, split)))
     single = {}
@@ -231,7 +221,7 @@ def _examples(report: Report, section: Section, runs, scores, split) -> None:
             continue
         ranked = chosen[np.argsort(found["bl"].sel(model=names[-1]).values[chosen], kind="stable")]
         picked = [int(ranked[round(share * (ranked.size - 1))]) for share in EXAMPLES]
-        maps = one.maps()
+        maps = one.maps
         predictions = {name: np.concatenate([_map_of(maps[name], experiment) for experiment in picked]) for name in names}
         truth = np.concatenate([smooth_pdf(true_pdfs(one.store, one.level, slice(k, k + 1))) for k in picked])
         titles = [f"{str(one.store['collection_start'].values[k])[:10]}, trap {int(one.store['position'][k])}" for k in picked]
@@ -278,8 +268,7 @@ def _calibration(report: Report, section: Section, runs, scores, split) -> None:
         figure = figure_calibration(SHARES, held, spread, one.w)
         report.figure(section, f"calibration_{speed_folder(one.w)}", caption, figure)
     if rows:
-        report.table(section, "calibration", "Share of the true particles within contours of the prediction", pd.DataFrame(rows))
-        section.tables.clear()
+        report.csv("calibration", pd.DataFrame(rows))
 
 
 def _resolution(report: Report, section: Section, runs, split, config: ReportConfig) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from data.command import read_json
-from data.errors import InputError, StoreError
-from evaluation.experiments import TARGETS, baselines, blocks, climatology, level_index, score_experiments, true_pdfs
+from data.errors import InputError
+from evaluation.experiments import BLOCK, TARGETS, baselines, blocks, climatology, level_index, score_experiments, true_pdfs
 from evaluation.intervals import block_bootstrap, block_of
 from evaluation.scores import entropy, is_valid, mass_centre_distance
 from lagrangian.config import speed_folder
-from lagrangian.stores import open_store
+from lagrangian.stores import open_checked, open_store
 from learning.predict import PARTS
 
 #: Parts of a run that scores are given for; ``all`` where no network tells them apart.
@@ -93,10 +94,10 @@ class SpeedRun:
                 maps["climatology"] = one["climatology"][self.level].values
                 return maps
         maps["climatology"] = climatology(self.store, self.level)
-        note = "the climatology is the mean of the very experiments that it is scored on: its scores flatter it"
-        self.notes = [note]
+        self.notes.append("the climatology is the mean of the very experiments that it is scored on: its scores flatter it")
         return maps
 
+    @cached_property
     def maps(self) -> dict:
         """All models as :func:`evaluation.experiments.score_experiments` takes them."""
         maps: dict = dict(self.baseline_maps())
@@ -119,7 +120,7 @@ class SpeedRun:
         predicted = {}
         for name, store in self.predictions.items():
             parts = []
-            for rows in blocks(self.store.sizes["experiment"], 288):
+            for rows in blocks(self.store.sizes["experiment"], BLOCK):
                 inside = chosen[(chosen >= rows.start) & (chosen < rows.stop)] - rows.start
                 if inside.size:
                     pdf = store["pdf"][rows, self.level].values[inside].astype(np.float64)
@@ -129,7 +130,7 @@ class SpeedRun:
 
     def score(self) -> xr.Dataset:
         """:func:`evaluation.experiments.score_experiments` of all models, with ``split`` and, of networks, ``spread``."""
-        found = score_experiments(self.store, self.level, self.maps())
+        found = score_experiments(self.store, self.level, self.maps)
         found["split"] = ("experiment", self.split)
         for name, one in self.predictions.items():
             found[f"spread_{name}"] = ("experiment", one["spread"][:, self.level].values)
@@ -154,7 +155,7 @@ class SpeedRun:
         chosen = self.split == split
         inside = np.zeros(len(SHARES))
         n = 0
-        for rows in blocks(self.store.sizes["experiment"], 288):
+        for rows in blocks(self.store.sizes["experiment"], BLOCK):
             used = chosen[rows]
             if not used.any():
                 continue
@@ -182,14 +183,7 @@ def share_within(guess: np.ndarray, truth: np.ndarray, shares=SHARES) -> np.ndar
 
 def open_predictions(path: Path) -> xr.Dataset:
     """Open a predictions store; StoreError in one line where it is damaged."""
-    try:
-        dataset = xr.open_zarr(path, consolidated=None, chunks=None)
-    except Exception as error:
-        raise StoreError(f"{path} cannot be opened as zarr: {str(error).splitlines()[0]}") from error
-    missing = [name for name in ("pdf", "spread", "part") if name not in dataset]
-    if missing:
-        raise StoreError(f"{path} is not a complete predictions store: {', '.join(missing)} missing")
-    return dataset
+    return open_checked(path, "predictions", ("pdf", "spread", "part"))
 
 
 def metrics(scores: xr.Dataset, w: float) -> list[dict]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from evaluation.experiments import blocks
 from evaluation.results import SpeedRun
 from evaluation.scores import bhattacharyya_loss, valid_percent
 from lagrangian.binning import smooth_pdf
@@ -45,20 +46,17 @@ def resolution_scores(
     chosen = np.flatnonzero((speed.split == split) & base.usable)
     if chosen.size > limit:
         chosen = np.sort(np.random.default_rng(seed).choice(chosen, limit, replace=False))
-    truth = smooth_pdf(np.concatenate([base.targets(part)[:, 0, speed.level].numpy() for part in _parts(chosen)]))
+    parts = [chosen[part] for part in blocks(chosen.size, BATCH)]
+    truth = smooth_pdf(np.concatenate([base.targets(part)[:, 0, speed.level].numpy() for part in parts]))
     rows = []
     for variable, resolutions in (("ssh", ssh_km), ("temp", sst_km)):
         for resolution in resolutions:
             spec = dataclasses.replace(ensemble.spec, resolution_km={**ensemble.spec.resolution_km, variable: resolution})
             samples = dataclasses.replace(base, fields=RegionalFields.read(speed.run, spec))
             guess = np.concatenate(
-                [ensemble.predict(samples.inputs(part, ensemble.normalisation))[0][:, speed.level] for part in _parts(chosen)]
+                [ensemble.predict(samples.inputs(part, ensemble.normalisation))[0][:, speed.level] for part in parts]
             )
             bl = bhattacharyya_loss(truth, guess)
             rows.append({"variable": variable, "resolution_km": resolution, "n": chosen.size, "bl_mean": float(bl.mean()),
                          "valid_percent": valid_percent(bl)})  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def _parts(chosen: np.ndarray) -> list[np.ndarray]:
-    return [chosen[first : first + BATCH] for first in range(0, chosen.size, BATCH)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import warnings
 from functools import partial
 from pathlib import Path
 
@@ -12,11 +10,11 @@ import xarray as xr
 import zarr
 from numba import njit
 
-from data.errors import StoreError
+from data.errors import StoreError, cannot_write
 from data.frame import Frame, Regridder
 from data.grid import HorizontalGrid
 from data.ocean import Ocean, Snapshot
-from lagrangian.stores import add_array
+from lagrangian.stores import add_array, finish, open_checked
 
 #: Depths of the network inputs, m (method.md section 3, 5v-4l).
 FIELD_DEPTHS = (0.0, 750.0, 1500.0, 2250.0)
@@ -209,21 +207,13 @@ class FieldsWriter:
                     self.group[name][number] = np.stack([self._regrid(level) for level in fields[name]])
             self.group["written"][number] = 1
         except OSError as error:
-            raise StoreError(
-                f"cannot write {self.path}: {error.strerror or error}; free space and give the same command again"
-            ) from None
+            raise cannot_write(self.path, error) from None
         self.written[number] = True
 
     def close(self, final: Path) -> None:
         """Give the store its name once all its times are in."""
-        if not self.written.all():
-            return
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            zarr.consolidate_metadata(str(self.path))
-        if final.exists():
-            shutil.rmtree(final)
-        self.path.rename(final)
+        if self.written.all():
+            finish(self.path, final)
 
 
 def open_fields(path: Path) -> xr.Dataset:
@@ -231,11 +221,4 @@ def open_fields(path: Path) -> xr.Dataset:
     path = Path(path)
     if not path.exists():
         raise StoreError(f"{path} does not exist; run python -m lagrangian.run first")
-    try:
-        dataset = xr.open_zarr(path, consolidated=None, chunks=None)
-    except Exception as error:
-        raise StoreError(f"{path} cannot be opened as zarr: {str(error).splitlines()[0]}") from error
-    missing = [name for name in ("u", "v", "vorticity_over_f", "ssh", "time", "depth", "x", "y") if name not in dataset.variables]
-    if missing:
-        raise StoreError(f"{path} is not a complete fields store: {', '.join(missing)} missing")
-    return dataset
+    return open_checked(path, "fields", ("u", "v", "vorticity_over_f", "ssh", "time", "depth", "x", "y"))

@@ -9,7 +9,7 @@ import numpy as np
 import zarr
 
 from data.command import read_json, write_json
-from data.errors import StoreError
+from data.errors import cannot_write
 from data.ocean import Ocean
 from lagrangian.advection import REACHED
 from lagrangian.binning import count_crossings
@@ -96,9 +96,7 @@ class SpeedResults:
         try:
             self._write(result)
         except OSError as error:
-            raise StoreError(
-                f"cannot write {self.folder}: {error.strerror or error}; free space and give the same command again"
-            ) from None
+            raise cannot_write(self.folder, error) from None
         self.done.add(result.cohort.period)
         write_json(self.folder / PROGRESS, {"periods_done": sorted(self.done)})
 

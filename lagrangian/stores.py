@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -192,12 +193,12 @@ def create_trajectories(path: Path, config: RunConfig, design: Design, ocean: Oc
     add_array(group, "obs", (n_obs,), (n_obs,), "int32", dims[1:], data=np.arange(n_obs))
 
 
-def finish(partial: Path) -> None:
-    """Give a complete store its name."""
+def finish(partial: Path, final: Path | None = None) -> None:
+    """Give a complete store its name (default: that of ``partial`` without its last suffix)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         zarr.consolidate_metadata(str(partial))
-    final = partial.with_suffix("")
+    final = final or partial.with_suffix("")
     if final.exists():
         shutil.rmtree(final)
     partial.rename(final)
@@ -223,13 +224,18 @@ def open_store(path: Path, kind: str, *, chunks: dict | None = None) -> xr.Datas
         unfinished = path.with_name(path.name + ".partial").exists()
         hint = "its run was not finished: give the same command again" if unfinished else "run python -m lagrangian.run first"
         raise StoreError(f"{path} does not exist; {hint}")
+    return open_checked(path, kind, SCHEMA[kind], chunks=chunks)
+
+
+def open_checked(path: Path, kind: str, variables: Sequence[str], *, chunks: dict | None = None) -> xr.Dataset:
+    """Open a zarr store that is there, lazily; StoreError in one line where it is damaged or lacks a variable."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             dataset = xr.open_zarr(path, consolidated=None, chunks=chunks)
     except Exception as error:
         raise StoreError(f"{path} cannot be opened as zarr: {str(error).splitlines()[0]}") from error
-    missing = [name for name in SCHEMA[kind] if name not in dataset.variables]
+    missing = [name for name in variables if name not in dataset.variables]
     if missing:
         raise StoreError(f"{path} is not a complete {kind} store: {', '.join(missing)} missing")
     return dataset

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from data.command import json_ready, provenance, read_json, run_command, write_json
+from data.command import json_ready, provenance, read_json, run_command, write_file, write_json
 from data.errors import OptionError, StoreError
 from lagrangian.config import speed_folder
 from learning.config import PRESETS, FitConfig, Preset
@@ -202,9 +202,7 @@ def _gather_history(folder: Path) -> None:
     for path in sorted(folder.glob("history-*.csv")):
         head, *rows = path.read_text().splitlines()
         lines = [*(lines or [head]), *rows]
-    aside = folder / "history.csv.aside"
-    aside.write_text("\n".join(lines) + "\n")
-    aside.replace(folder / "history.csv")
+    write_file(folder / "history.csv", ("\n".join(lines) + "\n").encode())
 
 
 def _check_device(device: str) -> None:

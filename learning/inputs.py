@@ -7,7 +7,9 @@ from typing import Literal
 
 import numpy as np
 from scipy.interpolate import make_interp_spline
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.ndimage import gaussian_filter
+
+from data.frame import fill_nearest
 
 #: Variables and depths (m; None: a field of the surface itself) of each input set (method.md section 3).
 INPUT_SETS: dict[str, tuple[tuple[str, float | None], ...]] = {
@@ -109,11 +111,8 @@ def fill_missing(field: np.ndarray) -> np.ndarray:
     out = np.array(field)
     for index in np.ndindex(out.shape[:-2]):
         missing = ~np.isfinite(out[index])
-        if missing.all():
-            out[index] = 0.0
-        elif missing.any():
-            nearest = distance_transform_edt(missing, return_distances=False, return_indices=True)
-            out[index] = out[index][tuple(nearest)]
+        if missing.any():
+            out[index] = fill_nearest(out[index], missing)
     return out
 
 

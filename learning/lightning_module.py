@@ -7,7 +7,7 @@ import torch
 
 from lagrangian.binning import VALID_BL
 from learning.config import Preset
-from learning.loss import HeatSmoothing, bhattacharyya_loss, training_loss
+from learning.loss import RAW_WEIGHT, SMOOTHED_WEIGHT, HeatSmoothing, bhattacharyya_loss, training_loss
 from learning.network import CatchmentNetwork, pdf_head
 from learning.training import learning_rate, refuse_nan, validation_scores
 
@@ -18,7 +18,7 @@ class CatchmentTraining(lightning.LightningModule):
     def __init__(self, network: CatchmentNetwork, preset: Preset, level: int):
         super().__init__()
         self.network, self.preset, self.level = network, preset, level
-        self.smoothing = HeatSmoothing(*getattr(network.body, "climatology", torch.empty(100, 100)).shape[-2:])
+        self.smoothing = HeatSmoothing(*network.size)
         self.average = {name: one.detach().clone() for name, one in network.named_parameters()} if preset.average else {}
         self.best: list[dict[str, torch.Tensor]] = [{} for _ in range(network.n_speeds)]
         self.best_bl = [float("inf")] * network.n_speeds
@@ -96,7 +96,7 @@ class CatchmentTraining(lightning.LightningModule):
         inputs, raw = batch
         smoothed = self.smoothing(raw.float())
         prediction = pdf_head(self.network(inputs).float())
-        loss = 0.8 * bhattacharyya_loss(smoothed, prediction) + 0.2 * bhattacharyya_loss(raw, prediction)
+        loss = SMOOTHED_WEIGHT * bhattacharyya_loss(smoothed, prediction) + RAW_WEIGHT * bhattacharyya_loss(raw, prediction)
         bl, f = validation_scores(prediction[:, :, self.level], smoothed[:, :, self.level])
         self._scores.append(torch.stack([loss.mean(dim=2), bl, f], dim=-1))
 

@@ -134,7 +134,7 @@ class CatchmentNetwork(nn.Module):
     def __init__(self, architecture: Architecture, spec: InputSpec, n_speeds: int, n_levels: int, size=(100, 100)):
         super().__init__()
         self.architecture, self.spec = architecture, spec
-        self.n_speeds, self.n_levels = n_speeds, n_levels
+        self.n_speeds, self.n_levels, self.size = n_speeds, n_levels, tuple(size)
         n_maps = n_speeds * n_levels
         if architecture.kind == "paper":
             self.body: nn.Module = PaperUNet(spec.n_channels, n_maps, architecture.width)
@@ -163,8 +163,7 @@ class CatchmentNetwork(nn.Module):
 
     def for_speed(self, number: int) -> CatchmentNetwork:
         """The network of one of its speeds alone; parameters are copied."""
-        size = getattr(self.body, "climatology", torch.empty(1, 100, 100)).shape[-2:]
-        alone = CatchmentNetwork(self.architecture, self.spec, 1, self.n_levels, tuple(size))
+        alone = CatchmentNetwork(self.architecture, self.spec, 1, self.n_levels, self.size)
         maps = slice(number * self.n_levels, (number + 1) * self.n_levels)
         state = dict(self.state_dict())
         if self.n_speeds > 1:

@@ -16,7 +16,7 @@ import torch
 import zarr
 
 from data.command import provenance, read_json, run_command, write_json
-from data.errors import OptionError, StoreError
+from data.errors import OptionError, StoreError, cannot_write
 from data.progress import Progress
 from lagrangian.binning import bin_centres
 from lagrangian.config import speed_folder
@@ -104,9 +104,7 @@ def predict_run(ensemble: Ensemble, config: PredictConfig, folder: Path) -> Path
         done_path.unlink()
         finish(partial)
     except OSError as error:
-        raise StoreError(
-            f"cannot write {partial}: {error.strerror or error}; free space and give the same command again"
-        ) from None
+        raise cannot_write(partial, error) from None
     write_json(final.with_suffix(".json"), {**provenance(config), "identity": identity})
     print(f"{final}", flush=True)
     return final

@@ -15,7 +15,7 @@ import xarray as xr
 from numba import njit
 
 from data.errors import InputError
-from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM, Frame, cut_window
+from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM, Frame, cubic_kernels, cut_window
 from lagrangian.config import speed_folder
 from lagrangian.fields import open_fields
 from lagrangian.stores import open_store
@@ -24,9 +24,6 @@ from learning.inputs import InputSpec, Normalisation, to_resolution
 DAY = np.timedelta64(86400, "s")
 #: A field further than this from the instant asked for does not count as it, days.
 TIME_TOLERANCE_DAYS = 1.0
-#: Cubic convolution (Keys 1981, doi:10.1109/TASSP.1981.1163711, a = -1/2): coefficients of 1, f, f^2, f^3 for the points at
-#: -1, 0, 1, 2 of a place f past point 0.
-KEYS = np.array([[0, -0.5, 1, -0.5], [1, 0, -2.5, 1.5], [0, 0.5, 2, -1.5], [0, 0, -0.5, 0.5]])
 
 
 @dataclass(eq=False)
@@ -144,7 +141,7 @@ def _taps(offset: float, axis: np.ndarray, block: int) -> tuple[int, np.ndarray]
     if f < 1e-5:
         kernel = np.ones(1)
     else:
-        kernel = KEYS @ [1.0, f, f**2, f**3]
+        kernel = np.array(cubic_kernels(f))
         first -= 1
     weights = np.convolve(kernel, np.full(block, 1.0 / block))
     if first < 0 or first + weights.size + block * (WINDOW_POINTS - 1) > axis.size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 import math
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from data.command import write_file
 from data.errors import InputError, StoreError
 from learning.config import Preset
 from learning.inputs import Normalisation
@@ -79,7 +81,7 @@ class EpochOrder(Sampler[int]):
 
 
 class Batches(torch.utils.data.Dataset):
-    """Training batches: (inputs, targets, which are to be mirrored)."""
+    """Training batches (inputs, targets); experiments numbered from n on as their mirror image."""
 
     def __init__(self, samples: Samples):
         self.samples = samples
@@ -159,7 +161,7 @@ def train_member(
             warnings.simplefilter("ignore")
             trainer = lightning.Trainer(
                 max_epochs=preset.epochs - progress.epoch,
-                accelerator={"auto": "auto", "cpu": "cpu", "gpu": "gpu"}[device],
+                accelerator=device,
                 devices="auto" if device != "cpu" else 1,
                 precision=precision,
                 logger=logger,
@@ -240,16 +242,11 @@ class TrainingProgress:
 
 def write_history(path: Path, rows: list[dict], w: float) -> None:
     """The rows of one speed as CSV."""
-    aside = path.with_name(path.name + ".aside")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("w", newline="") as file:
-            writer = csv.DictWriter(file, HISTORY)
-            writer.writeheader()
-            writer.writerows(row for row in rows if row["w"] == w)
-        aside.replace(path)
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}") from None
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, HISTORY)
+    writer.writeheader()
+    writer.writerows(row for row in rows if row["w"] == w)
+    write_file(path, text.getvalue().encode())
 
 
 def refuse_nan(loss: torch.Tensor, epoch: int) -> None:

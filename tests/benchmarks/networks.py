@@ -25,8 +25,8 @@ import torch
 from data.command import read_json
 from lagrangian.binning import VALID_BL
 from learning.config import PRESETS, FitConfig
+from learning.fit import found_speeds, models_folder
 from learning.fit import main as fit
-from learning.fit import models_folder
 from learning.inputs import InputSpec
 from learning.loss import HeatSmoothing, bhattacharyya_loss, training_loss
 from learning.network import Architecture, CatchmentNetwork, pdf_head
@@ -48,8 +48,7 @@ class Bench:
     """A run opened for training: samples, split, normalisation, climatology."""
 
     def __init__(self, run: Path, inputs: str):
-        speeds = tuple(sorted(float(path.parent.name[1:]) for path in run.glob("w*/pdf.zarr")))
-        self.samples = RunSamples.open(run, speeds, InputSpec.of(inputs))
+        self.samples = RunSamples.open(run, found_speeds(run), InputSpec.of(inputs))
         gap = gap_days(self.samples.fields.spec.lags_days, self.samples.start, self.samples.end)
         self.split = split_by_time(self.samples.start, self.samples.end, self.samples.usable, gap, test=False)
         self.normalisation = self.samples.normalisation(self.split.train)
