@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import ndimage
 
+from data.errors import need
 from data.grid import HorizontalGrid
 
 #: Cells of the networks' inputs and of the PDFs, km (method.md sections 2 and 3).
@@ -56,10 +58,26 @@ class Regridder:
     Where the grid is finer than the frame, each cell is the mean of m x m samples, m the ratio of the spacings. Samples are
     bicubic where all that is around them is known, else bilinear over what is known, and missing (NaN) where less than half of
     the weight is known or outside the domain.
+
+    Parameters
+    ----------
+    method : "bicubic" or "linear"
+        "linear": samples are bilinear everywhere.
+    partial : bool
+        Whether a cell with missing samples is the mean of the others, instead of missing.
     """
 
-    def __init__(self, grid: HorizontalGrid, frame: Frame):
+    def __init__(
+        self,
+        grid: HorizontalGrid,
+        frame: Frame,
+        *,
+        method: Literal["bicubic", "linear"] = "bicubic",
+        partial: bool = False,
+    ):
+        need(method in ("bicubic", "linear"), f"regridding method {method!r} is unknown: give 'bicubic' or 'linear'")
         self.grid, self.frame = grid, frame
+        self.method, self.partial = method, partial
         m = max(1, round(frame.spacing_km / grid.spacing_km))
         shifts = ((np.arange(m) + 0.5) / m - 0.5) * frame.spacing_km
         self._places = []
@@ -73,6 +91,30 @@ class Regridder:
         field = np.asarray(field, np.float64)
         missing = ~np.isfinite(field) | ~self.grid.mask_rho
         filled = np.where(missing, 0.0, field)
+        sample = self._linear(filled, missing) if self.method == "linear" else self._bicubic(field, filled, missing)
+        total = np.zeros(self.frame.x.size * self.frame.y.size)
+        known = np.zeros(total.size, np.int64)
+        for xi, eta in self._places:
+            inside = np.isfinite(xi)
+            x, y = np.where(inside, xi, 0.0), np.where(inside, eta, 0.0)
+            px, py = self.grid.period
+            x = np.mod(x, px) if px else x
+            y = np.mod(y, py) if py else y
+            values = np.where(inside, sample(x, y), np.nan)
+            here = np.isfinite(values)
+            total += np.where(here, values, 0.0)
+            known += here
+        enough = known > 0 if self.partial else known == len(self._places)
+        mean = np.where(enough, total / np.maximum(known, 1), np.nan)
+        return mean.reshape(self.frame.shape).astype(np.float32)
+
+    @staticmethod
+    def _linear(filled, missing):
+        """Sampler (x, y) -> values of the bilinear interpolation."""
+        return lambda x, y: _bilinear_known(filled, missing, x, y)
+
+    def _bicubic(self, field, filled, missing):
+        """Sampler (x, y) -> values of the cubic spline, bilinear near what is missing."""
         wrap_xi, wrap_eta = self.grid.periodic
         pad = 12
         if missing.any():
@@ -85,19 +127,15 @@ class Regridder:
         # a halo of the periodic image, or of the edge itself, so that one spline serves every domain
         padded = _halo(filled_cubic, pad, wrap_xi, wrap_eta)
         coefficients = ndimage.spline_filter(padded, order=3, mode="mirror")
-        total = np.zeros(self.frame.x.size * self.frame.y.size)
-        for xi, eta in self._places:
-            inside = np.isfinite(xi)
-            x, y = np.where(inside, xi, 0.0), np.where(inside, eta, 0.0)
-            px, py = self.grid.period
-            x = np.mod(x, px) if px else x
-            y = np.mod(y, py) if py else y
+
+        def sample(x, y):
             values = ndimage.map_coordinates(coefficients, [y + pad, x + pad], order=3, prefilter=False, mode="mirror")
             if near is not None:
                 close = near[np.rint(y).astype(int), np.rint(x).astype(int)]
                 values[close] = _bilinear_known(filled, missing, x[close], y[close])
-            total += np.where(inside, values, np.nan)
-        return (total / len(self._places)).reshape(self.frame.shape).astype(np.float32)
+            return values
+
+        return sample
 
 
 def _halo(field: np.ndarray, pad: int, wrap_xi: bool, wrap_eta: bool) -> np.ndarray:

@@ -1,0 +1,356 @@
+"""``python -m data.download``: satellite maps around a site from the Copernicus Marine Service, through its toolbox.
+
+The toolbox (``copernicusmarine``, 2 or later) is an optional extra, imported only when something is fetched. One file for each
+calendar year; a file is complete or absent, so that the same command goes on where an interrupted one was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import logging
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+import netCDF4
+import numpy as np
+import tyro
+
+from data.command import one_line, provenance, read_json, run_command, write_json
+from data.errors import InputError, OptionError, StoreError, cannot_write, need
+from data.lock import FolderLock
+from data.progress import Progress
+from data.sites import Site, parse_site
+from data.sphere import EARTH_RADIUS_KM, lon_lat
+
+
+@dataclass(frozen=True)
+class Product:
+    """A daily dataset of the Copernicus Marine Service: its id, the variables to fetch, and other ids of the same kind."""
+
+    title: str
+    dataset: str
+    variables: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
+
+#: SEALEVEL_GLO_PHY_L4_MY_008_047 (0.25 degrees until November 2024, then 0.125; near real time: ..._NRT_008_046),
+#: SST_GLO_SST_L4_REP_OBSERVATIONS_010_011, OCEANCOLOUR_GLO_BGC_L3_MY_009_107 and 103.
+PRODUCTS = {
+    "ssh": Product(
+        "sea surface height, DUACS L4, reprocessed, 0.125 degrees",
+        "cmems_obs-sl_glo_phy-ssh_my_allsat-l4-duacs-0.125deg_P1D",
+        ("adt", "sla", "ugos", "vgos"),
+        (
+            "cmems_obs-sl_glo_phy-ssh_nrt_allsat-l4-duacs-0.125deg_P1D",
+            "cmems_obs-sl_glo_phy-ssh_my_allsat-l4-duacs-0.25deg_P1D",
+        ),
+    ),
+    "sst": Product(
+        "sea surface temperature, OSTIA L4, reprocessed, 0.05 degrees",
+        "METOFFICE-GLO-SST-L4-REP-OBS-SST",
+        ("analysed_sst", "mask"),
+        ("METOFFICE-GLO-SST-L4-NRT-OBS-SST-V2",),
+    ),
+    "chlorophyll": Product(
+        "chlorophyll, GlobColour L3, reprocessed, 4 km",
+        "cmems_obs-oc_glo_bgc-plankton_my_l3-multi-4km_P1D",
+        ("CHL",),
+        ("cmems_obs-oc_glo_bgc-plankton_nrt_l3-multi-4km_P1D",),
+    ),
+}
+#: Points along each side of the box where its longitudes and latitudes are taken.
+SIDE_POINTS = 101
+
+
+@dataclass(frozen=True)
+class DownloadConfig:
+    """Fetch daily satellite maps around a site from the Copernicus Marine Service, one netCDF file a year.
+
+    Needs a free account (https://data.marine.copernicus.eu/register), the toolbox (pip install 'catchment-toolkit[download]') and
+    'copernicusmarine login' once. Files that are there are kept; remove one to fetch it again.
+    """
+
+    product: tyro.conf.Positional[Literal["ssh", "sst", "chlorophyll"]] = tyro.MISSING
+    """Which maps: ssh (DUACS L4: adt, sla, ugos, vgos), sst (OSTIA L4: analysed_sst, mask), chlorophyll (GlobColour L3: CHL)."""
+    site: str = "pap-so"
+    """A name from the site table, or LON,LAT in degrees."""
+    start: str = "2000-01-01"
+    """First day, YYYY-MM-DD."""
+    end: str = "2019-06-01"
+    """Last day, YYYY-MM-DD; it is fetched too."""
+    half_width: float = 500.0
+    """Half the side of the box around the site, km. The networks' inputs reach 400 km from the trap."""
+    dataset: str = ""
+    """Another dataset id of the same kind, instead of the reprocessed one: near real time for recent dates."""
+    out: Path = field(default_factory=lambda: Path("runs/satellite"))
+    """Folder of the files."""
+    dry_run: bool = False
+    """Print the requests as commands of the toolbox; nothing is fetched, and neither network nor toolbox is needed."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """Bounds in degrees; ``west`` lies within -180..180 and ``east`` follows it eastward, so that it may exceed 180."""
+
+    west: float
+    east: float
+    south: float
+    north: float
+
+
+@dataclass(frozen=True)
+class Request:
+    """One file: days ``first`` to ``last`` of a dataset within a box."""
+
+    dataset: str
+    variables: tuple[str, ...]
+    box: Box
+    first: date
+    last: date
+    path: Path
+
+    @property
+    def days(self) -> int:
+        return (self.last - self.first).days + 1
+
+    def arguments(self, path: Path | None = None) -> dict:
+        """Keyword arguments of ``copernicusmarine.subset`` that write ``path`` (default: the request's own)."""
+        path = path or self.path
+        return {
+            "dataset_id": self.dataset,
+            "variables": list(self.variables),
+            "minimum_longitude": self.box.west,
+            "maximum_longitude": self.box.east,
+            "minimum_latitude": self.box.south,
+            "maximum_latitude": self.box.north,
+            "start_datetime": f"{self.first}T00:00:00",
+            "end_datetime": f"{self.last}T23:59:59",
+            "output_directory": str(path.parent),
+            "output_filename": path.name,
+            "netcdf_compression_level": 1,
+            "overwrite": True,
+        }
+
+    def command(self) -> str:
+        """The same as a command line of the toolbox."""
+        words = ["copernicusmarine", "subset"]
+        for name, value in self.arguments().items():
+            option = "--" + ("variable" if name == "variables" else name).replace("_", "-")
+            for item in value if isinstance(value, list) else [value]:
+                words += [option] if item is True else [option, str(item)]
+        return shlex.join(words)
+
+
+def box_around(site: Site, half_width: float) -> Box:
+    """Bounds (rounded outward to 0.001 degrees) of the square of half side ``half_width`` km centred on a site.
+
+    Raises
+    ------
+    OptionError
+        If the site is not given in degrees, or the square is empty, holds a pole or goes around the Earth.
+    """
+    need(-180 <= site.x <= 360 and -90 <= site.y <= 90, f"--site {site.name} is not LON,LAT in degrees")
+    need(half_width > 0, f"--half-width {half_width:g} must be more than 0 km")
+    reach = np.rad2deg(np.sqrt(2) * half_width / EARTH_RADIUS_KM)
+    need(abs(site.y) + reach < 89, f"--half-width {half_width:g} km around {site.name} reaches a pole; choose a smaller one")
+    side = np.linspace(-half_width, half_width, SIDE_POINTS)
+    ends = np.full(SIDE_POINTS, half_width)
+    lon, lat = lon_lat(np.concatenate([side, side, -ends, ends]), np.concatenate([-ends, ends, side, side]), site.x, site.y)
+    west, south = (np.floor(np.min(values) * 1000) / 1000 for values in (lon, lat))
+    east, north = (np.ceil(np.max(values) * 1000) / 1000 for values in (lon, lat))
+    turn = 360 * np.floor((west + 180) / 360)
+    return Box(*(round(float(value), 3) for value in (west - turn, east - turn, south, north)))
+
+
+def requests(config: DownloadConfig) -> list[Request]:
+    """The requests of a configuration, one for each calendar year.
+
+    Raises
+    ------
+    OptionError
+        For a date that is none, dates in the wrong order, and what :func:`box_around` and the site table refuse.
+    """
+    product, site = PRODUCTS[config.product], parse_site(config.site)
+    first, last = (_day(name, getattr(config, name)) for name in ("start", "end"))
+    need(first <= last, f"--start {first} is after --end {last}; exchange them")
+    box = box_around(site, config.half_width)
+    out = []
+    for year in range(first.year, last.year + 1):
+        begin, end = max(first, date(year, 1, 1)), min(last, date(year, 12, 31))
+        path = config.out / f"{_stem(config)}_{begin:%Y%m%d}-{end:%Y%m%d}.nc"
+        out.append(Request(config.dataset or product.dataset, product.variables, box, begin, end, path))
+    return out
+
+
+def main(config: DownloadConfig) -> int:
+    """Print the requests, or fetch the files that are not there."""
+    wanted = requests(config)
+    need(not config.out.exists() or config.out.is_dir(), f"--out {config.out} is a file; name a folder")
+    if config.dry_run:
+        for request in wanted:
+            print(f"# {request.path} is there and would be kept" if request.path.exists() else request.command())
+        return 0
+    missing = [request for request in wanted if not request.path.exists()]
+    toolbox = _toolbox() if missing else None
+    try:
+        config.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(config.out, error, "choose another --out") from None
+    with FolderLock(config.out, f"download-{config.product}"):
+        _same_request(config, wanted[0])
+        if missing:
+            _check_login(toolbox)
+        with Progress(f"fetching {config.product}", "file") as bar:
+            for done, request in enumerate(missing):
+                bar.update(done, len(missing), request.path.name)
+                _fetch(toolbox.subset, request)
+            bar.update(len(missing), len(missing))
+    kept = len(wanted) - len(missing)
+    print(f"{len(missing)} files fetched, {kept} kept: {config.out}/{_stem(config)}_*.nc")
+    return 0
+
+
+def _stem(config: DownloadConfig) -> str:
+    return f"{config.product}_{parse_site(config.site).name.replace(',', '_')}"
+
+
+def _day(name: str, text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise OptionError(f"--{name} {text!r} is not a day; give YYYY-MM-DD") from None
+
+
+def _same_request(config: DownloadConfig, request: Request) -> None:
+    """Write what the folder's files are of; refuse to add files of another dataset or box to them."""
+    path = config.out / f"{_stem(config)}.json"
+    ours = {"dataset": request.dataset, "variables": list(request.variables), "box": vars(request.box)}
+    if path.exists():
+        theirs = read_json(path).get("request", {})
+        for key, value in ours.items():
+            if theirs.get(key) != value:
+                raise StoreError(
+                    f"{config.out} holds {_stem(config)} files of another {key} ({theirs.get(key)}, now {value}); "
+                    "choose another --out"
+                )
+    else:
+        write_json(path, {**provenance(config), "request": ours})
+
+
+# -- the toolbox -----------------------------------------------------------------------------------------------------
+def _toolbox():
+    """The module ``copernicusmarine``."""
+    try:
+        module = importlib.import_module("copernicusmarine")
+    except ImportError as error:
+        why = "is not installed" if getattr(error, "name", None) == "copernicusmarine" else f"cannot be used ({one_line(error)})"
+        raise OptionError(
+            f"the Copernicus Marine toolbox {why}: pip install 'catchment-toolkit[download]' "
+            "(--dry-run prints the requests without it)"
+        ) from None
+    version = str(getattr(module, "__version__", "2"))
+    need(not version.startswith(("0.", "1.")), f"copernicusmarine {version} is too old: pip install -U 'copernicusmarine>=2'")
+    return module
+
+
+def _check_login(toolbox) -> None:
+    """Refuse before the toolbox would ask for a name and a password."""
+    logger = logging.getLogger("copernicusmarine")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # it would tell in several lines what ours tells in one
+    try:
+        valid = toolbox.login(check_credentials_valid=True)
+    except Exception as error:
+        raise _refusal(error) from error
+    finally:
+        logger.setLevel(level)
+    if not valid:
+        raise _not_logged_in("no valid name and password are stored")
+
+
+def _fetch(subset: Callable, request: Request) -> None:
+    """Fetch one file aside, check it, and rename it."""
+    # hidden, so that a pattern of finished files never matches it; the toolbox wants the ending .nc
+    aside = request.path.with_name("." + request.path.name)
+    logger = logging.getLogger("copernicusmarine")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        answer = subset(**request.arguments(aside), disable_progress_bar=True)
+        if not aside.exists():
+            # the toolbox returns nothing where its question for a password was not answered
+            raise (
+                _not_logged_in("it asked for a name and a password")
+                if answer is None
+                else InputError(f"{request.path}: the toolbox wrote no file; give the same command again")
+            )
+        days = _checked(aside, request)
+        aside.replace(request.path)
+    except (InputError, OptionError):
+        raise
+    except Exception as error:
+        raise _refusal(error, request) from error
+    finally:
+        logger.setLevel(level)
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+    if days < request.days:
+        print(f"{request.path}: {days} of {request.days} days; the dataset has no more there", file=sys.stderr)
+
+
+def _checked(path: Path, request: Request) -> int:
+    """Number of times in a file that has just come."""
+    try:
+        with netCDF4.Dataset(path) as file:
+            lacking = [name for name in request.variables if name not in file.variables]
+            days = file.dimensions["time"].size if "time" in file.dimensions else 0
+    except OSError as error:
+        raise InputError(
+            f"{request.path}: what came is no netCDF file ({one_line(error)}); give the same command again"
+        ) from error
+    if lacking or not days:
+        what = f"no variable {', '.join(lacking)}" if lacking else "no day"
+        raise InputError(f"{request.path}: what came of {request.dataset} has {what}; check --dataset, --start and --end")
+    return days
+
+
+def _not_logged_in(why: str) -> OptionError:
+    return OptionError(
+        f"not logged in to the Copernicus Marine Service ({why}): give 'copernicusmarine login' once "
+        "(a free account: https://data.marine.copernicus.eu/register)"
+    )
+
+
+def _refusal(error: Exception, request: Request | None = None) -> Exception:
+    """Our line for an exception of the toolbox, told by the names of its classes so that none is imported."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    what = f"{type(error).__name__}: {one_line(error)}" if str(error) else type(error).__name__
+    where = f"{request.dataset}, {request.first} to {request.last}" if request else "Copernicus Marine Service"
+    if names & {"CredentialsCannotBeNone", "InvalidUsernameOrPassword"}:
+        return _not_logged_in(what)
+    if "CouldNotConnectToAuthenticationSystem" in names:
+        return InputError(
+            "auth.marine.copernicus.eu cannot be reached (CouldNotConnectToAuthenticationSystem); "
+            "check the network and give the same command again; what was finished is kept"
+        )
+    if names & {"DatasetNotFound", "VariableDoesNotExistInTheDataset"}:
+        kinds = [(product.dataset, *product.others) for product in PRODUCTS.values()]
+        others = [name for names in kinds if request and request.dataset in names for name in names if name != request.dataset]
+        listed = f" ({' or '.join(others)})" if others else ""
+        return OptionError(f"{where}: {what}; name another --dataset{listed}; 'copernicusmarine describe' lists them")
+    if "CoordinatesOutOfDatasetBounds" in names:
+        return OptionError(f"{where}: {what}; choose other --start and --end, or another --dataset")
+    if request and isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        return cannot_write(request.path, error)
+    return InputError(f"{where}: fetching failed ({what}); what was finished is kept, the same command goes on from there")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(DownloadConfig, main, prog="data.download"))

@@ -1,0 +1,251 @@
+"""Netcdf files of maps (time, lat, lon) in the layouts of producers, toolboxes and old archives, read piece by piece."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+import xarray as xr
+
+from data.croco import NETCDF_LOCK, _open_dataset
+from data.errors import InputError
+
+AXIS_NAMES = {
+    "lat": ("latitude", "lat", "nav_lat"),
+    "lon": ("longitude", "lon", "nav_lon"),
+    "time": ("time", "t", "time_counter"),
+}
+STANDARD_NAMES = {"lat": "latitude", "lon": "longitude", "time": "time"}
+
+
+class MapFile:
+    """What a file of maps holds; opened to look and to read, closed in between.
+
+    Attributes
+    ----------
+    path : str
+    times : (time,) datetime64[ns]
+        Rounded to the second: float32 days and integer seconds of one instant agree.
+    lat, lon : (lat,), (lon,) float64
+        Degrees, ascending; lon without a jump, from within -180..180.
+    variables : dict
+        (name in the file, attributes) by name in lower case, of every variable.
+    attrs : dict
+        Global attributes.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or no file of maps on a regular grid.
+    """
+
+    def __init__(self, path: str, wanted: tuple[str, ...], title: str):
+        self.path = path
+        with NETCDF_LOCK:
+            dataset = _open_dataset(path)
+            try:
+                self._scan(dataset, wanted, title)
+            except (OSError, RuntimeError) as error:
+                raise InputError(
+                    f"{path}: cannot be read ({_one_line(error)}); it is truncated or damaged: copy it again"
+                ) from error
+            finally:
+                dataset.close()
+
+    def _scan(self, dataset, wanted, title):
+        self.attrs = {name: dataset.getncattr(name) for name in dataset.ncattrs()}
+        held = dataset.variables
+        self.variables = {name.lower(): (name, _attributes(held[name])) for name in held}
+        self._sizes = {name.lower(): dict(zip(held[name].dimensions, held[name].shape)) for name in held}
+        if not any(name in self.variables for name in wanted):
+            raise InputError(
+                f"{self.path}: no {title} ({' or '.join(wanted)}); the file holds {_listed(held)}; give files of {title}"
+            )
+        names = {axis: self._axis(held, axis) for axis in AXIS_NAMES}
+        self._dims = {held[name].dimensions[0]: axis for axis, name in names.items() if name and held[name].ndim}
+        lat, lon = (_plain(held[names[axis]]).astype(np.float64) for axis in ("lat", "lon"))
+        self.lat, self._rows = self._latitudes(lat)
+        self.lon, self._columns = self._longitudes(lon)
+        self.times = self._instants(held.get(names["time"]) if names["time"] else None)
+
+    def _axis(self, held, axis):
+        """Name of the variable that holds an axis; None for a time that is not there."""
+        found = [self.variables[name][0] for name in AXIS_NAMES[axis] if name in self.variables]
+        found += [name for name in held if str(getattr(held[name], "standard_name", "")).lower() == STANDARD_NAMES[axis]]
+        for name in found:
+            if held[name].ndim == 1 or (axis == "time" and held[name].ndim == 0):
+                return name
+        if found:
+            raise InputError(
+                f"{self.path}: {found[0]} has dimensions {held[found[0]].dimensions}; give maps on a regular grid (L3 or L4), "
+                "with one latitude per row and one longitude per column"
+            )
+        if axis == "time":
+            return None
+        raise InputError(
+            f"{self.path}: no {STANDARD_NAMES[axis]} among {_listed(held)}; give maps on a regular longitude-latitude grid"
+        )
+
+    def _instants(self, variable):
+        if variable is None:
+            # daily files of some ocean-colour archives tell their time by attributes alone
+            try:
+                ends = [self.attrs[f"time_coverage_{end}"].strip().rstrip("Z") for end in ("start", "end")]
+                first, last = (np.datetime64(end, "ns") for end in ends)
+            except (KeyError, ValueError, AttributeError):
+                raise InputError(
+                    f"{self.path}: no time; give files with a time coordinate, or time_coverage_start and _end"
+                ) from None
+            return np.array([first + (last - first) // 2])
+        values, attributes = np.atleast_1d(_plain(variable)), _attributes(variable)
+        what = f"{self.path}: {variable.name}"
+        fill = attributes.pop("_FillValue", None)
+        if not np.isfinite(values).all() or (fill is not None and (values == fill).any()):
+            raise InputError(f"{what} has missing values; the file was never finished: copy it again, or leave it out")
+        units = str(attributes.get("units", "(none)"))
+        if "since" not in units:
+            raise InputError(f"{what} has units {units!r}; to date the maps, 'days since 1950-01-01' or the like is needed")
+        try:
+            coded = xr.Dataset({"time": ("t", values, {"units": units, "calendar": attributes.get("calendar", "standard")})})
+            decoded = xr.decode_cf(coded)["time"].values.astype("datetime64[ns]")
+        except (ValueError, TypeError, OverflowError) as error:
+            raise InputError(f"{what} cannot be read as dates ({_one_line(error)}); its units are {units!r}") from error
+        return (decoded + np.timedelta64(500, "ms")).astype("datetime64[s]").astype("datetime64[ns]")
+
+    def _latitudes(self, lat):
+        if lat.size < 2 or not np.isfinite(lat).all() or np.abs(lat).max() > 90:
+            raise InputError(f"{self.path}: latitudes must be two or more, in degrees north within -90..90")
+        rows = np.arange(lat.size)[:: -1 if lat[0] > lat[-1] else 1]
+        if not (np.diff(lat[rows]) > 0).all():
+            raise InputError(f"{self.path}: latitudes are not in order; give maps on a regular grid")
+        return lat[rows], rows
+
+    def _longitudes(self, lon):
+        if lon.size < 2 or not np.isfinite(lon).all():
+            raise InputError(f"{self.path}: longitudes must be two or more, in degrees east")
+        turned = np.round(np.mod(lon + 180, 360) - 180, 9)
+        columns = np.argsort(turned, kind="stable")
+        turned = turned[columns]
+        spacing = np.median(np.diff(turned))
+        # first and last column of some global maps are one meridian
+        once = np.append(np.diff(turned) > 0.01 * spacing, turned[0] + 360 - turned[-1] > 0.01 * spacing)
+        if once.size - once.sum() > 1:
+            raise InputError(f"{self.path}: {once.size - once.sum()} longitudes occur twice; give maps on a regular grid")
+        columns, turned = columns[once], turned[once]
+        steps = np.diff(turned)
+        if steps.max() > 1.01 * (turned[0] + 360 - turned[-1]) and steps.max() > 1.5 * spacing:
+            # the map ends at both sides of its largest gap: begin east of it
+            start = int(np.argmax(steps)) + 1
+            columns, turned = np.roll(columns, -start), np.concatenate([turned[start:], turned[:start] + 360])
+        return turned, columns
+
+    def check_dimensions(self, name: str) -> None:
+        """InputError unless the variable is (time, lat, lon) in any order, further dimensions of length 1 apart."""
+        sizes = self._sizes[name]
+        axes = [self._dims.get(dim) for dim in sizes]
+        others = [dim for dim, size in sizes.items() if dim not in self._dims and size != 1]
+        if others or "lat" not in axes or "lon" not in axes:
+            raise InputError(f"{self.path}: {name} has dimensions {', '.join(sizes)}; maps of (time, lat, lon) are needed")
+        if "time" not in axes and self.times.size != 1:
+            raise InputError(f"{self.path}: {name} has no time dimension, but the file has {self.times.size} times")
+
+    def read(self, names: tuple[str, ...], records, rows, columns) -> list[np.ndarray]:
+        """Decoded values (record, lat, lon) of each variable; indices are those of times, lat and lon. NaN where missing."""
+        rows, runs = self._rows[rows], _runs(self._columns[columns])
+        with NETCDF_LOCK:
+            dataset = _open_dataset(self.path)
+            try:
+                return [self._read(dataset[self.variables[name][0]], records, rows, runs) for name in names]
+            except (OSError, RuntimeError) as error:
+                raise InputError(
+                    f"{self.path}: {' or '.join(names)} cannot be read ({_one_line(error)}); the file is truncated or damaged: "
+                    "copy it again"
+                ) from error
+            finally:
+                dataset.close()
+
+    def _read(self, variable: netCDF4.Variable, records, rows, runs):
+        variable.set_auto_maskandscale(False)
+        axes = [self._dims.get(dim) for dim in variable.dimensions]
+        order = [axes.index(axis) for axis in ("lat", "lon")]
+        top, bottom = int(rows.min()), int(rows.max()) + 1
+        out = np.empty((len(records), rows.size, sum(run.size for run in runs)), variable.dtype)
+        for place, record in enumerate(records):
+            parts = []
+            for run in runs:
+                left, right = int(run.min()), int(run.max()) + 1
+                wanted = {"time": slice(record, record + 1), "lat": slice(top, bottom), "lon": slice(left, right)}
+                block = variable[tuple(wanted.get(axis, slice(0, 1)) for axis in axes)]
+                rest = [axis for axis in range(block.ndim) if axis not in order]
+                block = block.transpose(*rest, *order).reshape(bottom - top, right - left)
+                parts.append(block[np.ix_(rows - top, run - left)])
+            out[place] = np.concatenate(parts, axis=1)
+        attributes = {key: value for key, value in _attributes(variable).items() if key != "units"}
+        coded = xr.Variable(("record", "lat", "lon"), out, attributes)
+        return xr.conventions.decode_cf_variable(variable.name, coded, decode_times=False, decode_timedelta=False).values
+
+
+class LazyMaps(xr.backends.BackendArray):
+    """(time, lat, lon) float32 of many files, read where indexed.
+
+    ``read(file number, records, rows, columns)`` gives the values; ``places`` (time, 2) holds the file's number and the record of
+    each time.
+    """
+
+    def __init__(self, read, places: np.ndarray, shape: tuple[int, int]):
+        self.read, self.places = read, places
+        self.shape, self.dtype = (len(places), *shape), np.dtype(np.float32)
+
+    def __getitem__(self, key):
+        support = xr.core.indexing.IndexingSupport.OUTER
+        return xr.core.indexing.explicit_indexing_adapter(key, self.shape, support, self._values)
+
+    def _values(self, key):
+        times, rows, columns = (np.atleast_1d(np.arange(size)[part]) for size, part in zip(self.shape, key))
+        out = np.empty((times.size, rows.size, columns.size), np.float32)
+        if out.size:
+            files = self.places[times, 0]
+            for run in np.split(np.arange(times.size), np.flatnonzero(np.diff(files)) + 1):
+                out[run] = self.read(int(files[run[0]]), self.places[times[run], 1].tolist(), rows, columns)
+        return out[tuple(0 if isinstance(part, (int, np.integer)) else slice(None) for part in key)]
+
+
+def _runs(index):
+    """An index split where neighbours do not follow each other; in one piece where that would be many."""
+    runs = np.split(index, np.flatnonzero(np.abs(np.diff(index)) != 1) + 1)
+    return runs if len(runs) <= 4 else [index]
+
+
+def _attributes(variable):
+    return {name: variable.getncattr(name) for name in variable.ncattrs()}
+
+
+def _plain(variable):
+    variable.set_auto_maskandscale(False)
+    return np.asarray(variable[...])
+
+
+def reprocessing_rank(path: str, attrs: dict) -> int:
+    """2 for a reprocessed (delayed-time, multi-year) product, 0 for a near-real-time one, 1 where nothing tells.
+
+    The file's name, then the attributes are asked, until one names exactly one of the two.
+    """
+    told = ("title", "cmems_product_id", "product_id", "id", "summary")
+    for text in (Path(path).name, *(str(attrs.get(name, "")) for name in told)):
+        words = f" {' '.join(re.split(r'[^a-z]+', text.lower()))} "
+        late = any(f" {word} " in words for word in ("dt", "rep", "my", "delayed time", "reprocessed", "multi year", "multiyear"))
+        near = any(f" {word} " in words for word in ("nrt", "near real time"))
+        if late != near:
+            return 2 if late else 0
+    return 1
+
+
+def _listed(names, most=12):
+    names = [str(name) for name in names]
+    return (", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")) or "nothing"
+
+
+def _one_line(error) -> str:
+    return " ".join(str(error).split())
