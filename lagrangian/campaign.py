@@ -3,21 +3,27 @@
 Snapshots are read once each, latest first; a thread reads and prepares the next while the particles move through the present
 window. Particles of one period and speed form a cohort; a cohort is written, and forgotten, as soon as its last particle has
 ended, so that memory follows the number of particles in flight and not the length of the record. A particle's path depends
-on the snapshots and its own release alone, never on which others fly with it: cohorts can be redone singly.
+on the snapshots and its own release alone, never on which others fly with it, to the last bit: cohorts can be redone singly, in
+blocks, or from a checkpoint. (So a snapshot's slot in the window is that of its number, even or odd: weights of the two slots
+are not rounded alike.)
 """
 
 from __future__ import annotations
 
 import math
+import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 
-from data.errors import InputError
+from data.command import one_line
+from data.errors import CatchmentError, InputError
 from data.ocean import Ocean
 from lagrangian.advection import ACTIVE, RECORD_ENDED
+from lagrangian.checkpoint import PARTICLE_VARIABLES, SweepState
+from lagrangian.cohorts import Cohort, CohortResult
 from lagrangian.config import DT_MINUTES, RunConfig
 from lagrangian.experiments import Design
 from lagrangian.kernels import (
@@ -38,27 +44,6 @@ EPOCH = np.datetime64("1970-01-01T00:00:00", "ns")
 def seconds(times) -> np.ndarray:
     """datetime64 as seconds since 1970, float64."""
     return (np.asarray(times).astype("datetime64[ns]") - EPOCH) / np.timedelta64(1, "s")
-
-
-@dataclass(frozen=True)
-class Cohort:
-    """The particles of all positions in one period at one sinking speed (m/d)."""
-
-    period: int
-    w: float
-
-
-@dataclass(frozen=True, eq=False)
-class CohortResult:
-    """What a finished cohort leaves; arrays as (position * particle,) or (position * particle, level, 3).
-
-    crossings hold xi, eta and s since 1970; path, where recorded, (position * particle, obs, 3) xi, eta, z.
-    """
-
-    cohort: Cohort
-    crossings: np.ndarray
-    status: np.ndarray
-    path: np.ndarray | None
 
 
 class _InFlight:
@@ -85,6 +70,11 @@ class Campaign:
         Called with (index, snapshot) in the reading thread, for each snapshot in ``field_times``.
     progress : callable, optional
         Called with (windows done, windows in all, particle-steps done) after each window.
+    resume : SweepState, optional
+        Where an earlier sweep of these cohorts had come: its cohorts in flight go on from there, the others begin anew.
+    on_checkpoint : callable, optional
+        Called between two windows with the :class:`SweepState`, every ``checkpoint_every`` seconds, and when a snapshot
+        cannot be read. Results handed over before must then be made safe first.
     """
 
     def __init__(
@@ -98,12 +88,17 @@ class Campaign:
         field_times: dict[int, int] | None = None,
         on_fields: Callable | None = None,
         progress: Callable[[int, int, int], None] | None = None,
+        resume: SweepState | None = None,
+        on_checkpoint: Callable[[SweepState], None] | None = None,
+        checkpoint_every: float = 300.0,
     ):
         self.ocean, self.design, self.config = ocean, design, config
         self.cohorts = list(cohorts)
         self.on_result, self.on_fields = on_result, on_fields
         self.field_times = dict(field_times or {})
         self.progress = progress or (lambda done, total, steps: None)
+        self.on_checkpoint, self.checkpoint_every = on_checkpoint, checkpoint_every
+        self.resume = resume if resume is not None and set(resume.flying) & set(self.cohorts) else None
         self.times = seconds(ocean.times)
         self.levels = np.array(config.ordered_levels)
         self.dt = DT_MINUTES if config.dt is None else config.dt
@@ -142,37 +137,52 @@ class Campaign:
         self.path_every = None if self.config.trajectories is None else 3600.0 * self.config.trajectories
         self.n_obs = 0
         if self.path_every:
-            self.n_obs = observations_per_path(self.config)
+            self.n_obs = max((observations_per_path(self.config, cohort.w) for cohort in self.cohorts), default=2)
             self.paths = np.empty((0, self.n_obs, 3), np.float32)
 
     # -- the sweep ---------------------------------------------------------------------------------------------------
     def run(self) -> int:
-        """Sweep the record. Returns the number of particle-steps made."""
-        releases = self._releases()
-        last = max([math.ceil(self._index_after(time)) for time, _, _ in releases], default=0)
+        """Sweep the record. Returns the number of particle-steps made.
+
+        Raises
+        ------
+        InputError
+            A snapshot cannot be read; the state before it has been handed to ``on_checkpoint``.
+        """
+        pending = sorted(self._releases(), key=lambda item: item[0])  # popped from the end: latest first
+        waiting = Counter(cohort for _, cohort, _ in pending)
+        last = self._index_after(pending[-1][0]) if pending else 0
+        last = max(last, max(self.field_times, default=0), self.resume.index if self.resume else 0)
         field_first = min(self.field_times, default=len(self.times))
-        last = max(last, max(self.field_times, default=0))
-        pending = sorted(releases, key=lambda item: item[0])  # popped from the end: latest first
-        waiting = {cohort: self.design.n_releases for cohort in self.cohorts}
-        total = last
+        saved = time.monotonic()
         with ThreadPoolExecutor(1) as reader:
             later: PreparedSnapshot | None = None
             ahead: Future = reader.submit(self._prepare, last)
             for index in range(last, -1, -1):
-                snapshot = ahead.result()
+                try:
+                    snapshot = ahead.result()
+                except CatchmentError:
+                    if later is not None:
+                        self._checkpoint(index + 1)
+                    raise
                 if index > 0:
                     ahead = reader.submit(self._prepare, index - 1)
                 if later is not None:
-                    self._load(snapshot, later)
+                    self._load(snapshot, later, index)
+                    if self.resume is not None and self.resume.index == index + 1:
+                        self._restore()
                     while pending and pending[-1][0] > snapshot.time:
-                        time, cohort, release = pending.pop()
-                        self._release(cohort, release, time - snapshot.time)
+                        instant, cohort, release = pending.pop()
+                        self._release(cohort, release, instant - snapshot.time)
                         waiting[cohort] -= 1
                     self._advance(snapshot.time, later.time)
                     self._collect(lambda cohort: waiting[cohort] == 0)
-                    self.progress(last - index, total, self.table.steps)
+                    self.progress(last - index, last, self.table.steps)
+                    if index > 0 and time.monotonic() - saved >= self.checkpoint_every:
+                        self._checkpoint(index)
+                        saved = time.monotonic()
                 later = snapshot
-                if not pending and not self.flying and field_first >= index:
+                if not pending and not self.flying and self.resume is None and field_first >= index:
                     if index > 0:
                         ahead.cancel()
                     break
@@ -191,8 +201,11 @@ class Campaign:
             for cohort in self.cohorts
             for release in range(self.design.n_releases)
         ]
-        for time, _, _ in releases:
-            if time > self.times[-1]:
+        if self.resume is not None:
+            flying = set(self.resume.flying)
+            releases = [one for one in releases if one[1] not in flying or one[0] <= self.resume.time]
+        for instant, _, _ in releases:
+            if instant > self.times[-1]:
                 raise InputError("a release lies after the last snapshot of the record")
         return releases
 
@@ -201,7 +214,13 @@ class Campaign:
         return int(np.searchsorted(self.times, time, side="left"))
 
     def _prepare(self, index: int) -> PreparedSnapshot:
-        """Read one snapshot and decide its vertical velocity. Runs in the reading thread."""
+        """Read one snapshot and decide its vertical velocity. Runs in the reading thread.
+
+        Raises
+        ------
+        InputError
+            It cannot be read, or no longer.
+        """
         from_file = self.config.vertical_velocity == "file"
         wanted = set()
         if from_file:
@@ -209,7 +228,13 @@ class Campaign:
         is_field = index in self.field_times
         if is_field and self.needs_temp:
             wanted.add("temp")
-        snapshot = self.ocean.snapshot(index, wanted)
+        try:
+            snapshot = self.ocean.snapshot(index, wanted)
+        except (OSError, EOFError, ValueError) as error:
+            when = str(self.ocean.times[index])[:16].replace("T", " ")
+            raise InputError(
+                f"the snapshot of {when} cannot be read ({one_line(error)}); put its file back and give the same command again"
+            ) from error
         if is_field:
             self.on_fields(self.field_times[index], snapshot)
         if from_file:
@@ -221,12 +246,13 @@ class Campaign:
             ), True  # fmt: skip
         return PreparedSnapshot(self.times[index], snapshot.u, snapshot.v, snapshot.zeta, vertical, is_omega)
 
-    def _load(self, earlier: PreparedSnapshot, later: PreparedSnapshot) -> None:
+    def _load(self, earlier: PreparedSnapshot, later: PreparedSnapshot, index: int) -> None:
+        """Make the window from snapshot ``index`` to the next."""
         self.table.window_start = earlier.time
         if self._compiled:
             if self.window.is_empty:
-                self.window.load(later)
-            self.window.load(earlier)
+                self.window.load(later, (index + 1) % 2)
+            self.window.load(earlier, index % 2)
             return
         fields = self.agrid.fields(earlier, later)
         self.fieldset = index_fieldset(fields, self.agrid.depth, np.array([0.0, later.time - earlier.time]))
@@ -270,10 +296,60 @@ class Campaign:
         fresh = particle_set(self.fieldset, xi, eta, z, np.full(xi.shape, clock), speed, row, uid)
         if self.n_obs:
             self.paths[row, 0] = np.stack([xi, eta, z], axis=-1)
+        self._add(fresh)
+
+    def _add(self, particles) -> None:
         if self.pset is None or len(self.pset) == 0:
-            self.pset = fresh
+            self.pset = particles
         else:
-            self.pset.add(fresh)
+            self.pset.add(particles)
+
+    # -- checkpoints -------------------------------------------------------------------------------------------------
+    def _checkpoint(self, index: int) -> None:
+        """Hand over the state at snapshot ``index``, where all particles now stand."""
+        if self.on_checkpoint is None or self.resume is not None or not self.flying:
+            return  # a state that is still to be gone on with is safe where it came from
+        size = self.rows_per_cohort
+        rows = np.concatenate([np.arange(flight.block * size, (flight.block + 1) * size) for flight in self.flying])
+        packed = np.full(self.table.status.size, -1)
+        packed[rows] = np.arange(rows.size)
+        particles = {name: self.pset._data[name].copy() for name in PARTICLE_VARIABLES}
+        particles["row"] = packed[particles["row"]]
+        self.on_checkpoint(
+            SweepState(
+                index,
+                float(self.times[index]),
+                self.cohorts,
+                [flight.cohort for flight in self.flying],
+                particles,
+                self.table.crossings[rows],
+                self.table.status[rows],
+                self.paths[rows] if self.n_obs else None,
+            )
+        )
+
+    def _restore(self) -> None:
+        """Put the particles of the state to go on with into flight."""
+        state, self.resume = self.resume, None
+        size = self.rows_per_cohort
+        place = np.full(state.status.size, -1)
+        for number, cohort in enumerate(state.flying):
+            if cohort not in self.cohorts:
+                continue
+            flight = self._start_cohort(cohort)
+            old, new = (slice(block * size, (block + 1) * size) for block in (number, flight.block))
+            place[old] = np.arange(new.start, new.stop)
+            self.table.crossings[new], self.table.status[new] = state.crossings[old], state.status[old]
+            if self.n_obs:
+                kept = min(self.n_obs, state.paths.shape[1])
+                self.paths[new, :kept] = state.paths[old, :kept]
+        ours = place[state.particles["row"]] >= 0
+        values = {name: array[ours] for name, array in state.particles.items()}
+        values["row"] = place[values["row"]]
+        self._add(
+            particle_set(self.fieldset, *(values[name] for name in ("x", "y", "z")), np.zeros(values["row"].size),
+                         values["sinking_speed"], values["row"], values["uid"], values["status"], values["next_level"])
+        )  # fmt: skip
 
     def _advance(self, start: float, end: float) -> None:
         """Move all particles back from ``end`` (or their release) to ``start``, s since 1970."""
@@ -364,7 +440,8 @@ def diffusivity_of(config: RunConfig) -> Diffusivity:
     return Diffusivity(tuple(values[::2]), tuple(values[1::2]), config.seed)
 
 
-def observations_per_path(config: RunConfig) -> int:
-    """Positions kept of one path: release, then one every ``--trajectories`` hours for twice the ascent in still water."""
-    days = 2 * (config.trap_depth - min(config.levels)) / min(config.w)
+def observations_per_path(config: RunConfig, w: float) -> int:
+    """Positions kept of one path at speed ``w`` (m/d): release, then one every ``--trajectories`` hours for twice the ascent
+    in still water."""
+    days = 2 * (config.trap_depth - min(config.levels)) / w
     return 2 + math.ceil(24 * days / config.trajectories)

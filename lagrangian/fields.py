@@ -14,11 +14,15 @@ from data.errors import StoreError, cannot_write
 from data.frame import Frame, Regridder
 from data.grid import HorizontalGrid
 from data.ocean import Ocean, Snapshot
-from lagrangian.stores import add_array, finish, open_checked
+from lagrangian.config import RunConfig
+from lagrangian.experiments import Design
+from lagrangian.stores import add_array, damaged_parts, finish, open_checked
 
 #: Depths of the network inputs, m (method.md section 3, 5v-4l).
 FIELD_DEPTHS = (0.0, 750.0, 1500.0, 2250.0)
 HALF_WINDOW_KM = 400.0
+#: Fields are kept for these days before the end of each collection period (SPARO: five samples over 50 days).
+FIELD_LAGS_DAYS = (0, 10, 20, 30, 40)
 LAYERED = {
     "temp": ("degree_Celsius", "potential temperature"),
     "u": ("m s-1", "eastward velocity"),
@@ -152,7 +156,10 @@ class FieldsWriter:
         self.path, self.ocean, self.frame, self.depths = Path(path), ocean, frame, tuple(depths)
         self._regrid: Regridder | None = None
         if not (self.path / "zarr.json").exists():
-            self._create(times, site)
+            try:
+                self._create(times, site)
+            except OSError as error:
+                raise cannot_write(self.path, error) from None
         self.group = zarr.open_group(str(self.path), mode="r+", use_consolidated=False)
         self.written = self.group["written"][...].astype(bool)
 
@@ -211,9 +218,71 @@ class FieldsWriter:
         self.written[number] = True
 
     def close(self, final: Path) -> None:
-        """Give the store its name once all its times are in."""
-        if self.written.all():
-            finish(self.path, final)
+        """Check the store and give it its name once all its times are in (whoever put them there).
+
+        Raises
+        ------
+        StoreError
+            A chunk is damaged (its time counts as not written), or the disk cannot be written.
+        """
+        self.written = self.group["written"][...].astype(bool)
+        if not self.written.all():
+            return
+        damaged = damaged_parts(self.path, 1, self.written.size)
+        try:
+            for number in damaged:
+                self.group["written"][number] = 0
+            if not damaged:
+                finish(self.path, final)
+        except OSError as error:
+            raise cannot_write(self.path, error) from None
+        if damaged:
+            raise StoreError(
+                f"{self.path}: the chunks of {len(damaged)} of {self.written.size} times are damaged; give the same command "
+                "again and they are made again"
+            )
+
+
+class FieldsPlan:
+    """Which snapshots go into fields.zarr, and their writing.
+
+    ``todo`` maps snapshot index to index in the store, for those not yet in.
+    """
+
+    def __init__(self, config: RunConfig, ocean: Ocean, design: Design):
+        self.ocean = ocean
+        self.path = config.out / "fields.zarr"
+        self.partial = config.out / "fields.zarr.partial"
+        self.writer: FieldsWriter | None = None
+        self.todo: dict[int, int] = {}
+        if self.path.exists():
+            return
+        times = ocean.times.astype("datetime64[s]")
+        indices = sorted({self._nearest(times, end - np.timedelta64(86400 * lag, "s"))
+                          for end in design.starts + design.collection for lag in FIELD_LAGS_DAYS} - {None})  # fmt: skip
+        extent = float(np.abs(design.trap_offset_km).max())
+        frame = run_frame(ocean.grid, (design.site.x, design.site.y), extent, spacing_km=config.fields_spacing)
+        self.writer = FieldsWriter(self.partial, ocean, frame, ocean.times[indices], site=design.site.name)
+        written = self.writer.written
+        self.todo = {index: number for number, index in enumerate(indices) if not written[number]}
+
+    @staticmethod
+    def _nearest(times: np.ndarray, target: np.datetime64) -> int | None:
+        """Index of the snapshot nearest ``target``; None where the record does not reach there."""
+        if len(times) < 2:
+            return 0
+        interval = np.median(np.diff(times).astype(np.int64))
+        index = int(np.argmin(np.abs((times - target).astype(np.int64))))
+        return index if abs(int((times[index] - target).astype(np.int64))) <= interval else None
+
+    def write(self, number: int, snapshot) -> None:
+        """Put one snapshot in (called by the reading thread)."""
+        self.writer.write(number, snapshot_fields(self.ocean, snapshot))
+
+    def close(self) -> None:
+        """Check and name the store once all its times are in."""
+        if self.writer is not None:
+            self.writer.close(self.path)
 
 
 def open_fields(path: Path) -> xr.Dataset:

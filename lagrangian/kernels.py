@@ -88,8 +88,12 @@ def bathymetry_fieldset(h: np.ndarray) -> parcels.FieldSet:
     return index_fieldset({"h": np.asarray(h, np.float32)[None, None]}, np.zeros(1), np.zeros(1))
 
 
-def particle_set(fieldset, xi, eta, z, clock, sinking_speed, row, uid) -> ParticleSet:
-    """A ParticleSet of :data:`SinkingParticle`; ``clock`` in s from the window's earlier snapshot."""
+def particle_set(fieldset, xi, eta, z, clock, sinking_speed, row, uid, status=None, next_level=None) -> ParticleSet:
+    """A ParticleSet of :data:`SinkingParticle`; ``clock`` in s from the window's earlier snapshot.
+
+    ``status`` and ``next_level`` (default: as at the release) for particles that have been under way.
+    """
+    known = {name: value for name, value in (("status", status), ("next_level", next_level)) if value is not None}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ParticleSet(
@@ -102,6 +106,7 @@ def particle_set(fieldset, xi, eta, z, clock, sinking_speed, row, uid) -> Partic
             sinking_speed=sinking_speed,
             row=row,
             uid=uid,
+            **known,
         )
 
 

@@ -1,19 +1,27 @@
-"""From finished cohorts to stores: positions in degrees and kilometres, PDFs, and which periods are in."""
+"""From finished cohorts to stores: positions in degrees and kilometres, PDFs, and which periods are in.
+
+Several processes may fill the stores of one run: each period is a chunk of its own in every array, and a file of its own in
+``periods_done``, made when its chunks are in.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import zarr
 
-from data.command import read_json, write_json
-from data.errors import cannot_write
+from data.command import one_line
+from data.errors import StoreError, cannot_write
 from data.ocean import Ocean
 from lagrangian.advection import REACHED
 from lagrangian.binning import count_crossings
-from lagrangian.campaign import Cohort, CohortResult, observations_per_path
+from lagrangian.campaign import observations_per_path
+from lagrangian.cohorts import Cohort, CohortResult
 from lagrangian.config import RunConfig, speed_folder
 from lagrangian.experiments import Design
 from lagrangian.stores import (
@@ -21,11 +29,19 @@ from lagrangian.stores import (
     create_particles,
     create_pdf,
     create_trajectories,
+    damaged_parts,
     finish,
     partial_path,
 )
 
-PROGRESS = "progress.json"
+#: Folder of empty files, one for each period whose chunks are in all stores of a speed.
+DONE = "periods_done"
+
+
+def is_done(out: Path, cohort: Cohort) -> bool:
+    """Whether a cohort is in the stores under the run folder ``out``."""
+    folder = out / speed_folder(cohort.w)
+    return (folder / DONE / f"{cohort.period:05d}").exists() or ((folder / "pdf.zarr").exists() and not (folder / DONE).exists())
 
 
 @dataclass(frozen=True)
@@ -44,25 +60,36 @@ class SpeedResults:
     ----------
     folder : Path
         ``OUT/w080``.
+    create : bool
+        Whether to lay the stores out where there are none (not in a worker: what it would lay out is being filled by others).
+
+    Raises
+    ------
+    StoreError
+        The stores are not there and not to be made; or damaged so that they cannot be gone on with.
     """
 
-    def __init__(self, folder: Path, config: RunConfig, design: Design, ocean: Ocean, w: float):
+    def __init__(self, folder: Path, config: RunConfig, design: Design, ocean: Ocean, w: float, *, create: bool = True):
         self.folder, self.config, self.design, self.ocean, self.w = folder, config, design, ocean, w
         self.names = ["particles.zarr", "pdf.zarr"] + (["trajectories.zarr"] if config.trajectories else [])
-        self.done: set[int] = set()
+        self.marks = folder / DONE
         if self.complete:
             self.done = set(range(design.n_periods))
             return
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / PROGRESS).exists() and all(self._where(name).exists() for name in self.names):
-            self.done = set(read_json(folder / PROGRESS)["periods_done"])
-        else:
+        self.done: set[int] = set()
+        if self.marks.exists() and all(self._where(name).exists() for name in self.names):
+            self.done = {int(path.name) for path in self.marks.iterdir()}
+            for name in self.names:
+                self._check_metadata(name)
+        elif create:
             self._create()
+        else:
+            raise StoreError(f"{folder} does not hold the stores that are to be filled; is it the same folder on all machines?")
 
     @classmethod
-    def of(cls, out: Path, config: RunConfig, design: Design, ocean: Ocean, w: float) -> SpeedResults:
+    def of(cls, out: Path, config: RunConfig, design: Design, ocean: Ocean, w: float, *, create: bool = True) -> SpeedResults:
         """The results of speed ``w`` (m/d) under the run folder ``out``."""
-        return cls(out / speed_folder(w), config, design, ocean, w)
+        return cls(out / speed_folder(w), config, design, ocean, w, create=create)
 
     @property
     def complete(self) -> bool:
@@ -73,13 +100,28 @@ class SpeedResults:
         final = self.folder / name
         return final if final.exists() else partial_path(self.folder, name)
 
+    def _check_metadata(self, name: str) -> None:
+        """See that a store which is to be gone on with can be."""
+        path = self._where(name)
+        try:
+            list(zarr.open_group(str(path), mode="r+", use_consolidated=False).arrays())
+        except Exception as error:
+            raise StoreError(f"{path} is damaged ({one_line(error)}); remove it and give the same command again") from error
+
     def _create(self) -> None:
+        if self.marks.exists():
+            shutil.rmtree(self.marks)
         arguments = (self.config, self.design, self.ocean, self.w)
-        create_particles(partial_path(self.folder, "particles.zarr"), *arguments)
-        create_pdf(partial_path(self.folder, "pdf.zarr"), *arguments)
-        if self.config.trajectories:
-            create_trajectories(partial_path(self.folder, "trajectories.zarr"), *arguments, observations_per_path(self.config))
-        write_json(self.folder / PROGRESS, {"periods_done": []})
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            create_particles(partial_path(self.folder, "particles.zarr"), *arguments)
+            create_pdf(partial_path(self.folder, "pdf.zarr"), *arguments)
+            if self.config.trajectories:
+                path = partial_path(self.folder, "trajectories.zarr")
+                create_trajectories(path, *arguments, observations_per_path(self.config, self.w))
+            self.marks.mkdir()  # last: with it the stores are laid out
+        except OSError as error:
+            raise cannot_write(self.folder, error) from None
 
     def missing(self) -> list[Cohort]:
         """Cohorts not yet in the stores."""
@@ -95,10 +137,10 @@ class SpeedResults:
         """
         try:
             self._write(result)
+            (self.marks / f"{result.cohort.period:05d}").touch()
         except OSError as error:
             raise cannot_write(self.folder, error) from None
         self.done.add(result.cohort.period)
-        write_json(self.folder / PROGRESS, {"periods_done": sorted(self.done)})
 
     def _write(self, result: CohortResult) -> None:
         design, grid = self.design, self.ocean.grid
@@ -133,30 +175,108 @@ class SpeedResults:
         design = self.design
         n = design.n_positions * design.n_particles
         rows = slice(result.cohort.period * n, (result.cohort.period + 1) * n)
-        xi, eta, z = (result.path[..., k].astype(np.float64) for k in range(3))
+        # a sweep records for as long as its slowest speed needs
+        path = result.path[:, : observations_per_path(self.config, self.w)]
+        xi, eta, z = (path[..., k].astype(np.float64) for k in range(3))
         lon, lat = self.ocean.grid.position(xi, eta)
         every = round(3600 * self.config.trajectories)
         release = np.tile(release, design.n_positions)[:, None]
-        obs = np.arange(result.path.shape[1])[None, :]
+        obs = np.arange(path.shape[1])[None, :]
         time = np.where(obs == 0, release, -(-release // every) * every - obs * every)
         store = zarr.open_group(str(self._where("trajectories.zarr")), mode="r+", use_consolidated=False)
         store["lon"][rows], store["lat"][rows], store["z"][rows] = lon, lat, z.astype(np.float32)
         store["time"][rows] = np.where(np.isfinite(z), time, NO_TIME)
 
     def close(self) -> None:
-        """Name the stores, once every period is in."""
-        if self.complete or len(self.done) < self.design.n_periods:
-            return
+        """Check the stores and name them, once every period is in (whoever put it there).
+
+        Raises
+        ------
+        StoreError
+            A chunk is damaged. Its period counts as not done.
+        """
+        if not self.complete:
+            self.done = {int(path.name) for path in self.marks.iterdir()}
+            if len(self.done) < self.design.n_periods:
+                return
+            self._check()
+            try:
+                for name in self.names:
+                    partial = partial_path(self.folder, name)
+                    if partial.exists():
+                        finish(partial)
+            except OSError as error:
+                raise cannot_write(self.folder, error) from None
+        if self.marks.exists():
+            shutil.rmtree(self.marks)
+
+    def _check(self) -> None:
+        damaged: dict[int, str] = {}
         for name in self.names:
-            partial = partial_path(self.folder, name)
-            if partial.exists():
-                finish(partial)
-        (self.folder / PROGRESS).unlink(missing_ok=True)
+            path = self._where(name)
+            rows = self.design.n_positions * (self.design.n_particles if name == "trajectories.zarr" else 1)
+            damaged |= {period: str(path) for period in damaged_parts(path, rows, self.design.n_periods)}
+        if not damaged:
+            return
+        for period in damaged:
+            (self.marks / f"{period:05d}").unlink(missing_ok=True)
+        first = min(damaged)
+        raise StoreError(
+            f"{damaged[first]}: the chunks of {len(damaged)} of {self.design.n_periods} periods are damaged or missing (the "
+            f"first begins {self.design.starts[first]}); give the same command again and they are made again"
+        )
 
     def summary(self) -> SpeedSummary:
-        """Count particles by status."""
-        status = zarr.open_group(str(self._where("particles.zarr")), mode="r")["status"][...]
+        """Count particles by status.
+
+        Raises
+        ------
+        StoreError
+            The store is damaged.
+        """
+        path = self._where("particles.zarr")
+        try:
+            status = zarr.open_group(str(path), mode="r")["status"][...]
+        except Exception as error:
+            raise StoreError(
+                f"{path} is damaged ({one_line(error)}); remove {self.folder} and give the same command again"
+            ) from error
         values, counts = np.unique(status, return_counts=True)
         by_status = {int(value): int(count) for value, count in zip(values, counts, strict=True)}
         by_status.setdefault(REACHED, 0)
         return SpeedSummary(self.w, int(status.size), by_status)
+
+
+class Writer:
+    """Writes finished cohorts in a thread, in order, while particles move on; what goes wrong there is raised here.
+
+    A context manager: leaving it waits for what is under way. At most ``ahead`` results wait, so that memory stays bounded.
+    """
+
+    def __init__(self, ahead: int = 2):
+        self.ahead = ahead
+        self._pool = ThreadPoolExecutor(1)
+        self._pending: list[Future] = []
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def submit(self, function, *arguments) -> None:
+        """Queue a call; waits when too many are queued."""
+        self.settle(self.ahead - 1)
+        self._pending.append(self._pool.submit(function, *arguments))
+
+    def settle(self, keep: int = 0) -> None:
+        """Wait until at most ``keep`` calls are queued."""
+        while len(self._pending) > keep or (self._pending and self._pending[0].done()):
+            self._pending.pop(0).result()
+
+    def __exit__(self, kind, error, trace) -> None:
+        try:
+            if kind is None:
+                self.settle()
+            elif issubclass(kind, Exception):
+                with contextlib.suppress(Exception):  # what came first is what is told
+                    self.settle()
+        finally:
+            self._pool.shutdown(cancel_futures=True)

@@ -3,44 +3,53 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import sys
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-
-import numpy as np
 
 from data.command import json_ready, provenance, read_json, run_command, write_json
 from data.errors import InputError, OptionError, StoreError
+from data.lock import FolderLock
 from data.ocean import Ocean
 from data.progress import Progress
-from lagrangian.campaign import Campaign, CohortResult
+from lagrangian import checkpoint, cluster
+from lagrangian.blocks import Block, digest, for_workers, plan_blocks, record_of, run_block, work
 from lagrangian.config import DT_MINUTES, RunConfig, speed_folder
 from lagrangian.experiments import Design, design_experiments
-from lagrangian.fields import FieldsWriter, run_frame, snapshot_fields
-from lagrangian.results import SpeedResults
+from lagrangian.fields import FieldsPlan
+from lagrangian.oceans import open_ocean
+from lagrangian.results import SpeedResults, is_done
 from lagrangian.stores import STATUS_MEANINGS
 
-#: Fields are kept for these days before the end of each collection period (SPARO: five samples over 50 days).
-FIELD_LAGS_DAYS = (0, 10, 20, 30, 40)
 #: Options that do not change what the stores hold.
-NOT_IDENTITY = ("w", "out", "threads", "start", "end")
+NOT_IDENTITY = (
+    "w", "out", "threads", "start", "end", "workers", "scheduler", "cluster", "cluster_options", "block", "checkpoint",
+)  # fmt: skip
 
 
 def main(config: RunConfig) -> int:
     """Run the experiments that ``config`` describes; see contract.md for what is written."""
     config.validate()
+    if config.cluster and importlib.util.find_spec("dask_jobqueue") is None:
+        raise OptionError(f"--cluster {config.cluster} needs dask-jobqueue: pip install '{cluster.EXTRA}'")
     ocean = open_ocean(config)
     config = _with_defaults_of(ocean, config)
     design, config = _design(config, ocean)
     _check_options(config, ocean)
+    _make_folder(config.out)
+    with FolderLock(config.out):
+        return _run(config, ocean, design)
+
+
+def _run(config: RunConfig, ocean: Ocean, design: Design) -> int:
+    """What :func:`main` does once the folder is its own."""
     identity = _identity(config, ocean, design)
     _claim_folder(config.out, identity)
     # before any store: what lies in the folder from now on belongs to this configuration
     record = {**provenance(config), "ocean": ocean.description, "identity": identity}
     write_json(config.out / "run.json", record)
     speeds = {w: SpeedResults.of(config.out, config, design, ocean, w) for w in config.w}
-    cohorts = [cohort for results in speeds.values() for cohort in results.missing()]
     fields = FieldsPlan(config, ocean, design)
     first, last = (str(time)[:16].replace("T", " ") for time in ocean.times[[0, -1]])
     _say(f"{ocean.description.get('kind', 'ocean')}: {len(ocean.times)} snapshots, {first} to {last}")
@@ -51,23 +60,7 @@ def main(config: RunConfig) -> int:
         f"{design.n_particles} particles at {', '.join(f'{w:g}' for w in config.w)} m/d"
     )
     started = time.perf_counter()
-    steps = 0
-    if cohorts or fields.todo:
-        _say(f"{len(cohorts)} of {design.n_periods * len(config.w)} periods to do")
-        with Progress("backtracking", "window") as bar, Writer() as writer:
-
-            def on_result(result: CohortResult) -> None:
-                writer.submit(speeds[result.cohort.w].write, result)
-
-            def on_progress(done: int, total: int, made: int) -> None:
-                rate = made / max(time.perf_counter() - started, 1e-9)
-                bar.update(done, total, f"{rate / 1e6:.2f} M particle-steps/s")
-
-            campaign = Campaign(
-                ocean, design, config, cohorts=cohorts, on_result=on_result, field_times=fields.todo,
-                on_fields=fields.write, progress=on_progress,
-            )  # fmt: skip
-            steps = campaign.run()
+    steps = _sweep(config, ocean, design, speeds, fields, digest(identity))
     fields.close()
     for results in speeds.values():
         results.close()
@@ -93,18 +86,76 @@ def main(config: RunConfig) -> int:
     return 0
 
 
-def open_ocean(config: RunConfig) -> Ocean:
-    """The ocean that ``--ocean`` names."""
-    if "twin" in config.ocean:
-        if len(config.ocean) > 1:
-            raise OptionError("--ocean takes either 'twin' or files, not both")
-        from data.twin.ocean import open_twin
+def _sweep(
+    config: RunConfig, ocean: Ocean, design: Design, speeds: dict[float, SpeedResults], fields: FieldsPlan, identity: str
+) -> int:
+    """Fill the stores, here or by workers. Returns the number of particle-steps made."""
+    missing = [cohort for results in speeds.values() for cohort in results.missing()]
+    states = {}
+    for path in checkpoint.found(config.out):
+        state = checkpoint.load(path, identity)
+        if state is None:
+            _say(f"note: {path} is damaged or of another version; its particles begin anew")
+            checkpoint.remove(path)
+        elif all(is_done(config.out, cohort) for cohort in state.flying):  # killed before it could be removed
+            checkpoint.remove(path)
+        else:
+            states[path.stem] = state
+    if not missing and not fields.todo:
+        return 0
+    _say(f"{len(missing)} of {design.n_periods * len(config.w)} periods to do")
+    arguments = (missing, fields.todo, states, config, design, ocean)
+    if not config.distributed:
+        return _work_here(config, ocean, design, speeds, fields, identity, plan_blocks(*arguments, 1))
+    with cluster.open_client(
+        config.workers, config.scheduler, config.cluster, config.cluster_options, say=_say
+    ) as client:  # fmt: skip
+        workers = cluster.n_workers(client) if config.scheduler else config.workers
+        blocks = plan_blocks(*arguments, workers)
+        _say(f"{len(blocks)} blocks for {workers} workers")
+        steps = 0
+        shared = (for_workers(config, ocean, workers), design, identity, record_of(ocean))
+        with BlockProgress(blocks) as bar:
+            for block, made in cluster.run_tasks(client, work, blocks, shared, on_report=lambda report: bar.report(*report)):
+                bar.report(block.name, block.windows, made)
+                steps += made
+    return steps
 
-        with Progress("computing the twin ocean", "day") as bar:
-            return open_twin(config.years, config.seed, progress=bar.update)
-    from data.croco import open_croco
 
-    return open_croco(list(config.ocean), grid=config.grid, time_origin=config.time_origin)
+def _work_here(config, ocean, design, speeds, fields, identity, blocks: list[Block]) -> int:
+    steps = 0
+    with BlockProgress(blocks) as bar:
+        for block in blocks:
+
+            def progress(done: int, made: int, name: str = block.name) -> None:
+                bar.report(name, done, made)
+
+            steps += run_block(block, config, design, ocean, speeds, fields, identity, progress)
+    return steps
+
+
+class BlockProgress:
+    """One bar over all blocks, whoever works on them; a context manager."""
+
+    def __init__(self, blocks: list[Block]):
+        self.total = max(1, sum(block.windows for block in blocks))
+        self.done = {block.name: 0 for block in blocks}
+        self.steps = {block.name: 0 for block in blocks}
+        self._bar = Progress("backtracking", "window")
+
+    def __enter__(self) -> BlockProgress:
+        self._started = time.perf_counter()
+        self._bar.__enter__()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._bar.__exit__(*error)
+
+    def report(self, name: str, done: int, steps: int) -> None:
+        """Block ``name`` has come to window ``done`` with ``steps`` particle-steps (less than before where it is done again)."""
+        self.done[name], self.steps[name] = done, steps
+        rate = sum(self.steps.values()) / max(time.perf_counter() - self._started, 1e-9)
+        self._bar.update(sum(self.done.values()), self.total, f"{rate / 1e6:.2f} M particle-steps/s")
 
 
 def _with_defaults_of(ocean: Ocean, config: RunConfig) -> RunConfig:
@@ -157,24 +208,27 @@ def _identity(config: RunConfig, ocean: Ocean, design: Design) -> dict:
     return {
         "options": _options(config, ocean),
         "starts": [str(start) for start in design.starts],
-        "record": [str(ocean.times[0]), str(ocean.times[-1]), len(ocean.times)],
+        "record": record_of(ocean),
     }
 
 
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"--out {out} cannot be made: {error.strerror or error}") from None
+
+
 def _claim_folder(out: Path, identity: dict) -> None:
-    """Make ``out`` ours, or find it to be ours already.
+    """Find ``out`` to be ours, or nobody's.
 
     Raises
     ------
     StoreError
-        It holds results of another configuration, or cannot be made.
+        It holds results of another configuration.
     """
     path = out / "run.json"
     if not path.exists():
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"--out {out} cannot be made: {error.strerror or error}") from None
         return
     known = read_json(path).get("identity", {})
     if known == identity:
@@ -188,81 +242,6 @@ def _claim_folder(out: Path, identity: dict) -> None:
     if not changed:
         changed = ["the collection periods differ (--start, --end or a slower --w)"]
     raise StoreError(f"--out {out} holds results of another configuration ({'; '.join(changed)}); choose another --out")
-
-
-class Writer:
-    """Writes finished cohorts in a thread, in order, while particles move on; what goes wrong there is raised here.
-
-    A context manager: leaving it waits for what is under way. At most ``ahead`` results wait, so that memory stays bounded.
-    """
-
-    def __init__(self, ahead: int = 2):
-        self.ahead = ahead
-        self._pool = ThreadPoolExecutor(1)
-        self._pending: list[Future] = []
-
-    def __enter__(self) -> Writer:
-        return self
-
-    def submit(self, function, *arguments) -> None:
-        """Queue a call; waits when too many are queued."""
-        self._settle(self.ahead - 1)
-        self._pending.append(self._pool.submit(function, *arguments))
-
-    def _settle(self, keep: int) -> None:
-        while len(self._pending) > keep or (self._pending and self._pending[0].done()):
-            self._pending.pop(0).result()
-
-    def __exit__(self, kind, error, trace) -> None:
-        try:
-            if kind is None:
-                self._settle(0)
-        finally:
-            self._pool.shutdown(cancel_futures=True)
-
-
-class FieldsPlan:
-    """Which snapshots go into fields.zarr, and their writing.
-
-    ``todo`` maps snapshot index to index in the store, for those not yet in.
-    """
-
-    def __init__(self, config: RunConfig, ocean: Ocean, design: Design):
-        self.ocean = ocean
-        self.path = config.out / "fields.zarr"
-        self.partial = config.out / "fields.zarr.partial"
-        self.writer: FieldsWriter | None = None
-        self.todo: dict[int, int] = {}
-        if self.path.exists():
-            return
-        times = ocean.times.astype("datetime64[s]")
-        indices = sorted({self._nearest(times, end - np.timedelta64(86400 * lag, "s"))
-                          for end in design.starts + design.collection for lag in FIELD_LAGS_DAYS} - {None})  # fmt: skip
-        extent = float(np.abs(design.trap_offset_km).max())
-        frame = run_frame(ocean.grid, (design.site.x, design.site.y), extent, spacing_km=config.fields_spacing)
-        self.writer = FieldsWriter(
-            self.partial, ocean, frame, ocean.times[indices], site=design.site.name
-        )  # fmt: skip
-        written = self.writer.written
-        self.todo = {index: number for number, index in enumerate(indices) if not written[number]}
-
-    @staticmethod
-    def _nearest(times: np.ndarray, target: np.datetime64) -> int | None:
-        """Index of the snapshot nearest ``target``; None where the record does not reach there."""
-        if len(times) < 2:
-            return 0
-        interval = np.median(np.diff(times).astype(np.int64))
-        index = int(np.argmin(np.abs((times - target).astype(np.int64))))
-        return index if abs(int((times[index] - target).astype(np.int64))) <= interval else None
-
-    def write(self, number: int, snapshot) -> None:
-        """Put one snapshot in (called by the reading thread)."""
-        self.writer.write(number, snapshot_fields(self.ocean, snapshot))
-
-    def close(self) -> None:
-        """Name the store once all its times are in."""
-        if self.writer is not None:
-            self.writer.close(self.path)
 
 
 def _say(text: str) -> None:

@@ -1,8 +1,8 @@
 """Result stores of a run: particles.zarr, pdf.zarr, trajectories.zarr. Created by one function, opened by one function.
 
-A store is filled under the name ``NAME.partial``, one collection period (one chunk of every array) at a time; ``progress.json``
-beside it names the periods that are in. When all are, it is renamed. A killed run so leaves either a whole store or one that
-the next run completes.
+A store is filled under the name ``NAME.partial``, one collection period (one chunk of every array) at a time; ``periods_done``
+beside it holds a file for each period that is in. When all are, it is renamed. A killed run so leaves either a whole store or
+one that the next run completes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import xarray as xr
 import zarr
 from zarr.codecs import BloscCodec
 
+from data.command import one_line
 from data.errors import StoreError
 from data.ocean import Ocean
 from lagrangian.binning import BINS, bin_centres
@@ -193,8 +194,44 @@ def create_trajectories(path: Path, config: RunConfig, design: Design, ocean: Oc
     add_array(group, "obs", (n_obs,), (n_obs,), "int32", dims[1:], data=np.arange(n_obs))
 
 
+def damaged_parts(path: Path, rows: int, n: int) -> list[int]:
+    """Numbers of the parts of a store, of ``n`` of ``rows`` rows each, in which a chunk of some array cannot be read.
+
+    A part whose ``status`` was never written counts too.
+
+    Raises
+    ------
+    StoreError
+        What is damaged is no such part, but the metadata or a coordinate.
+    """
+    mend = "remove it and give the same command again"
+    damaged = set()
+    try:
+        arrays = list(zarr.open_group(str(path), mode="r", use_consolidated=False).arrays())
+    except Exception as error:
+        raise StoreError(f"{path} is damaged ({one_line(error)}); {mend}") from error
+    for name, array in arrays:
+        parts = n if array.chunks[0] == rows and array.shape[0] == n * rows else 0
+        for part in set(range(parts)) - damaged:
+            try:
+                values = array[part * rows : (part + 1) * rows]
+            except Exception:  # each codec fails in its own way
+                damaged.add(part)
+                continue
+            if name == "status" and (values < 0).any():
+                damaged.add(part)
+        if not parts:
+            try:
+                _ = array[...]
+            except Exception as error:
+                raise StoreError(f"{path}: {name} is damaged ({one_line(error)}); {mend}") from error
+    return sorted(damaged)
+
+
 def finish(partial: Path, final: Path | None = None) -> None:
     """Give a complete store its name (default: that of ``partial`` without its last suffix)."""
+    for stray in partial.rglob("*.partial"):  # half-written chunks of killed processes
+        stray.unlink()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         zarr.consolidate_metadata(str(partial))

@@ -128,10 +128,11 @@ class Window:
         self._slot_time = [np.nan, np.nan]
         self._mode = OMEGA
 
-    def load(self, snapshot: PreparedSnapshot) -> None:
-        """Replace the snapshot that is farther in time from this one (or fill an empty slot)."""
-        distance = [np.inf if np.isnan(time) else abs(time - snapshot.time) for time in self._slot_time]
-        slot = int(np.argmax(distance))
+    def load(self, snapshot: PreparedSnapshot, slot: int | None = None) -> None:
+        """Put a snapshot into ``slot`` (0 or 1; default: that of the one farther in time, or an empty one)."""
+        if slot is None:
+            distance = [np.inf if np.isnan(time) else abs(time - snapshot.time) for time in self._slot_time]
+            slot = int(np.argmax(distance))
         if snapshot.mode != self._mode:
             self._mode = snapshot.mode
             self._w = np.zeros((*self._w.shape[:2], snapshot.vertical.shape[0], 2), np.float32)

@@ -19,7 +19,7 @@ from lagrangian.config import speed_folder
 from learning.config import PRESETS, FitConfig, Preset
 from learning.inputs import InputSpec, Normalisation
 from learning.samples import RunSamples
-from learning.split import Split, gap_days, split_by_time
+from learning.split import DAY, Split, gap_days, split_by_time
 from learning.training import Task, mean_pdfs, train_member, write_history
 from learning.weights import load_tensors, network_card, save_network, save_tensors
 
@@ -143,6 +143,7 @@ def _fit(config: FitConfig, preset: Preset, inputs: str, speeds: tuple[float, ..
             card = network_card(
                 network, normalisation, levels=samples.levels.tolist(), w=w, member=member, seed=config.seed,
                 site=str(samples.attributes.get("site", "")), trap_depth_m=samples.attributes.get("trap_depth_m"),
+                collection_days=float((samples.end - samples.start)[0] / DAY),
                 window={"points": 100, "spacing_km": 8.0}, split=record["split"], run=record["run_identity"],
                 best_epoch=best["epoch"], validation={k: best[k] for k in ("bl_200", "f_200", "valid_percent_200")},
             )  # fmt: skip

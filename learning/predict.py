@@ -1,4 +1,4 @@
-"""``python -m learning.predict``: catchments from fields, for every experiment of a run."""
+"""``python -m learning.predict``: catchments from fields, for every experiment of a run or for dates of satellite maps."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from lagrangian.stores import add_array, finish, partial_path
 from learning.ensemble import Ensemble
 from learning.fit import CLIMATOLOGY, run_identity
 from learning.samples import RunSamples
+from learning.satellite import predict_satellite
 from learning.weights import load_tensors
 
 #: Which part of the networks' training record an experiment belongs to; ``between``: in a gap; ``unseen``: of another run.
@@ -40,7 +41,23 @@ class PredictConfig:
     models: tuple[Path, ...] = ()
     """Folders of members, such as runs/demo/w080/models/sst-ssh (default: all of --run)."""
     run: Path = Path("runs/demo")
-    """Run whose experiments are predicted."""
+    """Run whose experiments are predicted, or whose models are used with --ssh."""
+    ssh: tuple[str, ...] = ()
+    """Satellite maps of sea surface height (DUACS L4 files or quoted globs): predict from these instead of a run."""
+    sst: tuple[str, ...] = ()
+    """Satellite maps of sea surface temperature (OSTIA or other GHRSST L4); without, the training mean stands for it."""
+    site: str | None = None
+    """With --ssh: place of the trap, a name from the site table or LON,LAT (default: the one the networks were trained at)."""
+    start: str | None = None
+    """With --ssh: first end of a collection period (default: the first that the maps allow)."""
+    end: str | None = None
+    """With --ssh: last end of a collection period (default: the last that the maps allow)."""
+    every: float = 10.0
+    """With --ssh: days between predictions."""
+    persist: bool = False
+    """With --ssh: use the nearest map in time where that of a lag is missing (flagged), instead of leaving the date out."""
+    out: Path | None = None
+    """With --ssh: folder of catchment_w080.nc (default: --run)."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """Where the networks run."""
     threads: int = 0
@@ -51,9 +68,17 @@ def main(config: PredictConfig) -> int:
     """Predict all experiments of a run; see contract.md for what is written."""
     torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
     device = "cuda" if config.device == "gpu" or (config.device == "auto" and torch.cuda.is_available()) else "cpu"
-    folders = config.models or tuple(sorted({path.parent for path in config.run.glob("w*/models/*/member-*[0-9].safetensors")}))
+    inputs = "sst-ssh" if config.ssh else "*"
+    found = {path.parent for path in config.run.glob(f"w*/models/{inputs}/member-*[0-9].safetensors")}
+    folders = config.models or tuple(sorted(found))
     if not folders:
-        raise OptionError(f"{config.run} holds no models; run python -m learning.fit --run {config.run}, or give --models")
+        kind = "models of sst-ssh" if config.ssh else "models"
+        raise OptionError(f"{config.run} holds no {kind}; run python -m learning.fit --run {config.run}, or give --models")
+    if config.ssh:
+        predict_satellite(config, folders, device)
+        return 0
+    if config.sst:
+        raise OptionError("--sst needs --ssh as well: networks take sea surface height")
     for folder in folders:
         predict_run(Ensemble.load(folder).to(device), config, folder)
     return 0

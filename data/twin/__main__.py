@@ -1,4 +1,4 @@
-"""``python -m data.twin``: write the twin ocean as CROCO history files."""
+"""``python -m data.twin``: write the twin ocean as CROCO history files, or as satellites would show it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ from data.command import provenance, run_command, write_json
 from data.errors import OptionError, StoreError
 from data.progress import Progress
 from data.spherical_defaults import rotation
+from data.twin.chlorophyll import Chlorophyll
 from data.twin.ocean import TwinOcean, open_twin
+from data.twin.products import write_products
 
 DAYS_PER_FILE = 30
 
 
 @dataclass(frozen=True)
 class TwinConfig:
-    """Write the twin ocean as CROCO history files: daily u, v, zeta, temp on a grid around PAP-SO."""
+    """Write the twin ocean as CROCO history files (daily u, v, zeta, temp around PAP-SO), or as satellite products."""
 
     years: float = 1.0
     """Length of the record, years of 365 days."""
     seed: int = 0
     """Which ocean: another seed is an independent one of the same statistics."""
+    products: bool = False
+    """Write satellite-like SSH, SST and chlorophyll (ssh_YYYY.nc, sst_YYYY.nc, chl_YYYY.nc) instead of history files."""
     out: Path = field(default_factory=lambda: Path("runs/twin"))
     """Folder of the files."""
 
@@ -36,6 +40,8 @@ def main(config: TwinConfig) -> int:
         ocean = open_twin(config.years, config.seed, progress=bar.update)
     if config.out.exists() and not config.out.is_dir():
         raise OptionError(f"--out {config.out} is a file; name a folder")
+    if config.products:
+        return _products(ocean, config)
     numbers = range(-(-len(ocean.times) // DAYS_PER_FILE))
     try:
         config.out.mkdir(parents=True, exist_ok=True)
@@ -51,6 +57,16 @@ def main(config: TwinConfig) -> int:
         raise StoreError(f"cannot write {config.out}: {error.strerror or error}; free space and give the command again") from None
     write_json(config.out / "twin.json", {**provenance(config), "ocean": ocean.description})
     print(f"{len(ocean.times)} days in {len(numbers)} files: {config.out}/croco_his.*.nc")
+    return 0
+
+
+def _products(ocean: TwinOcean, config: TwinConfig) -> int:
+    with Progress("stirring chlorophyll", "day") as bar:
+        chlorophyll = Chlorophyll.of(ocean, config.seed, bar.update)
+    with Progress("writing", "map") as bar:
+        paths = write_products(ocean, chlorophyll, config.out, seed=config.seed, progress=bar.update)
+    write_json(config.out / "twin.json", {**provenance(config), "ocean": ocean.description})
+    print(f"{len(paths)} files: {config.out}/{{ssh,sst,chl}}_*.nc")
     return 0
 
 

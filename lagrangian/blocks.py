@@ -1,0 +1,253 @@
+"""Blocks: the periods of a run in pieces that workers do independently, each a sweep of its own.
+
+A block is consecutive collection periods. It fills their chunks of the stores and nobody else's; what lies in them does not
+depend on the cut. The price of a cut is reading: the particles of a block's first period rise for (trap - last level) / w days
+before it, through snapshots that the block before reads too. Blocks are therefore made as short as gives each worker about
+:data:`BLOCKS_PER_WORKER` of them, so that no worker waits long for the last, but no shorter than keeps what is read twice
+below :data:`READ_TWICE` of the whole; and never so long that a worker has none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data.command import json_ready
+from data.errors import InputError
+from data.ocean import Ocean
+from lagrangian import checkpoint, cluster
+from lagrangian.campaign import Campaign, seconds
+from lagrangian.checkpoint import SweepState
+from lagrangian.cohorts import Cohort, CohortResult
+from lagrangian.config import SECONDS_PER_DAY, RunConfig
+from lagrangian.experiments import LEAD_FACTOR, Design
+from lagrangian.fields import FieldsPlan
+from lagrangian.oceans import open_ocean
+from lagrangian.results import SpeedResults, Writer
+
+BLOCKS_PER_WORKER, READ_TWICE = 10, 0.5
+#: Seconds between two words of a worker about how far it is.
+REPORT_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of a run.
+
+    Attributes
+    ----------
+    name : str
+        Of its checkpoint.
+    cohorts : tuple of Cohort
+    fields : tuple of (int, int)
+        Snapshots to put into fields.zarr: their number in the record and in the store.
+    windows : int
+        Windows between snapshots that it will take, about.
+    """
+
+    name: str
+    cohorts: tuple[Cohort, ...]
+    fields: tuple[tuple[int, int], ...]
+    windows: int
+
+
+def digest(identity: dict) -> str:
+    """A run's identity (what must be equal for a folder to be gone on with) in a short word."""
+    text = json.dumps(json_ready(identity), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def ascent_days(config: RunConfig, w: float) -> float:
+    """Days of record before its release that a particle may need at speed ``w``, m/d."""
+    return LEAD_FACTOR * (config.trap_depth - min(config.levels)) / w
+
+
+def periods_per_block(config: RunConfig, n_periods: int, workers: int) -> int:
+    """Length of a block, in periods; see above."""
+    if workers <= 1:
+        return max(1, n_periods)
+    if config.block is not None:
+        return config.block
+    overlap = (ascent_days(config, min(config.w)) + config.collection) / config.every
+    wanted = max(math.ceil(n_periods / (BLOCKS_PER_WORKER * workers)), math.ceil(overlap / READ_TWICE))
+    return max(1, min(wanted, math.ceil(n_periods / workers)))
+
+
+def plan_blocks(
+    missing: list[Cohort],
+    fields: dict[int, int],
+    states: dict[str, SweepState],
+    config: RunConfig,
+    design: Design,
+    ocean: Ocean,
+    workers: int,
+) -> list[Block]:
+    """Cut what is missing of a run into blocks, latest first; those that go on from a checkpoint before all others.
+
+    Parameters
+    ----------
+    missing : list of Cohort
+        What the stores lack.
+    fields : dict of int to int
+        Snapshots that fields.zarr lacks: number in the record -> number in the store.
+    states : dict
+        Checkpoints by name; each belongs to a block of its own.
+    workers : int
+        1: everything without a checkpoint in one block.
+    """
+    left = set(missing)
+    size = periods_per_block(config, len({cohort.period for cohort in missing}), workers)
+    groups: list[tuple[str, list[Cohort], SweepState | None]] = []
+    for name, state in states.items():
+        flying = left & set(state.flying)
+        # what the same sweep has not begun yet may go with those in flight, as long as the block does not grow
+        rest = sorted((left & set(state.cohorts)) - flying, key=lambda cohort: -cohort.period)
+        periods = sorted({cohort.period for cohort in rest}, reverse=True)[: max(0, size - len({c.period for c in flying}))]
+        ours = flying | {cohort for cohort in rest if cohort.period in periods}
+        if flying:
+            groups.append((name, _ordered(ours), state))
+            left -= ours
+    periods = sorted({cohort.period for cohort in left}, reverse=True)
+    for start in range(0, len(periods), size):
+        chosen = set(periods[start : start + size])
+        cohorts = _ordered(cohort for cohort in left if cohort.period in chosen)
+        groups.append((_name(cohorts), cohorts, None))
+    spans = [_span(cohorts, state, config, design, ocean) for _, cohorts, state in groups]
+    if not spans and fields:  # only fields are missing
+        numbers = sorted(fields, reverse=True)
+        parts = [part.tolist() for part in np.array_split(numbers, min(len(numbers), workers)) if part.size]
+        return [Block(f"fields-{part[0]}", (), tuple((i, fields[i]) for i in part), part[0] - part[-1]) for part in parts]
+    shares: list[list[int]] = [[] for _ in groups]
+    for index in sorted(fields):
+        # the first block that reads this snapshot anyway, else the nearest
+        distance = [max(first - index, index - last, 0) for first, last in spans]
+        shares[int(np.argmin(distance))].append(index)
+    blocks = []
+    for (name, cohorts, _), (first, last), share in zip(groups, spans, shares, strict=True):
+        windows = max([last, *share]) - min([first, *share])
+        blocks.append(Block(name, tuple(cohorts), tuple((index, fields[index]) for index in share), windows))
+    return blocks
+
+
+def _ordered(cohorts) -> list[Cohort]:
+    return sorted(cohorts, key=lambda cohort: (-cohort.period, cohort.w))
+
+
+def _name(cohorts: list[Cohort]) -> str:
+    word = hashlib.sha256(repr(cohorts).encode()).hexdigest()[:8]
+    return f"{cohorts[-1].period:05d}-{cohorts[0].period:05d}-{word}"
+
+
+def _span(cohorts, state: SweepState | None, config: RunConfig, design: Design, ocean: Ocean) -> tuple[int, int]:
+    """Numbers of the first and last snapshot that a block reads, about."""
+    starts = seconds(design.starts)
+    first = min(starts[cohort.period] - SECONDS_PER_DAY * ascent_days(config, cohort.w) for cohort in cohorts)
+    last = max(starts[cohort.period] for cohort in cohorts) + design.release_delay[-1] / np.timedelta64(1, "s")
+    times = seconds(ocean.times)
+    low = max(0, int(np.searchsorted(times, first, side="right")) - 1)
+    high = min(times.size - 1, int(np.searchsorted(times, last, side="left")))
+    return low, high if state is None else max(low, state.index)
+
+
+def run_block(
+    block: Block,
+    config: RunConfig,
+    design: Design,
+    ocean: Ocean,
+    speeds: dict[float, SpeedResults],
+    fields: FieldsPlan,
+    identity: str,
+    progress: Callable[[int, int], None],
+) -> int:
+    """Do what is still missing of a block, from its checkpoint where there is one. Returns the particle-steps made.
+
+    Parameters
+    ----------
+    speeds : dict of w to SpeedResults
+    identity : str
+        :func:`digest` of the run's identity.
+    progress : callable
+        Called with (windows done, particle-steps done).
+    """
+    path = config.out / checkpoint.FOLDER / f"{block.name}.npz"
+    cohorts = [cohort for cohort in block.cohorts if cohort.period not in speeds[cohort.w].done]
+    field_times = {index: number for index, number in block.fields if index in fields.todo}
+    steps = 0
+    if cohorts or field_times:
+        with Writer() as writer:
+
+            def on_result(result: CohortResult) -> None:
+                writer.submit(speeds[result.cohort.w].write, result)
+
+            def on_checkpoint(state: SweepState) -> None:
+                writer.settle()  # what is not in the state must be in the stores
+                checkpoint.save(path, identity, state)
+
+            steps = Campaign(
+                ocean,
+                design,
+                config,
+                cohorts=cohorts,
+                on_result=on_result,
+                field_times=field_times,
+                on_fields=fields.write,
+                progress=lambda done, total, made: progress(min(done, block.windows), made),
+                resume=checkpoint.load(path, identity),
+                on_checkpoint=on_checkpoint,
+                checkpoint_every=60 * config.checkpoint,
+            ).run()
+    checkpoint.remove(path)
+    progress(block.windows, steps)
+    return steps
+
+
+# -- in a worker -----------------------------------------------------------------------------------------------------
+
+
+def for_workers(config: RunConfig, ocean: Ocean, workers: int) -> RunConfig:
+    """The configuration as workers need it: paths that hold in any folder, and their share of the machine's threads."""
+    changes: dict = {"out": config.out.resolve()}
+    if config.ocean != ("twin",):
+        changes["ocean"] = tuple(str(Path(name).resolve()) for name in ocean.description["files"])
+        changes["grid"] = config.grid and str(Path(config.grid).resolve())
+    if not config.threads and not config.scheduler and not config.cluster:
+        changes["threads"] = max(1, len(os.sched_getaffinity(0)) // workers)
+    return dataclasses.replace(config, **changes)
+
+
+@functools.lru_cache(maxsize=1)
+def _ocean_of(config: RunConfig) -> Ocean:
+    return open_ocean(config)
+
+
+def record_of(ocean: Ocean) -> list:
+    """What tells one record from another: first and last instant and number of snapshots."""
+    return [str(ocean.times[0]), str(ocean.times[-1]), len(ocean.times)]
+
+
+def work(block: Block, config: RunConfig, design: Design, identity: str, record: list) -> int:
+    """Do a block in a worker; a task of :func:`lagrangian.cluster.run_tasks`. Returns the particle-steps made."""
+    ocean = _ocean_of(config)
+    if record_of(ocean) != record:
+        raise InputError(f"a worker sees another record than this command: {record_of(ocean)}, not {record}")
+    speeds = {w: SpeedResults.of(config.out, config, design, ocean, w, create=False) for w in {c.w for c in block.cohorts}}
+    fields = FieldsPlan(config, ocean, design)
+    told = 0.0
+
+    def progress(done: int, steps: int) -> None:
+        nonlocal told
+        if time.monotonic() - told > REPORT_SECONDS or done == block.windows:
+            told = time.monotonic()
+            cluster.report([block.name, done, steps])
+
+    return run_block(block, config, design, ocean, speeds, fields, identity, progress)

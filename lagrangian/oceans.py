@@ -1,0 +1,22 @@
+"""From the option ``--ocean`` to an ocean."""
+
+from __future__ import annotations
+
+from data.errors import OptionError
+from data.ocean import Ocean
+from data.progress import Progress
+from lagrangian.config import RunConfig
+
+
+def open_ocean(config: RunConfig) -> Ocean:
+    """The ocean that ``--ocean`` names."""
+    if "twin" in config.ocean:
+        if len(config.ocean) > 1:
+            raise OptionError("--ocean takes either 'twin' or files, not both")
+        from data.twin.ocean import open_twin
+
+        with Progress("computing the twin ocean", "day") as bar:
+            return open_twin(config.years, config.seed, progress=bar.update)
+    from data.croco import open_croco
+
+    return open_croco(list(config.ocean), grid=config.grid, time_origin=config.time_origin)

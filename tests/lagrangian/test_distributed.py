@@ -1,0 +1,259 @@
+"""Work shared among workers: the cut into blocks, the same bytes whoever did them, clusters, and what users are told."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from data.command import run_command
+from data.errors import InputError, OptionError
+from lagrangian import cluster
+from lagrangian.blocks import READ_TWICE, _span, ascent_days, digest, periods_per_block, plan_blocks
+from lagrangian.checkpoint import SweepState
+from lagrangian.cohorts import Cohort
+from lagrangian.config import RunConfig
+from lagrangian.experiments import design_experiments
+from lagrangian.run import main
+from tests.benchmarks.scaling import SMALL_RUN, contents, unlike
+from tests.lagrangian.test_campaign import SMALL, analytic_ocean
+
+
+def command(out, *arguments):
+    argv = [*SMALL_RUN, *map(str, arguments), "--out", str(out)]
+    return run_command(RunConfig, main, prog="lagrangian.run", argv=argv)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_picture():
+    patch = pytest.MonkeyPatch()
+    patch.setattr("lagrangian.maps.draw_catchment", lambda *_: None)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def client():
+    with cluster.open_client(workers=2) as client:
+        yield client
+
+
+# -- the cut ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def long_run():
+    ocean = analytic_ocean(days=300, dx=16e3)
+    config = dataclasses.replace(SMALL, w=(80.0, 200.0), every=5.0)
+    design = design_experiments(config, ocean)
+    return ocean, config, design, [Cohort(period, w) for w in config.w for period in range(design.n_periods)]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 8])
+def test_blocks_hold_every_cohort_and_every_field_once(workers, long_run):
+    ocean, config, design, cohorts = long_run
+    fields = {index: number for number, index in enumerate(range(0, len(ocean.times), 10))}
+    blocks = plan_blocks(cohorts, fields, {}, config, design, ocean, workers)
+    assert sorted((c.period, c.w) for block in blocks for c in block.cohorts) == sorted((c.period, c.w) for c in cohorts)
+    assert sorted(pair for block in blocks for pair in block.fields) == sorted(fields.items())
+    assert len({block.name for block in blocks}) == len(blocks)
+    assert len(blocks) == 1 if workers == 1 else len(blocks) >= workers
+    for block in blocks:
+        periods = sorted({cohort.period for cohort in block.cohorts})
+        assert periods == list(range(periods[0], periods[-1] + 1))
+        assert 0 < block.windows < len(ocean.times)
+
+
+def test_a_block_reads_no_more_than_it_must_and_not_too_much_twice(long_run):
+    _, config, _, _ = long_run
+    ascent = ascent_days(config, 80.0)
+    assert ascent == pytest.approx(1.1 * 2800 / 80)
+    for n, workers in ((1000, 4), (1000, 100), (100, 4)):
+        size = periods_per_block(config, n, workers)
+        twice = (ascent + config.collection) / (size * config.every)
+        assert twice <= READ_TWICE or size == -(-n // workers)
+    assert periods_per_block(config, 1000, 4) == 25  # ten blocks a worker
+    assert periods_per_block(dataclasses.replace(config, block=3), 1000, 4) == 3
+
+
+def test_a_block_that_goes_on_from_a_checkpoint_keeps_its_particles_and_leaves_the_rest_to_others(long_run):
+    ocean, config, design, cohorts = long_run
+    n = design.n_periods
+    flying = [Cohort(n - 3, 80.0), Cohort(n - 4, 80.0), Cohort(n - 4, 200.0)]
+    missing = [c for c in cohorts if c.period < n - 4 or c in flying]
+    empty = {}
+    state = SweepState(400, 0.0, cohorts, flying, empty, np.empty(0), np.empty(0))
+    for workers in (1, 2):
+        first, *others = plan_blocks(missing, {}, {"old": state}, config, design, ocean, workers)
+        assert first.name == "old" and set(flying) <= set(first.cohorts)
+        found = [c for block in (first, *others) for c in block.cohorts]
+        assert sorted((c.period, c.w) for c in found) == sorted((c.period, c.w) for c in missing)
+        assert bool(others) == (workers > 1)
+        low, high = _span(first.cohorts, state, config, design, ocean)
+        assert high == 400 and low < 400
+    # a speed that the checkpoint knows nothing of is swept by itself, from the top
+    added = [*missing, *(Cohort(period, 300.0) for period in range(n))]
+    blocks = plan_blocks(added, {}, {"old": state}, config, design, ocean, 1)
+    assert len(blocks) == 2 and {c.w for c in blocks[1].cohorts} == {300.0}
+
+
+def test_the_digest_knows_one_identity_from_another():
+    assert digest({"a": 1, "b": (2, 3)}) == digest({"b": [2, 3], "a": 1})
+    assert digest({"a": 1}) != digest({"a": 2})
+
+
+# -- the same bytes --------------------------------------------------------------------------------------------------
+
+
+def test_two_workers_write_the_same_bytes_as_one_sweep(client, tmp_path, capsys):
+    assert command(tmp_path / "serial") == 0
+    capsys.readouterr()
+    address = client.scheduler.address
+    assert command(tmp_path / "blocks", "--scheduler", address, "--block", 1) == 0
+    text = capsys.readouterr().out
+    assert "3 blocks for 2 workers" in text, text
+    one, two = contents(tmp_path / "serial"), contents(tmp_path / "blocks")
+    assert len(one) > 200 and not unlike(one, two)
+    assert sorted(path.name for path in (tmp_path / "blocks").iterdir()) == ["fields.zarr", "run.json", "w300", "w400"]
+
+
+def _double_or_fail(item, bad):
+    cluster.report(item)
+    if item == bad:
+        raise InputError(f"item {item} is bad")
+    return 2 * item
+
+
+def test_tasks_come_back_with_reports_and_an_error_ends_them(client):
+    heard = []
+    results = dict(cluster.run_tasks(client, _double_or_fail, range(6), (None,), on_report=heard.append))
+    assert results == {item: 2 * item for item in range(6)}
+    until = time.monotonic() + 5
+    while len(heard) < 6 and time.monotonic() < until:
+        time.sleep(0.05)
+    assert sorted(heard) == list(range(6))
+    with pytest.raises(InputError, match="item 3 is bad"):
+        list(cluster.run_tasks(client, _double_or_fail, range(6), (3,)))
+
+
+def _die_once(item, folder):
+    path = folder / str(item)
+    if not path.exists():
+        path.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def test_a_task_that_lost_its_worker_is_done_again(client, tmp_path):
+    assert sorted(result for _, result in cluster.run_tasks(client, _die_once, range(2), (tmp_path,))) == [0, 1]
+
+
+def test_a_block_that_fails_ends_the_command_with_its_line_and_the_next_goes_on(client, tmp_path, capsys):
+    """The folder's stores are gone from under the workers: a block cannot be written."""
+    out = tmp_path / "run"
+    from lagrangian.results import SpeedResults
+
+    real = SpeedResults.missing
+
+    def missing(self):  # called when the stores are laid out, before the workers begin
+        (self.folder / "pdf.zarr.partial" / "zarr.json").write_text("nonsense")
+        return real(self)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(SpeedResults, "missing", missing)
+    assert command(out, "--scheduler", client.scheduler.address) == 2
+    patch.undo()
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 1 and "pdf.zarr.partial" in error[0] and "remove it" in error[0], error
+
+
+# -- what users are told ---------------------------------------------------------------------------------------------
+
+
+def refused(capsys, out, *arguments):
+    assert command(out, *arguments) == 2
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1 and "Traceback" not in text, text
+    return text
+
+
+def test_a_scheduler_that_does_not_answer_is_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cluster, "ANSWER_SECONDS", 1)
+    text = refused(capsys, tmp_path / "a", "--scheduler", "tcp://127.0.0.1:1")
+    assert "tcp://127.0.0.1:1" in text and "dask scheduler" in text
+    assert "nonsense" in refused(capsys, tmp_path / "b", "--scheduler", "nonsense://?")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--workers", "0"], "--workers 0"),
+        (["--block", "0"], "--block 0"),
+        (["--checkpoint", "-1"], "--checkpoint -1"),
+        (["--scheduler", "tcp://x:1", "--cluster", "slurm"], "contradict"),
+        (["--cluster-options", "cores=2"], "--cluster slurm or pbs"),
+        (["--cluster", "lsf"], "lsf"),
+        (["--cluster", "slurm", "--cluster-options", "memory=4GB"], "cores"),
+        (["--cluster", "slurm", "--cluster-options", "cores=2", "memory=4GB", "wings=2"], "wings"),
+        (["--cluster", "pbs", "--cluster-options", "cores"], "KEY=VALUE"),
+        (["--cluster", "pbs", "--cluster-options", "absent.toml"], "absent.toml"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_impossible_options_get_one_line(arguments, word, tmp_path, capsys):
+    assert word in refused(capsys, tmp_path / "out", *arguments)
+
+
+def test_without_dask_jobqueue_the_extra_is_named(tmp_path, capsys, monkeypatch):
+    real = __import__("importlib.util").util.find_spec
+    monkeypatch.setattr(
+        "lagrangian.run.importlib.util.find_spec", lambda name, *rest: None if name == "dask_jobqueue" else real(name, *rest)
+    )
+    text = refused(capsys, tmp_path, "--cluster", "slurm")
+    assert "catchment-toolkit[cluster]" in text
+    monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
+    with pytest.raises(OptionError, match=r"catchment-toolkit\[cluster\]"):
+        cluster.batch_cluster("slurm")
+
+
+def test_the_job_scripts_ask_for_what_was_given_and_take_one_task_at_a_time(tmp_path):
+    table = tmp_path / "job.toml"
+    table.write_text('cores = 4\nmemory = "8GB"\nwalltime = "2-00:00:00"\njob-script-prologue = ["module load python"]\n')
+    with cluster.batch_cluster("slurm", [str(table), "queue=long", "processes=2"]) as made:
+        script = made.job_script()
+    for text in ("#SBATCH -p long", "--cpus-per-task=4", "-t 2-00:00:00", "module load python", "--nworkers 2"):
+        assert text in script, script
+    assert script.rstrip().endswith("--nthreads 1") or "--nthreads 1 " in script.split("distributed.cli.dask_worker")[1]
+    with cluster.batch_cluster("pbs", ["cores=8", "memory=16GB", "walltime=24:00:00", "account=ocean"]) as made:
+        script = made.job_script()
+    for text in ("#PBS -A ocean", "ncpus=8", "walltime=24:00:00", "--nthreads 1"):
+        assert text in script, script
+
+
+def test_ctrl_c_in_a_terminal_ends_all_workers_without_their_voices(tmp_path):
+    code = (
+        "import os, sys, time\nfrom lagrangian import cluster\nfrom data.command import run_command\n"
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass C:\n    x: int = 0\n"
+        "def main(c):\n    with cluster.open_client(workers=2) as client:\n        print('ready', flush=True)\n"
+        "        list(cluster.run_tasks(client, time.sleep, [60, 60]))\n"
+        "if __name__ == '__main__': sys.exit(run_command(C, main, prog='x', argv=[]))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    watchdog = threading.Timer(60, process.kill)
+    watchdog.start()
+    assert process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate()
+    watchdog.cancel()
+    assert process.returncode == 130
+    assert errors.count("\n") == 1 and "interrupted" in errors, errors

@@ -1,0 +1,367 @@
+"""What dies, and what is left of it: checkpoints, kills, full disks, lost inputs, damaged files, two commands at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+import lagrangian.checkpoint
+import lagrangian.run
+from data.command import run_command
+from data.lock import FolderLock
+from lagrangian import checkpoint
+from lagrangian.campaign import Campaign, CohortResult
+from lagrangian.cohorts import Cohort
+from lagrangian.config import RunConfig
+from lagrangian.experiments import design_experiments
+from lagrangian.run import main
+from tests.benchmarks.scaling import SMALL_RUN, WITHOUT_PICTURE, all_pieces, contents, finish, kill_at_random, unlike
+from tests.lagrangian.test_campaign import SMALL, analytic_ocean
+
+
+def command(out, *arguments):
+    """The small run in this process; its exit code."""
+    argv = [*SMALL_RUN, *map(str, arguments), "--out", str(out)]
+    return run_command(RunConfig, main, prog="lagrangian.run", argv=argv)
+
+
+def line(capsys):
+    """The one line of a command that failed."""
+    text = capsys.readouterr().err
+    lines = [one for one in text.splitlines() if not one.startswith("backtracking:")]
+    assert len(lines) == 1 and "Traceback" not in text, text
+    return lines[0]
+
+
+def leftovers(out: Path) -> list[Path]:
+    return [path for path in out.rglob("*") if path.suffix in (".partial", ".aside", ".npz", ".lock", ".new")]
+
+
+@pytest.fixture(scope="module")
+def no_picture():
+    patch = pytest.MonkeyPatch()
+    patch.setattr("lagrangian.maps.draw_catchment", lambda *_: None)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory, no_picture):
+    out = tmp_path_factory.mktemp("restart") / "reference"
+    assert command(out) == 0
+    assert not leftovers(out)
+    return contents(out)
+
+
+@pytest.fixture(scope="module")
+def total(tmp_path_factory, reference):
+    return all_pieces(next(tmp_path_factory.getbasetemp().glob("restart*/reference")))
+
+
+# -- the sweep -------------------------------------------------------------------------------------------------------
+
+
+def swept(ocean, config, cohorts, **options) -> tuple[dict[Cohort, CohortResult], int]:
+    results = {}
+    design = design_experiments(config, ocean)
+    campaign = Campaign(ocean, design, config, cohorts=cohorts, on_result=lambda r: results.update({r.cohort: r}), **options)
+    return results, campaign.run()
+
+
+def assert_same(one: CohortResult, two: CohortResult):
+    assert one.crossings.tobytes() == two.crossings.tobytes()
+    assert one.status.tobytes() == two.status.tobytes()
+    assert (one.path is None and two.path is None) or one.path.tobytes() == two.path.tobytes()
+
+
+@pytest.mark.parametrize("kernel", ["compiled", "parcels"])
+def test_a_sweep_goes_on_from_any_of_its_states_to_the_same_bits(tmp_path, kernel):
+    ocean = analytic_ocean(days=24 if kernel == "compiled" else 20, dx=16e3)
+    config = dataclasses.replace(SMALL, kernel=kernel, trajectories=6.0 if kernel == "compiled" else 12.0, diffusivity=(30.0,))
+    if kernel == "parcels":
+        config = dataclasses.replace(config, diffusivity=(), dt=720.0, particles=1, positions=1, w=(300.0,), every=8.0)
+    periods = range(design_experiments(config, ocean).n_periods)
+    cohorts = [Cohort(period, w) for period in periods for w in config.w]
+    states = []
+    whole, _ = swept(ocean, config, cohorts, on_checkpoint=states.append, checkpoint_every=0)
+    assert len(states) > 15 and all(state.flying for state in states)
+    for state in states[:: max(1, len(states) // (4 if kernel == "compiled" else 1))]:
+        path = tmp_path / "state.npz"
+        checkpoint.save(path, "same", state)
+        state = checkpoint.load(path, "same")
+        ended = {cohort for cohort in cohorts if cohort not in state.flying and cohort.period >= state.flying[-1].period}
+        left = [cohort for cohort in cohorts if cohort not in ended]
+        first = []
+        again, _ = swept(ocean, config, left, resume=state, progress=lambda done, total, steps, first=first: first.append(total))
+        assert set(again) == set(left)
+        assert first[0] <= state.index  # nothing above the checkpoint was read again
+        for cohort, result in again.items():
+            assert_same(result, whole[cohort])
+    # cohorts that the state knows nothing of begin at their own time
+    some, _ = swept(ocean, config, [state.flying[0], cohorts[-1]], resume=state)
+    assert set(some) == {state.flying[0], cohorts[-1]}
+    for cohort, result in some.items():
+        assert_same(result, whole[cohort])
+
+
+def test_where_a_sweep_begins_does_not_show_in_the_last_bit():
+    """Each cohort alone begins its sweep at another snapshot, odd or even."""
+    ocean = analytic_ocean(days=20, dx=16e3)
+    config = dataclasses.replace(SMALL, every=1.5, collection=2.0, release_every=24.0, w=(300.0,))
+    n = design_experiments(config, ocean).n_periods
+    assert n >= 4
+    cohorts = [Cohort(period, 300.0) for period in range(n)]
+    whole, _ = swept(ocean, config, cohorts)
+    for cohort in cohorts:
+        alone, _ = swept(ocean, config, [cohort])
+        assert_same(alone[cohort], whole[cohort])
+
+
+def test_a_checkpoint_is_read_whole_or_not_at_all(tmp_path):
+    ocean = analytic_ocean(days=20, dx=16e3)
+    states = []
+    swept(ocean, SMALL, [Cohort(0, 300.0)], on_checkpoint=states.append, checkpoint_every=0)
+    path = tmp_path / "state.npz"
+    checkpoint.save(path, "mine", states[2])
+    assert checkpoint.load(path, "mine").index == states[2].index
+    assert checkpoint.load(path, "another's") is None
+    assert checkpoint.load(tmp_path / "absent.npz", "mine") is None
+    content = path.read_bytes()
+    for damage in (content[: len(content) // 2], content[:-1], b"", b"nonsense", _flipped(content)):
+        path.write_bytes(damage)
+        assert checkpoint.load(path, "mine") is None
+
+
+def _flipped(content: bytes) -> bytes:
+    """One bit in the middle of the largest array is wrong."""
+    wrong = bytearray(content)
+    wrong[len(wrong) // 2] ^= 4
+    return bytes(wrong)
+
+
+# -- the command -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_command_killed_at_a_random_moment_and_started_again_ends_with_the_same_bytes(number, reference, total, tmp_path):
+    """kill -9 and Ctrl-C alone; kill -9 of a worker and of the command over it. (20 of them: tests.benchmarks.scaling kills.)"""
+    rng = random.Random(number)
+    out = tmp_path / "killed"
+    workers = ["--workers", "2", "--block", "3"]
+    plan = [[("SIGKILL", [])], [("SIGINT", []), ("SIGTERM", [])], [("worker", workers)]][number]
+    for kind, extra in plan:
+        print(kill_at_random([*SMALL_RUN, *extra], out, kind, rng, total, WITHOUT_PICTURE))
+    finish(SMALL_RUN, out, WITHOUT_PICTURE)
+    assert not unlike(contents(out), reference)
+    assert not leftovers(out)
+
+
+def interrupted_at(monkeypatch, out, windows: int):
+    """A run that is cut off between two windows, having checkpointed each."""
+    real, calls = lagrangian.checkpoint.save, []
+
+    def save(path, identity, state):
+        real(path, identity, state)
+        calls.append(state.index)
+        if len(calls) == windows:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lagrangian.checkpoint.save", save)
+        assert command(out) == 130
+    return calls[-1]
+
+
+def read_snapshots(monkeypatch):
+    from data.croco import CrocoOcean
+
+    real, read = CrocoOcean.snapshot, []
+    monkeypatch.setattr(CrocoOcean, "snapshot", lambda self, index, *rest: (read.append(index), real(self, index, *rest))[1])
+    return read
+
+
+def test_what_was_in_flight_is_gone_on_with_and_nothing_read_twice(reference, tmp_path, monkeypatch):
+    out = tmp_path / "cut"
+    index = interrupted_at(monkeypatch, out, 17)
+    assert list((out / "checkpoints").glob("*.npz"))
+    read = read_snapshots(monkeypatch)
+    assert command(out) == 0
+    assert max(read) == index and min(read) == 0
+    assert not unlike(contents(out), reference) and not leftovers(out)
+
+
+def test_a_checkpoint_of_what_is_done_is_removed(tmp_path, reference, monkeypatch):
+    out = tmp_path / "cut"
+    interrupted_at(monkeypatch, out, 17)
+    (path,) = (out / "checkpoints").glob("*.npz")
+    old = path.read_bytes()
+    assert command(out) == 0
+    path.parent.mkdir()
+    path.write_bytes(old)
+    assert command(out) == 0
+    assert not leftovers(out) and not unlike(contents(out), reference)
+
+
+def test_a_damaged_checkpoint_is_said_and_ignored(reference, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "cut"
+    interrupted_at(monkeypatch, out, 17)
+    (path,) = (out / "checkpoints").glob("*.npz")
+    path.write_bytes(path.read_bytes()[:5000])
+    capsys.readouterr()
+    assert command(out) == 0
+    assert path.name in capsys.readouterr().out
+    assert not unlike(contents(out), reference) and not leftovers(out)
+
+
+def test_another_speed_joins_a_run_that_was_cut_off(reference, tmp_path, monkeypatch):
+    out = tmp_path / "cut"
+    interrupted_at(monkeypatch, out, 17)
+    assert command(out, "--w", 500) == 0  # the checkpoint belongs to others, and stays
+    assert list((out / "checkpoints").glob("*.npz"))
+    read = read_snapshots(monkeypatch)
+    assert command(out, "--w", 300) == 0  # a part of it
+    assert command(out) == 0
+    assert read
+    found = contents(out)
+    assert not unlike({name: value for name, value in found.items() if not name.startswith("w500")}, reference)
+    assert not leftovers(out)
+
+
+def test_a_second_command_on_a_folder_is_refused(tmp_path, capsys, no_picture):
+    out = tmp_path / "busy"
+    out.mkdir()
+    with FolderLock(out):
+        assert command(out) == 2
+        text = line(capsys)
+        assert f"process {os.getpid()}" in text and os.uname().nodename in text and str(out) in text
+        assert sorted(path.name for path in out.iterdir()) == [".run.lock"]
+    assert not list(out.iterdir())
+
+
+def test_where_locks_do_not_work_the_file_says_who_holds_the_folder(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("data.lock.fcntl.flock", no_locks)
+    path = tmp_path / ".run.lock"
+    with FolderLock(tmp_path), pytest.raises(Exception, match=f"process {os.getpid()}"), FolderLock(tmp_path):
+        pass
+    path.write_text(json.dumps({"pid": 2**22 + 1, "host": os.uname().nodename}))  # dead
+    with FolderLock(tmp_path):
+        pass
+    path.write_text(json.dumps({"pid": 1, "host": "elsewhere"}))
+    with pytest.raises(Exception, match="if it has died, remove"), FolderLock(tmp_path):
+        pass
+
+
+# -- what fails ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("after", [30, 250])
+def test_a_full_disk_ends_with_one_line_and_the_next_command_goes_on(after, reference, tmp_path, monkeypatch, capsys):
+    """While stores are laid out, and while they are being filled."""
+    out = tmp_path / "full"
+    real, calls = zarr.storage._local._put, []
+
+    def put(*arguments, **options):
+        calls.append(1)
+        if len(calls) > after:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("zarr.storage._local._put", put)
+        assert command(out) == 2
+    text = line(capsys)
+    assert "No space left on device" in text and "free space" in text
+    assert command(out) == 0
+    assert not unlike(contents(out), reference) and not leftovers(out)
+
+
+def test_a_full_disk_under_a_checkpoint_keeps_the_one_before(reference, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "full"
+    real, calls = np.savez, []
+
+    def savez(file, **arrays):
+        calls.append(1)
+        if len(calls) > 15:
+            file.write(b"some of it")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(file, **arrays)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lagrangian.checkpoint.np.savez", savez)
+        assert command(out) == 2
+    text = line(capsys)
+    assert "No space left on device" in text and "free space" in text
+    assert not list(out.rglob("*.aside")) and len(list(out.rglob("*.npz"))) == 1
+    read = read_snapshots(monkeypatch)
+    assert command(out) == 0
+    assert max(read) < 45
+    assert not unlike(contents(out), reference) and not leftovers(out)
+
+
+def test_an_input_that_vanishes_midway_ends_with_one_line_and_a_checkpoint(reference, tmp_path, monkeypatch, capsys):
+    from data.croco import CrocoOcean
+
+    out = tmp_path / "gone"
+    real = CrocoOcean.snapshot
+
+    def snapshot(self, index, variables=()):
+        if index == 25:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", "croco_his.nc")
+        return real(self, index, variables)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CrocoOcean, "snapshot", snapshot)
+        assert command(out, "--checkpoint", 1000) == 2
+    text = line(capsys)
+    assert "croco_his.nc" in text and "give the same command again" in text
+    read = read_snapshots(monkeypatch)
+    assert command(out) == 0
+    assert max(read) == 26
+    assert not unlike(contents(out), reference)
+
+
+@pytest.mark.parametrize("chunk", ["w400/particles.zarr.partial/status/c/1/0",
+                                   "fields.zarr.partial/ssh/c/3/0/0"])  # fmt: skip
+def test_a_damaged_chunk_ends_with_one_line_and_is_made_again(chunk, reference, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "damaged"
+    real = lagrangian.run._sweep
+
+    def sweep(*arguments):
+        steps = real(*arguments)
+        path = out / chunk
+        path.write_bytes(path.read_bytes()[:10])
+        return steps
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lagrangian.run._sweep", sweep)
+        assert command(out) == 2
+    text = line(capsys)
+    assert chunk.split(".partial")[0] in text and "damaged" in text
+    assert command(out) == 0
+    assert not unlike(contents(out), reference) and not leftovers(out)
+
+
+def test_damaged_metadata_of_an_unfinished_store_gets_one_line_that_says_what_to_remove(tmp_path, monkeypatch, capsys, reference):
+    out = tmp_path / "meta"
+    interrupted_at(monkeypatch, out, 17)
+    store = out / "w300" / "particles.zarr.partial"
+    (store / "x" / "zarr.json").write_text('{"zarr_form')
+    capsys.readouterr()
+    assert command(out) == 2
+    text = line(capsys)
+    assert str(store) in text and "remove it" in text
+    shutil.rmtree(store)
+    assert command(out) == 0
+    assert not unlike(contents(out), reference)
