@@ -1,0 +1,527 @@
+"""``python -m evaluation.correlation``: flux in the trap against chlorophyll in its predicted catchment, by lag (Appendix C)."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+import zarr
+from matplotlib.figure import Figure
+
+from data.command import one_line, provenance, read_json, run_command, write_file, write_json
+from data.croco import _expand
+from data.errors import InputError, OptionError, StoreError, cannot_write, need
+from data.frame import Frame
+from data.lock import FolderLock
+from data.progress import Progress
+from data.satellite import around, on_frame, open_chlorophyll
+from data.trap_flux import COLUMNS, read_flux
+from evaluation.cross_correlation import (
+    BLOCK_DAYS,
+    CLOUDED,
+    ENOUGH_CUPS,
+    MARGIN_DAYS,
+    DailyMaps,
+    LaggedChlorophyll,
+    Predictions,
+    best_of_random,
+    lag_grid,
+    lagged_chlorophyll,
+    nearest_speed,
+    score_table,
+    sinking_speed,
+)
+from evaluation.figures_flux import example_cups, figure_7, figure_8, figure_9
+from evaluation.intervals import ENOUGH_BLOCKS
+from evaluation.scores import BOXES_KM, box_pdf
+from lagrangian.stores import add_array, finish, partial_path
+
+DPI = 130
+#: The paper's period (section 4), years, first and last.
+PAPER_YEARS = (2009, 2019)
+#: Maps regridded at a time, and in a chunk of their store.
+BLOCK = 64
+#: Traps farther apart than this, degrees, are two.
+SAME_PLACE = 1e-3
+ATTRIBUTES = ("sinking_speed_m_per_day", "trap_longitude", "trap_latitude")
+
+
+@dataclass(frozen=True)
+class CorrelationConfig:
+    """Correlate the flux in a trap with chlorophyll in its predicted catchment and in boxes, by lag (paper Appendix C)."""
+
+    predictions: tuple[str, ...] = ()
+    """Catchment files of learning.predict, one a sinking speed: paths or quoted globs, such as catchment_w*.nc."""
+    chlorophyll: tuple[str, ...] = ()
+    """Files of daily chlorophyll, mg m-3 (ocean colour L3 or L4): paths or quoted globs."""
+    flux: Path | None = None
+    """Flux record of the trap, CSV or .xlsx: open, close, dry_weight, poc, pic, tpn (mg m-2 d-1), or BODC's names."""
+    flux_depth: float = 3000.0
+    """Depth of the trap, m, where the record holds several."""
+    drop_bad: bool = False
+    """Leave bad rows and values of the flux record out instead of refusing them."""
+    variables: tuple[str, ...] = ()
+    """Fluxes: dry_weight, poc, pic, tpn (default: all that the record holds)."""
+    lags: tuple[float, float, float] = (0.0, 110.0, 3.0)
+    """First lag, last lag and step, days: chlorophyll so long before the flux."""
+    exclude_years: tuple[int, ...] = (2011, 2013)
+    """Years left out of the second period; a cup belongs to the year of its middle."""
+    start: str | None = None
+    """First day of the period, by the cups' middles (default: 2009-01-01 where the record covers 2009 to 2019, else all)."""
+    end: str | None = None
+    """Last day of the period, by the cups' middles (default: 2019-12-31 where the record covers 2009 to 2019, else all)."""
+    draws: int = 100
+    """Series of catchments at random dates that the envelope is made of."""
+    block_days: float = BLOCK_DAYS
+    """Length of the blocks that intervals are made of, days."""
+    seed: int = 0
+    """Of the random dates and of the bootstrap."""
+    out: Path = Path("runs/demo")
+    """Folder of the results."""
+
+    def validate(self) -> None:
+        """OptionError for the first value that is impossible."""
+        need(self.predictions, "--predictions is missing: give catchment files of learning.predict, such as catchment_w*.nc")
+        need(self.chlorophyll, "--chlorophyll is missing: give files of daily chlorophyll (python -m data.download chlorophyll)")
+        need(self.flux is not None, "--flux is missing: give the flux record of the trap, CSV or .xlsx")
+        need(len(self.lags) == 3, f"--lags: {len(self.lags)} numbers; give the first lag, the last and the step, in days")
+        first, last, step = self.lags
+        need(np.isfinite(self.lags).all() and step > 0, f"--lags {first:g} {last:g} {step:g}: the step must be positive, in days")
+        need(last >= first, f"--lags {first:g} {last:g} {step:g}: the last lag must not be less than the first")
+        need((last - first) / step < 1000, f"--lags {first:g} {last:g} {step:g}: more than 1000 lags; take a longer step")
+        need(self.draws >= 1, f"--draws {self.draws}: give 1 or more")
+        need(self.seed >= 0, f"--seed {self.seed}: give 0 or more")
+        need(self.block_days >= 1, f"--block-days {self.block_days:g}: give 1 day or more")
+        unknown = [name for name in self.variables if name not in COLUMNS]
+        need(not unknown, f"--variables {' '.join(unknown)}: not a flux; known are {', '.join(COLUMNS)}")
+
+
+@dataclass(frozen=True, eq=False)
+class Catchments:
+    """Predictions by speed (m/d), cells flattened, and the frame (trap and km around it) that they are on."""
+
+    frame: Frame
+    predictions: dict[float, Predictions]
+    notes: list[str]
+
+
+def main(config: CorrelationConfig) -> int:
+    """Write correlation.csv, correlation.png, correlation.json, correlation_series.nc and figures/ of a folder."""
+    config.validate()
+    lags = lag_grid(*config.lags)
+    catchments = read_catchments(config.predictions)
+    flux = read_flux(config.flux, depth=config.flux_depth, drop=config.drop_bad)
+    cups, periods, notes = choose_cups(flux, config)
+    variables, absent = choose_variables(cups, config)
+    notes = [*catchments.notes, *notes, *absent, *speed_notes(lags, catchments.predictions)]
+    maps_file = open_chlorophyll(config.chlorophyll)
+    opening, closing = (cups[name].to_numpy().astype("datetime64[s]") for name in ("open", "close"))
+    check_times(config, lags, opening, closing, catchments.predictions, maps_file["time"].values)
+    try:
+        config.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"--out {config.out} cannot be made: {error.strerror or error}") from None
+    with FolderLock(config.out, "correlation"):
+        maps = daily_maps(maps_file, catchments.frame, flux, lags, config.out)
+        boxes = {name: box_pdf(width, catchments.frame.x, catchments.frame.y).ravel() for name, width in BOXES_KM.items()}
+        with Progress("correlating", "lag") as bar:
+            found = lagged_chlorophyll(
+                opening, closing, lags, maps, catchments.predictions, boxes,
+                draws=config.draws, seed=config.seed, progress=bar.update,
+            )  # fmt: skip
+        check_found(found, config)
+        fluxes = {name: cups[name].to_numpy(np.float64) for name in variables}
+        table = score_table(found, fluxes, opening, periods, block_days=config.block_days, seed=config.seed)
+        if not np.isfinite(table["r2"]).any():
+            raise InputError(
+                f"no cup left: at no lag do {ENOUGH_CUPS} cups of {config.flux} have a flux and chlorophyll; give a longer "
+                "record, or predictions and chlorophyll of the same years"
+            )
+        problems = flux.attrs.get("problems", [])
+        notes += [*cloud_notes(found), *block_notes(opening, config.block_days)]
+        if problems:
+            notes.append(f"{config.flux}: {len(problems)} remarks, in correlation.json; the first: {problems[0]}")
+        best = best_rows(table, best_of_random(found, fluxes, periods))
+        series = series_of(cups, variables, found)
+        _write_results(config, table, series, best, notes, problems, periods)
+        _draw(config, table, series, catchments, maps, opening, closing, best)
+    for note in notes:
+        print(f"note: {note}", flush=True)
+    print(best.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+    print(f"correlation: {config.out / 'correlation.csv'}, {config.out / 'correlation.png'}", flush=True)
+    return 0
+
+
+# -- what is read ----------------------------------------------------------------------------------------------------
+def read_catchments(patterns) -> Catchments:
+    """Catchment files (CF-1.8 netCDF: ``pdf`` (time, y, x), ``x``, ``y`` km, the attributes in ``ATTRIBUTES``).
+
+    Predictions that are incomplete (NaN) or empty are left out, and said so.
+
+    Raises
+    ------
+    InputError
+        A file is not one, is of another trap or lattice than the first, of a speed that another has, or holds no prediction.
+    """
+    predictions, notes, first = {}, [], None
+    sources: dict[float, str] = {}
+    for path in _expand(patterns):
+        speed, trap, x, y, times, pdf = _read_catchment(path)
+        if speed in sources:
+            raise InputError(f"{path}: sinks at {speed:g} m/d as {sources[speed]} does; give one file a speed")
+        if first is None:
+            first = path, trap, x, y
+        elif np.abs(np.subtract(trap, first[1])).max() > SAME_PLACE:
+            raise InputError(
+                f"{path}: its trap is at {trap[0]:g}, {trap[1]:g}, that of {first[0]} at {first[1][0]:g}, {first[1][1]:g} (lon, "
+                "lat); give files of one trap"
+            )
+        elif not all(a.shape == b.shape and np.allclose(a, b, atol=1e-3) for a, b in ((x, first[2]), (y, first[3]))):
+            raise InputError(f"{path}: x and y differ from those of {first[0]}; give files of one lattice")
+        flat = pdf.reshape(len(pdf), -1)
+        good = np.isfinite(flat).all(axis=1) & ~np.isnat(times)
+        good[good] = flat[good].sum(axis=1) > 0
+        if not good.any():
+            raise InputError(f"{path}: none of its {len(good)} predictions is complete; predict again with complete SSH and SST")
+        if not good.all():
+            notes.append(f"{path}: {int((~good).sum())} of {good.size} predictions are incomplete or empty, and left out")
+        order = np.flatnonzero(good)[np.argsort(times[good], kind="stable")]
+        predictions[speed] = Predictions(speed, times[order].astype("datetime64[s]"), flat[order])
+        sources[speed] = path
+    _, trap, x, y = first
+    return Catchments(Frame(trap, float(x[1] - x[0]), x, y), dict(sorted(predictions.items())), notes)
+
+
+def _read_catchment(path: str):
+    """(speed, (lon, lat), x, y, times, pdf (time, y, x)) of one file."""
+    try:
+        with xr.open_dataset(path) as file:
+            missing = [name for name in ("pdf", "x", "y", "time") if name not in file.variables]
+            missing += [name for name in ATTRIBUTES if name not in file.attrs]
+            if missing or set(file["pdf"].dims) != {"time", "y", "x"} or file["time"].dtype.kind != "M":
+                what = f"it lacks {', '.join(missing)}" if missing else "pdf must be (time, y, x), with a time in days"
+                raise InputError(f"{path}: not a catchment file ({what}); give what learning.predict --ssh --sst writes")
+            speed, *trap = (float(np.asarray(file.attrs[name]).item()) for name in ATTRIBUTES)
+            x, y = (file[name].values.astype(np.float64) for name in ("x", "y"))
+            pdf = file["pdf"].transpose("time", "y", "x").values.astype(np.float32, copy=False)
+            times = file["time"].values
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{path}: cannot be read as a catchment file ({one_line(error)}); give netCDF of learning.predict"
+        ) from None
+    steps = np.concatenate([np.diff(x), np.diff(y)])
+    if not (len(pdf) and steps.size and np.allclose(steps, steps[0], rtol=1e-3) and steps[0] > 0):
+        raise InputError(f"{path}: x and y must be an even lattice in km, ascending, and time not empty; predict again")
+    if np.nanmin(pdf, initial=0.0) < 0 or not speed > 0:
+        raise InputError(f"{path}: negative probabilities, or a sinking speed of {speed:g} m/d; predict again")
+    return speed, tuple(trap), x, y, times, pdf
+
+
+def choose_cups(flux: pd.DataFrame, config: CorrelationConfig) -> tuple[pd.DataFrame, dict[str, np.ndarray], list[str]]:
+    """Cups of the period, in order, which of them belong to each period by name, and what there is to say.
+
+    Raises
+    ------
+    OptionError, InputError
+        A date cannot be read; no cup is left.
+    """
+    flux = flux.sort_values(["open", "close"])
+    middle = flux["open"] + (flux["close"] - flux["open"]) / 2
+    years, notes = middle.dt.year.to_numpy(), []
+    start, end = config.start, config.end
+    if start is None and end is None:
+        first, last = PAPER_YEARS
+        held = {int(year) for year in years if first <= year <= last}
+        if len(held) > (last - first + 1) / 2:
+            start, end = f"{first}-01-01", f"{last}-12-31"
+        else:
+            notes.append(
+                f"{config.flux} has cups in {len(held)} of the years {first} to {last}: all of it is taken (--start, --end)"
+            )
+    chosen = np.ones(len(flux), bool)
+    if start is not None:
+        chosen &= (middle >= _date("--start", start)).to_numpy()
+    if end is not None:
+        chosen &= (middle < _date("--end", end) + pd.Timedelta(days=1)).to_numpy()
+    if not chosen.any():
+        raise InputError(
+            f"no cup left: {config.flux} holds cups from {_day(flux['open'].min())} to {_day(flux['close'].max())}, none in the "
+            f"period {start or 'from the beginning'} to {end or 'the end'}; change --start, --end"
+        )
+    excluded = np.isin(years[chosen], config.exclude_years)
+    periods = {"all": np.ones(int(chosen.sum()), bool)}
+    if config.exclude_years:
+        listed = ", ".join(map(str, sorted(set(config.exclude_years))))
+        if not excluded.any():
+            notes.append(f"no cup of the period lies in {listed}: nothing is excluded, one period is scored")
+        elif excluded.all():
+            notes.append(f"all cups of the period lie in {listed}: one period is scored")
+        else:
+            periods[f"without {listed}"] = ~excluded
+    return flux[chosen], periods, notes
+
+
+def _date(option: str, text: str) -> pd.Timestamp:
+    try:
+        return pd.Timestamp(np.datetime64(text, "D"))
+    except ValueError:
+        raise OptionError(f"{option} {text!r} is not a date: give YYYY-MM-DD") from None
+
+
+def _day(time) -> str:
+    return str(np.datetime64(time, "D"))
+
+
+def choose_variables(cups: pd.DataFrame, config: CorrelationConfig) -> tuple[list[str], list[str]]:
+    """Fluxes that can be correlated, and lines on those that cannot.
+
+    Raises
+    ------
+    InputError
+        One that was asked for, or every one, has fewer than 3 values in the period.
+    """
+    counts = {name: int(cups[name].notna().sum()) if name in cups else 0 for name in config.variables or COLUMNS}
+    few = [name for name, count in counts.items() if count < ENOUGH_CUPS]
+    if few and (config.variables or len(few) == len(counts)):
+        raise InputError(
+            f"no cup left: {config.flux} has {', '.join(f'{counts[name]} values of {name}' for name in few)} in the period, and "
+            f"{ENOUGH_CUPS} are needed; widen --start and --end, or choose other --variables"
+        )
+    return [name for name in counts if name not in few], [f"{config.flux}: too few values of {name}: left out" for name in few]
+
+
+def speed_notes(lags: np.ndarray, predictions: dict[float, Predictions]) -> list[str]:
+    """Lines on speeds that are wanted (paper Appendix C) and not given."""
+    notes = []
+    for wanted in sorted({sinking_speed(lag) for lag in lags}):
+        if wanted not in predictions:
+            used = [lag for lag in lags if sinking_speed(lag) == wanted]
+            notes.append(
+                f"no predictions at {wanted:g} m/d, which lags of {used[0]:g} to {used[-1]:g} days want: those at "
+                f"{nearest_speed(wanted, predictions):g} m/d are used"
+            )
+    return notes
+
+
+def check_times(config, lags, opening, closing, predictions: dict[float, Predictions], times: np.ndarray) -> None:
+    """InputError where predictions or chlorophyll lie wholly outside the windows of the cups."""
+    first, last = (np.timedelta64(round(lag * 86400), "s") for lag in (lags[0], lags[-1]))
+    margin = np.timedelta64(round(MARGIN_DAYS * 86400), "s")
+    begin, end = opening.min() - last, closing.max() - first
+    cups = f"the cups of {config.flux} ({_day(opening.min())} to {_day(closing.max())}), {lags[0]:g} to {lags[-1]:g} days before"
+    low, high = times.min(), times.max()
+    if low > end + margin or high < begin - margin:
+        raise InputError(
+            f"--chlorophyll reaches from {_day(low)} to {_day(high)} and does not overlap with {cups}; give chlorophyll from "
+            f"{_day(begin - margin)} to {_day(end + margin)}"
+        )
+    spans = [(one.times[0] - one.interval // 2, one.times[-1] + one.interval // 2) for one in predictions.values()]
+    if all(low > end or high < begin for low, high in spans):
+        low, high = min(low for low, _ in spans), max(high for _, high in spans)
+        raise InputError(
+            f"--predictions reach from {_day(low)} to {_day(high)} and do not overlap with {cups}; predict from {_day(begin)} to "
+            f"{_day(end)} (learning.predict --start --end)"
+        )
+
+
+def check_found(found: LaggedChlorophyll, config: CorrelationConfig) -> None:
+    """InputError where no cup has chlorophyll in its catchment at any lag."""
+    if np.isfinite(found.series["catchment"]).any():
+        return
+    if found.clouded.any():
+        raise InputError(
+            f"no cup left: at every lag more than {100 * CLOUDED:g} % of the catchments is without chlorophyll in --chlorophyll "
+            "(cloud, land or days without maps); give more days, or a gap-filled (L4) product"
+        )
+    raise InputError("no cup left: no prediction falls into the window of any cup at any lag; predict for the years of --flux")
+
+
+# -- chlorophyll on the trap frame -----------------------------------------------------------------------------------
+def daily_maps(dataset: xr.Dataset, frame: Frame, flux: pd.DataFrame, lags: np.ndarray, out: Path) -> DailyMaps:
+    """Chlorophyll on the cells of the predictions, as running sums; regridded once, into OUT/chlorophyll_on_frame.zarr.
+
+    All days that any cup of the record may want are regridded, whichever period is asked for. A killed command goes on where it
+    was; a store of other files, frame or days is made anew.
+
+    Raises
+    ------
+    InputError, StoreError
+        The maps do not cover the frame, a file cannot be read; the store cannot be written.
+    """
+    half_width = float(max(np.abs(frame.x).max(), np.abs(frame.y).max()))
+    first = flux["open"].min().to_datetime64() - np.timedelta64(round((max(lags[-1], 110) + MARGIN_DAYS) * 86400), "s")
+    last = flux["close"].max().to_datetime64() - np.timedelta64(round((min(lags[0], 0) - MARGIN_DAYS) * 86400), "s")
+    days = dataset["time"].values.astype("datetime64[D]")
+    wanted = np.flatnonzero((days >= first) & (days <= last))
+    if not wanted.size:
+        raise InputError(f"--chlorophyll has no map from {_day(first)} to {_day(last)}; give chlorophyll of the years of --flux")
+    variable = around(dataset, frame.center, half_width)["chlorophyll"].isel(time=wanted)
+    times = variable["time"].values
+    files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in map(_resolved, dataset.attrs["files"])]
+    identity = {
+        "files": [list(one) for one in files], "center": list(frame.center), "x": frame.x.tolist(), "y": frame.y.tolist(),
+        "method": "linear", "times": [str(times[0]), str(times[-1]), int(times.size)],
+    }  # fmt: skip
+    final = out / "chlorophyll_on_frame.zarr"
+    if not (final.exists() and _identity(final) == identity):
+        _regrid(variable, frame, final, identity)
+    stored = zarr.open_group(str(final), mode="r")["chlorophyll"]
+    return DailyMaps.of(times, _blocks(stored), frame.x.size * frame.y.size)
+
+
+def _resolved(path: str) -> Path:
+    return Path(path).resolve()
+
+
+def _blocks(stored) -> Iterator[np.ndarray]:
+    for first in range(0, stored.shape[0], BLOCK):
+        block = stored[first : first + BLOCK]
+        yield block.reshape(len(block), -1)
+
+
+def _identity(path: Path) -> dict | None:
+    try:
+        return zarr.open_group(str(path), mode="r").attrs.get("identity")
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _regrid(variable: xr.DataArray, frame: Frame, final: Path, identity: dict) -> None:
+    partial = partial_path(final.parent, final.name)
+    n, done_path = variable.sizes["time"], partial / "done.json"
+    try:
+        if not done_path.exists() or _identity(partial) != identity:
+            group = zarr.open_group(str(partial), mode="w", attributes={"identity": identity})
+            attrs = {"units": "mg m-3", "long_name": "chlorophyll"}
+            add_array(group, "chlorophyll", (n, *frame.shape), (BLOCK, *frame.shape), "float32", ("time", "y", "x"), attrs)
+            write_json(done_path, {"maps": 0})
+        store = zarr.open_group(str(partial), mode="r+", use_consolidated=False)["chlorophyll"]
+        with Progress("regridding chlorophyll", "map") as bar:
+            for begin in range(read_json(done_path)["maps"], n, BLOCK):
+                part = slice(begin, min(begin + BLOCK, n))
+                store[part] = on_frame(variable.isel(time=part).load(), frame, method="linear").values
+                write_json(done_path, {"maps": part.stop})
+                bar.update(part.stop, n)
+        done_path.unlink()
+        finish(partial)
+    except OSError as error:
+        raise cannot_write(partial, error) from None
+
+
+# -- what is told and written ----------------------------------------------------------------------------------------
+def cloud_notes(found: LaggedChlorophyll) -> list[str]:
+    """A line on cups that cloud takes away, and one on cups without predictions."""
+    clouded, cups = found.clouded.sum(axis=1), found.clouded.shape[1]
+    absent = (np.isnan(found.series["catchment"]) & ~found.clouded).sum(axis=1)
+    notes = []
+    for count, why in (
+        (clouded, f"more than {100 * CLOUDED:g} % of the catchment without chlorophyll"),
+        (absent, "no prediction in their window"),
+    ):
+        if count.any():
+            notes.append(f"of {cups} cups, {count.min()} to {count.max()} are dropped, by lag: {why}")
+    return notes
+
+
+def block_notes(opening: np.ndarray, days: float) -> list[str]:
+    """A line where the period has too few blocks for the intervals."""
+    blocks = (opening[-1] - opening[0]) / np.timedelta64(round(days * 86400), "s") + 1
+    if blocks >= ENOUGH_BLOCKS:
+        return []
+    return [f"the period holds {int(blocks)} blocks of {days:g} days: intervals of R² need {ENOUGH_BLOCKS} or more to be trusted"]
+
+
+def best_rows(table: pd.DataFrame, random: pd.DataFrame) -> pd.DataFrame:
+    """For each variable, period and catchment the row of the largest R², beside the largest of random catchments."""
+    known = table[np.isfinite(table["r2"])]
+    best = known.loc[known.groupby(["variable", "period", "catchment"], sort=False)["r2"].idxmax()]
+    return best.merge(random, on=["variable", "period"])[
+        ["variable", "period", "catchment", "lag", "r2", "r2_low", "r2_high", "random_p90", "random_best_p90", "n", "n_effective",
+         "gain", "gain_low", "gain_high"]
+    ]  # fmt: skip
+
+
+def series_of(cups: pd.DataFrame, variables: list[str], found: LaggedChlorophyll) -> xr.Dataset:
+    """What correlation_series.nc holds: chlorophyll (lag, catchment, cup), mg m-3, and the fluxes (cup), mg m-2 d-1."""
+    names = list(found.series)
+    values = np.stack([found.series[name] for name in names], axis=1)
+    coords = {
+        "lag": ("lag", found.lags, {"units": "days", "long_name": "chlorophyll before flux"}),
+        "catchment": names,
+        "cup": ("cup", cups.index.to_numpy(), {"long_name": "number of the cup in the flux record"}),
+        "open": ("cup", cups["open"].to_numpy().astype("datetime64[ns]")),
+        "close": ("cup", cups["close"].to_numpy().astype("datetime64[ns]")),
+    }
+    data = {
+        "chlorophyll": (("lag", "catchment", "cup"), values, {"units": "mg m-3", "long_name": "chlorophyll"}),
+        "sinking_speed": ("lag", found.speeds, {"units": "m d-1"}),
+    }
+    data |= {name: ("cup", cups[name].to_numpy(np.float64), {"units": "mg m-2 d-1"}) for name in variables}
+    return xr.Dataset(data, coords, {"Conventions": "CF-1.8", "title": "Flux and chlorophyll in catchments and boxes, by lag"})
+
+
+def _write_results(config, table, series, best, notes, problems, periods) -> None:
+    write_file(config.out / "correlation.csv", table.to_csv(index=False, float_format="%.9g").encode())
+    path = config.out / "correlation_series.nc"
+    aside = path.with_name(path.name + ".aside")
+    try:
+        series.to_netcdf(aside, engine="netcdf4")
+        aside.replace(path)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    record = {
+        **provenance(config),
+        "best": [{key: None if isinstance(value, float) and np.isnan(value) else value for key, value in row.items()}
+                 for row in best.to_dict("records")],
+        "cups": {name: int(chosen.sum()) for name, chosen in periods.items()},
+        "notes": notes,
+        "flux_problems": problems,
+    }  # fmt: skip
+    write_json(config.out / "correlation.json", record)
+
+
+def _draw(config, table, series, catchments, maps, opening, closing, best) -> None:
+    """Figures 7, 8 and 9 of a folder, and correlation.png, which is Figure 9."""
+    ours = best[(best["catchment"] == "catchment") & (best["period"] == "all")]
+    lags = {row.variable: float(row.lag) for row in ours.itertuples()}
+    if lags:
+        lag = next(iter(lags.values()))
+        speed = float(series["sinking_speed"].sel(lag=lag))
+        shown = example_cups(series.sel(lag=lag, catchment="catchment")["chlorophyll"].values)
+        shift, margin = (np.timedelta64(round(days * 86400), "s") for days in (lag, MARGIN_DAYS))
+        means = maps.mean(opening[shown] - shift - margin, closing[shown] - shift + margin)
+        one = catchments.predictions[speed]
+        begin, length = one.runs(opening[shown] - shift, closing[shown] - shift)
+        pdfs = np.stack([one.pdf[a : a + n].mean(axis=0) for a, n in zip(begin, length, strict=True)])
+        titles = [f"{_day(opening[cup])} to {_day(closing[cup])}" for cup in shown]
+        average = {w: item.pdf.mean(axis=0, dtype=np.float64) for w, item in catchments.predictions.items()}
+        maps_shape = catchments.frame.shape
+        figure = figure_7(
+            catchments.frame, means.reshape(-1, *maps_shape), pdfs.reshape(-1, *maps_shape), titles,
+            {w: pdf.reshape(maps_shape) for w, pdf in average.items()}, lag=lag, speed=speed,
+        )  # fmt: skip
+        _save(config.out / "figures" / "figure_7.png", figure)
+        _save(config.out / "figures" / "figure_8.png", figure_8(series, lags))
+    picture = _png(figure_9(table))
+    for path in (config.out / "figures" / "figure_9.png", config.out / "correlation.png"):
+        write_file(path, picture)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=DPI, format="png")
+    return buffer.getvalue()
+
+
+def _save(path: Path, figure: Figure) -> None:
+    write_file(path, _png(figure))
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(CorrelationConfig, main, prog="evaluation.correlation"))

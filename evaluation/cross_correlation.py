@@ -1,0 +1,426 @@
+"""Flux in a trap against chlorophyll in its catchment some time before (paper Appendix C; method.md section 5): the arrays.
+
+One lag is one set of windows. Chlorophyll is averaged over a cup's window (C), predicted PDFs over theirs (P), and the
+catchment's chlorophyll is sum(C P) / sum(P) over the cells with data. Both sums are linear in P, so that one product of
+matrices holds them for every cup and every prediction, and predictions at other dates cost no more than a look-up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from evaluation.intervals import DRAWS, LEVEL, _correlation, _draws, block_of
+
+#: Lags below which particles are taken to sink so fast: (days, m/d); the slowest beyond the last (paper Appendix C).
+SPEED_OF_LAG = ((12.0, 300.0), (18.0, 200.0), (25.0, 150.0), (34.0, 100.0))
+SLOWEST = 80.0
+#: Days by which the window of chlorophyll is wider than the cup's, on either side.
+MARGIN_DAYS = 5.0
+#: A cup is left out where more of its catchment than this is under cloud.
+CLOUDED = 0.99
+#: Fewer cups than this give no R².
+ENOUGH_CUPS = 3
+#: Length of a block of the bootstrap, days: fluxes and chlorophyll have a season, so that the sample is one of years.
+BLOCK_DAYS = 365.25
+#: Percentiles of the random catchments' R².
+ENVELOPE = (10.0, 90.0)
+
+
+def sinking_speed(lag: float) -> float:
+    """w(lag), m/d, of a lag in days: 300 below 12 days, 200 below 18, 150 below 25, 100 below 34, else 80."""
+    return next((speed for limit, speed in SPEED_OF_LAG if lag < limit), SLOWEST)
+
+
+def nearest_speed(wanted: float, given: Iterable[float]) -> float:
+    """The one of some speeds (m/d) that is nearest to the wanted one; of two equally near, the slower."""
+    return min(given, key=lambda speed: (abs(speed - wanted), speed))
+
+
+def lag_grid(first: float, last: float, step: float) -> np.ndarray:
+    """(lag,) days from ``first`` by ``step``, the last not beyond ``last``."""
+    return first + step * np.arange(int(np.floor((last - first) / step + 1e-9)) + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class DailyMaps:
+    """Maps as running sums over time, so that the mean over any window is a difference of two.
+
+    Attributes
+    ----------
+    days : (time,) datetime64[D]
+        Calendar days of the maps, ascending; a day may occur twice.
+    total : (time + 1, cell) float64
+        Sum of the known values of all maps before.
+    count : (time + 1, cell) unsigned
+        How many those are.
+    """
+
+    days: np.ndarray
+    total: np.ndarray
+    count: np.ndarray
+
+    @classmethod
+    def of(cls, times: np.ndarray, blocks: Iterable[np.ndarray], cells: int) -> DailyMaps:
+        """From maps (time, cell), NaN where not known, that come in blocks of some times each.
+
+        Raises
+        ------
+        ValueError
+            The blocks hold another number of maps than there are times.
+        """
+        n = len(times)
+        total = np.zeros((n + 1, cells))
+        count = np.zeros((n + 1, cells), np.uint16 if n < 2**16 else np.uint32)
+        done = 0
+        for block in blocks:
+            part = slice(done + 1, done + 1 + len(block))
+            known = np.isfinite(block)
+            np.cumsum(np.where(known, block, 0.0), axis=0, dtype=np.float64, out=total[part])
+            np.cumsum(known, axis=0, dtype=count.dtype, out=count[part])
+            total[part] += total[done]
+            count[part] += count[done]
+            done += len(block)
+        if done != n:
+            raise ValueError(f"{done} maps for {n} times")
+        return cls(np.asarray(times).astype("datetime64[D]"), total, count)
+
+    def mean(self, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+        """(window, cell) float64 mean of the maps from ``first`` to ``last``, both included; NaN where none is known.
+
+        first, last : (window,) datetime64. A map counts for its calendar day's beginning, whatever hour it is dated at.
+        """
+        begin, end = np.searchsorted(self.days, first, "left"), np.searchsorted(self.days, last, "right")
+        end = np.maximum(begin, end)
+        count = self.count[end] - self.count[begin]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(count > 0, (self.total[end] - self.total[begin]) / count, np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Predicted catchments of one sinking speed.
+
+    Attributes
+    ----------
+    speed : float
+        m/d.
+    times : (time,) datetime64[s]
+        Mean arrival at the export depth, ascending.
+    pdf : (time, cell) float
+    """
+
+    speed: float
+    times: np.ndarray
+    pdf: np.ndarray
+
+    @property
+    def interval(self) -> np.timedelta64:
+        """Median time between predictions; 0 where there is only one."""
+        seconds = np.diff(self.times).astype("timedelta64[s]").astype(np.int64)
+        return np.timedelta64(round(float(np.median(seconds))) if seconds.size else 0, "s")
+
+    def runs(self, first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The predictions dated from ``first`` to ``last``, both included, as (begin, length), each (window,) int.
+
+        Where there is none, the nearest one no farther than half the interval from the window (the earlier of two); where there
+        is none so near, the length is 0.
+        """
+        begin, end = np.searchsorted(self.times, first, "left"), np.searchsorted(self.times, last, "right")
+        length = np.maximum(end - begin, 0)
+        n, far = len(self.times), np.timedelta64(10**10, "s")
+        before = np.where(begin > 0, first - self.times[np.maximum(begin - 1, 0)], far)
+        after = np.where(begin < n, self.times[np.minimum(begin, n - 1)] - last, far)
+        nearest = np.where(before <= after, begin - 1, begin)
+        none = length == 0
+        begin = np.where(none, np.clip(nearest, 0, n - 1), begin)
+        near = np.minimum(before, after) * 2 <= self.interval
+        return begin, np.where(none, near.astype(int), length)
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedSums:
+    """sum(C P), sum(P) over the cells with data, and sum(P), as running sums over predictions.
+
+    Attributes
+    ----------
+    product, seen : (cup, time + 1) float64
+    whole : (time + 1,) float64
+    """
+
+    product: np.ndarray
+    seen: np.ndarray
+    whole: np.ndarray
+
+    @classmethod
+    def of(cls, chlorophyll: np.ndarray, pdf: np.ndarray) -> WeightedSums:
+        """chlorophyll: (cup, cell), NaN under cloud; pdf: (time, cell)."""
+        known = np.isfinite(chlorophyll)
+        pdf = pdf.astype(np.float64)
+        product = np.where(known, chlorophyll, 0.0) @ pdf.T
+        seen = known.astype(np.float64) @ pdf.T
+        return cls(*(np.pad(one.cumsum(axis=-1), [(0, 0)] * (one.ndim - 1) + [(1, 0)]) for one in (product, seen, pdf.sum(1))))
+
+    def chlorophyll(self, begin: np.ndarray, length: np.ndarray) -> np.ndarray:
+        """Chlorophyll of catchments that are the mean of ``length`` predictions from number ``begin``, each (..., cup).
+
+        NaN where there is no prediction, and where more than 99 % of the catchment is under cloud.
+        """
+        cup, end = np.arange(len(self.product)), begin + length
+        product, seen = (one[cup, end] - one[cup, begin] for one in (self.product, self.seen))
+        whole = self.whole[end] - self.whole[begin]
+        enough = (length > 0) & (whole > 0) & (seen >= (1 - CLOUDED) * whole)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(enough, product / seen, np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class LaggedChlorophyll:
+    """Chlorophyll that cups are compared with, mg m-3; NaN where a cup has none.
+
+    Attributes
+    ----------
+    lags : (lag,) days
+    speeds : (lag,) m/d
+        Of the predictions used.
+    series : mapping of name to (lag, cup)
+        "catchment", and each box.
+    random : (draw, lag, cup)
+        Of catchments predicted for other dates.
+    clouded : (lag, cup) bool
+        Cups that have predictions, and more than 99 % of their catchment under cloud.
+    """
+
+    lags: np.ndarray
+    speeds: np.ndarray
+    series: dict[str, np.ndarray]
+    random: np.ndarray
+    clouded: np.ndarray
+
+
+def lagged_chlorophyll(
+    opening: np.ndarray,
+    closing: np.ndarray,
+    lags: Sequence[float],
+    maps: DailyMaps,
+    predictions: Mapping[float, Predictions],
+    boxes: Mapping[str, np.ndarray],
+    *,
+    draws: int = 100,
+    seed: int = 0,
+    progress=None,
+) -> LaggedChlorophyll:
+    """Chlorophyll in catchments, boxes and random catchments, by lag and cup (paper Appendix C).
+
+    A random catchment is as smooth as the cup's own: the mean of as many predictions of the same speed, one after another, from a
+    random date on, every date being as likely. The chlorophyll is the cup's. The random numbers are one per draw and cup, the
+    same at every lag, so that what is found at a lag does not depend on which others are asked for. Cups are drawn independently:
+    where predictions stay alike for longer than a cup, series of true ones scatter more than these, and the envelope is too
+    narrow; the intervals of :class:`BlockBootstrap` are of blocks of time and do not suffer from that.
+
+    Parameters
+    ----------
+    opening, closing : (cup,) datetime64
+    lags : (lag,) days
+    maps : DailyMaps
+        Of chlorophyll, mg m-3.
+    predictions : mapping of speed (m/d) to Predictions
+        The nearest speed stands in for one that is not there.
+    boxes : mapping of name to (cell,)
+    draws, seed : int, keyword-only
+    progress : callable, keyword-only
+        Called with (lags done, lags).
+    """
+    opening, closing = (np.asarray(one).astype("datetime64[s]") for one in (opening, closing))
+    lags = np.asarray(lags, np.float64)
+    uniform = np.random.default_rng(seed).random((draws, opening.size))
+    shape = (lags.size, opening.size)
+    series = {name: np.empty(shape) for name in ("catchment", *boxes)}
+    random, clouded, speeds = np.empty((draws, *shape)), np.empty(shape, bool), np.empty(lags.size)
+    zero, one = np.zeros(opening.size, int), np.ones(opening.size, int)
+    for number, lag in enumerate(lags):
+        first, last = opening - _days(lag), closing - _days(lag)
+        mean = maps.mean(first - _days(MARGIN_DAYS), last + _days(MARGIN_DAYS))
+        speeds[number] = nearest_speed(sinking_speed(lag), predictions)
+        chosen = predictions[speeds[number]]
+        begin, length = chosen.runs(first, last)
+        sums = WeightedSums.of(mean, chosen.pdf)
+        found = series["catchment"][number] = sums.chlorophyll(begin, length)
+        clouded[number] = (length > 0) & np.isnan(found)
+        start = np.floor(uniform * (len(chosen.times) - length + 1)).astype(int)
+        random[:, number] = sums.chlorophyll(np.where(length > 0, start, 0), length)
+        for name, box in boxes.items():
+            series[name][number] = WeightedSums.of(mean, box[None]).chlorophyll(zero, one)
+        if progress is not None:
+            progress(number + 1, lags.size)
+    return LaggedChlorophyll(lags, speeds, series, random, clouded)
+
+
+def _days(days: float) -> np.timedelta64:
+    return np.timedelta64(round(days * 86400), "s")
+
+
+def r_squared(flux: np.ndarray, chlorophyll: np.ndarray) -> np.ndarray:
+    """R² of the straight-line fit between flux (cup,) and chlorophyll (..., cup), over the cups that have both.
+
+    The square of Pearson's correlation; NaN for fewer than 3 cups, or where one does not vary.
+    """
+    flux, chlorophyll = np.broadcast_arrays(np.asarray(flux, np.float64), chlorophyll)
+    known = np.isfinite(flux) & np.isfinite(chlorophyll)
+    n = known.sum(axis=-1)
+    x, y = (np.where(known, one, 0.0) for one in (flux, chlorophyll))
+    x, y = (np.where(known, one - (one.sum(axis=-1) / np.maximum(n, 1))[..., None], 0.0) for one in (x, y))
+    xx, yy, xy = (one.sum(axis=-1) for one in (x * x, y * y, x * y))
+    # what rounding leaves of something that does not vary is not variance
+    varies = (xx > 1e-24 * _square(flux, known)) & (yy > 1e-24 * _square(chlorophyll, known)) & (n >= ENOUGH_CUPS)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(varies, np.minimum(xy * xy / (xx * yy), 1.0), np.nan)
+
+
+def _square(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    return (np.where(known, values, 0.0) ** 2).sum(axis=-1)
+
+
+def effective_number(flux: np.ndarray, chlorophyll: np.ndarray) -> float:
+    """How many independent pairs the correlated ones (cup,), in order of time, are worth: N (1 - r1 r2) / (1 + r1 r2).
+
+    r1, r2: correlation of each series with itself one cup later, gaps passed over (Bretherton et al. 1999,
+    doi:10.1175/1520-0442(1999)012<1990:TENOSD>2.0.CO;2, their equation 30). No more than N; NaN for fewer than 3 pairs.
+    """
+    known = np.isfinite(flux) & np.isfinite(chlorophyll)
+    n = int(known.sum())
+    if n < ENOUGH_CUPS:
+        return float("nan")
+    product = 1.0
+    for one in (flux[known], chlorophyll[known]):
+        one = one - one.mean()
+        square = (one * one).sum()
+        product *= (one[1:] * one[:-1]).sum() / square if square > 0 else 0.0
+    return float(min(n, n * (1 - product) / (1 + product)))
+
+
+def p_value(r2: float, n: float) -> float:
+    """Chance of so large an R² of n independent pairs of unrelated normal quantities (Student's t); NaN for n of 2 or less."""
+    if not (np.isfinite(r2) and n > 2):
+        return float("nan")
+    return float(2 * student.sf(np.sqrt(r2 * (n - 2) / max(1 - r2, 1e-300)), n - 2))
+
+
+class BlockBootstrap:
+    """Intervals of R², and of differences of two, from blocks of time drawn with replacement.
+
+    Parameters
+    ----------
+    opening : (cup,) datetime64
+    days : float
+        Length of a block.
+    draws, level, seed
+        Number of resamples, coverage, seed; the same resamples serve every series.
+    """
+
+    def __init__(self, opening, *, days: float = BLOCK_DAYS, draws: int = DRAWS, level: float = LEVEL, seed: int = 0):
+        names, self._number = np.unique(block_of(opening, days), return_inverse=True)
+        self.blocks = int(names.size)
+        self._weights = _draws(self.blocks, draws, seed)
+        self._tails = [(1 - level) / 2, (1 + level) / 2]
+
+    def r_squared(self, flux, chlorophyll) -> tuple[float, float]:
+        """Interval of the R² of two series (cup,); NaN for fewer than two blocks."""
+        return self._interval(self._resampled(flux, chlorophyll))
+
+    def difference(self, flux, chlorophyll, other) -> tuple[float, float, float]:
+        """R² of ``chlorophyll`` less that of ``other``, and its interval, over the cups that have both."""
+        both = np.where(np.isfinite(chlorophyll) & np.isfinite(other), flux, np.nan)
+        middle = float(r_squared(both, chlorophyll) - r_squared(both, other))
+        return middle, *self._interval(self._resampled(both, chlorophyll) - self._resampled(both, other))
+
+    def _resampled(self, flux, chlorophyll) -> np.ndarray:
+        known = np.isfinite(flux) & np.isfinite(chlorophyll)
+        if known.sum() < ENOUGH_CUPS:
+            return np.full(len(self._weights), np.nan)
+        x, y = (np.where(known, one - one[known].mean(), 0.0) for one in (flux, chlorophyll))
+        sums = np.stack([np.bincount(self._number, one, self.blocks) for one in (known, x, y, x * x, y * y, x * y)])
+        return _correlation(sums @ self._weights.T) ** 2
+
+    def _interval(self, values) -> tuple[float, float]:
+        values = values[np.isfinite(values)]
+        if self.blocks < 2 or not values.size:
+            return float("nan"), float("nan")
+        low, high = np.quantile(values, self._tails)
+        return float(low), float(high)
+
+
+def best_of_random(
+    chlorophyll: LaggedChlorophyll, fluxes: Mapping[str, np.ndarray], periods: Mapping[str, np.ndarray]
+) -> pd.DataFrame:
+    """What the largest R² over all lags has to beat: ``random_best_p90`` by variable and period.
+
+    The 90th percentile, over draws, of the largest R² that one series of random catchments has at any lag. The envelope of
+    :func:`score_table` is of single lags, and the largest of many is expected to pass it now and then by chance.
+    """
+    rows = []
+    for period, chosen in periods.items():
+        for variable, values in fluxes.items():
+            r2 = r_squared(np.asarray(values, np.float64)[chosen], chlorophyll.random[..., chosen])
+            largest = np.where(np.isfinite(r2), r2, -1.0).max(axis=1)
+            largest = largest[largest >= 0]
+            top = float(np.percentile(largest, ENVELOPE[1])) if largest.size else float("nan")
+            rows.append({"variable": variable, "period": period, "random_best_p90": top})
+    return pd.DataFrame(rows)
+
+
+def score_table(
+    chlorophyll: LaggedChlorophyll,
+    fluxes: Mapping[str, np.ndarray],
+    opening: np.ndarray,
+    periods: Mapping[str, np.ndarray],
+    *,
+    block_days: float = BLOCK_DAYS,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """R² of every flux with every chlorophyll, by lag and period.
+
+    Parameters
+    ----------
+    chlorophyll : LaggedChlorophyll
+    fluxes : mapping of name to (cup,)
+        mg m-2 d-1, NaN where missing.
+    opening : (cup,) datetime64, ascending
+    periods : mapping of name to (cup,) bool
+
+    Returns
+    -------
+    DataFrame
+        A row for each lag (days), variable, period and catchment ("catchment", then the boxes): ``r2``; ``random_p10`` and
+        ``random_p90``, the envelope of the R² of random catchments, the same for the boxes' rows; ``n`` cups;
+        ``sinking_speed`` (m/d) of the predictions; ``n_effective`` (:func:`effective_number`) and ``p_value``
+        with so many; ``r2_low``, ``r2_high``, 95 % interval from blocks of time; in the boxes' rows ``gain``, R² of the catchment
+        less that of the box over the cups that have both, with ``gain_low`` and ``gain_high``.
+    """
+    rows = []
+    for period, chosen in periods.items():
+        bootstrap = BlockBootstrap(opening[chosen], days=block_days, seed=seed)
+        for variable, values in fluxes.items():
+            flux = np.asarray(values, np.float64)[chosen]
+            random = r_squared(flux, chlorophyll.random[..., chosen])
+            for number, lag in enumerate(chlorophyll.lags):
+                drawn = random[:, number][np.isfinite(random[:, number])]
+                low, high = np.percentile(drawn, ENVELOPE) if drawn.size else (np.nan, np.nan)
+                own = chlorophyll.series["catchment"][number, chosen]
+                for name, lines in chlorophyll.series.items():
+                    one = lines[number, chosen]
+                    r2, n_effective = float(r_squared(flux, one)), effective_number(flux, one)
+                    r2_low, r2_high = bootstrap.r_squared(flux, one)
+                    gain = (np.nan,) * 3 if name == "catchment" else bootstrap.difference(flux, own, one)
+                    rows.append({
+                        "lag": lag, "variable": variable, "period": period, "catchment": name, "r2": r2, "random_p10": low,
+                        "random_p90": high, "n": int((np.isfinite(flux) & np.isfinite(one)).sum()),
+                        "sinking_speed": chlorophyll.speeds[number], "n_effective": n_effective,
+                        "p_value": p_value(r2, n_effective), "r2_low": r2_low, "r2_high": r2_high,
+                        **dict(zip(("gain", "gain_low", "gain_high"), gain, strict=True)),
+                    })  # fmt: skip
+    return pd.DataFrame(rows)

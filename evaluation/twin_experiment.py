@@ -1,0 +1,157 @@
+"""``python -m evaluation.twin_experiment``: the satellite application on an ocean whose truth is known (paper section 4).
+
+A twin ocean that the networks have not seen gives satellite-like maps, a trap record made of the true particles, and the true
+catchments. What the whole chain finds, from maps to R², is then compared with what was planted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from data.command import provenance, run_command, write_file, write_json
+from data.errors import OptionError, need
+from data.lock import FolderLock
+from data.progress import Progress
+from data.sites import parse_site
+from data.trap_flux import write_flux
+from data.twin.chlorophyll import Chlorophyll
+from data.twin.ocean import open_twin
+from data.twin.products import write_products
+from evaluation import correlation
+from lagrangian import run as backtracking
+from lagrangian.binning import smooth_pdf
+from lagrangian.config import SINKING_SPEEDS, RunConfig, speed_folder
+from lagrangian.stores import open_pdf, open_store
+from learning.predict import PredictConfig
+from learning.predict import main as predict
+from learning.satellite import catchment_dataset, write_catchments
+
+#: Sinking speed that each flux is made with, m/d, and its mean, mg m-2 d-1.
+PLANTED = {"dry_weight": (80.0, 100.0), "poc": (150.0, 6.0), "pic": (300.0, 5.0)}
+EXPORT_M = 200.0
+
+
+@dataclass(frozen=True)
+class TwinExperimentConfig:
+    """Run the satellite application on a twin ocean, where catchments, lags and speeds are known."""
+
+    models: Path = Path("runs/learn")
+    """Run whose sst-ssh networks are used; trained on another --seed than this one's."""
+    years: float = 3.0
+    """Length of the record, years."""
+    seed: int = 1
+    """Which twin ocean; also of noise and clouds."""
+    noise: float = 0.3
+    """Noise of the trap record: its standard deviation over that of the signal."""
+    draws: int = 100
+    """Series of random catchments of the envelope."""
+    out: Path = Path("runs/twin-experiment")
+    """Folder of the results."""
+
+
+def main(config: TwinExperimentConfig) -> int:
+    """Write products/, truth/, predicted/ and summary.csv under --out; each part that is there is kept."""
+    need(config.noise >= 0, f"--noise {config.noise:g}: must be 0 or more")
+    trained = config.models / "run.json"
+    if trained.exists():
+        used = json.loads(trained.read_text()).get("configuration", {})
+        if used.get("ocean") == ["twin"] and used.get("seed") == config.seed:
+            raise OptionError(f"--seed {config.seed}: the networks of {config.models} were trained on that ocean; choose another")
+    run = config.out / "truth"
+    backtracking.main(RunConfig(years=config.years, seed=config.seed, w=SINKING_SPEEDS, positions=1, out=run))
+    with FolderLock(config.out, "twin_experiment"):
+        ocean = open_twin(config.years, config.seed)
+        with Progress("stirring chlorophyll", "day") as bar:
+            chlorophyll = Chlorophyll.of(ocean, config.seed, bar.update)
+        with Progress("writing satellite maps", "map") as bar:
+            write_products(ocean, chlorophyll, config.out / "products", seed=config.seed, progress=bar.update)
+        write_flux(config.out / "flux.csv", planted_flux(run, chlorophyll, config.noise, config.seed))
+        for w in SINKING_SPEEDS:
+            write_catchments(run / f"catchment_{speed_folder(w)}.nc", true_catchments(run, w))
+    products = str(config.out / "products")
+    predict(PredictConfig(run=config.models, ssh=(f"{products}/ssh_*.nc",), sst=(f"{products}/sst_*.nc",), site="pap-so",
+                          out=config.out / "predicted"))  # fmt: skip
+    tables = {}
+    for kind in ("truth", "predicted"):
+        folder = config.out / kind
+        correlation.main(correlation.CorrelationConfig(
+            predictions=(str(folder / "catchment_w*.nc"),), chlorophyll=(f"{products}/chl_*.nc",), flux=config.out / "flux.csv",
+            exclude_years=(), draws=config.draws, seed=config.seed, out=folder))  # fmt: skip
+        tables[kind] = pd.read_csv(folder / "correlation.csv")
+    summary = summarise(tables)
+    write_file(config.out / "summary.csv", summary.to_csv(index=False).encode())
+    write_json(config.out / "twin_experiment.json", provenance(config))
+    print(summary.to_string(index=False, float_format=lambda value: f"{value:.2f}"))
+    print(f"summary: {config.out / 'summary.csv'}")
+    return 0
+
+
+def planted_lag(w: float, trap_depth: float = 3000.0) -> float:
+    """Days that particles take from the export depth to the trap in still water."""
+    return (trap_depth - EXPORT_M) / w
+
+
+def planted_flux(run: Path, chlorophyll: Chlorophyll, noise: float, seed: int) -> pd.DataFrame:
+    """A cup for each collection period: the mean chlorophyll that its particles met when they crossed 200 m, and noise.
+
+    Columns open, close, dry_weight, poc, pic (mg m-2 d-1), each at its speed of :data:`PLANTED`.
+    """
+    columns: dict = {}
+    random = np.random.default_rng([seed, 21])
+    for name, (w, mean) in PLANTED.items():
+        one = open_store(run / speed_folder(w) / "particles.zarr", "particles").sel(level=EXPORT_M)
+        met = chlorophyll.sample(one["lon"].values, one["lat"].values, one["time"].values)
+        # a cup of which less than half of the particles reached the surface within the record is empty
+        enough = np.isfinite(met).mean(axis=1) >= 0.5
+        signal = np.full(met.shape[0], np.nan)
+        signal[enough] = np.nanmean(met[enough], axis=1)
+        signal *= mean / np.nanmean(signal)
+        noisy = signal + noise * np.nanstd(signal) * random.standard_normal(signal.size)
+        columns.setdefault("open", pd.to_datetime(one["collection_start"].values))
+        columns.setdefault("close", pd.to_datetime(one["collection_end"].values))
+        columns[name] = np.maximum(noisy, 0.0)
+    return pd.DataFrame(columns, index=pd.RangeIndex(1, len(columns["open"]) + 1, name="cup"))
+
+
+def true_catchments(run: Path, w: float) -> xr.Dataset:
+    """The smoothed PDFs of a run's particles at 200 m as a catchment file."""
+    store = open_pdf(run / speed_folder(w) / "pdf.zarr").sel(level=EXPORT_M)
+    pdf = smooth_pdf(store["pdf"].values.astype(np.float32))
+    known = np.isfinite(pdf).all(axis=(1, 2))
+    ends = store["collection_end"].values.astype("datetime64[s]")
+    return catchment_dataset(parse_site("pap-so"), w, ends[known], pdf[known], source="particles of the simulation itself")
+
+
+def summarise(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """A row a flux: planted lag, and by kind of catchment its best lag and its R² there beside those of boxes and chance.
+
+    ``kept`` is the share of the true catchment's gain over the better box, both at their own best lags, that the predicted one
+    keeps.
+    """
+    rows = []
+    for name, (w, _) in PLANTED.items():
+        row: dict = {"variable": name, "sinking_speed": w, "planted_lag": planted_lag(w)}
+        for kind, table in tables.items():
+            of = table[(table["variable"] == name) & (table["period"] == "all")]
+            best = of[of["catchment"] == "catchment"].sort_values("r2").iloc[-1]
+            row |= {f"lag_{kind}": best["lag"], f"r2_{kind}": best["r2"], f"random_p90_{kind}": best["random_p90"]}
+        boxes = tables["truth"]
+        boxes = boxes[(boxes["variable"] == name) & (boxes["period"] == "all")]
+        for box in ("box100", "box200"):
+            row[f"r2_{box}"] = boxes[boxes["catchment"] == box]["r2"].max()
+        better = max(row["r2_box100"], row["r2_box200"])
+        gain = row["r2_truth"] - better
+        row["kept"] = (row["r2_predicted"] - better) / gain if gain > 0 else np.nan
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(TwinExperimentConfig, main, prog="evaluation.twin_experiment"))

@@ -1,0 +1,226 @@
+"""Predictions from satellite maps: what the networks are given, what is written, what is said."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from data.command import run_command
+from learning.config import FitConfig
+from learning.ensemble import Ensemble
+from learning.fit import main as fit
+from learning.predict import PredictConfig
+from learning.predict import main as predict
+from learning.satellite import FLAGS, adjusted, arrival, predict_windows, satellite_windows
+from tests.learning.conftest import write_run
+
+DAYS = 61
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+def maps(path, name, units, value, *, days=range(DAYS), lon=None, hole=None):
+    """A file of daily maps whose values are value(day, lon, lat)."""
+    lon = np.arange(-25.0, -8, 0.5) if lon is None else lon
+    lat = np.arange(43.0, 55, 0.5)
+    east, north = np.meshgrid(lon, lat)
+    values = np.stack([value(day, east, north) for day in days]).astype("f4")
+    if hole is not None:
+        values[:, hole(east, north)] = np.nan
+    times = np.datetime64("2010-01-01", "ns") + np.array(days) * np.timedelta64(86400 * 10**9, "ns")
+    xr.Dataset(
+        {name: (("time", "latitude", "longitude"), values, {"units": units})},
+        coords={"time": times, "latitude": lat, "longitude": lon},
+    ).to_netcdf(path)
+    return str(path)
+
+
+def height(day, lon, lat):
+    return 0.5 + 0.1 * np.sin(lon) * np.cos(lat) + 0.001 * day
+
+
+def temperature(day, lon, lat):
+    return 14.0 + 0.2 * (lat - 49) + 273.15
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = write_run(tmp_path_factory.mktemp("satellite") / "run")
+    options = ["--width", "4", "--epochs", "1", "--members", "2", "--batch", "16", "--threads", "1"]
+    assert run_command(FitConfig, fit, prog="learning.fit", argv=["--run", str(folder), *options]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("maps")
+    ssh = maps(folder / "ssh.nc", "adt", "m", height)
+    return folder, ssh, maps(folder / "sst.nc", "analysed_sst", "kelvin", temperature)
+
+
+def call(run, out, *options):
+    return run_command(PredictConfig, predict, prog="learning.predict", argv=["--run", str(run), "--out", str(out), *options])
+
+
+def test_one_file_a_speed_as_the_contract_has_it(run, files, tmp_path):
+    _, ssh, sst = files
+    assert call(run, tmp_path, "--ssh", ssh, "--sst", sst) == 0
+    for w in (80, 300):
+        with xr.open_dataset(tmp_path / f"catchment_w{w:03d}.nc") as one:
+            # ends on day 40, 50 and 60 of the maps
+            assert one["pdf"].shape == (3, 100, 100) and one["pdf"].dims == ("time", "y", "x")
+            np.testing.assert_allclose(one["pdf"].sum(("y", "x")), 1, rtol=1e-5)
+            end = np.datetime64("2010-02-10") + np.arange(0, 30, 10)
+            np.testing.assert_array_equal(one["window_end"].values.astype("datetime64[D]"), end)
+            back = 5 + 2800 / w
+            days = (one["window_end"].values - one["time"].values) / np.timedelta64(86400 * 10**9, "ns")
+            np.testing.assert_allclose(days, back, atol=1e-4)
+            assert one.attrs["sinking_speed_m_per_day"] == w
+            # the trap stands between the middle four cells
+            assert float(one["lon"][49:51, 49:51].mean()) == pytest.approx(-16.5, abs=1e-3)
+            assert float(one["lat"][49:51, 49:51].mean()) == pytest.approx(49.0, abs=1e-3)
+            assert one["depth"] == 200
+    assert not list(tmp_path.glob("*.aside"))
+
+
+def test_the_file_passes_a_cf_checker(run, files, tmp_path):
+    checker = Path(sys.executable).parent / "compliance-checker"
+    if not checker.exists():
+        pytest.skip("compliance-checker is not installed")
+    _, ssh, sst = files
+    assert call(run, tmp_path, "--ssh", ssh, "--sst", sst) == 0
+    done = subprocess.run(
+        [checker, "--test=cf:1.8", str(tmp_path / "catchment_w080.nc")], capture_output=True, text=True, timeout=300
+    )
+    assert "All tests passed" in done.stdout, done.stdout[-2000:]
+
+
+def test_networks_get_maps_with_the_training_mean_of_ssh_and_temperature_as_it_is(run, files):
+    _, ssh, sst = files
+    ensemble = Ensemble.load(run / "w080" / "models" / "sst-ssh")
+    windows = satellite_windows((ssh,), (sst,), ensemble.spec, "pap-so")
+    values = adjusted(windows, ensemble.spec, ensemble.normalisation.mean)
+    names = [name for name, _ in ensemble.spec.variables]
+    level = names.index("ssh")
+    assert values[:, level].mean() == pytest.approx(ensemble.normalisation.mean[level], abs=1e-5)
+    # one constant for all maps: their differences stay
+    np.testing.assert_allclose(np.diff(values[:, level], axis=0), np.diff(windows.values[:, level], axis=0), atol=1e-6)
+    middle = values[0, names.index("temp"), 49:51, 49:51].mean()
+    assert middle == pytest.approx(14.0, abs=0.01)
+
+
+def test_the_same_arrays_by_hand_give_the_same_catchment(run, files):
+    """From a bicubic spline on the whole map, and the five lags one by one."""
+    _, ssh, sst = files
+    ensemble = Ensemble.load(run / "w080" / "models" / "sst-ssh")
+    windows = satellite_windows((ssh,), (sst,), ensemble.spec, "pap-so", start="2010-02-20", end="2010-02-20")
+    found = predict_windows(ensemble, windows)
+    values = adjusted(windows, ensemble.spec, ensemble.normalisation.mean)
+    by_time = dict(zip(windows.times.astype("datetime64[D]").astype(str), values))
+    lags = np.stack([by_time[str(np.datetime64("2010-02-20") - lag)] for lag in (0, 10, 20, 30, 40)])
+    scaled = (lags - ensemble.normalisation.mean[:, None, None]) / ensemble.normalisation.std[:, None, None]
+    pdf, spread = ensemble.predict(torch.as_tensor(scaled.reshape(1, -1, 100, 100)))
+    np.testing.assert_allclose(found["pdf"].values[0], pdf[0, -1], atol=1e-7)
+    np.testing.assert_allclose(found["spread"].values, spread[:, -1], atol=1e-6)
+
+
+def test_missing_maps_leave_dates_out_or_are_replaced_and_flagged(run, files, tmp_path):
+    folder, _, sst = files
+    days = [day for day in range(DAYS) if not 8 <= day <= 12]
+    ssh = maps(folder / "gap.nc", "adt", "m", height, days=days)
+    assert call(run, tmp_path / "a", "--ssh", ssh, "--sst", sst) == 0
+    # the dates of days 40 and 50 need day 10, that of day 60 does not
+    with xr.open_dataset(tmp_path / "a" / "catchment_w080.nc") as one:
+        np.testing.assert_array_equal(one["window_end"].values.astype("datetime64[D]"), [np.datetime64("2010-03-02")])
+        assert "left out" in one.attrs["comment"] and (one["flag"] & 2 == 0).all()
+    assert call(run, tmp_path / "b", "--ssh", ssh, "--sst", sst, "--persist", "--start", "2010-02-10") == 0
+    with xr.open_dataset(tmp_path / "b" / "catchment_w080.nc") as one:
+        assert ((one["flag"].values & 2) > 0).tolist() == [True, True, False]
+
+
+def test_without_sst_the_training_mean_stands_for_it_and_it_is_said(run, files, tmp_path, capsys):
+    _, ssh, _ = files
+    assert call(run, tmp_path, "--ssh", ssh) == 0
+    assert "training mean" in capsys.readouterr().out
+    with xr.open_dataset(tmp_path / "catchment_w080.nc") as one:
+        assert (one["flag"].values & 4 > 0).all() and "no SST" in one.attrs["comment"]
+        assert one["flag"].attrs["flag_meanings"].split() == list(FLAGS.values())
+
+
+def test_inputs_beyond_the_training_range_are_flagged(run, files, tmp_path):
+    folder, ssh, _ = files
+    hot = maps(folder / "hot.nc", "analysed_sst", "kelvin", lambda *where: temperature(*where) + 20)
+    ensemble = Ensemble.load(run / "w080" / "models" / "sst-ssh")
+    one = predict_windows(ensemble, satellite_windows((ssh,), (hot,), ensemble.spec, "pap-so"))
+    # all of the temperature, which is half of the inputs
+    assert (one["outside"].values >= 0.499).all()
+    assert (one["flag"].values & 1 > 0).all()
+
+
+def test_land_in_the_window_is_flagged_and_too_much_of_it_refused(run, files, tmp_path, capsys):
+    folder, _, sst = files
+    some = maps(folder / "some.nc", "adt", "m", height, hole=lambda lon, lat: lon > -13)
+    assert call(run, tmp_path / "some", "--ssh", some, "--sst", sst) == 0
+    with xr.open_dataset(tmp_path / "some" / "catchment_w080.nc") as one:
+        assert (one["flag"].values & 8 > 0).all() and np.isfinite(one["pdf"]).all()
+    most = maps(folder / "most.nc", "adt", "m", height, hole=lambda lon, lat: lon > -19)
+    assert call(run, tmp_path / "most", "--ssh", most, "--sst", sst) == 2
+    assert "known" in one_line(capsys)
+
+
+def one_line(capsys) -> str:
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("learning.predict:")]
+    assert len(error) == 1
+    return error[0]
+
+
+def test_bad_input_is_one_line(run, files, tmp_path, capsys):
+    folder, ssh, sst = files
+    later = maps(folder / "later.nc", "analysed_sst", "kelvin", temperature, days=range(400, 430))
+    narrow = maps(folder / "narrow.nc", "adt", "m", height, lon=np.arange(-18.0, -14, 0.5))
+    cases = {
+        "overlap in time": ("--ssh", ssh, "--sst", later),
+        "reach over": ("--ssh", narrow, "--sst", sst),
+        "adt": ("--ssh", sst, "--sst", sst),
+        "--sst needs --ssh": ("--sst", sst),
+        "not a date": ("--ssh", ssh, "--sst", sst, "--start", "yesterday"),
+        "greater than 0": ("--ssh", ssh, "--sst", sst, "--every", "0"),
+        "before the first possible": ("--ssh", ssh, "--sst", sst, "--end", "2009-01-01"),
+        "--site": ("--ssh", ssh, "--sst", sst, "--site", "atlantis"),
+    }
+    for word, options in cases.items():
+        assert call(run, tmp_path, *options) == 2, word
+        assert word in one_line(capsys), word
+    assert not list(tmp_path.iterdir())
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert call(empty, tmp_path, "--ssh", ssh) == 2
+    assert "no models" in one_line(capsys)
+
+
+def test_networks_that_need_velocities_are_refused(run, files, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    options = ["--width", "4", "--epochs", "1", "--members", "1", "--batch", "16", "--threads", "1", "--inputs", "5v-1l"]
+    assert run_command(FitConfig, fit, prog="learning.fit", argv=["--run", str(folder), *options]) == 0
+    assert call(folder, tmp_path, "--models", str(folder / "w080" / "models" / "5v-1l"), "--ssh", files[1]) == 2
+    assert "no satellite sees" in one_line(capsys)
+
+
+def test_mean_arrival():
+    end = np.array(["2010-03-01"], "datetime64[s]")
+    np.testing.assert_array_equal(arrival(end, 80.0, 3000.0, 200.0, 10.0), end - np.timedelta64(40 * 86400, "s"))
+
+
+def test_a_real_map_gives_a_catchment(run, tmp_path):
+    path = SHARED / "ssh" / "nrt_global_allsat_phy_l4_20190223_20190226.nc"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not here (../shared)")
+    assert call(run, tmp_path, "--ssh", str(path), "--persist") == 0
+    with xr.open_dataset(tmp_path / "catchment_w080.nc") as one:
+        assert str(one["window_end"].values[0])[:10] == "2019-02-23"
+        assert (one["flag"].values & 6 == 6).all()
