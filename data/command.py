@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.metadata
+import inspect
 import io
 import json
 import platform
@@ -27,6 +28,7 @@ Config = TypeVar("Config")
 #: Packages whose versions are written beside results.
 RECORDED_PACKAGES = (
     "catchment-toolkit", "parcels", "numpy", "numba", "xarray", "zarr", "scipy", "torch", "pytorch-lightning", "netCDF4",
+    "distributed", "pot",
 )  # fmt: skip
 
 
@@ -85,7 +87,8 @@ def parse(kind: type[Config], argv: Sequence[str], *, prog: str) -> Config:
 
 
 def _description(kind) -> str:
-    return (kind.__doc__ or "").strip() + "\n\nAlso: --config FILE.toml sets any of these options; --debug shows tracebacks."
+    about = inspect.cleandoc(kind.__doc__ or "")
+    return about + "\n\nAlso: --config FILE.toml sets any of these options; --debug shows tracebacks."
 
 
 def _parser_message(text: str) -> str:

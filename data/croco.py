@@ -7,11 +7,7 @@ is an :class:`~data.errors.InputError` of one line that names file and variable.
 
 from __future__ import annotations
 
-import glob
-import math
 import re
-import struct
-import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,12 +21,10 @@ import numpy as np
 
 from data.errors import InputError, OptionError
 from data.grid import HorizontalGrid
+from data.netcdf import NETCDF_LOCK, expand, open_dataset
 from data.ocean import OPTIONAL_VARIABLES, Snapshot
 from data.spherical_defaults import coriolis, metrics, rotation
 from data.vertical import SCoordinate
-
-#: The netCDF and HDF5 libraries are not thread-safe, not even between files: one lock for the whole process.
-NETCDF_LOCK = threading.Lock()
 
 #: Nothing in the sea is as large in CROCO's units: larger numbers are fill values that no attribute declares.
 FILL_LIMIT = 1e10
@@ -50,8 +44,6 @@ FIRST_YEAR, END_YEAR = np.datetime64("1678"), np.datetime64("2262")
 #: Attributes of a variable whose meaning is left to the netCDF library.
 DECODED_BY_LIBRARY = {"scale_factor", "add_offset", "valid_range", "valid_min", "valid_max"}
 
-#: Bytes of a value of each type in the netCDF classic formats.
-CLASSIC_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}
 
 TIME_NAMES = ("time", "ocean_time", "scrum_time", "time_counter")
 POSITION_NAMES = {
@@ -99,7 +91,7 @@ def open_croco(
     handles = _Handles()
     notes: list[str] = []
     try:
-        files = [_scan(handles, path, origin, notes) for path in _expand(paths)]
+        files = [_scan(handles, path, origin, notes) for path in expand(paths)]
         _check_one_kind(files)
         # in order of time; those without records last, as they may still hold the grid
         files.sort(key=lambda file: (file.times.size == 0, file.times[0] if file.times.size else 0))
@@ -257,7 +249,7 @@ class _Handles:
         """The open file, with the process-wide lock held. Not to be nested."""
         with NETCDF_LOCK:
             if path not in self._open:
-                self._open[path] = _open_dataset(path)
+                self._open[path] = open_dataset(path)
                 _fit_chunk_cache(self._open[path])
                 while len(self._open) > self._limit:
                     self._open.popitem(last=False)[1].close()
@@ -313,54 +305,6 @@ class _File:
     optional: frozenset[str] = frozenset()
 
 
-def _expand(paths) -> list[str]:
-    """Paths with patterns replaced by what they match, each file once."""
-    items = [paths] if isinstance(paths, (str, Path)) else list(paths)
-    found = []
-    for item in items:
-        path = Path(item).expanduser()
-        # a name with brackets may be a file as well as a pattern
-        if path.exists():
-            found.append(str(path))
-        elif any(sign in str(item) for sign in "*?["):
-            matches = sorted(glob.glob(str(path), recursive=True))
-            if not matches:
-                raise InputError(f"{item}: no file matches this pattern")
-            found.extend(matches)
-        else:
-            raise InputError(f"{item}: no such file")
-    if not found:
-        raise InputError("no ocean file is given")
-    once = {}
-    for name in found:
-        if Path(name).is_dir():
-            raise InputError(f"{name}: is a folder; give its files, for instance '{name}/*.nc'")
-        once.setdefault(Path(name).resolve(), name)
-    return list(once.values())
-
-
-def _open_dataset(path: str) -> netCDF4.Dataset:
-    try:
-        dataset = netCDF4.Dataset(path)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, RuntimeError) as error:
-        # -51 is netCDF's "unknown file format"; HDF5 reports a wrong length as one of its own errors
-        if getattr(error, "errno", None) == -51:
-            raise InputError(f"{path}: not a netCDF file") from error
-        raise InputError(
-            f"{path}: cannot be opened ({_one_line(error)}); the file is truncated, damaged or still being "
-            "written: copy it again, or leave it out"
-        ) from error
-    # of the classic formats, the library would silently read zeros beyond the end of a truncated file
-    if dataset.data_model.startswith("NETCDF3") and Path(path).stat().st_size < _classic_length(path):
-        dataset.close()
-        raise InputError(
-            f"{path}: shorter than its header says; the file is truncated or still being written: copy it again, or leave it out"
-        )
-    return dataset
-
-
 def _fit_chunk_cache(dataset):
     """Cache chunks that span several records, so that each record does not unpack them again, and no others.
 
@@ -380,59 +324,6 @@ def _fit_chunk_cache(dataset):
         elif slab <= CHUNK_CACHE_LIMIT:
             # many more slots than chunks: two that fall on one slot would drive each other out
             variable.set_var_chunk_cache(size=slab, nelems=max(1009, 101 * count))
-
-
-def _classic_length(path) -> int:
-    """Bytes that a netCDF classic, 64-bit offset or 64-bit data file must have, from its header.
-
-    The layout is that of the netCDF classic format specification; padding at the very end is not counted.
-    """
-    with open(path, "rb") as stream:
-        version = stream.read(4)[3]
-        count, offset = (">q" if version == 5 else ">i"), (">i" if version == 1 else ">q")
-
-        def number(code=count):
-            return struct.unpack(code, stream.read(struct.calcsize(code)))[0]
-
-        def skip(size):
-            stream.seek(size + -size % 4, 1)
-
-        def items():
-            """Number of entries in a list of dimensions, attributes or variables."""
-            number(">i")
-            return number()
-
-        def skip_attributes():
-            for _ in range(items()):
-                skip(number())
-                size = CLASSIC_SIZES[number(">i")]
-                skip(number() * size)
-
-        records = number()
-        lengths = []
-        for _ in range(items()):
-            skip(number())
-            lengths.append(number())
-        skip_attributes()
-        ends, record_ends, record_sizes = [], [], []
-        for _ in range(items()):
-            skip(number())
-            shape = [lengths[number()] for _ in range(number())]
-            skip_attributes()
-            size = CLASSIC_SIZES[number(">i")]
-            number()
-            begin = number(offset)
-            # a length of 0 marks the record dimension
-            in_record = bool(shape) and shape[0] == 0
-            size *= math.prod(shape[1:] if in_record else shape)
-            (record_ends if in_record else ends).append(begin + size)
-            if in_record:
-                record_sizes.append(size)
-    if records > 0 and record_sizes:
-        # records are padded, unless there is a single variable in them
-        step = sum(size + -size % 4 for size in record_sizes) if len(record_sizes) > 1 else record_sizes[0]
-        ends.append(max(record_ends) + (records - 1) * step)
-    return max(ends, default=0)
 
 
 def _scan(handles, path, origin, notes) -> _File:

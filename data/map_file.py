@@ -9,8 +9,8 @@ import netCDF4
 import numpy as np
 import xarray as xr
 
-from data.croco import NETCDF_LOCK, _open_dataset
 from data.errors import InputError
+from data.netcdf import NETCDF_LOCK, open_dataset
 
 AXIS_NAMES = {
     "lat": ("latitude", "lat", "nav_lat"),
@@ -44,7 +44,7 @@ class MapFile:
     def __init__(self, path: str, wanted: tuple[str, ...], title: str):
         self.path = path
         with NETCDF_LOCK:
-            dataset = _open_dataset(path)
+            dataset = open_dataset(path)
             try:
                 self._scan(dataset, wanted, title)
             except (OSError, RuntimeError) as error:
@@ -155,7 +155,7 @@ class MapFile:
         """Decoded values (record, lat, lon) of each variable; indices are those of times, lat and lon. NaN where missing."""
         rows, runs = self._rows[rows], _runs(self._columns[columns])
         with NETCDF_LOCK:
-            dataset = _open_dataset(self.path)
+            dataset = open_dataset(self.path)
             try:
                 return [self._read(dataset[self.variables[name][0]], records, rows, runs) for name in names]
             except (OSError, RuntimeError) as error:

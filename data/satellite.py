@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from data.croco import _expand
 from data.errors import InputError
 from data.lonlat import LonLatRegridder, around, on_frame
 from data.map_file import LazyMaps, MapFile, reprocessing_rank
+from data.netcdf import expand
 
 __all__ = ["LonLatRegridder", "around", "on_frame", "open_chlorophyll", "open_ssh", "open_sst"]
 
@@ -121,7 +121,7 @@ def _open(paths, kind) -> xr.Dataset:
     paths = [paths] if isinstance(paths, (str, Path)) else list(paths)
     if not paths:
         raise InputError(f"no file of {kind.title} is given")
-    files = [MapFile(path, kind.names, kind.title) for path in _expand(paths)]
+    files = [MapFile(path, kind.names, kind.title) for path in expand(paths)]
     source = _common_variable(files, kind)
     names = {kind.name: source}
     names |= {name: name for name in kind.extras if all(name in file.variables for file in files)}

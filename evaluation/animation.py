@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from matplotlib.animation import PillowWriter
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from data.errors import InputError, OptionError, StoreError
 from evaluation.figures_catchments import BOX_COLOUR, deep_to_light, describe, open_experiment, reach_km
@@ -17,6 +17,8 @@ from lagrangian.maps import TRAP_STYLE
 
 FRAMES = 60
 DPI = 85
+#: Colours of the film, of the 256 that a GIF can have.
+COLOURS = 128
 SECOND = np.timedelta64(1, "s")
 
 
@@ -75,7 +77,7 @@ class Scene:
     def __init__(self, one: xr.Dataset):
         self.paths = Paths.of(one)
         trap, half = float(one.attrs["trap_depth_m"]), reach_km(one)
-        self.figure = Figure(figsize=(9.6, 4.7), layout="constrained")
+        self.figure = Figure(figsize=(9.6, 4.7), dpi=DPI, layout="constrained")
         FigureCanvasAgg(self.figure)
         plan, side = self.figure.subplots(1, 2)
         style = {"s": 5, "linewidths": 0, "cmap": deep_to_light().reversed(), "vmin": 0, "vmax": trap, "zorder": 3}
@@ -97,6 +99,7 @@ class Scene:
         # the layout is found once: the picture must not shake
         self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")
+        self._background = None
 
     def _farthest_km(self) -> float:
         """Upper end of the distance axis."""
@@ -112,6 +115,19 @@ class Scene:
             dots.set_array(depth)
         date = self.paths.latest - np.timedelta64(round(elapsed), "s")
         self.date.set_text(str(date.astype("datetime64[m]")).replace("T", " "))
+
+    def picture(self) -> Image.Image:
+        """The scene as it stands; what does not move is drawn once."""
+        canvas, moving = self.figure.canvas, (self.above, self.beside, self.date)
+        if self._background is None:
+            for one in moving:
+                one.set_animated(True)
+            canvas.draw()
+            self._background = canvas.copy_from_bbox(self.figure.bbox)
+        canvas.restore_region(self._background)
+        for one in moving:
+            one.axes.draw_artist(one)
+        return Image.fromarray(np.array(canvas.buffer_rgba())[..., :3])
 
 
 def animate_experiment(run: Path, w: float, experiment: int, path: Path, fps: float = 8, frames: int = FRAMES) -> None:
@@ -143,13 +159,16 @@ def animate_experiment(run: Path, w: float, experiment: int, path: Path, fps: fl
     if not np.isfinite(one["x"].values).any():
         raise InputError(f"none of the particles of experiment {experiment} reached a level: there is nothing to show")
     scene, path = Scene(one), Path(path)
+    pictures = []
+    for elapsed in np.linspace(0, scene.paths.duration, frames):
+        scene.show(elapsed)
+        pictures.append(scene.picture())
+    # the colours of one picture do for all: the particles' come by depth, and half way all depths are there
+    palette = pictures[frames // 2].quantize(COLOURS)
+    pictures = [one.quantize(palette=palette, dither=Image.Dither.NONE) for one in pictures]
     aside = path.with_name(f".{path.name}.gif")
-    writer = PillowWriter(fps=fps)
     try:
-        with writer.saving(scene.figure, str(aside), DPI):
-            for elapsed in np.linspace(0, scene.paths.duration, frames):
-                scene.show(elapsed)
-                writer.grab_frame()
+        pictures[0].save(aside, save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0)
         aside.replace(path)
     except OSError as error:
         aside.unlink(missing_ok=True)

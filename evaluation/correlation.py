@@ -15,10 +15,10 @@ import zarr
 from matplotlib.figure import Figure
 
 from data.command import one_line, provenance, read_json, run_command, write_file, write_json
-from data.croco import _expand
 from data.errors import InputError, OptionError, StoreError, cannot_write, need
 from data.frame import Frame
 from data.lock import FolderLock
+from data.netcdf import expand
 from data.progress import Progress
 from data.satellite import around, on_frame, open_chlorophyll
 from data.trap_flux import COLUMNS, read_flux
@@ -171,7 +171,7 @@ def read_catchments(patterns) -> Catchments:
     """
     predictions, notes, first = {}, [], None
     sources: dict[float, str] = {}
-    for path in _expand(patterns):
+    for path in expand(patterns):
         speed, trap, x, y, times, pdf = _read_catchment(path)
         if speed in sources:
             raise InputError(f"{path}: sinks at {speed:g} m/d as {sources[speed]} does; give one file a speed")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import xarray as xr
 
+from data.errors import InputError
 from evaluation import scores
 from lagrangian.binning import smooth_pdf
 
@@ -37,9 +38,21 @@ def level_index(store: xr.Dataset, level: float) -> int:
 
 
 def true_pdfs(store: xr.Dataset, level: int, rows: slice) -> np.ndarray:
-    """(n, y, x) float64 PDFs of a slice of experiments as counted at level number ``level``; NaN where none reached it."""
+    """(n, y, x) float64 PDFs of a slice of experiments as counted at level number ``level``; NaN where none reached it.
+
+    Raises
+    ------
+    InputError
+        More particles were counted than reached the level: such a PDF would sum to more than 1.
+    """
     counts = store["counts"][rows, level].values.astype(np.float64)
     reached = store["reached"][rows, level].values.astype(np.float64)[:, None, None]
+    wrong = np.flatnonzero(counts.sum(axis=(1, 2)) > reached[:, 0, 0])
+    if wrong.size:
+        raise InputError(
+            f"pdf.zarr counts more particles than reached the level in experiment {rows.start + wrong[0]}"
+            f"{f' and {wrong.size - 1} more' if wrong.size > 1 else ''}: it is damaged; run python -m lagrangian.run again"
+        )
     with np.errstate(invalid="ignore"):
         return counts / np.where(reached > 0, reached, np.nan)
 

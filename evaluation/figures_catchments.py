@@ -270,26 +270,29 @@ def _legend_lines() -> list[Line2D]:
     return [*contours, *boxes, Line2D([], [], **{**TRAP_STYLE, "markersize": 8}, label="trap")]
 
 
-def figure_a1(
-    simulation: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray], labels: tuple[str, str],
-    *, axis_labels: Mapping[str, str] | None = None,
-) -> Figure:  # fmt: skip
-    """Distributions of the networks' input variables in two sets of data (paper Fig. A1), a panel a variable.
+def figure_a1(sets: Mapping[str, Mapping[str, np.ndarray]], *, axis_labels: Mapping[str, str] | None = None) -> Figure:
+    """Distributions of the networks' input variables in two or more sets of data (paper Fig. A1), a panel a variable.
 
     Parameters
     ----------
-    simulation, other : mapping of variable to (values,)
-        NaN are left out; a variable that ``other`` lacks is drawn for the simulation alone.
-    labels : (str, str)
-        What the two are called.
-    axis_labels : mapping of variable to str, optional
+    sets : mapping of name to mapping of variable to (values,)
+        Such as ``{"training": {...}, "satellite": {...}}``, the one compared with first. NaN are left out; a variable of the
+        first set that another lacks is drawn without it.
+    axis_labels : mapping of variable to str, optional, keyword-only
         Names with units (default: :data:`INPUT_LABELS`, else the variable's own name).
+
+    Raises
+    ------
+    ValueError
+        No set, or no variable in the first.
     """
+    if not sets:
+        raise ValueError("no set of data to draw")
     axis_labels = {**INPUT_LABELS, **(axis_labels or {})}
-    panels = {}
-    for name in simulation:
-        sets = ((label, source[name]) for label, source in zip(labels, (simulation, other), strict=True) if name in source)
-        panels[axis_labels.get(name, name)] = dict(sets)
+    panels = {
+        axis_labels.get(name, name): {label: one[name] for label, one in sets.items() if name in one}
+        for name in next(iter(sets.values()))
+    }
     return _distributions(panels)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import rankdata
 
 #: Length of a block, days: longer than SSH is correlated (method.md; 50 days) and than the ascent at 80 m/d (35 days).
 BLOCK_DAYS = 60.0
 DRAWS = 1000
 LEVEL = 0.95
+#: Fewer blocks than this give intervals that are too narrow: they then cover the truth less often than they say.
+ENOUGH_BLOCKS = 5
 
 
 def block_of(start: np.ndarray, days: float = BLOCK_DAYS) -> np.ndarray:
@@ -44,9 +47,59 @@ def block_bootstrap(
     sums, counts = (np.zeros((names.size, flat.shape[1])) for _ in range(2))
     np.add.at(sums, number, flat)
     np.add.at(counts, number, known.reshape(flat.shape))
-    weights = np.random.default_rng(seed).multinomial(names.size, np.full(names.size, 1 / names.size), draws)
+    weights = _draws(names.size, draws, seed)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = (weights @ sums) / (weights @ counts)
     tail = (1 - level) / 2
     low, high = np.nanquantile(means, [tail, 1 - tail], axis=0)
     return low.reshape(values.shape[1:]), high.reshape(values.shape[1:])
+
+
+def block_bootstrap_correlation(
+    x: np.ndarray, y: np.ndarray, blocks: np.ndarray, *, ranks: bool = False, draws: int = DRAWS, level: float = LEVEL,
+    seed: int = 0,
+) -> tuple[float, float, float, int]:  # fmt: skip
+    """Correlation of two quantities over experiments, and its interval from blocks drawn with replacement.
+
+    Parameters
+    ----------
+    x, y : (experiment,) float
+        Pairs of which one is not finite are left out.
+    blocks : (experiment,) int
+        As for :func:`block_bootstrap`.
+    ranks : bool, keyword-only
+        Spearman's correlation, that of the ranks among all experiments (kept in the resamples), instead of Pearson's.
+
+    Returns
+    -------
+    correlation, low, high, n
+        n pairs; NaN for fewer than 3 of them or where one does not vary; low and high NaN for fewer than two blocks.
+    """
+    x, y = (np.asarray(one, np.float64) for one in (x, y))
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y, n = x[known], y[known], int(known.sum())
+    if n < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return (float("nan"),) * 3 + (n,)
+    if ranks:
+        x, y = rankdata(x), rankdata(y)
+    x, y = ((one - one.mean()) / one.std() for one in (x, y))
+    names, number = np.unique(np.asarray(blocks)[known], return_inverse=True)
+    sums = np.stack([np.bincount(number, one, names.size) for one in (np.ones(n), x, y, x * x, y * y, x * y)])
+    middle = float(_correlation(sums.sum(axis=1)))
+    if names.size < 2:
+        return middle, float("nan"), float("nan"), n
+    tail = (1 - level) / 2
+    low, high = np.nanquantile(_correlation(sums @ _draws(names.size, draws, seed).T), [tail, 1 - tail])
+    return middle, float(low), float(high), n
+
+
+def _correlation(sums: np.ndarray) -> np.ndarray:
+    """Pearson's, of sums (6, ...) of 1, x, y, x^2, y^2, x y."""
+    n, x, y, xx, yy, xy = sums
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
+
+
+def _draws(n: int, draws: int, seed: int) -> np.ndarray:
+    """(draw, block) how often each of n blocks is drawn when n are, with replacement."""
+    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), draws)

@@ -16,20 +16,24 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from data.command import provenance, run_command, write_file, write_json
-from data.errors import CatchmentError, StoreError
+from data.errors import CatchmentError, InputError, StoreError
 from evaluation.animation import animate_experiment
 from evaluation.diagnostics import deep_dynamics, open_dynamics, profiles
 from evaluation.experiments import true_pdfs
-from evaluation.figures_catchments import figure_1, figure_2, figure_a2
+from evaluation.figures_catchments import figure_1, figure_2, figure_a1, figure_a2
 from evaluation.figures_dynamics import figure_5, figure_6, figure_b1
 from evaluation.figures_scores import figure_3, figure_4, figure_calibration
-from evaluation.results import SHARES, SpeedRun, metrics, run_record
+from evaluation.inputs import input_values, parts_of_record
+from evaluation.intervals import BLOCK_DAYS, ENOUGH_BLOCKS
+from evaluation.relations import relations
+from evaluation.results import SHARES, SpeedRun, add_earth_movers, metrics, run_record
 from evaluation.sensitivity import resolution_scores
 from lagrangian.binning import smooth_pdf
 from lagrangian.config import speed_folder
 from lagrangian.stores import STATUS_MEANINGS
 from learning.ensemble import Ensemble
 from learning.fit import found_speeds, models_folder
+from learning.inputs import InputSpec
 
 DPI = 130
 #: Level whose true PDFs tell of the deep part of the way (paper Fig. 5), m.
@@ -50,6 +54,8 @@ class ReportConfig:
     """Export level that is scored, m."""
     resolution_experiments: int = 288
     """Experiments of the resolution test (0: leave the test out)."""
+    emd_experiments: int = 200
+    """Experiments whose earth mover's distance is computed (0: leave it out)."""
     seed: int = 0
     """Of the bootstrap and of the choice of experiments."""
 
@@ -134,15 +140,19 @@ def main(config: ReportConfig) -> int:
     runs = [SpeedRun.open(config.run, w, config.level) for w in speeds]
     scores = {one.w: one.score() for one in runs}
     entries = [entry for one in runs for entry in metrics(scores[one.w], one.w)]
-    record = {**provenance(config), "scores": entries}
+    if not entries:
+        raise InputError(f"{config.run}: no experiment has particles at {config.level:g} m; there is nothing to score")
+    record = {**provenance(config), "scores": entries, "correlations": []}
     write_json(report.folder / "metrics.json", record)
     split = next(name for name in ("test", "all", "validation", "train") if any(entry["split"] == name for entry in entries))
-    report.section("Scores", lambda section: _scores(report, section, runs, scores, entries, split))
+    report.section("Scores", lambda section: _scores(report, section, runs, scores, entries, split, config))
     report.section("Catchments", lambda section: _catchments(report, section, runs, scores))
     report.section("Single experiments", lambda section: _examples(report, section, runs, scores, split))
     report.section("Calibration", lambda section: _calibration(report, section, runs, scores, split))
+    report.section("Inputs", lambda section: _inputs(report, section, runs, split))
     report.section("Effective resolution", lambda section: _resolution(report, section, runs, split, config))
-    report.section("Deep dynamics", lambda section: _deep(report, section, runs, scores, split))
+    report.section("Deep dynamics", lambda section: _deep(report, section, runs, scores, split, record["correlations"]))
+    write_json(report.folder / "metrics.json", record)
     run = run_record(config.run)
     report.section("The run", lambda section: _run(section, run))
     about = {"report": record["configuration"], "run": run.get("configuration", {}), "versions": record["versions"],
@@ -153,11 +163,28 @@ def main(config: ReportConfig) -> int:
     return 0
 
 
-def _scores(report: Report, section: Section, runs, scores, entries, split) -> None:
+def _scores(report: Report, section: Section, runs, scores, entries, split, config: ReportConfig) -> None:
     section.text.append(
         "BL is the Bhattacharyya loss (0 best), F the overlap with the true PDF, valid the share of experiments with BL < 0.3; "
-        "brackets and bars are 95 % intervals from blocks of 60 days drawn with replacement."
+        f"brackets and bars are 95 % intervals from blocks of {BLOCK_DAYS:g} days drawn with replacement."
     )
+    few = min(entry["blocks"] for entry in entries if entry["split"] == split)
+    if few < ENOUGH_BLOCKS:
+        section.missing.append(
+            f"The {split} experiments span {few} {'block' if few == 1 else 'blocks'} of {BLOCK_DAYS:g} days: "
+            + ("no interval can be given" if few == 1 else f"the intervals are too narrow (they need {ENOUGH_BLOCKS} or more)")
+            + "; a longer record would mend it (--years)"
+        )
+    if config.emd_experiments > 0:
+        try:
+            for one in runs:
+                add_earth_movers(entries, one, scores[one.w], split, limit=config.emd_experiments, seed=config.seed)
+            section.text.append(
+                "EMD is the earth mover's distance, km: how far the predicted mass must be moved on average to make the true PDF "
+                f"(within the box, 40 km cells; at most {config.emd_experiments} experiments, drawn by chance)."
+            )
+        except CatchmentError as error:
+            section.missing.append(f"no earth mover's distance: {error}")
     for one in runs:
         section.text.extend(f"w = {one.w:g} m/d: {note}." for note in one.notes)
         if not one.predictions:
@@ -184,12 +211,14 @@ def _summary(entries: list[dict], split: str) -> pd.DataFrame:
         "w, m/d": table["w"], "model": table["model"], "n": table["n"],
         "BL": _interval(table, "bl_mean", 1, 3), "F, %": _interval(table, "f_mean", 100, 1),
         "valid, %": _interval(table, "valid_percent", 1, 1),
+        **({"EMD, km": _interval(table, "emd_km_mean", 1, 0)} if "emd_km_mean" in table else {}),
     })  # fmt: skip
 
 
 def _interval(table: pd.DataFrame, name: str, scale: float, digits: int) -> list[str]:
     return [
-        f"{scale * middle:.{digits}f}" + (f" [{scale * low:.{digits}f}, {scale * high:.{digits}f}]" if np.isfinite(low) else "")
+        (f"{scale * middle:.{digits}f}" if np.isfinite(middle) else "–")
+        + (f" [{scale * low:.{digits}f}, {scale * high:.{digits}f}]" if np.isfinite(low) else "")
         for middle, low, high in table[[name, f"{name}_low", f"{name}_high"]].astype(float).itertuples(index=False)
     ]
 
@@ -271,6 +300,25 @@ def _calibration(report: Report, section: Section, runs, scores, split) -> None:
         report.csv("calibration", pd.DataFrame(rows))
 
 
+def _inputs(report: Report, section: Section, runs, split) -> None:
+    one = next((one for one in runs if one.predictions), None)
+    parts = parts_of_record(one, split) if one is not None else {}
+    if not parts:
+        section.missing.append(
+            "no part of this record was learnt from, or none held out: with networks trained on this run (python -m "
+            f"learning.fit --run {runs[0].run}, then python -m learning.predict) the inputs of both parts are compared"
+        )
+        return
+    resolution = InputSpec.of("sst-ssh").resolution_km
+    sets = {label: input_values(one.run, *dates, resolution) for label, dates in parts.items()}
+    section.text.extend(f"{label}: {first!s:.10} to {last!s:.10}." for label, (first, last) in parts.items())
+    caption = (
+        "Distributions of the surface inputs (the paper's Figure A1), SSH and temperature at the effective resolution of "
+        f"satellite maps ({resolution['ssh']:g} and {resolution['temp']:g} km)."
+    )
+    report.figure(section, "figure_a1", caption, figure_a1(sets))
+
+
 def _resolution(report: Report, section: Section, runs, split, config: ReportConfig) -> None:
     if config.resolution_experiments < 1:
         section.missing.append("left out: --resolution-experiments 0")
@@ -291,28 +339,74 @@ def _resolution(report: Report, section: Section, runs, split, config: ReportCon
         )
 
 
-def _deep(report: Report, section: Section, runs, scores, split) -> None:
+def _deep(report: Report, section: Section, runs, scores, split, correlations: list[dict]) -> None:
     section.text.append(
         "BL at the export level against what happened at depth: entropy and mass centre of the true PDF at 1000 m (the paper's "
         "Figure 5), kinetic energy and relative vorticity between 1000 and 3000 m around the trap (Figure 6), and their profiles "
-        "(Figure B1)."
+        "(Figure B1). In the paper BL is larger, so predictions are worse, where the mass centre at 1000 m is far and the deep "
+        "kinetic energy strong."
     )
     for one in runs:
-        found = scores[one.w]
+        found, speed, title = scores[one.w], speed_folder(one.w), f"w = {one.w:g} m d⁻¹"
         chosen = (found["split"] == split).values
         bl = {name: found["bl"].sel(model=name, target="smoothed").values[chosen] for name in found["model"].values.tolist()}
         bl = {name: values for name, values in bl.items() if not name.startswith("box")} or bl
-        speed = speed_folder(one.w)
-        entropy, distance = one.shape_at(DEEP_LEVEL)
-        caption = f"BL by entropy and mass centre of the true PDF at {DEEP_LEVEL:g} m, w = {one.w:g} m/d."
-        title = f"w = {one.w:g} m d⁻¹"
-        report.figure(section, f"figure_5_{speed}", caption, figure_5(entropy[chosen], distance[chosen], bl, title=title))
-        deep = deep_dynamics(one.run, one.w)
-        caption = f"BL by vorticity and kinetic energy between 1000 and 3000 m, w = {one.w:g} m/d."
-        vorticity, ke = deep["vorticity_over_f"].values[chosen], deep["ke"].values[chosen]
-        report.figure(section, f"figure_6_{speed}", caption, figure_6(vorticity, ke, bl, title=title))
+        quantities = {}
+        try:
+            entropy, distance = one.shape_at(DEEP_LEVEL)
+            caption = f"BL by entropy and mass centre of the true PDF at {DEEP_LEVEL:g} m, w = {one.w:g} m/d."
+            report.figure(section, f"figure_5_{speed}", caption, figure_5(entropy[chosen], distance[chosen], bl, title=title))
+            quantities |= {f"mass centre at {DEEP_LEVEL:g} m": distance, f"entropy at {DEEP_LEVEL:g} m": entropy}
+        except CatchmentError as error:
+            section.missing.append(str(error))
+        try:
+            deep = deep_dynamics(one.run, one.w)
+            vorticity, ke = deep["vorticity_over_f"].values, deep["ke"].values
+            caption = f"BL by vorticity and kinetic energy between 1000 and 3000 m, w = {one.w:g} m/d."
+            report.figure(section, f"figure_6_{speed}", caption, figure_6(vorticity[chosen], ke[chosen], bl, title=title))
+            quantities |= {"KE, 1000–3000 m": ke, "|ζ/f|, 1000–3000 m": np.abs(vorticity)}
+        except CatchmentError as error:
+            if str(error) not in section.missing:
+                section.missing.append(str(error))
+        correlations.extend(relations(found, one.w, split, quantities))
+    if correlations:
+        caption = (
+            "Correlation of BL (smoothed) with what happened at depth, and 95 % intervals (positive: the larger, the worse; "
+            "split every: all experiments, for models that have learnt nothing)"
+        )
+        section.text.extend(_verdicts(correlations, split))
+        report.csv("correlations", pd.DataFrame(correlations))
+        section.tables.append((caption, _correlation_table(correlations)))
     figure = figure_b1(profiles(open_dynamics(runs[0].run)))
     report.figure(section, "figure_b1", "Kinetic energy and spread of vorticity around the traps, by depth.", figure)
+
+
+def _correlation_table(entries: list[dict]) -> pd.DataFrame:
+    table = pd.DataFrame(entries)
+    return pd.DataFrame({
+        "w, m/d": table["w"], "model": table["model"], "split": table["split"], "BL against": table["quantity"], "n": table["n"],
+        "blocks": table["blocks"], "Pearson": _interval(table, "pearson", 1, 2), "Spearman": _interval(table, "spearman", 1, 2),
+    })  # fmt: skip
+
+
+def _verdicts(entries: list[dict], split: str) -> list[str]:
+    """Whether BL of the best informed model worsens with each quantity, in words."""
+    lines = []
+    for w in sorted({entry["w"] for entry in entries}):
+        ours = [entry for entry in entries if entry["w"] == w and entry["split"] == split and entry["pearson"] is not None]
+        words = []
+        for entry in (one for one in ours if one["model"] == ours[-1]["model"]):
+            low, high = entry["pearson_low"], entry["pearson_high"]
+            certain = low is not None and (low > 0 or high < 0)
+            way = "worsens" if entry["pearson"] > 0 else "improves"
+            words.append(
+                f"{way} with {entry['quantity']} (r = {entry['pearson']:.2f}{'' if certain else ', 0 within the interval'})"
+            )
+        if words:
+            lines.append(
+                f"At {w:g} m/d BL of {ours[-1]['model']} ({ours[-1]['n']} experiments, split {split}) {', '.join(words)}."
+            )
+    return lines
 
 
 def _run(section: Section, run: dict) -> None:

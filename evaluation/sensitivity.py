@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from data.errors import InputError
 from evaluation.experiments import blocks
 from evaluation.results import SpeedRun
 from evaluation.scores import bhattacharyya_loss, valid_percent
 from lagrangian.binning import smooth_pdf
 from learning.ensemble import Ensemble
+from learning.inputs import InputSpec, to_resolution
 from learning.samples import RegionalFields, RunSamples
 
 #: Effective resolutions that are tried, km.
@@ -40,19 +42,28 @@ def resolution_scores(
     -------
     DataFrame
         variable, resolution_km, n, bl_mean, valid_percent.
+
+    Raises
+    ------
+    InputError
+        No experiment of that split can be predicted.
     """
     ensemble = Ensemble.load(models)
-    base = RunSamples.open(speed.run, (speed.w,), ensemble.spec)
+    as_stored = dataclasses.replace(ensemble.spec, resolution_km={})
+    base = RunSamples.open(speed.run, (speed.w,), as_stored)
     chosen = np.flatnonzero((speed.split == split) & base.usable)
+    if chosen.size == 0:
+        raise InputError(f"no {split} experiment at {speed.w:g} m/d has fields and particles at every level")
     if chosen.size > limit:
         chosen = np.sort(np.random.default_rng(seed).choice(chosen, limit, replace=False))
+    base = only_instants_of(base, chosen)
     parts = [chosen[part] for part in blocks(chosen.size, BATCH)]
     truth = smooth_pdf(np.concatenate([base.targets(part)[:, 0, speed.level].numpy() for part in parts]))
     rows = []
     for variable, resolutions in (("ssh", ssh_km), ("temp", sst_km)):
         for resolution in resolutions:
             spec = dataclasses.replace(ensemble.spec, resolution_km={**ensemble.spec.resolution_km, variable: resolution})
-            samples = dataclasses.replace(base, fields=RegionalFields.read(speed.run, spec))
+            samples = dataclasses.replace(base, fields=degraded(base.fields, spec))
             guess = np.concatenate(
                 [ensemble.predict(samples.inputs(part, ensemble.normalisation))[0][:, speed.level] for part in parts]
             )
@@ -60,3 +71,24 @@ def resolution_scores(
             rows.append({"variable": variable, "resolution_km": resolution, "n": chosen.size, "bl_mean": float(bl.mean()),
                          "valid_percent": valid_percent(bl)})  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def only_instants_of(samples: RunSamples, chosen: np.ndarray) -> RunSamples:
+    """The samples with the fields of the chosen experiments' instants alone; of the others, none can be cut any more."""
+    used = np.unique(samples.instants[chosen])
+    fields = dataclasses.replace(samples.fields, times=samples.fields.times[used], values=samples.fields.values[used])
+    instants = np.full_like(samples.instants, -1)
+    instants[chosen] = np.searchsorted(used, samples.instants[chosen])
+    return dataclasses.replace(samples, fields=fields, instants=instants)
+
+
+def degraded(fields: RegionalFields, spec: InputSpec) -> RegionalFields:
+    """Fields as stored, at the effective resolutions of ``spec``: what :meth:`RegionalFields.read` gives for it."""
+    values = fields.values.copy()
+    for channel, (name, _) in enumerate(spec.variables):
+        if name in spec.resolution_km:
+            # without the margin, which the reader adds after
+            inner = fields.values[:, channel, 1:-1, 1:-1]
+            one = to_resolution(inner, fields.frame.spacing_km, spec.resolution_km[name], spec.method)
+            values[:, channel] = np.pad(one, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    return dataclasses.replace(fields, spec=spec, values=values)

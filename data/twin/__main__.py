@@ -10,7 +10,8 @@ import netCDF4
 import numpy as np
 
 from data.command import provenance, run_command, write_json
-from data.errors import OptionError, StoreError
+from data.errors import OptionError, StoreError, cannot_write
+from data.lock import FolderLock
 from data.progress import Progress
 from data.spherical_defaults import rotation
 from data.twin.chlorophyll import Chlorophyll
@@ -30,6 +31,10 @@ class TwinConfig:
     """Which ocean: another seed is an independent one of the same statistics."""
     products: bool = False
     """Write satellite-like SSH, SST and chlorophyll (ssh_YYYY.nc, sst_YYYY.nc, chl_YYYY.nc) instead of history files."""
+    clouds: bool = True
+    """With --products: hide chlorophyll under clouds, about 60 % of it."""
+    truth: bool = False
+    """With --products: chl_YYYY.nc also holds chl_truth, without noise and cloud."""
     out: Path = field(default_factory=lambda: Path("runs/twin"))
     """Folder of the files."""
 
@@ -61,12 +66,18 @@ def main(config: TwinConfig) -> int:
 
 
 def _products(ocean: TwinOcean, config: TwinConfig) -> int:
-    with Progress("stirring chlorophyll", "day") as bar:
-        chlorophyll = Chlorophyll.of(ocean, config.seed, bar.update)
-    with Progress("writing", "map") as bar:
-        paths = write_products(ocean, chlorophyll, config.out, seed=config.seed, progress=bar.update)
-    write_json(config.out / "twin.json", {**provenance(config), "ocean": ocean.description})
-    print(f"{len(paths)} files: {config.out}/{{ssh,sst,chl}}_*.nc")
+    try:
+        config.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(config.out, error) from None
+    with FolderLock(config.out, "twin"):
+        with Progress("stirring chlorophyll", "day") as bar:
+            chlorophyll = Chlorophyll.of(ocean, config.seed, bar.update)
+        with Progress("writing", "map") as bar:
+            paths = write_products(ocean, chlorophyll, config.out, seed=config.seed, cloud=config.clouds, truth=config.truth,
+                                   progress=bar.update)  # fmt: skip
+        write_json(config.out / "twin.json", {**provenance(config), "ocean": ocean.description})
+    print(f"{len(paths)} files: {config.out}/ssh_*.nc, sst_*.nc, chl_*.nc")
     return 0
 
 

@@ -1,214 +1,350 @@
 """The twin ocean as satellites would show it: SSH, SST and chlorophyll in the layouts of DUACS, OSTIA and CMEMS ocean colour.
 
-Maps are smoothed to the effective resolution of the products, carry noise, and chlorophyll is hidden by clouds. SSH has a zero of
-its own, as satellites' has. Daily, one file a year, around the twin's centre; a file is complete or absent.
+Maps are smoothed to the effective resolution of the products and carry noise; chlorophyll is hidden by clouds. SSH has a zero of
+its own, as satellites' has. Daily, one file a year, on the twin's plane laid upon the Earth by the frame of :mod:`data.sphere`
+about its centre. The twin repeats itself beyond 512 km, which only the corners of the maps reach.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import netCDF4
 import numpy as np
-from scipy import ndimage
+from scipy import fft, ndimage, special
 
-from data.errors import cannot_write
-from data.sphere import lon_lat
-from data.twin.chlorophyll import Chlorophyll, _day_of_year, cells, season
+from data.errors import StoreError, cannot_write
+from data.sphere import east_north, lon_lat
+from data.twin.chlorophyll import Chlorophyll, cells, day_of_year, season
 from data.twin.defaults import F0, GRAVITY, SPACING
 from data.twin.ocean import TwinOcean
 
+#: The maps hold at least the square of this half width about the centre.
 HALF_WIDTH_KM = 480.0
-#: Grid spacing, degrees, and effective resolution (full width at half maximum of a Gaussian, km).
+#: Grid spacing, degrees, and effective resolution (half of the shortest wave, km).
 SSH_STEP, SST_STEP, CHL_STEP = 0.25, 0.05, 1 / 24
 SSH_KM, SST_KM = 80.0, 28.0
 #: adt less the simulation's SSH, m; standard deviation (m) and scale (km) of its noise; noise of SST, K, and of ln chlorophyll.
 SSH_ZERO, SSH_NOISE, SSH_NOISE_KM, SST_NOISE, CHL_NOISE = 0.4, 0.01, 50.0, 0.1, 0.15
-#: Clouds: share covered in the mean and by which winter adds to it, persistence in days, size in km.
-CLOUD, CLOUD_SEASON, CLOUD_DAYS, CLOUD_KM = 0.6, 0.1, 3.0, 80.0
+#: Share of days under cloud: mean, what winter adds to it, its greatest day of the year.
+CLOUD, CLOUD_SEASON, CLOUDIEST_DAY = 0.6, 0.1, 15.0
+#: Sizes (km) of clouds and of the weather that groups them; days in which they are renewed; their way east, km a day.
+CLOUD_KM, CLOUD_DAYS, CLOUD_DRIFT_KM = (100.0, 400.0), 5.0, 10.0
+#: Changes whenever the same ocean and seed would give other files.
+VERSION = 1
 KINDS = ("ssh", "sst", "chl")
 
 
+def write_products(
+    ocean: TwinOcean,
+    chlorophyll: Chlorophyll,
+    out: Path,
+    *,
+    seed: int = 0,
+    cloud: bool = True,
+    truth: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Write ``ssh_YYYY.nc``, ``sst_YYYY.nc`` and ``chl_YYYY.nc``; files of the same options that are there are kept.
+
+    Parameters
+    ----------
+    ocean : TwinOcean
+    chlorophyll : Chlorophyll
+        Of the same ocean.
+    out : Path
+        Folder; made where it is not there. A file in it is complete or absent.
+    seed : int
+        Of noise and clouds.
+    cloud : bool
+        Whether clouds hide chlorophyll.
+    truth : bool
+        Whether chl_YYYY.nc also holds ``chl_truth``: without noise and cloud.
+    progress : callable, optional
+        Called with (maps done, maps in all).
+
+    Returns
+    -------
+    list of Path
+        All files, by kind and year.
+
+    Raises
+    ------
+    StoreError
+        A file cannot be written, or one that is there is of another ocean or other options.
+    """
+    out = Path(out)
+    years = ocean.times.astype("datetime64[Y]")
+    total = len(ocean.times) * len(KINDS)
+    common = {"ocean_seed": ocean.record.seed, "ocean_days": len(ocean.times), "seed": seed, "version": VERSION}
+    writers = {
+        "ssh": (_Ssh(ocean, seed), common),
+        "sst": (_Sst(ocean, seed), common),
+        "chl": (_Chl(chlorophyll, seed, cloud, truth), common | {"cloud": int(cloud), "truth": int(truth)}),
+    }
+    paths, done = [], 0
+    for kind, (write, settings) in writers.items():
+        for year in np.unique(years):
+            days = np.flatnonzero(years == year)
+            path = out / f"{kind}_{year}.nc"
+            if path.exists():
+                _check(path, settings)
+            else:
+                _save(path, settings, lambda file, write=write, days=days, before=done: write(
+                    file, days, lambda k: progress and progress(before + k, total)))  # fmt: skip
+            paths.append(path)
+            done += days.size
+    return paths
+
+
+def _save(path: Path, settings: dict, write) -> None:
+    aside = path.with_name(f".{path.name}.aside")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with netCDF4.Dataset(aside, "w") as file:
+            file.setncatts({f"twin_{name}": np.int32(value) for name, value in settings.items()})
+            write(file)
+        aside.replace(path)
+    except (OSError, RuntimeError) as error:  # the netCDF library tells of a full disk by the latter
+        raise cannot_write(path, error if isinstance(error, OSError) else OSError(str(error))) from None
+
+
+def _check(path: Path, settings: dict) -> None:
+    """Refuse a file that these settings would not give."""
+    try:
+        with netCDF4.Dataset(path) as file:
+            held = {name: int(getattr(file, f"twin_{name}", -1)) for name in settings}
+    except (OSError, RuntimeError) as error:
+        raise StoreError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}); remove it") from None
+    wrong = [f"{name} {held[name]} instead of {value}" for name, value in settings.items() if held[name] != value]
+    if wrong:
+        raise StoreError(f"{path} was written with {', '.join(wrong)}; choose another --out, or remove it")
+
+
+# -- fields on the twin's plane --------------------------------------------------------------------------------------
+def smooth(field: np.ndarray, full_width_km: float) -> np.ndarray:
+    """A periodic field (n, n) convolved with a Gaussian of a full width at half maximum."""
+    sigma = full_width_km * 1000 / np.sqrt(8 * np.log(2))
+    ky, kx = (2 * np.pi * one for one in (fft.fftfreq(field.shape[0], SPACING), fft.rfftfreq(field.shape[1], SPACING)))
+    weight = np.exp(-0.5 * sigma**2 * (ky[:, None] ** 2 + kx[None, :] ** 2))
+    return fft.irfft2(fft.rfft2(field) * weight, s=field.shape)
+
+
+def resolved(field: np.ndarray, resolution_km: float) -> np.ndarray:
+    """A periodic field (n, n) at an effective resolution: waves longer than twice that are kept, shorter ones are taken out.
+
+    A Butterworth filter of order 4. A Gaussian of that width would take a third off waves of 250 km, which maps sampled every
+    80 km hold whole: the networks, trained on such, would then be given eddies too weak.
+    """
+    ky, kx = (one * 2000 * resolution_km for one in (fft.fftfreq(field.shape[0], SPACING), fft.rfftfreq(field.shape[1], SPACING)))
+    weight = 1 / (1 + (ky[:, None] ** 2 + kx[None, :] ** 2) ** 4)
+    return fft.irfft2(fft.rfft2(field) * weight, s=field.shape)
+
+
+def noise(n: int, scale_km: float, seed: list[int]) -> np.ndarray:
+    """(n, n) periodic Gaussian noise of expected variance 1: white noise smoothed to ``scale_km``."""
+    unit = np.zeros((n, n))
+    unit[0, 0] = 1.0
+    deviation = np.sqrt(np.sum(smooth(unit, scale_km) ** 2))
+    return smooth(np.random.default_rng(seed).standard_normal((n, n)), scale_km) / deviation
+
+
+def cloudiness(n: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield, day after day from the record's first, a field (n, n) of Gaussian distribution (mean 0, variance 1): cloud is
+    where it is greatest. It drifts east and is renewed little by little."""
+    keep = np.exp(-1 / CLOUD_DAYS)
+
+    def fresh(day):
+        return sum(noise(n, scale, [seed, 13, day, k]) for k, scale in enumerate(CLOUD_KM)) / np.sqrt(len(CLOUD_KM))
+
+    shift = np.exp(-2j * np.pi * fft.rfftfreq(n, SPACING) * CLOUD_DRIFT_KM * 1000)
+    field, day = fresh(0), 0
+    while True:
+        yield field
+        day += 1
+        moved = fft.irfft(fft.rfft(field, axis=1) * shift, n=n, axis=1)
+        field = keep * moved + np.sqrt(1 - keep**2) * fresh(day)
+
+
+def cloud_threshold(day_of_year: float) -> float:
+    """The value of :func:`cloudiness` above which there is cloud."""
+    return float(special.ndtri(1 - CLOUD - CLOUD_SEASON * season(day_of_year, CLOUDIEST_DAY)))
+
+
+# -- the grid and the layout -----------------------------------------------------------------------------------------
 @dataclass(frozen=True, eq=False)
 class _Axes:
-    """A regular longitude-latitude grid and where its points stand on the twin."""
+    """A regular longitude-latitude grid, and where its points stand on the twin.
+
+    Attributes
+    ----------
+    lon, lat : (lon,), (lat,)
+        Degrees.
+    rows, columns : (lat, lon)
+        Of one period, not wrapped.
+    turn : (lat, lon)
+        Angle from the twin's x axis to the east, radians, counter-clockwise: 0 at the centre, some degrees beside it.
+    """
 
     lon: np.ndarray
     lat: np.ndarray
     rows: np.ndarray
     columns: np.ndarray
+    turn: np.ndarray
 
     @classmethod
     def around(cls, ocean: TwinOcean, step: float) -> _Axes:
         side = np.linspace(-HALF_WIDTH_KM, HALF_WIDTH_KM, 41)
         edge = np.full(side.size, HALF_WIDTH_KM)
-        lon, lat = lon_lat(
-            np.concatenate([side, side, edge, -edge]), np.concatenate([edge, -edge, side, side]), *ocean.grid.center
-        )
-        axes = [
-            (np.arange(np.floor(one.min() / step), np.ceil(one.max() / step)) + 0.5) * step for one in (lon, lat)
-        ]  # fmt: skip
-        rows, columns = cells(ocean, *np.meshgrid(*axes))
-        return cls(*axes, rows, columns)
+        edges = np.concatenate([side, side, edge, -edge]), np.concatenate([edge, -edge, side, side])
+        lon, lat = ((np.arange(np.floor(one.min() / step), np.ceil(one.max() / step)) + 0.5) * step
+                    for one in lon_lat(*edges, *ocean.grid.center))  # fmt: skip
+        x, y = np.meshgrid(lon, lat)
+        small = 1e-3
+        east, north = (b - a for a, b in zip(*(east_north(x + d, y, *ocean.grid.center) for d in (-small, small)), strict=True))
+        return cls(lon, lat, *cells(ocean, x, y), np.arctan2(north, east))
 
     def sample(self, field: np.ndarray, order: int) -> np.ndarray:
-        """A periodic field (n, n) at the points: (lat, lon)."""
+        """A periodic field (n, n) at the points, by splines of an order: (lat, lon)."""
         return ndimage.map_coordinates(field, [self.rows, self.columns], order=order, mode="grid-wrap")
 
 
-def write_products(
-    ocean: TwinOcean, chlorophyll: Chlorophyll, out: Path, *, seed: int = 0, progress: Callable[[int, int], None] | None = None
-) -> list[Path]:
-    """Write ``ssh_YYYY.nc``, ``sst_YYYY.nc`` and ``chl_YYYY.nc`` under ``out``; files that are there are kept.
-
-    Raises
-    ------
-    StoreError
-        A file cannot be written.
-    """
-    out = Path(out)
-    years = ocean.times.astype("datetime64[Y]")
-    mean = np.mean([_ssh(ocean, day) for day in range(0, len(ocean.times), 10)], axis=0)
-    jobs = [(kind, year) for kind in KINDS for year in np.unique(years)]
-    paths, done = [], 0
-    for kind, year in jobs:
-        path = out / f"{kind}_{year}.nc"
-        paths.append(path)
-        days = np.flatnonzero(years == year)
-        if not path.exists():
-            aside = path.with_name(f".{path.name}.aside")
-            try:
-                out.mkdir(parents=True, exist_ok=True)
-                with netCDF4.Dataset(aside, "w") as file:
-                    tick = (
-                        (lambda k, base=done: progress(base + k, len(ocean.times) * len(KINDS))) if progress else lambda k: None
-                    )
-                    if kind == "ssh":
-                        _write_ssh(file, ocean, days, mean, seed, tick)
-                    elif kind == "sst":
-                        _write_sst(file, ocean, days, seed, tick)
-                    else:
-                        _write_chlorophyll(file, ocean, chlorophyll, days, seed, tick)
-                aside.replace(path)
-            except OSError as error:
-                raise cannot_write(path, error) from None
-        done += days.size
-    return paths
-
-
-def _ssh(ocean: TwinOcean, day: int) -> np.ndarray:
-    """(n, n) sea surface height of one period, m."""
-    return ocean.snapshot(int(day)).zeta[:-1, :-1].astype(np.float64)
-
-
-def _smooth(field: np.ndarray, full_width_km: float) -> np.ndarray:
-    sigma = full_width_km * 1000 / SPACING / np.sqrt(8 * np.log(2))
-    return ndimage.gaussian_filter(field, sigma, mode="wrap")
-
-
-def _noise(n: int, scale_km: float, seed: list[int]) -> np.ndarray:
-    """(n, n) periodic Gaussian noise of unit variance and a scale."""
-    noise = _smooth(np.random.default_rng(seed).standard_normal((n, n)), scale_km)
-    return noise / noise.std()
-
-
-def _layout(file, times, axes: _Axes, names, units: str, epoch: str, *, lon=None, descending=False):
-    """Dimensions and coordinates; returns the latitudes' order."""
-    lat_name, lon_name = names
-    order = slice(None, None, -1) if descending else slice(None)
+def _layout(file, title: str, times, lat: tuple[str, np.ndarray], lon: tuple[str, np.ndarray], since: str) -> None:
+    """Title, dimensions and coordinates; ``since``: "days since ..." or "seconds since ..."."""
+    file.setncatts({"title": title, "Conventions": "CF-1.8", "source": "twin ocean (quasi-geostrophic simulation)"})
     file.createDimension("time", None)
-    file.createDimension(lat_name, axes.lat.size)
-    file.createDimension(lon_name, axes.lon.size)
     stamp = file.createVariable("time", "f8", ("time",))
-    stamp.setncatts({"units": f"{units} since {epoch}", "calendar": "standard", "standard_name": "time"})
-    unit = np.timedelta64(86400 if units == "days" else 1, "s")
-    stamp[:] = (times.astype("datetime64[s]") - np.datetime64(epoch[:10], "s")) / unit
-    for name, values, what in (
-        (lat_name, axes.lat[order], "latitude"),
-        (lon_name, axes.lon if lon is None else lon, "longitude"),
-    ):
+    stamp.setncatts({"units": since, "calendar": "standard", "standard_name": "time", "axis": "T"})
+    unit, _, epoch = since.split(" ", 2)
+    stamp[:] = (times - np.datetime64(epoch)) / np.timedelta64(1, "D" if unit == "days" else "s")
+    for (name, values), standard, way, axis in ((lat, "latitude", "north", "Y"), (lon, "longitude", "east", "X")):
+        file.createDimension(name, values.size)
         variable = file.createVariable(name, "f4", (name,))
-        variable.setncatts({"units": f"degrees_{'north' if what == 'latitude' else 'east'}", "standard_name": what})
+        variable.setncatts({"units": f"degrees_{way}", "standard_name": standard, "axis": axis})
         variable[:] = values
-    return order
 
 
-def _write_ssh(file, ocean, days, mean, seed, tick) -> None:
-    axes = _Axes.around(ocean, SSH_STEP)
-    file.setncatts({"title": "Twin ocean: sea surface height as DUACS L4 reprocessed", "Conventions": "CF-1.6"})
-    _layout(file, ocean.times[days], axes, ("latitude", "longitude"), "days", "1950-01-01 00:00:00", lon=np.mod(axes.lon, 360.0))
-    file.createVariable("crs", "i4", ()).setncatts({"grid_mapping_name": "latitude_longitude"})
-    stored = {}
-    for name, standard, unit in (
-        ("adt", "sea_surface_height_above_geoid", "m"), ("sla", "sea_surface_height_above_sea_level", "m"),
-        ("ugos", "surface_geostrophic_eastward_sea_water_velocity", "m/s"),
-        ("vgos", "surface_geostrophic_northward_sea_water_velocity", "m/s"),
-    ):  # fmt: skip
-        stored[name] = file.createVariable(name, "i4", ("time", "latitude", "longitude"), zlib=True, fill_value=-2147483647)
-        stored[name].setncatts({"standard_name": standard, "units": unit, "scale_factor": 1e-4, "grid_mapping": "crs"})
-    smooth_mean = _smooth(mean, SSH_KM)
-    n = mean.shape[0]
-    for record, day in enumerate(days):
-        height = _smooth(_ssh(ocean, day), SSH_KM) + SSH_NOISE * _noise(n, SSH_NOISE_KM, [seed, 11, int(day)])
-        dy, dx = (
-            (np.roll(height, -1, axis) - np.roll(height, 1, axis)) / (2 * SPACING) * GRAVITY / F0 for axis in (0, 1)
-        )  # fmt: skip
-        for name, field in (("adt", height + SSH_ZERO), ("sla", height - smooth_mean), ("ugos", -dy), ("vgos", dx)):
-            stored[name][record] = axes.sample(field, 3)
-        tick(record + 1)
+def _variable(file, name, dtype, dims, fill, **attributes):
+    """A compressed variable (time, lat, lon), one map a chunk."""
+    sizes = tuple(file.dimensions[one].size for one in dims[1:])
+    variable = file.createVariable(name, dtype, dims, zlib=True, shuffle=True, fill_value=fill, chunksizes=(1, *sizes))
+    variable.setncatts(attributes)
+    return variable
 
 
-def _write_sst(file, ocean, days, seed, tick) -> None:
-    axes = _Axes.around(ocean, SST_STEP)
-    file.setncatts({"title": "Twin ocean: sea surface temperature as OSTIA L4", "Conventions": "CF-1.4"})
-    _layout(file, ocean.times[days], axes, ("lat", "lon"), "seconds", "1981-01-01 00:00:00")
-    dims = ("time", "lat", "lon")
-    sst = file.createVariable(
-        "analysed_sst", "i2", dims, zlib=True, fill_value=-32768, chunksizes=(1, axes.lat.size, axes.lon.size)
-    )
-    sst.setncatts(
-        {"units": "kelvin", "add_offset": 273.15, "scale_factor": 0.01, "standard_name": "sea_surface_foundation_temperature"}
-    )
-    mask = file.createVariable("mask", "i1", dims, zlib=True, fill_value=-128)
-    mask.setncatts({"flag_meanings": "water land optional_lake_surface sea_ice optional_river_surface",
-                    "flag_masks": np.array([1, 2, 4, 8, 16], np.int8)})  # fmt: skip
-    y = ocean.grid.y_rho[:-1, :-1]
-    gradient = ocean.record.model.parameters.tracer_gradient
-    rows = axes.rows - (ocean.grid.shape[0] - 1) / 2
-    for record, day in enumerate(days):
-        top = ocean.snapshot(int(day), {"temp"}).temp[-1, :-1, :-1].astype(np.float64)
-        # the mean gradient is not periodic: it is taken off before and put back after
-        anomaly = _smooth(top - gradient * y, SST_KM) + SST_NOISE * _noise(y.shape[0], SST_KM, [seed, 12, int(day)])
-        sst[record] = axes.sample(anomaly, 3) + gradient * rows * SPACING + 273.15
-        mask[record] = np.ones(axes.rows.shape, np.int8)
-        tick(record + 1)
+# -- the products ----------------------------------------------------------------------------------------------------
+class _Ssh:
+    """DUACS L4, reprocessed. ugos and vgos come of the noisy adt with the twin's own constant f; its mean flow, which has no
+    SSH in a periodic ocean, is not in them. sla is adt less the record's mean of adt without noise."""
+
+    def __init__(self, ocean: TwinOcean, seed: int):
+        self.ocean, self.seed = ocean, seed
+
+    def _height(self, day: int) -> np.ndarray:
+        """(n, n) of one period, m, smoothed."""
+        return resolved(self.ocean.snapshot(int(day)).zeta[:-1, :-1].astype(np.float64), SSH_KM)
+
+    def __call__(self, file, days, tick) -> None:
+        axes = _Axes.around(self.ocean, SSH_STEP)
+        dims = ("time", "latitude", "longitude")
+        _layout(file, "Twin ocean: sea surface height as DUACS L4", self.ocean.times[days], ("latitude", axes.lat),
+                ("longitude", np.mod(axes.lon, 360.0)), "days since 1950-01-01")  # fmt: skip
+        crs = file.createVariable("crs", "i4", ())
+        crs.setncatts({"grid_mapping_name": "latitude_longitude", "semi_major_axis": 6371315.0, "inverse_flattening": 0.0})
+        stored = {
+            name: _variable(
+                file, name, "i4", dims, -2147483647, standard_name=standard, units=unit, scale_factor=1e-4, grid_mapping="crs"
+            )
+            for name, standard, unit in (
+                ("adt", "sea_surface_height_above_geoid", "m"),
+                ("sla", "sea_surface_height_above_sea_level", "m"),
+                ("ugos", "surface_geostrophic_eastward_sea_water_velocity", "m/s"),
+                ("vgos", "surface_geostrophic_northward_sea_water_velocity", "m/s"),
+            )
+        }
+        every = range(0, len(self.ocean.times), 10)
+        mean = sum(self._height(day) for day in every) / len(every)
+        cos, sin = np.cos(axes.turn), np.sin(axes.turn)
+        for record, day in enumerate(days):
+            height = self._height(day)
+            height += SSH_NOISE * noise(height.shape[0], SSH_NOISE_KM, [self.seed, 11, int(day)])
+            dy, dx = ((np.roll(height, -1, axis) - np.roll(height, 1, axis)) / (2 * SPACING) for axis in (0, 1))
+            u, v = (axes.sample(GRAVITY / F0 * one, 3) for one in (-dy, dx))
+            stored["adt"][record] = axes.sample(height, 3) + SSH_ZERO
+            stored["sla"][record] = axes.sample(height - mean, 3)
+            stored["ugos"][record] = u * cos + v * sin
+            stored["vgos"][record] = v * cos - u * sin
+            tick(record + 1)
 
 
-def cloud_cover(n: int, days: np.ndarray, first: np.datetime64, seed: int):
-    """Yield (n, n) bool, True under cloud, for consecutive days: a smooth random field above a threshold, persistent in time."""
-    keep = np.exp(-1 / CLOUD_DAYS)
-    field = _noise(n, CLOUD_KM, [seed, 13, int(days[0])])
-    for day in days:
-        share = CLOUD - CLOUD_SEASON * season(_day_of_year(first) + int(day))
-        yield field > np.quantile(field, 1 - share)
-        field = keep * field + np.sqrt(1 - keep**2) * _noise(n, CLOUD_KM, [seed, 13, int(day) + 1])
+class _Sst:
+    """OSTIA L4. analysis_error is the noise alone; mask says water everywhere."""
+
+    def __init__(self, ocean: TwinOcean, seed: int):
+        self.ocean, self.seed = ocean, seed
+
+    def __call__(self, file, days, tick) -> None:
+        ocean = self.ocean
+        axes = _Axes.around(ocean, SST_STEP)
+        dims = ("time", "lat", "lon")
+        _layout(file, "Twin ocean: sea surface temperature as OSTIA L4", ocean.times[days], ("lat", axes.lat), ("lon", axes.lon),
+                "seconds since 1981-01-01")  # fmt: skip
+        sst = _variable(file, "analysed_sst", "i2", dims, -32768, units="kelvin", add_offset=273.15, scale_factor=0.01,
+                        standard_name="sea_surface_foundation_temperature")  # fmt: skip
+        error = _variable(file, "analysis_error", "i2", dims, -32768, units="kelvin", add_offset=0.0, scale_factor=0.01)
+        mask = _variable(file, "mask", "i1", dims, -128, flag_masks=np.array([1, 2, 4, 8, 16], np.int8),
+                         flag_meanings="water land optional_lake_surface sea_ice optional_river_surface")  # fmt: skip
+        n = ocean.grid.shape[0] - 1
+        gradient = ocean.record.model.parameters.tracer_gradient
+        y = ocean.grid.y_rho[:-1, :-1]
+        at_points = gradient * (axes.rows - n / 2) * SPACING
+        for record, day in enumerate(days):
+            top = ocean.snapshot(int(day), {"temp"}).temp[-1, :-1, :-1].astype(np.float64)
+            # the mean gradient is not periodic: it is taken off before smoothing and put back after
+            anomaly = resolved(top - gradient * y, SST_KM) + SST_NOISE * noise(n, SST_KM, [self.seed, 12, int(day)])
+            sst[record] = axes.sample(anomaly, 3) + at_points + 273.15
+            error[record] = np.full(axes.rows.shape, SST_NOISE)
+            mask[record] = np.ones(axes.rows.shape, np.int8)
+            tick(record + 1)
 
 
-def _write_chlorophyll(file, ocean, chlorophyll, days, seed, tick) -> None:
-    axes = _Axes.around(ocean, CHL_STEP)
-    file.setncatts({"title": "Twin ocean: chlorophyll as CMEMS ocean colour L3", "Conventions": "CF-1.7"})
-    order = _layout(file, ocean.times[days], axes, ("lat", "lon"), "days", "1900-01-01 00:00:00", descending=True)
-    chl = file.createVariable("CHL", "f4", ("time", "lat", "lon"), zlib=True, fill_value=-999.0, least_significant_digit=4,
-                              chunksizes=(1, axes.lat.size, axes.lon.size))  # fmt: skip
-    chl.setncatts({"units": "milligram m-3", "standard_name": "mass_concentration_of_chlorophyll_a_in_sea_water"})
-    n = chlorophyll.values.shape[1]
-    clouds = cloud_cover(n, days, ocean.times[0], seed)
-    for record, (day, cloud) in enumerate(zip(days, clouds, strict=True)):
-        random = np.random.default_rng([seed, 14, int(day)])
-        field = axes.sample(chlorophyll.values[day].astype(np.float64), 1)
-        field = field * np.exp(CHL_NOISE * random.standard_normal(field.shape))
-        hidden = ndimage.map_coordinates(cloud.astype(np.float64), [axes.rows, axes.columns], order=0, mode="grid-wrap") > 0.5
-        chl[record] = np.ma.masked_where(hidden, field)[order]
-        tick(record + 1)
+class _Chl:
+    """CMEMS ocean colour, 4 km: times 1 + lognormal noise of each pixel, latitudes from north to south, -999 under cloud."""
+
+    def __init__(self, chlorophyll: Chlorophyll, seed: int, cloud: bool, truth: bool):
+        self.chlorophyll, self.seed, self.cloud, self.truth = chlorophyll, seed, cloud, truth
+
+    def __call__(self, file, days, tick) -> None:
+        ocean, values = self.chlorophyll.ocean, self.chlorophyll.values
+        axes = _Axes.around(ocean, CHL_STEP)
+        dims = ("time", "lat", "lon")
+        _layout(file, "Twin ocean: chlorophyll as CMEMS ocean colour", ocean.times[days], ("lat", axes.lat[::-1]),
+                ("lon", axes.lon), "days since 1900-01-01")  # fmt: skip
+        unit = {"units": "milligram m-3", "standard_name": "mass_concentration_of_chlorophyll_a_in_sea_water"}
+        chl = _variable(file, "CHL", "f4", dims, -999.0, **unit)
+        true = (
+            _variable(file, "chl_truth", "f4", dims, -999.0, **unit, long_name="CHL without noise and cloud")
+            if self.truth
+            else None
+        )
+        weather = cloudiness(values.shape[1], self.seed)
+        for _ in range(days[0] if self.cloud else 0):
+            next(weather)
+        for record, day in enumerate(days):
+            field = axes.sample(values[day].astype(np.float64), 1)
+            if true is not None:
+                true[record] = _rounded(field)[::-1]
+            field *= np.exp(CHL_NOISE * np.random.default_rng([self.seed, 14, int(day)]).standard_normal(field.shape))
+            hidden = np.zeros(field.shape, bool)
+            if self.cloud:
+                hidden = axes.sample(next(weather), 1) > cloud_threshold(day_of_year(ocean.times[day]))
+            chl[record] = np.ma.masked_where(hidden, _rounded(field))[::-1]
+            tick(record + 1)
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """float32 to about 1e-3 of each value, which compresses to half."""
+    bits = np.asarray(values, np.float32).view(np.uint32)
+    return ((bits + np.uint32(1 << 12)) & np.uint32(0xFFFFE000)).view(np.float32)

@@ -807,7 +807,7 @@ def test_paths_that_lead_nowhere(tmp_path):
     assert "his.*.nc: no file matches" in refusal(str(tmp_path / "his.*.nc"))
     assert "his.nc: no such file" in refusal(tmp_path / "his.nc")
     assert "is a folder" in refusal(tmp_path)
-    assert "no ocean file is given" in refusal([])
+    assert "no file is given" in refusal([])
 
 
 def test_missing_grid_file(croco_file, tmp_path):

@@ -242,7 +242,7 @@ def test_figure_a1_gives_means_and_spreads_of_both_sets():
     rng = np.random.default_rng(0)
     simulation = {"temp": rng.normal(14, 2, 5000), "ssh": rng.normal(0, 0.1, 5000), "u": np.full(10, 0.25)}
     other = {"temp": np.append(rng.normal(15, 1, 5000), np.nan), "ssh": rng.normal(0.05, 0.1, 5000)}
-    figure = figure_a1(simulation, other, ("twin", "satellite"), axis_labels={"ssh": "height, m"})
+    figure = figure_a1({"twin": simulation, "satellite": other}, axis_labels={"ssh": "height, m"})
     assert len(figure.axes) == 3
     words = [[text.get_text() for text in axis.get_legend().get_texts()] for axis in figure.axes]
     assert words[2] == ["twin: mean 0.250, std 0.000"]

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.stats import pearsonr, spearmanr
 
-from evaluation.intervals import block_bootstrap, block_of
+from evaluation.intervals import block_bootstrap, block_bootstrap_correlation, block_of
 
 
 def test_the_interval_covers_the_true_mean_as_often_as_it_says():
@@ -38,3 +39,33 @@ def test_nan_are_left_out_and_shapes_kept():
 def test_blocks_are_stretches_of_time():
     start = np.datetime64("2001-01-01") + np.array([0, 0, 59, 60, 125]) * np.timedelta64(1, "D")
     assert block_of(start).tolist() == [0, 0, 0, 1, 2]
+
+
+def test_correlations_are_those_of_scipy_and_nan_pairs_are_left_out():
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal((2, 90))
+    y = y + x**3
+    x[4], y[7] = np.nan, np.nan
+    known = np.isfinite(x) & np.isfinite(y)
+    blocks = np.arange(90) // 6
+    for ranks, reference in ((False, pearsonr), (True, spearmanr)):
+        middle, low, high, n = block_bootstrap_correlation(x, y, blocks, ranks=ranks)
+        assert middle == pytest.approx(reference(x[known], y[known]).statistic) and n == 88
+        assert low < middle < high
+    assert np.isnan(block_bootstrap_correlation(np.ones(9), np.arange(9), np.arange(9))[0])
+    assert np.isnan(block_bootstrap_correlation([1.0, 2.0], [1.0, 2.0], [0, 1])[:3]).all()
+    middle, low, high, _ = block_bootstrap_correlation(x, y, np.zeros(90))
+    assert np.isfinite(middle) and np.isnan([low, high]).all()
+
+
+def test_correlation_intervals_cover_as_often_as_they_say_and_know_repeated_experiments():
+    rng = np.random.default_rng(4)
+    covered, trials = 0, 300
+    for trial in range(trials):
+        x = rng.standard_normal(40)
+        y = 0.6 * x + 0.8 * rng.standard_normal(40)
+        _, low, high, _ = block_bootstrap_correlation(
+            np.repeat(x, 9), np.repeat(y, 9), np.repeat(np.arange(40), 9), seed=trial, draws=400
+        )
+        covered += low <= 0.6 <= high
+    assert 0.87 < covered / trials < 0.98

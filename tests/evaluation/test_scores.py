@@ -1,11 +1,15 @@
 """Scores against hand-worked values, invariances and scipy's own distances."""
 
+import sys
+
 import numpy as np
 import pytest
 import xarray as xr
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy as scipy_entropy
+from scipy.stats import wasserstein_distance
 
+from data.errors import CatchmentError
 from evaluation import scores
 from lagrangian.binning import bin_centres
 
@@ -106,3 +110,139 @@ def test_boxes_hold_the_cells_of_the_method():
         assert (box > 0).sum() == cells**2 and box.sum() == pytest.approx(1)
         np.testing.assert_array_equal(box, box[::-1, ::-1].T)
         assert scores.entropy(box) == pytest.approx(2 * np.log(cells))
+
+
+# -- the one signature -----------------------------------------------------------------------------------------------------
+
+TWO = (
+    scores.bhattacharyya_coefficient, scores.bhattacharyya_loss, scores.overlap, scores.valid, scores.hellinger_distance,
+    scores.jensen_shannon_distance,
+)  # fmt: skip
+PLACE = {"x": np.arange(30.0) * 8, "y": np.arange(20.0) * 8}
+
+
+@pytest.mark.parametrize("score", [*TWO, scores.entropy, scores.mass_centre_distance, scores.earth_movers_distance])
+def test_every_score_averages_arrays_and_labelled_arrays_alike(score):
+    maps = [random_pdfs(3, 2) for _ in range(1 if score in (scores.entropy, scores.mass_centre_distance) else 2)]
+    maps[0][2, 1, 5, 5] = np.nan
+    options = PLACE if score in (scores.mass_centre_distance, scores.earth_movers_distance) else {}
+    weights = np.array([1.0, 3.0, 2.0])
+    plain = score(*maps, **options)
+    assert plain.shape == (3, 2) and np.isnan(plain[2, 1]) and np.isfinite(plain).sum() == 5
+    by_hand = np.array([weights @ plain[:, 0] / 6, weights[:2] @ plain[:2, 1] / 4])
+    labelled = [xr.DataArray(one, dims=("experiment", "level", "y", "x"), coords=PLACE) for one in maps]
+    named = xr.DataArray(weights, dims="experiment")
+    for how in ({"reduce_dims": 0}, {"preserve_dims": [-1]}):
+        np.testing.assert_allclose(score(*maps, **options, **how, weights=weights[:, None]), by_hand)
+    for how in ({"reduce_dims": "experiment"}, {"preserve_dims": "level"}):
+        found = score(*labelled, **how, weights=named)
+        assert found.dims == ("level",)
+        np.testing.assert_allclose(found, by_hand)
+    everything = np.nansum(weights[:, None] * plain) / 10
+    assert score(*maps, **options, reduce_dims="all", weights=weights[:, None]) == pytest.approx(everything)
+    assert float(score(*labelled, reduce_dims="all", weights=named.expand_dims(level=2))) == pytest.approx(everything)
+    assert float(score(*labelled, reduce_dims="all")) == pytest.approx(np.nanmean(plain))
+
+
+def test_an_average_of_nothing_is_nan_and_impossible_averages_are_refused():
+    p = random_pdfs(2, 3)
+    p[:, 1] = np.nan
+    assert np.isnan(scores.entropy(p, reduce_dims=0)).tolist() == [False, True, False]
+    for options, words in (
+        ({"reduce_dims": 0, "preserve_dims": 1}, "not both"),
+        ({"reduce_dims": 2}, "no dimension 2"),
+        ({"reduce_dims": "level"}, "no dimension level"),
+        ({"weights": np.ones(3)}, "give reduce_dims"),
+        ({"reduce_dims": 1, "weights": [-1, 1, 1]}, "0 or greater"),
+        ({"reduce_dims": 1, "weights": [np.nan, 1, 1]}, "0 or greater"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            scores.entropy(p, **options)
+    with pytest.raises(TypeError, match="takes 2 PDFs"):
+        scores.overlap(p)
+
+
+def test_the_share_of_valid_pdfs_is_that_of_losses_below_the_bound():
+    p = random_pdfs(40)
+    part = np.linspace(0, 1, 40)[:, None, None]
+    q = part * p + (1 - part) * random_pdfs(40)
+    bl = scores.bhattacharyya_loss(p, q)
+    assert 0 < (bl < 0.3).sum() < 40
+    assert scores.valid_percent(bl) == pytest.approx(100 * (bl < 0.3).mean())
+    assert scores.valid(p, q, reduce_dims="all") == pytest.approx((bl < 0.3).mean())
+
+
+# -- the earth mover's distance --------------------------------------------------------------------------------------------
+
+
+def blob(east, north, width=50.0):
+    x = bin_centres()
+    one = np.exp(-((x[None, :] - east) ** 2 + (x[:, None] - north) ** 2) / (2 * width**2))
+    return one / one.sum()
+
+
+def test_moving_two_cells_costs_what_is_worked_by_hand():
+    # half of the mass stays, half goes 3 cells east and 4 north: 0.5 x 5 cells of 8 km
+    p, q = np.zeros((2, 5, 5))
+    p[0, 0] = 1.0
+    q[0, 0] = q[4, 3] = 0.5
+    axis = 8.0 * np.arange(5)
+    assert scores.earth_movers_distance(p, q, axis, axis, cell_km=None) == pytest.approx(20.0)
+    assert scores.earth_movers_distance(p, p, axis, axis, cell_km=None) == 0.0
+    # mass outside the box is left out, not missed
+    assert scores.earth_movers_distance(0.5 * p, q, axis, axis, cell_km=None) == pytest.approx(20.0)
+
+
+def test_a_blob_moved_by_d_km_is_d_km_away():
+    for cell, (east, north) in ((40.0, (80.0, -120.0)), (40.0, (40.0, 0.0)), (16.0, (48.0, 16.0))):
+        found = scores.earth_movers_distance(blob(0, 0), blob(east, north), cell_km=cell)
+        assert found == pytest.approx(np.hypot(east, north), rel=1e-3)
+    # not a whole number of cells
+    assert scores.earth_movers_distance(blob(0, 0), blob(56.0, 24.0)) == pytest.approx(np.hypot(56, 24), rel=0.01)
+
+
+def test_earth_movers_distances_are_symmetric_and_obey_the_triangle():
+    p, q, r = random_pdfs(3, 4)
+    place = {"x": np.arange(30.0) * 8, "y": np.arange(20.0) * 8}
+    there, back, by, on = (scores.earth_movers_distance(*pair, **place) for pair in ((p, q), (q, p), (p, r), (r, q)))
+    np.testing.assert_allclose(there, back, rtol=1e-9)
+    assert (there <= by + on + 1e-9).all() and (there > 0).all()
+    # no shorter than the way between the mass centres
+    away = np.hypot(*(a - b for a, b in zip(scores.mass_centre(p, **place), scores.mass_centre(q, **place), strict=True)))
+    assert (there >= away - 45.3).all()
+    exact = scores.earth_movers_distance(p, q, **place, cell_km=None)
+    assert (exact >= away - 1e-9).all()
+
+
+def test_in_one_dimension_scipy_has_the_same_distance():
+    x = 8.0 * np.arange(30)
+    for p, q in zip(random_pdfs(5), random_pdfs(5), strict=True):
+        p, q = p[:1] / p[:1].sum(), q[:1] / q[:1].sum()
+        found = scores.earth_movers_distance(p, q, x, np.zeros(1), cell_km=None)
+        assert found == pytest.approx(wasserstein_distance(x, x, p[0], q[0]))
+
+
+def test_coarse_cells_change_the_distance_by_no_more_than_they_move_mass():
+    place = {"x": np.arange(30.0) * 8, "y": np.arange(20.0) * 8}
+    p, q = random_pdfs(4), random_pdfs(4)
+    exact = scores.earth_movers_distance(p, q, **place, cell_km=None)
+    for cell, n in ((16.0, 2), (40.0, 5)):
+        coarse = scores.earth_movers_distance(p, q, **place, cell_km=cell)
+        assert (np.abs(coarse - exact) <= 2 * (n - 1) * 8 / np.sqrt(2)).all()
+    smooth = [scores.earth_movers_distance(blob(0, 0), blob(30, -50, 70.0), cell_km=cell) for cell in (16.0, 40.0)]
+    assert smooth[0] == pytest.approx(smooth[1], abs=1.0)
+    for cell in (12.0, 24.0):
+        with pytest.raises(ValueError, match="do not tile"):
+            scores.earth_movers_distance(blob(0, 0), blob(0, 0), cell_km=cell)
+
+
+def test_mass_moved_of_nan_or_of_nothing_is_nan():
+    p = np.stack([blob(0, 0)] * 3)
+    p[0, 4, 4], p[1] = np.nan, 0.0
+    assert np.isnan(scores.earth_movers_distance(p, blob(8, 0))).tolist() == [True, True, False]
+
+
+def test_without_the_library_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ot", None)
+    with pytest.raises(CatchmentError, match="pip install POT"):
+        scores.earth_movers_distance(blob(0, 0), blob(8, 0))

@@ -1,0 +1,121 @@
+"""netCDF files: which ones a user means, opened with one line for what is wrong, and the lock that their library needs."""
+
+from __future__ import annotations
+
+import glob
+import math
+import struct
+import threading
+from pathlib import Path
+
+import netCDF4
+
+from data.command import one_line
+from data.errors import InputError
+
+#: The netCDF and HDF5 libraries are not thread-safe, not even between files: one lock for the whole process.
+NETCDF_LOCK = threading.Lock()
+#: Bytes of a value of each type in the netCDF classic formats.
+CLASSIC_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}
+
+
+def expand(paths) -> list[str]:
+    """Paths with patterns replaced by what they match, each file once."""
+    items = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    found = []
+    for item in items:
+        path = Path(item).expanduser()
+        # a name with brackets may be a file as well as a pattern
+        if path.exists():
+            found.append(str(path))
+        elif any(sign in str(item) for sign in "*?["):
+            matches = sorted(glob.glob(str(path), recursive=True))
+            if not matches:
+                raise InputError(f"{item}: no file matches this pattern")
+            found.extend(matches)
+        else:
+            raise InputError(f"{item}: no such file")
+    if not found:
+        raise InputError("no file is given; name at least one")
+    once = {}
+    for name in found:
+        if Path(name).is_dir():
+            raise InputError(f"{name}: is a folder; give its files, for instance '{name}/*.nc'")
+        once.setdefault(Path(name).resolve(), name)
+    return list(once.values())
+
+
+def open_dataset(path: str) -> netCDF4.Dataset:
+    """Open a file for reading; InputError where it is none, damaged, or shorter than its header says."""
+    try:
+        dataset = netCDF4.Dataset(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except (OSError, RuntimeError) as error:
+        # -51 is netCDF's "unknown file format"; HDF5 reports a wrong length as one of its own errors
+        if getattr(error, "errno", None) == -51:
+            raise InputError(f"{path}: not a netCDF file") from error
+        raise InputError(
+            f"{path}: cannot be opened ({one_line(error)}); the file is truncated, damaged or still being "
+            "written: copy it again, or leave it out"
+        ) from error
+    # of the classic formats, the library would silently read zeros beyond the end of a truncated file
+    if dataset.data_model.startswith("NETCDF3") and Path(path).stat().st_size < _classic_length(path):
+        dataset.close()
+        raise InputError(
+            f"{path}: shorter than its header says; the file is truncated or still being written: copy it again, or leave it out"
+        )
+    return dataset
+
+
+def _classic_length(path) -> int:
+    """Bytes that a netCDF classic, 64-bit offset or 64-bit data file must have, from its header.
+
+    The layout is that of the netCDF classic format specification; padding at the very end is not counted.
+    """
+    with open(path, "rb") as stream:
+        version = stream.read(4)[3]
+        count, offset = (">q" if version == 5 else ">i"), (">i" if version == 1 else ">q")
+
+        def number(code=count):
+            return struct.unpack(code, stream.read(struct.calcsize(code)))[0]
+
+        def skip(size):
+            stream.seek(size + -size % 4, 1)
+
+        def items():
+            """Number of entries in a list of dimensions, attributes or variables."""
+            number(">i")
+            return number()
+
+        def skip_attributes():
+            for _ in range(items()):
+                skip(number())
+                size = CLASSIC_SIZES[number(">i")]
+                skip(number() * size)
+
+        records = number()
+        lengths = []
+        for _ in range(items()):
+            skip(number())
+            lengths.append(number())
+        skip_attributes()
+        ends, record_ends, record_sizes = [], [], []
+        for _ in range(items()):
+            skip(number())
+            shape = [lengths[number()] for _ in range(number())]
+            skip_attributes()
+            size = CLASSIC_SIZES[number(">i")]
+            number()
+            begin = number(offset)
+            # a length of 0 marks the record dimension
+            in_record = bool(shape) and shape[0] == 0
+            size *= math.prod(shape[1:] if in_record else shape)
+            (record_ends if in_record else ends).append(begin + size)
+            if in_record:
+                record_sizes.append(size)
+    if records > 0 and record_sizes:
+        # records are padded, unless there is a single variable in them
+        step = sum(size + -size % 4 for size in record_sizes) if len(record_sizes) > 1 else record_sizes[0]
+        ends.append(max(record_ends) + (records - 1) * step)
+    return max(ends, default=0)

@@ -1,0 +1,195 @@
+"""``python -m evaluation.satellite``: catchments of satellite maps, over the maps and beside the simulation (paper section 4)."""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import cartopy.crs as ccrs
+import numpy as np
+import xarray as xr
+from cartopy.mpl.ticker import LatitudeFormatter, LongitudeFormatter
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from data.coastline import land_feature
+from data.command import run_command, write_file, write_json
+from data.errors import InputError, OptionError, StoreError
+from data.sphere import EARTH_RADIUS_KM
+from evaluation.canvas import new_figure
+from evaluation.correlation import read_catchments
+from evaluation.figures_catchments import figure_a1, figure_a2
+from evaluation.inputs import input_values
+from evaluation.scores import BOXES_KM, entropy, mass_centre_distance
+from lagrangian.binning import smooth_pdf
+from lagrangian.config import speed_folder
+from lagrangian.maps import SHARES, TRAP_STYLE, mass_levels
+from lagrangian.stores import open_pdf
+from learning.inputs import SSH_RESOLUTION_KM, SST_RESOLUTION_KM
+
+DPI = 130
+EXPORT_M = 200.0
+COLOURS = ("#000000", "#D55E00", "#CC79A7", "#0072B2", "#009E73")
+STYLES = ("-", "--", ":", "-.", (0, (1, 2)))
+
+
+@dataclass(frozen=True)
+class SatelliteConfig:
+    """Draw predictions from satellite maps, and compare their inputs and shapes with those of the simulation learnt from."""
+
+    predictions: Path = Path("runs/demo")
+    """Folder of catchment_w*.nc and satellite_inputs.nc, as learning.predict --ssh writes them."""
+    run: Path | None = None
+    """Run that the networks were trained on, for Figures A1 and A2 (left out without it)."""
+    date: str | None = None
+    """Date of the latest map of the prediction that is drawn (default: the last)."""
+    out: Path | None = None
+    """Folder of the figures (default: --predictions/figures)."""
+
+
+def main(config: SatelliteConfig) -> int:
+    """Write satellite_map.png, figure_a1.png, figure_a2.png and satellite.json."""
+    folder = config.predictions
+    paths = sorted(folder.glob("catchment_w*.nc"))
+    inputs = folder / "satellite_inputs.nc"
+    if not paths or not inputs.exists():
+        raise StoreError(
+            f"{folder} holds no catchment_w*.nc with satellite_inputs.nc; run python -m learning.predict --ssh --sst first"
+        )
+    out = config.out or folder / "figures"
+    with xr.open_dataset(inputs) as maps:
+        maps = maps.load()
+    catchments = {float(one.attrs["sinking_speed_m_per_day"]): one for one in (_load(path) for path in paths)}
+    _save(out / "satellite_map.png", figure_map(maps, catchments, config.date))
+    if config.run is not None:
+        for name, figure in comparison(config.run, maps, catchments).items():
+            _save(out / f"{name}.png", figure)
+    write_json(out / "satellite.json", {"figures": sorted(str(path) for path in out.glob("*.png")), "predictions": paths})
+    print(f"figures: {', '.join(str(path) for path in sorted(out.glob('*.png')))}", flush=True)
+    return 0
+
+
+def _load(path: Path) -> xr.Dataset:
+    read_catchments([str(path)])  # refuses what is no catchment file in one line
+    with xr.open_dataset(path) as file:
+        return file.load()
+
+
+def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str | None = None) -> Figure:
+    """Contours that hold 25, 50 and 75 % of the catchments of one date over each map (SSH, and temperature where given).
+
+    Parameters
+    ----------
+    maps : Dataset
+        ``ssh`` (m), ``temp`` (degrees C) (time, y, x), as satellite_inputs.nc holds them.
+    catchments : mapping of speed (m/d) to Dataset
+        As catchment_w080.nc holds them.
+    date : ISO date, optional
+        End of the collection period (default: the last).
+
+    Raises
+    ------
+    OptionError
+        There is no prediction within a day of ``date``.
+    """
+    first = next(iter(catchments.values()))
+    ends = first["window_end"].values
+    number = ends.size - 1
+    if date is not None:
+        try:
+            gap = np.abs(ends - np.datetime64(date, "ns"))
+        except ValueError:
+            raise OptionError(f"--date {date!r} is not a date such as 2005-06-30") from None
+        number = int(gap.argmin())
+        if gap[number] > np.timedelta64(1, "D"):
+            raise OptionError(
+                f"--date {date}: predictions are of {ends[0]:.10} to {ends[-1]:.10}, the nearest of {ends[number]:.10}"
+            )
+    end = ends[number]
+    shown = maps.sel(time=end, method="nearest")
+    panels = [name for name in ("ssh", "temp") if name in maps]
+    figure = new_figure(1.0 + 5.2 * len(panels), 5.6)
+    labels = {"ssh": ("sea surface height, m", "viridis"), "temp": ("sea surface temperature, °C", "cividis")}
+    place = float(first.attrs["trap_longitude"]), float(first.attrs["trap_latitude"])
+    globe = ccrs.Globe(semimajor_axis=1e3 * EARTH_RADIUS_KM, semiminor_axis=1e3 * EARTH_RADIUS_KM)
+    projection = ccrs.AzimuthalEquidistant(*place, globe=globe)
+    handles: dict = {}
+    for position, name in enumerate(panels):
+        axes = figure.add_subplot(1, len(panels), position + 1, projection=projection)
+        label, colours = labels[name]
+        mesh = axes.pcolormesh(1e3 * maps["x"].values, 1e3 * maps["y"].values, shown[name].values, cmap=colours, alpha=0.75,
+                               shading="nearest", rasterized=True)  # fmt: skip
+        figure.colorbar(mesh, ax=axes, label=label, shrink=0.82)
+        axes.add_feature(land_feature(zorder=3))
+        for (w, one), colour, style in zip(sorted(catchments.items()), COLOURS, STYLES):
+            pdf = one["pdf"].values[int(np.abs(one["window_end"].values - end).argmin())]
+            levels = sorted(set(mass_levels(pdf, SHARES)))
+            axes.contour(1e3 * one["x"], 1e3 * one["y"], pdf, levels=levels, colors=colour, linestyles=[style], linewidths=1.4)
+            handles[f"{w:g} m d⁻¹"] = axes.plot([], [], color=colour, linestyle=style)[0]
+        for width in BOXES_KM.values():
+            axes.add_patch(
+                Rectangle((-500 * width, -500 * width), 1e3 * width, 1e3 * width, fill=False, edgecolor="white", lw=1.2)
+            )
+        axes.plot(0, 0, **TRAP_STYLE)
+        lines = axes.gridlines(draw_labels=["left", "bottom"], linewidth=0.3, color="0.3", x_inline=False, y_inline=False)
+        lines.xformatter, lines.yformatter = LongitudeFormatter(), LatitudeFormatter()
+        lines.rotate_labels = False
+        axes.set_xlim(-4e5, 4e5)
+        axes.set_ylim(-4e5, 4e5)
+    shares = ", ".join(f"{100 * share:g}" for share in sorted(SHARES))
+    title = f"Predicted catchments of particles caught until {end:.10}, contours hold {shares} %"
+    figure.suptitle(f"{title}\nwhite: boxes of 96 and 192 km", fontsize=10)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False)
+    return figure
+
+
+def comparison(run: Path, maps: xr.Dataset, catchments: dict[float, xr.Dataset]) -> dict[str, Figure]:
+    """Figures A1 (inputs) and A2 (mass centre and entropy, one a speed that the run holds) by name.
+
+    SSH is compared about its mean, since the networks get it so.
+    """
+    always = np.datetime64("1700-01-01"), np.datetime64("2200-01-01")
+    training = input_values(
+        run, *(one.astype("datetime64[s]") for one in always), {"ssh": SSH_RESOLUTION_KM, "temp": SST_RESOLUTION_KM}
+    )
+    names = [name for name in ("ssh", "temp") if name in maps and name in training]
+    if not names:
+        raise InputError(
+            f"{run}: fields.zarr holds none of {', '.join(maps.data_vars)}; give the run that the networks were trained on"
+        )
+    given = {name: maps[name].values.ravel() for name in names}
+    trained = {name: training[name] for name in names}
+    if "ssh" in names:
+        given["ssh"], trained["ssh"] = (one["ssh"] - np.nanmean(one["ssh"]) for one in (given, trained))
+    labels = {"ssh": "SSH less its mean, m", "temp": "surface temperature, °C"}
+    figures = {"figure_a1": figure_a1({"training": trained, "satellite": given}, axis_labels=labels)}
+    for w, one in sorted(catchments.items()):
+        path = run / speed_folder(w) / "pdf.zarr"
+        if not path.exists():
+            continue
+        store = open_pdf(path)
+        level = int(np.abs(store["level"].values - EXPORT_M).argmin())
+        chosen = np.unique(np.linspace(0, store.sizes["experiment"] - 1, 1000).round().astype(int))
+        true = smooth_pdf(store["pdf"][chosen, level].values.astype(np.float32))
+        figures[f"figure_a2_{speed_folder(w)}"] = figure_a2(_shape(true), {"predicted from satellite": _shape(one["pdf"].values)})
+    return figures
+
+
+def _shape(pdf: np.ndarray) -> xr.Dataset:
+    """Mass-centre distance (km) and entropy (nats) of PDFs (n, y, x)."""
+    return xr.Dataset({
+        "mass_centre_distance": ("experiment", np.asarray(mass_centre_distance(pdf))),
+        "entropy": ("experiment", np.asarray(entropy(pdf))),
+    })  # fmt: skip
+
+
+def _save(path: Path, figure: Figure) -> None:
+    content = io.BytesIO()
+    figure.savefig(content, dpi=DPI, format="png")
+    write_file(path, content.getvalue())
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(SatelliteConfig, main, prog="evaluation.satellite"))

@@ -1,0 +1,140 @@
+"""Figures of satellite predictions, and the summary of the twin experiment."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from data.command import run_command
+from data.sites import SITES
+from evaluation.satellite import SatelliteConfig, figure_map, main
+from evaluation.twin_experiment import PLANTED, planted_flux, planted_lag, summarise, true_catchments
+from lagrangian.binning import bin_centres
+from learning.satellite import SatelliteWindows, catchment_dataset, write_catchments, write_inputs
+from tests.learning.conftest import write_run
+
+ENDS = np.datetime64("2001-03-01", "s") + 10 * np.arange(3) * np.timedelta64(86400, "s")
+
+
+def catchments(w=80.0):
+    """Three Gaussians."""
+    x, y = np.meshgrid(bin_centres(), bin_centres())
+    pdf = np.stack([np.exp(-0.5 * ((x - shift) ** 2 + y**2) / 60**2) for shift in (-50, 0, 50)])
+    pdf /= pdf.sum(axis=(1, 2), keepdims=True)
+    return catchment_dataset(SITES["pap-so"], w, ENDS, pdf.astype(np.float32))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    from learning.inputs import InputSpec
+
+    for w in (80.0, 300.0):
+        write_catchments(tmp_path / f"catchment_w{int(w):03d}.nc", catchments(w))
+    values = np.random.default_rng(0).normal(0, 0.1, (3, 2, 100, 100)).astype(np.float32)
+    windows = SatelliteWindows(SITES["pap-so"], ENDS, values, ENDS, np.zeros((3, 5), int), np.zeros(3, bool), (), ())
+    write_inputs(tmp_path / "satellite_inputs.nc", windows, InputSpec.of("sst-ssh"))
+    return tmp_path
+
+
+def call(*options):
+    return run_command(SatelliteConfig, main, prog="evaluation.satellite", argv=[str(one) for one in options])
+
+
+def test_figures_are_drawn_with_and_without_a_run(folder, tmp_path_factory):
+    assert call("--predictions", folder) == 0
+    assert {path.name for path in (folder / "figures").glob("*.png")} == {"satellite_map.png"}
+    run = write_run(tmp_path_factory.mktemp("run") / "run", periods=8)
+    assert call("--predictions", folder, "--run", run, "--date", "2001-03-11") == 0
+    names = {path.name for path in (folder / "figures").glob("*.png")}
+    assert names == {"satellite_map.png", "figure_a1.png", "figure_a2_w080.png", "figure_a2_w300.png"}
+
+
+def test_the_map_shows_the_prediction_of_the_date(folder):
+    maps = xr.open_dataset(folder / "satellite_inputs.nc").load()
+    one = catchments()
+    for date, shift in (("2001-03-01", -50), ("2001-03-21", 50)):
+        axes = figure_map(maps, {80.0: one}, date).axes[0]
+        contour = next(item for item in axes.collections if type(item).__name__.endswith("ContourSet"))
+        middle = np.concatenate([path.vertices for path in contour.get_paths()])[:, 0].mean()
+        assert middle == pytest.approx(1e3 * shift, abs=6e3)
+
+
+def test_bad_input_is_one_line(folder, tmp_path_factory, capsys):
+    empty = tmp_path_factory.mktemp("empty")
+    for word, options in {
+        "run python -m learning.predict": ("--predictions", empty),
+        "the nearest of": ("--predictions", folder, "--date", "2009-01-01"),
+        "not a date": ("--predictions", folder, "--date", "soon"),
+        "does not exist": ("--predictions", folder, "--run", empty),
+    }.items():
+        assert call(*options) == 2
+        error = capsys.readouterr().err.strip().splitlines()
+        assert len(error) == 1 and word in error[0], error
+
+
+class Uniform:
+    """Chlorophyll that grows with time: days since 2001-01-01."""
+
+    def sample(self, lon, lat, time):
+        days = (time - np.datetime64("2001-01-01")) / np.timedelta64(86400 * 10**9, "ns")
+        return np.where(np.isfinite(lon), days, np.nan)
+
+
+def test_the_planted_flux_is_the_mean_over_the_particles_and_noise_is_what_is_said(monkeypatch, tmp_path):
+    import evaluation.twin_experiment as module
+
+    cups, particles = 200, 30
+    start = np.datetime64("2001-02-01", "ns") + 10 * np.arange(cups) * np.timedelta64(86400 * 10**9, "ns")
+
+    def store(path, kind):
+        w = float(path.parent.name[1:])
+        back = np.timedelta64(round(planted_lag(w) * 86400 * 10**9), "ns")
+        time = np.broadcast_to((start - back)[:, None, None], (cups, particles, 1))
+        ones = np.ones((cups, particles, 1))
+        ones[0, : 2 * particles // 3] = np.nan  # most of the first cup's particles never came
+        return xr.Dataset(
+            {name: (("experiment", "particle", "level"), ones) for name in ("lon", "lat")}
+            | {"time": (("experiment", "particle", "level"), time)},
+            coords={"level": [200.0], "collection_start": ("experiment", start), "collection_end": ("experiment", start)},
+        )
+
+    monkeypatch.setattr(module, "open_store", store)
+    clean = planted_flux(tmp_path, Uniform(), 0.0, 0)
+    for name, (w, mean) in PLANTED.items():
+        values = clean[name].to_numpy()
+        assert np.isnan(values[0]) and np.nanmean(values) == pytest.approx(mean)
+        days = (start - np.datetime64("2001-01-01")) / np.timedelta64(86400 * 10**9, "ns") - planted_lag(w)
+        np.testing.assert_allclose(
+            values[1:] / values[1], np.maximum(days[1:], 0) / days[1] if days[1] > 0 else values[1:] / values[1]
+        )
+    noisy = planted_flux(tmp_path, Uniform(), 0.3, 0)
+    gap = (noisy["dry_weight"] - clean["dry_weight"]).to_numpy()[30:]
+    assert np.nanstd(gap) == pytest.approx(0.3 * np.nanstd(clean["dry_weight"]), rel=0.15)
+
+
+def test_true_catchments_are_the_run_s_pdfs(tmp_path):
+    run = write_run(tmp_path / "run", periods=4, side=1)
+    one = true_catchments(run, 80.0)
+    assert one["pdf"].shape == (4, 100, 100)
+    # smoothing keeps the sum but for what leaves the box
+    np.testing.assert_allclose(one["pdf"].sum(("y", "x")), 1, atol=0.02)
+
+
+def table(best, peak):
+    """A correlation.csv with its largest catchment R² ``best`` at lag ``peak``."""
+    rows = []
+    for name in PLANTED:
+        for lag in range(0, 60, 3):
+            for catchment, top in (("catchment", best), ("box100", 0.3), ("box200", 0.4)):
+                rows.append({"lag": lag, "variable": name, "period": "all", "catchment": catchment,
+                             "r2": top - 0.001 * abs(lag - peak), "random_p90": 0.2})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_the_summary_by_hand():
+    one = summarise({"truth": table(0.8, 36), "predicted": table(0.6, 33)})
+    assert (one["lag_truth"] == 36).all() and (one["lag_predicted"] == 33).all()
+    np.testing.assert_allclose(one["kept"], 0.5)
+    np.testing.assert_allclose(one.set_index("variable")["planted_lag"]["dry_weight"], 35.0)
