@@ -25,6 +25,7 @@ from data.twin.chlorophyll import Chlorophyll
 from data.twin.ocean import open_twin
 from data.twin.products import write_products
 from evaluation import correlation
+from evaluation.scores import BOXES_KM, bhattacharyya_loss, box_pdf, valid_percent
 from lagrangian import run as backtracking
 from lagrangian.binning import smooth_pdf
 from lagrangian.config import SINKING_SPEEDS, RunConfig, speed_folder
@@ -86,11 +87,33 @@ def main(config: TwinExperimentConfig) -> int:
             exclude_years=(), draws=config.draws, seed=config.seed, out=folder))  # fmt: skip
         tables[kind] = pd.read_csv(folder / "correlation.csv")
     summary = summarise(tables)
+    scores = catchment_scores(config.out)
+    write_file(config.out / "scores.csv", scores.to_csv(index=False).encode())
+    print(scores.to_string(index=False, float_format=lambda value: f"{value:.2f}"))
     write_file(config.out / "summary.csv", summary.to_csv(index=False).encode())
     write_json(config.out / "twin_experiment.json", provenance(config))
     print(summary.to_string(index=False, float_format=lambda value: f"{value:.2f}"))
     print(f"summary: {config.out / 'summary.csv'}")
     return 0
+
+
+def catchment_scores(out: Path) -> pd.DataFrame:
+    """BL and valid % against the truth, at each speed that was predicted, of the satellite predictions and of the boxes."""
+    rows = []
+    for path in sorted((out / "predicted").glob("catchment_w*.nc")):
+        with xr.open_dataset(out / "truth" / path.name) as file:
+            truth = file.load()
+        with xr.open_dataset(path) as file:
+            predicted = file.load()
+        ends = truth["window_end"].values
+        nearest = predicted.set_index(time="window_end")["pdf"].sel(time=ends, method="nearest")
+        near = np.abs(nearest["time"].values - ends) <= np.timedelta64(5, "D")
+        maps = {"predicted": nearest.values[near], **{name: box_pdf(width)[None] for name, width in BOXES_KM.items()}}
+        for name, pdf in maps.items():
+            bl = bhattacharyya_loss(truth["pdf"].values[near], pdf)
+            rows.append({"sinking_speed": truth.attrs["sinking_speed_m_per_day"], "catchment": name, "n": int(near.sum()),
+                         "bl_mean": float(np.mean(bl)), "valid_percent": valid_percent(bl)})  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def planted_lag(w: float, trap_depth: float = 3000.0) -> float:

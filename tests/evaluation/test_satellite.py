@@ -10,7 +10,7 @@ import xarray as xr
 from data.command import run_command
 from data.sites import SITES
 from evaluation.satellite import SatelliteConfig, figure_map, main
-from evaluation.twin_experiment import PLANTED, planted_flux, planted_lag, summarise, true_catchments
+from evaluation.twin_experiment import PLANTED, catchment_scores, planted_flux, planted_lag, summarise, true_catchments
 from lagrangian.binning import bin_centres
 from learning.satellite import SatelliteWindows, catchment_dataset, write_catchments, write_inputs
 from tests.learning.conftest import write_run
@@ -120,6 +120,20 @@ def test_true_catchments_are_the_run_s_pdfs(tmp_path):
     assert one["pdf"].shape == (4, 100, 100)
     # smoothing keeps the sum but for what leaves the box
     np.testing.assert_allclose(one["pdf"].sum(("y", "x")), 1, atol=0.02)
+
+
+def test_predictions_are_scored_against_the_truth_of_the_nearest_end(tmp_path):
+    (tmp_path / "truth").mkdir()
+    (tmp_path / "predicted").mkdir()
+    one = catchments()
+    write_catchments(tmp_path / "truth" / "catchment_w080.nc", one)
+    # a day later, and one prediction more: each is compared with its own
+    later = catchment_dataset(SITES["pap-so"], 80.0, ENDS[1:] + np.timedelta64(1, "D"), one["pdf"].values[1:])
+    write_catchments(tmp_path / "predicted" / "catchment_w080.nc", later)
+    scores = catchment_scores(tmp_path).set_index("catchment")
+    assert scores.loc["predicted", "n"] == 2
+    assert scores.loc["predicted", "bl_mean"] == pytest.approx(0, abs=1e-5) and scores.loc["predicted", "valid_percent"] == 100
+    assert scores.loc["box100", "bl_mean"] > scores.loc["box200", "bl_mean"] > 0.05
 
 
 def table(best, peak):
