@@ -28,6 +28,7 @@ from data.twin.chlorophyll import (
     blooms_of,
     cells,
     daily,
+    day_of_year,
     surface_velocity,
 )
 from data.twin.defaults import F0, GRAVITY, SPACING
@@ -317,7 +318,10 @@ def test_chlorophyll_is_the_tracer_times_noise_under_clouds(ocean, chlorophyll, 
     assert np.nanmin(seen) > 0
     hidden = np.isnan(seen)
     assert 0.2 < hidden.mean() < 0.98
-    # clouds are larger than pixels, and stay from one day to the next, also over new year
+    for day, field in zip(range(DAYS), products.cloudiness(128, 3), strict=False):  # one sequence, also over new year
+        expected = at(ocean, field, chl) > products.cloud_threshold(day_of_year(ocean.times[day]))
+        assert np.mean(hidden[day] == expected) > 0.999
+    # clouds are larger than pixels, and stay from one day to the next
     assert np.mean(hidden[:, :, 1:] == hidden[:, :, :-1]) > 0.97
     for day in range(DAYS - 1):
         assert np.corrcoef(hidden[day].ravel(), hidden[day + 1].ravel())[0, 1] > 0.25
