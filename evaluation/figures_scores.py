@@ -105,7 +105,7 @@ def figure_calibration(shares, held: dict[str, np.ndarray], spread: dict[str, tu
         right.plot(x[known], bl[known], ".", color=colour, markersize=2.5, alpha=0.5, rasterized=True,
                    label=f"{model}, rank correlation {rank:.2f}")  # fmt: skip
     right.axhline(0.3, color="0.6", linewidth=0.8)
-    right.set(xlabel="spread of the ensemble (mean BL of members against their median)", ylabel="BL of the prediction")
+    right.set(xlabel="ensemble spread (BL of members to their median)", ylabel="BL of the prediction")
     right.legend(fontsize=8, markerscale=4)
     right.grid(alpha=0.3)
     figure.suptitle(f"w = {w:g} m d⁻¹", fontsize=11)
