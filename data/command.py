@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
+from threadpoolctl import threadpool_limits
 
 from data.errors import CatchmentError, OptionError, StoreError, cannot_write
 
@@ -41,7 +42,10 @@ def run_command(kind: type[Config], main: Callable[[Config], Any], *, prog: str,
     argv = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in argv
     try:
-        return int(main(parse(kind, argv, prog=prog)) or 0)
+        config = parse(kind, argv, prog=prog)
+        # matrix products of numpy in one thread: with another number of them their last digits differ
+        with threadpool_limits(1, user_api="blas"):
+            return int(main(config) or 0)
     except CatchmentError as error:
         if debug:
             raise

@@ -14,7 +14,6 @@ import functools
 import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -214,14 +213,12 @@ def run_block(
 # -- in a worker -----------------------------------------------------------------------------------------------------
 
 
-def for_workers(config: RunConfig, ocean: Ocean, workers: int) -> RunConfig:
+def for_workers(config: RunConfig, ocean: Ocean) -> RunConfig:
     """The configuration as workers need it: paths that hold in any folder, and their share of the machine's threads."""
-    changes: dict = {"out": config.out.resolve()}
+    changes: dict = {"out": config.out.resolve(), "threads": config.threads_each(config.threads)}
     if config.ocean != ("twin",):
         changes["ocean"] = tuple(str(Path(name).resolve()) for name in ocean.description["files"])
         changes["grid"] = config.grid and str(Path(config.grid).resolve())
-    if not config.threads and not config.scheduler and not config.cluster:
-        changes["threads"] = max(1, len(os.sched_getaffinity(0)) // workers)
     return dataclasses.replace(config, **changes)
 
 

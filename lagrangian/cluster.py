@@ -14,16 +14,19 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import importlib.util
 import logging
+import os
 import signal
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from data.command import one_line
-from data.errors import CatchmentError, InputError, OptionError
+from data.errors import CatchmentError, InputError, OptionError, need
 
 #: Seconds that a scheduler may take to answer, and that its first worker may take to be there.
 ANSWER_SECONDS, WORKER_SECONDS = 10, 60
@@ -33,6 +36,50 @@ START_ATTEMPTS = 3
 TOPIC = "catchment-report"
 #: What the extra of pyproject.toml that brings dask-jobqueue is called.
 EXTRA = "catchment-toolkit[cluster]"
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """Options of a command whose work Dask workers can share, with the same result."""
+
+    workers: int = 1
+    """Local processes, or jobs of --cluster, that share the work."""
+    scheduler: str | None = None
+    """Address of a running Dask scheduler, such as tcp://HOST:8786, whose workers share the work."""
+    cluster: Literal["slurm", "pbs"] | None = None
+    """Submit --workers jobs to this batch system through dask-jobqueue."""
+    cluster_options: tuple[str, ...] = ()
+    """Options of dask-jobqueue for one job: KEY=VALUE, such as cores=8 memory=16GB walltime=24:00:00, or a TOML file of them."""
+
+    @property
+    def distributed(self) -> bool:
+        """Whether Dask workers do the work."""
+        return bool(self.workers > 1 or self.scheduler or self.cluster)
+
+    def validate_workers(self) -> None:
+        """Check these options.
+
+        Raises
+        ------
+        OptionError
+            Names the option, its value and its bounds.
+        """
+        need(self.workers > 0, f"--workers {self.workers}: must be at least 1")
+        need(not (self.scheduler and self.cluster), "--scheduler and --cluster contradict each other; give one")
+        need(self.cluster or not self.cluster_options, "--cluster-options goes with --cluster slurm or pbs")
+        if self.cluster:
+            there = importlib.util.find_spec("dask_jobqueue") is not None
+            need(there, f"--cluster {self.cluster} needs dask-jobqueue: pip install '{EXTRA}'")
+
+    def client(self, say: Callable[[str], None]):
+        """:func:`open_client` with these options."""
+        return open_client(self.workers, self.scheduler, self.cluster, self.cluster_options, say=say)
+
+    def threads_each(self, threads: int) -> int:
+        """``threads`` for one worker: where 0 and the workers are of this machine, its share of the cores."""
+        if threads or self.scheduler or self.cluster:
+            return threads
+        return max(1, len(os.sched_getaffinity(0)) // self.workers)
 
 
 @contextlib.contextmanager
@@ -72,6 +119,7 @@ def open_client(
     settings = {
         "distributed.scheduler.allowed-failures": ALLOWED_LOSSES,
         # tasks hold the memory that they need outside of Dask's sight, and for long: none of Dask's business
+        "distributed.admin.large-graph-warning-threshold": "1 TB",
         "distributed.worker.memory.target": False,
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.pause": False,

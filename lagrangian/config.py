@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from data.errors import need
+from lagrangian.cluster import WorkerOptions
 
 #: Depths of the crossings kept by default, m (SPARO trains on 8 levels).
 LEVELS = (2500.0, 2000.0, 1500.0, 1000.0, 800.0, 600.0, 400.0, 200.0)
@@ -18,7 +19,7 @@ DT_MINUTES = 120.0
 
 
 @dataclass(frozen=True)
-class RunConfig:
+class RunConfig(WorkerOptions):
     """Backtrack sinking particles from a sediment trap through an ocean simulation and bin where they cross each level."""
 
     ocean: tuple[str, ...] = ("twin",)
@@ -72,14 +73,6 @@ class RunConfig:
     """Which twin ocean (another seed, another ocean), and the random walk's numbers."""
     threads: int = 0
     """Threads of the compiled kernel (0: one for each core; with --workers, the cores shared among them)."""
-    workers: int = 1
-    """Local processes, or jobs of --cluster, that share the work in blocks of collection periods."""
-    scheduler: str | None = None
-    """Address of a running Dask scheduler, such as tcp://HOST:8786, whose workers share the work."""
-    cluster: Literal["slurm", "pbs"] | None = None
-    """Submit --workers jobs to this batch system through dask-jobqueue."""
-    cluster_options: tuple[str, ...] = ()
-    """Options of dask-jobqueue for one job: KEY=VALUE, such as cores=8 memory=16GB walltime=24:00:00, or a TOML file of them."""
     block: int | None = None
     """Collection periods in one block (default: about ten blocks a worker, but no more than half of the reading twice)."""
     checkpoint: float = 5.0
@@ -128,9 +121,7 @@ class RunConfig:
         need(self.particles > 0 and side * side == self.particles, f"--particles {self.particles}: must be a square number")
         need(self.positions == "domain" or self.positions > 0, f"--positions {self.positions}: must be at least 1")
         need(self.threads >= 0, f"--threads {self.threads}: must be 0 or more")
-        need(self.workers > 0, f"--workers {self.workers}: must be at least 1")
-        need(not (self.scheduler and self.cluster), "--scheduler and --cluster contradict each other; give one")
-        need(self.cluster or not self.cluster_options, "--cluster-options goes with --cluster slurm or pbs")
+        self.validate_workers()
         need(self.block is None or self.block > 0, f"--block {self.block}: must be at least 1 period")
         need(self.checkpoint >= 0, f"--checkpoint {self.checkpoint:g}: must be 0 minutes or more")
         need(self.trajectories is None or self.trajectories > 0, "--trajectories needs a number of hours greater than 0")
@@ -140,11 +131,6 @@ class RunConfig:
             depths = self.diffusivity[::2]
             need(depths[0] == 0 and sorted(set(depths)) == list(depths), "--diffusivity: depths must increase from 0 m")
         need(all(value >= 0 for value in self.diffusivity), "--diffusivity: values must be 0 or more")
-
-    @property
-    def distributed(self) -> bool:
-        """Whether Dask workers do the work."""
-        return bool(self.workers > 1 or self.scheduler or self.cluster)
 
     @property
     def ordered_levels(self) -> tuple[float, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import sys
 import time
 from pathlib import Path
@@ -31,8 +30,6 @@ NOT_IDENTITY = (
 def main(config: RunConfig) -> int:
     """Run the experiments that ``config`` describes; see contract.md for what is written."""
     config.validate()
-    if config.cluster and importlib.util.find_spec("dask_jobqueue") is None:
-        raise OptionError(f"--cluster {config.cluster} needs dask-jobqueue: pip install '{cluster.EXTRA}'")
     ocean = open_ocean(config)
     config = _with_defaults_of(ocean, config)
     design, config = _design(config, ocean)
@@ -107,14 +104,12 @@ def _sweep(
     arguments = (missing, fields.todo, states, config, design, ocean)
     if not config.distributed:
         return _work_here(config, ocean, design, speeds, fields, identity, plan_blocks(*arguments, 1))
-    with cluster.open_client(
-        config.workers, config.scheduler, config.cluster, config.cluster_options, say=_say
-    ) as client:  # fmt: skip
+    with config.client(_say) as client:
         workers = cluster.n_workers(client) if config.scheduler else config.workers
         blocks = plan_blocks(*arguments, workers)
         _say(f"{len(blocks)} blocks for {workers} workers")
         steps = 0
-        shared = (for_workers(config, ocean, workers), design, identity, record_of(ocean))
+        shared = (for_workers(config, ocean), design, identity, record_of(ocean))
         with BlockProgress(blocks) as bar:
             for block, made in cluster.run_tasks(client, work, blocks, shared, on_report=lambda report: bar.report(*report)):
                 bar.report(block.name, block.windows, made)

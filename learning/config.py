@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from data.errors import need
+from lagrangian.cluster import WorkerOptions
 from learning.inputs import LAGS_DAYS, SSH_RESOLUTION_KM, SST_RESOLUTION_KM, InputName, Method
 from learning.network import Architecture
+
+#: CPU threads of one network unless asked otherwise: sums in PyTorch are rounded differently with another number.
+THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ PRESETS = {
 
 
 @dataclass(frozen=True)
-class FitConfig:
+class FitConfig(WorkerOptions):
     """Train networks that predict the catchment from what a satellite sees (or from more of the simulation)."""
 
     run: Path = field(default_factory=lambda: Path("runs/demo"))
@@ -111,8 +115,9 @@ class FitConfig:
     """auto, cpu, or gpu (all that are visible)."""
     precision: Literal["32", "16-mixed", "bf16-mixed"] = "32"
     """Arithmetic of the training; mixed precision pays on a GPU."""
-    threads: int = 0
-    """CPU threads (0: one for each core)."""
+    threads: int = THREADS
+    """CPU threads for one member. Another number rounds otherwise, so that the default is the same on every machine and with any
+    --workers (0: one for each core, shared among local workers)."""
     tensorboard: bool = False
     """Also write TensorBoard files (needs the tensorboard package)."""
     seed: int = 0
@@ -136,4 +141,6 @@ class FitConfig:
         need(self.inputs, "--inputs needs at least one of sst-ssh, 5v-1l, 5v-4l")
         need(self.lags and min(self.lags) >= 0, "--lags: days must be 0 or more")
         need(self.ssh_resolution >= 0 and self.sst_resolution >= 0, "--ssh-resolution, --sst-resolution: must be 0 km or more")
+        need(self.threads >= 0, f"--threads {self.threads}: must be 0 or more")
+        self.validate_workers()
         need(self.device in ("auto", "cpu", "gpu"), f"--device {self.device}: must be auto, cpu or gpu")

@@ -101,6 +101,11 @@ class Ensemble:
         return self.predict(normalised.reshape(fields.shape[0], lags * variables, *fields.shape[-2:]))
 
 
+def torch_device(name: str) -> str:
+    """What torch calls ``auto``, ``cpu`` or ``gpu`` here."""
+    return "cuda" if name == "gpu" or (name == "auto" and torch.cuda.is_available()) else "cpu"
+
+
 def median(members: list[torch.Tensor]) -> torch.Tensor:
     """Median of equal tensors, element by element; the mean of the middle two of an even number.
 

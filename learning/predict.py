@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import functools
 import hashlib
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,12 +20,16 @@ import torch
 import zarr
 
 from data.command import provenance, read_json, run_command, write_json
-from data.errors import OptionError, StoreError, cannot_write
+from data.errors import OptionError, StoreError, cannot_write, need
+from data.lock import FolderLock
 from data.progress import Progress
+from lagrangian import cluster
 from lagrangian.binning import bin_centres
+from lagrangian.cluster import WorkerOptions
 from lagrangian.config import speed_folder
 from lagrangian.stores import add_array, finish, partial_path
-from learning.ensemble import Ensemble
+from learning.config import THREADS
+from learning.ensemble import Ensemble, torch_device
 from learning.fit import CLIMATOLOGY, run_identity
 from learning.samples import RunSamples
 from learning.satellite import predict_satellite
@@ -35,7 +43,7 @@ KEPT_BITS = 12
 
 
 @dataclass(frozen=True)
-class PredictConfig:
+class PredictConfig(WorkerOptions):
     """Predict catchments with trained networks."""
 
     models: tuple[Path, ...] = ()
@@ -60,38 +68,44 @@ class PredictConfig:
     """With --ssh: folder of catchment_w080.nc (default: --run)."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """Where the networks run."""
-    threads: int = 0
-    """CPU threads (0: one for each core)."""
+    threads: int = THREADS
+    """CPU threads of one process (0: one for each core, shared among local workers)."""
 
 
 def main(config: PredictConfig) -> int:
     """Predict all experiments of a run; see contract.md for what is written."""
+    config.validate_workers()
+    need(config.threads >= 0, f"--threads {config.threads}: must be 0 or more")
     torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
-    device = "cuda" if config.device == "gpu" or (config.device == "auto" and torch.cuda.is_available()) else "cpu"
     inputs = "sst-ssh" if config.ssh else "*"
     found = {path.parent for path in config.run.glob(f"w*/models/{inputs}/member-*[0-9].safetensors")}
     folders = config.models or tuple(sorted(found))
     if not folders:
         kind = "models of sst-ssh" if config.ssh else "models"
         raise OptionError(f"{config.run} holds no {kind}; run python -m learning.fit --run {config.run}, or give --models")
-    if config.ssh:
-        predict_satellite(config, folders, device)
-        return 0
-    if config.sst:
+    if config.sst and not config.ssh:
         raise OptionError("--sst needs --ssh as well: networks take sea surface height")
-    for folder in folders:
-        predict_run(Ensemble.load(folder).to(device), config, folder)
+    with contextlib.ExitStack() as stack:
+        client = stack.enter_context(config.client(lambda text: print(text, flush=True))) if config.distributed else None
+        if config.ssh:
+            predict_satellite(config, folders, client)
+            return 0
+        for folder in folders:
+            predict_run(config, folder, client)
     return 0
 
 
-def predict_run(ensemble: Ensemble, config: PredictConfig, folder: Path) -> Path:
+def predict_run(config: PredictConfig, folder: Path, client=None) -> Path:
     """Write w080/predictions/<inputs>.zarr of a run, a block of experiments at a time; goes on with an unfinished one.
+
+    With a Dask ``client``, its workers do the blocks.
 
     Raises
     ------
     StoreError
         The run has no PDFs at the networks' speed, or the store cannot be written.
     """
+    ensemble = Ensemble.load(folder)
     w = float(ensemble.card["w"])
     samples = RunSamples.open(config.run, (w,), ensemble.spec)
     if not np.array_equal(samples.levels, ensemble.card["levels"]):
@@ -107,32 +121,63 @@ def predict_run(ensemble: Ensemble, config: PredictConfig, folder: Path) -> Path
             print(f"{final} is there already", flush=True)
             return final
         print(f"{final} is of other networks and is made anew", flush=True)
-    try:
-        done_path = partial / "done.json"
-        if not done_path.exists() or zarr.open_group(str(partial), mode="r").attrs.get("identity") != identity:
-            _create(partial, samples, ensemble, identity, folder)
-            write_json(done_path, {"experiments": 0})
-        group = zarr.open_group(str(partial), mode="r+", use_consolidated=False)
-        n, begun = len(samples), read_json(done_path)["experiments"]
-        with Progress(f"predicting {ensemble.spec.name} at {w:g} m/d", "experiment") as bar:
-            for first in range(begun, n, BLOCK):
-                rows = np.arange(first, min(first + BLOCK, n))
-                pdf = np.full((rows.size, samples.levels.size, *samples.pdfs[0].n_bins), np.nan, np.float32)
-                spread = np.full(pdf.shape[:2], np.nan, np.float32)
-                use = (samples.instants[rows] >= 0).all(axis=1)
-                if use.any():
-                    pdf[use], spread[use] = ensemble.predict(samples.inputs(rows[use], ensemble.normalisation))
-                group["pdf"][first : rows[-1] + 1] = shortened(pdf)
-                group["spread"][first : rows[-1] + 1] = spread
-                write_json(done_path, {"experiments": int(rows[-1]) + 1})
-                bar.update(int(rows[-1]) + 1, n)
-        done_path.unlink()
-        finish(partial)
-    except OSError as error:
-        raise cannot_write(partial, error) from None
+    final.parent.mkdir(parents=True, exist_ok=True)
+    with FolderLock(final.parent, ensemble.spec.name):
+        try:
+            done_path = partial / "done.json"
+            if not done_path.exists() or zarr.open_group(str(partial), mode="r").attrs.get("identity") != identity:
+                _create(partial, samples, ensemble, identity, folder)
+                write_json(done_path, {"blocks": []})
+            done = set(read_json(done_path)["blocks"])
+            n = len(samples)
+            blocks = [block for block in range(-(-n // BLOCK)) if block not in done]
+            with Progress(f"predicting {ensemble.spec.name} at {w:g} m/d", "experiment") as bar:
+                for block in _blocks_done(client, blocks, config, folder, partial):
+                    done.add(block)
+                    write_json(done_path, {"blocks": sorted(done)})
+                    bar.update(min(len(done) * BLOCK, n), n)
+            done_path.unlink()
+            finish(partial)
+        except OSError as error:
+            raise cannot_write(partial, error) from None
     write_json(final.with_suffix(".json"), {**provenance(config), "identity": identity})
     print(f"{final}", flush=True)
     return final
+
+
+def _blocks_done(client, blocks: list[int], config: PredictConfig, folder: Path, store: Path) -> Iterator[int]:
+    """Numbers of the blocks as they are done, here or by workers."""
+    if client is None:
+        for block in blocks:
+            yield predict_block(block, config, folder, store)
+        return
+    theirs = dataclasses.replace(config, run=config.run.resolve(), threads=config.threads_each(config.threads))
+    for block, _ in cluster.run_tasks(client, predict_block, blocks, (theirs, folder.resolve(), store.resolve())):
+        yield block
+
+
+def predict_block(block: int, config: PredictConfig, folder: Path, store: Path) -> int:
+    """Fill a block of experiments in an unfinished store; a task of :func:`lagrangian.cluster.run_tasks`. Returns its number."""
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    ensemble, samples = _opened(config.run, folder, config.device)
+    group = zarr.open_group(str(store), mode="r+", use_consolidated=False)
+    rows = np.arange(block * BLOCK, min((block + 1) * BLOCK, len(samples)))
+    pdf = np.full((rows.size, *group["pdf"].shape[1:]), np.nan, np.float32)
+    spread = np.full(pdf.shape[:2], np.nan, np.float32)
+    use = (samples.instants[rows] >= 0).all(axis=1)
+    if use.any():
+        pdf[use], spread[use] = ensemble.predict(samples.inputs(rows[use], ensemble.normalisation))
+    group["pdf"][rows[0] : rows[-1] + 1] = shortened(pdf)
+    group["spread"][rows[0] : rows[-1] + 1] = spread
+    return block
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(run: Path, folder: Path, device: str) -> tuple[Ensemble, RunSamples]:
+    """Of a process that predicts many blocks."""
+    ensemble = Ensemble.load(folder).to(torch_device(device))
+    return ensemble, RunSamples.open(run, (float(ensemble.card["w"]),), ensemble.spec)
 
 
 def read_identity(path: Path) -> str:

@@ -7,13 +7,16 @@ which is what the training fields were brought to, and are not smoothed again.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import netCDF4
 import numpy as np
+import torch
 import xarray as xr
 
 from data.command import provenance, write_json
@@ -23,9 +26,10 @@ from data.progress import Progress
 from data.satellite import around, on_frame, open_ssh, open_sst
 from data.sites import Site, parse_site
 from data.sphere import EARTH_RADIUS_KM, lon_lat
+from lagrangian import cluster
 from lagrangian.binning import bin_centres
 from lagrangian.config import speed_folder
-from learning.ensemble import Ensemble
+from learning.ensemble import Ensemble, torch_device
 from learning.inputs import InputSpec
 
 HALF_WINDOW_KM = WINDOW_POINTS * WINDOW_SPACING_KM / 2
@@ -223,8 +227,11 @@ def adjusted(windows: SatelliteWindows, spec: InputSpec, training_mean: np.ndarr
     return out
 
 
-def predict_windows(ensemble: Ensemble, windows: SatelliteWindows) -> xr.Dataset:
+def predict_windows(ensemble: Ensemble, windows: SatelliteWindows, predict_batches: Callable | None = None) -> xr.Dataset:
     """The catchment at the shallowest level for each end of a collection period, as the CF file holds it.
+
+    ``predict_batches`` does what :meth:`~learning.ensemble.Ensemble.predict_fields` does, elsewhere: it takes pairs
+    (maps, instants) and yields (number in the list, (pdf, spread)) in any order; the fields are ``maps[instants]``.
 
     Returns
     -------
@@ -247,11 +254,14 @@ def predict_windows(ensemble: Ensemble, windows: SatelliteWindows) -> xr.Dataset
     pdf = np.empty((n, *(bin_centres().size,) * 2), np.float32)
     spread = np.empty(n, np.float32)
     with Progress(f"predicting at {card['w']:g} m/d", "date") as bar:
-        for first in range(0, n, BATCH):
-            rows = slice(first, min(first + BATCH, n))
-            some, deviation = ensemble.predict_fields(values[windows.instants[rows]])
+        batches = [slice(first, min(first + BATCH, n)) for first in range(0, n, BATCH)]
+        fields = (_cut(values, windows.instants[rows]) for rows in batches)
+        done = 0
+        for number, (some, deviation) in (predict_batches or _predict_here(ensemble))(fields):
+            rows = batches[number]
             pdf[rows], spread[rows] = some[:, export], deviation[:, export]
-            bar.update(rows.stop, n)
+            done += some.shape[0]
+            bar.update(done, n)
     flag = (
         1 * (outside > OUTSIDE_SHARE) + 2 * windows.distant + 4 * (np.full(n, "temp" in windows.missing)) + 8 * unknown
     ).astype(np.int8)
@@ -264,6 +274,37 @@ def predict_windows(ensemble: Ensemble, windows: SatelliteWindows) -> xr.Dataset
         collection_days=float(card.get("collection_days") or COLLECTION_DAYS), spread=spread, outside=outside, flag=flag,
         source=f"{len(ensemble.networks)} networks, inputs {spec.name}, satellite maps", comment="; ".join(notes) or "none",
     )  # fmt: skip
+
+
+def _cut(values: np.ndarray, instants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Only the maps that ``instants`` name, and their numbers among these."""
+    used, numbers = np.unique(instants, return_inverse=True)
+    return values[used], numbers.reshape(instants.shape)
+
+
+def _predict_here(ensemble: Ensemble) -> Callable:
+    return lambda fields: ((i, ensemble.predict_fields(maps[instants])) for i, (maps, instants) in enumerate(fields))
+
+
+def _predict_by_workers(client, folder: Path, device: str, threads: int) -> Callable:
+    def predict(fields):
+        tasks = [(number, *one) for number, one in enumerate(fields)]
+        for task, result in cluster.run_tasks(client, predict_batch, tasks, (folder, device, threads)):
+            yield task[0], result
+
+    return predict
+
+
+def predict_batch(task: tuple[int, np.ndarray, np.ndarray], folder: Path, device: str, threads: int) -> tuple[np.ndarray, ...]:
+    """Predict from fields in a worker; a task of :func:`lagrangian.cluster.run_tasks`."""
+    if threads:
+        torch.set_num_threads(threads)
+    return _loaded(folder, device).predict_fields(task[1][task[2]])
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(folder: Path, device: str) -> Ensemble:
+    return Ensemble.load(folder).to(torch_device(device))
 
 
 def arrival(ends: np.ndarray, w: float, trap_depth: float, level: float, collection_days: float) -> np.ndarray:
@@ -365,12 +406,12 @@ def write_catchments(path: Path, dataset: xr.Dataset) -> None:
         raise cannot_write(path, error) from None
 
 
-def predict_satellite(config, folders, device: str) -> None:
+def predict_satellite(config, folders, client=None) -> None:
     """Write ``catchment_w080.nc`` for each folder of models, and ``satellite_inputs.nc``, the regridded maps, beside them."""
     windows, spec = None, None
     out = config.out or config.run
     for folder in folders:
-        ensemble = Ensemble.load(folder).to(device)
+        ensemble = Ensemble.load(folder).to(torch_device(config.device))
         w = float(ensemble.card["w"])
         if windows is None or ensemble.spec != spec:
             spec = ensemble.spec
@@ -385,7 +426,10 @@ def predict_satellite(config, folders, device: str) -> None:
                 print("note: no --sst: the networks' training mean stands for it", flush=True)
             write_inputs(out / "satellite_inputs.nc", windows, spec)
         path = out / f"catchment_{speed_folder(w)}.nc"
-        dataset = predict_windows(ensemble, windows)
+        elsewhere = None
+        if client is not None:
+            elsewhere = _predict_by_workers(client, folder.resolve(), config.device, config.threads_each(config.threads))
+        dataset = predict_windows(ensemble, windows, elsewhere)
         flagged = int(((dataset["flag"].values & 1) > 0).sum())
         if flagged:
             print(

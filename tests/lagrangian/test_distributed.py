@@ -214,7 +214,7 @@ def test_impossible_options_get_one_line(arguments, word, tmp_path, capsys):
 def test_without_dask_jobqueue_the_extra_is_named(tmp_path, capsys, monkeypatch):
     real = __import__("importlib.util").util.find_spec
     monkeypatch.setattr(
-        "lagrangian.run.importlib.util.find_spec", lambda name, *rest: None if name == "dask_jobqueue" else real(name, *rest)
+        "lagrangian.cluster.importlib.util.find_spec", lambda name, *rest: None if name == "dask_jobqueue" else real(name, *rest)
     )
     text = refused(capsys, tmp_path, "--cluster", "slurm")
     assert "catchment-toolkit[cluster]" in text

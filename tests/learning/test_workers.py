@@ -1,0 +1,139 @@
+"""fit and predict among Dask workers: the same weights and predictions as alone, also when a worker dies."""
+
+import os
+import shutil
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from data.command import read_json, run_command
+from data.lock import FolderLock
+from lagrangian.cluster import open_client
+from learning import predict as predict_module
+from learning.config import FitConfig
+from learning.fit import main as fit
+from learning.predict import PredictConfig
+from learning.predict import main as predict
+from tests.learning.conftest import write_run
+from tests.learning.test_satellite import height, maps, temperature
+
+SMALL = ["--width", "4", "--epochs", "3", "--members", "2", "--batch", "16", "--threads", "1"]
+
+
+def fitted(run, *options):
+    return run_command(FitConfig, fit, prog="learning.fit", argv=["--run", str(run), *SMALL, *options])
+
+
+def predicted(run, *options):
+    return run_command(PredictConfig, predict, prog="learning.predict", argv=["--run", str(run), "--threads", "1", *options])
+
+
+@pytest.fixture(scope="module")
+def client():
+    with open_client(workers=2) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    run = write_run(tmp_path_factory.mktemp("alone") / "run")
+    assert fitted(run) == 0
+    assert predicted(run) == 0
+    return run
+
+
+def bytes_of(run, pattern):
+    return {str(path.relative_to(run)): path.read_bytes() for path in sorted(run.glob(pattern)) if path.is_file()}
+
+
+def test_members_and_predictions_are_the_same_bytes(alone, client, tmp_path, capsys):
+    run = shutil.copytree(alone, tmp_path / "run", ignore=shutil.ignore_patterns("models", "predictions"))
+    address = client.scheduler.address
+    assert fitted(run, "--scheduler", address) == 0
+    told = capsys.readouterr().out
+    assert "2 members for 2 workers" in told and "member 2 epoch 3/3" in told and "2 of 2 members" in told
+    assert len(bytes_of(run, "w*/models/sst-ssh/member-*")) == 4
+    assert bytes_of(run, "w*/models/sst-ssh/*.safetensors") == bytes_of(alone, "w*/models/sst-ssh/*.safetensors")
+    lines = [(one / "w080/models/sst-ssh/history.csv").read_text().splitlines() for one in (run, alone)]
+    # all but the seconds
+    assert [line.rpartition(",")[0] for line in lines[0]] == [line.rpartition(",")[0] for line in lines[1]]
+    assert predicted(run, "--scheduler", address) == 0
+    assert len(bytes_of(run, "w*/predictions/sst-ssh.zarr/pdf/c/*/0/0/0")) == 8
+    assert bytes_of(run, "w*/predictions/**/*") == {
+        name: content for name, content in bytes_of(alone, "w*/predictions/**/*").items() if not name.endswith("sst-ssh.json")
+    } | bytes_of(run, "w*/predictions/sst-ssh.json")
+
+
+def test_a_member_that_lost_its_worker_is_gone_on_with(alone, client, tmp_path, capsys):
+    run = shutil.copytree(alone, tmp_path / "run", ignore=shutil.ignore_patterns("models", "predictions"))
+    killed = []
+
+    def kill_the_first_that_kept_an_epoch():
+        until = time.monotonic() + 120
+        while not killed and time.monotonic() < until:
+            if any(run.glob("w080/models/sst-ssh/*.state.safetensors")):
+                os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+                killed.append(time.monotonic())
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=kill_the_first_that_kept_an_epoch)
+    thread.start()
+    assert fitted(run, "--scheduler", client.scheduler.address) == 0
+    thread.join()
+    assert killed
+    assert bytes_of(run, "w*/models/sst-ssh/*.safetensors") == bytes_of(alone, "w*/models/sst-ssh/*.safetensors")
+
+
+def test_an_unfinished_prediction_goes_on_with_workers(alone, client, tmp_path, monkeypatch, capsys):
+    run = shutil.copytree(alone, tmp_path / "run", ignore=shutil.ignore_patterns("predictions"))
+    real, calls = predict_module.predict_block, []
+
+    def dying(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        return real(*arguments)
+
+    monkeypatch.setattr(predict_module, "predict_block", dying)
+    assert predicted(run) == 2
+    assert "No space left" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert len(read_json(next(run.glob("w080/predictions/*.partial/done.json")))["blocks"]) == 2
+    assert predicted(run, "--scheduler", client.scheduler.address) == 0
+    stores = [xr.open_zarr(one / "w080/predictions/sst-ssh.zarr", consolidated=False) for one in (run, alone)]
+    np.testing.assert_array_equal(stores[0]["pdf"].values, stores[1]["pdf"].values)
+
+
+def test_satellite_predictions_are_the_same(alone, client, tmp_path, monkeypatch):
+    monkeypatch.setattr("learning.satellite.BATCH", 4)
+    days = range(120)
+    ssh = maps(tmp_path / "ssh.nc", "adt", "m", height, days=days)
+    sst = maps(tmp_path / "sst.nc", "analysed_sst", "kelvin", temperature, days=days)
+    for folder, options in (("one", []), ("two", ["--scheduler", client.scheduler.address])):
+        assert predicted(alone, "--ssh", ssh, "--sst", sst, "--every", "8", "--out", str(tmp_path / folder), *options) == 0
+    with xr.open_dataset(tmp_path / "one/catchment_w300.nc") as one, xr.open_dataset(tmp_path / "two/catchment_w300.nc") as two:
+        assert one.sizes["time"] == 10  # three batches
+        xr.testing.assert_identical(one.drop_attrs(), two.drop_attrs())
+
+
+def test_the_second_of_two_commands_is_refused(alone, capsys):
+    folder = alone / "w080" / "models" / "sst-ssh"
+    with FolderLock(folder, "member-02"):
+        assert fitted(alone, "--member", "1") == 0  # another member of a job array
+        assert fitted(alone) == 2
+    assert "in use by another command" in capsys.readouterr().err
+    shutil.rmtree(alone / "w300" / "predictions")
+    (alone / "w300" / "predictions").mkdir()
+    with FolderLock(alone / "w300" / "predictions", "sst-ssh"):
+        assert predicted(alone) == 2
+    assert "in use by another command" in capsys.readouterr().err
+
+
+def test_worker_options_are_checked(alone, capsys):
+    assert fitted(alone, "--workers", "0") == 2 and predicted(alone, "--cluster-options", "cores=1") == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert "--workers 0" in first and "--cluster slurm or pbs" in second
