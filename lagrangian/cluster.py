@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import ctypes
+import functools
 import importlib.util
 import logging
 import os
@@ -33,6 +35,8 @@ ANSWER_SECONDS, WORKER_SECONDS = 10, 60
 #: Times that a task may lose its worker, and times that it is tried again after an unforeseen error.
 ALLOWED_LOSSES, RETRIES = 5, 2
 START_ATTEMPTS = 3
+#: Numbers of glibc's mallopt (malloc.h), and what they are set to in workers: the most that its own adjustment would come to.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, KEPT_BYTES = -1, -3, 32 * 2**20
 TOPIC = "catchment-report"
 #: What the extra of pyproject.toml that brings dask-jobqueue is called.
 EXTRA = "catchment-toolkit[cluster]"
@@ -290,10 +294,24 @@ def run_tasks(
 
 def _guarded(function, item, *arguments):
     """In the worker: an error that the user can mend is a result, so that it is not tried again."""
+    _keep_freed_memory()
     try:
         return function(item, *arguments)
     except CatchmentError as error:
         return error
+
+
+@functools.cache
+def _keep_freed_memory() -> None:
+    """Let the C library reuse what was freed.
+
+    Dask starts its workers with a low MALLOC_TRIM_THRESHOLD_, which gives the pages of every freed array back to the system and
+    asks for them anew: a quarter of the CPU time of a run (``python -m tests.benchmarks.scaling workers``).
+    """
+    with contextlib.suppress(OSError, AttributeError):  # other C libraries have no such numbers
+        library = ctypes.CDLL(None)
+        library.mallopt(M_TRIM_THRESHOLD, 2 * KEPT_BYTES)
+        library.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
 
 
 def report(message: Any) -> None:

@@ -4,8 +4,9 @@
     python -m tests.benchmarks.scaling particles                      particles x 10: seconds and memory
     python -m tests.benchmarks.scaling record                         record x 4: seconds and memory
     python -m tests.benchmarks.scaling workers                        1 against 2 workers; ten blocks a worker; a worker killed
+    python -m tests.benchmarks.scaling members                        learning.fit alone and by 2 workers, equal weights
     python -m tests.benchmarks.scaling memory                         the largest files at hand against 2 GiB + two snapshots
-    python -m tests.benchmarks.scaling profile                        where the time of the whole command goes
+    python -m tests.benchmarks.scaling profile [jet|twin]             where the time of the whole command goes
     python -m tests.benchmarks.scaling kernel                         the kernel against what arithmetic and memory allow
     python -m tests.benchmarks.scaling estimate                       a 30-year record at 2 km from unit costs measured here
 
@@ -317,6 +318,34 @@ def workers() -> None:
         print(f"{'a worker killed':24s} {time.perf_counter() - began:7.1f} s   stores {same} ({said})")
 
 
+def members() -> None:
+    """learning.fit of four members on a made-up run, alone and by 2 workers; equal weights but for another number of threads."""
+    from tests.learning.conftest import write_run
+
+    with tempfile.TemporaryDirectory() as name:
+        run = write_run(Path(name) / "run", periods=60, speeds=(80.0,))
+        options = ["--run", str(run), "--members", "4", "--epochs", "2"]
+        cases = {
+            "alone, 2 threads (default)": [],
+            "2 workers, 2 threads each": ["--workers", "2"],
+            "alone, 1 thread": ["--threads", "1"],
+            "2 workers, 1 thread each": ["--threads", "1", "--workers", "2"],
+        }
+        kept: dict[str, dict[str, str]] = {}
+        first = None
+        for label, extra in cases.items():
+            began = time.perf_counter()
+            command = [sys.executable, "-m", "learning.fit", *options, *extra]
+            subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+            took = time.perf_counter() - began
+            first = first or took
+            weights = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+                       for path in sorted(run.glob("w080/models/sst-ssh/member-*.safetensors"))}  # fmt: skip
+            same = "equal" if weights == kept.setdefault("1" if "1" in extra else "2", weights) else "NOT EQUAL"
+            print(f"{label:28s} {took:7.1f} s   {took / first:.2f} of the first   {len(weights)} members {same}", flush=True)
+            shutil.rmtree(run / "w080" / "models")
+
+
 def memory() -> None:
     """Peak memory on the largest files at hand, all particles of the paper's design, against 2 GiB + two snapshots."""
     from data.croco import open_croco
@@ -334,8 +363,8 @@ def memory() -> None:
               f"{'kept' if row['peak'] < limit else 'BROKEN'} ({row['steps'] / 1e6:.1f} M steps)")  # fmt: skip
 
 
-def profile() -> None:
-    """Seconds of CPU of each piece of work, on the jet: reading, omega, packing, fields, kernel, stores."""
+def profile(ocean: str = "jet") -> None:
+    """Seconds of CPU of each piece of work, on the jet or the twin: reading, omega, packing, fields, kernel, stores."""
     import cProfile
     import pstats
     import threading
@@ -348,7 +377,9 @@ def profile() -> None:
         from data.command import parse
 
         lagrangian.maps.draw_catchment = lambda *_: None
-        options = [*jet_files(Path(name), 2), "--particles", "100"]
+        options = ["--w", "80", "--threads", "1", "--end", "2000-07-01"]
+        if ocean == "jet":
+            options = [*jet_files(Path(name), 2), "--particles", "100"]
         profiles: list[cProfile.Profile] = []
         real = threading.Thread.run
 
@@ -366,11 +397,11 @@ def profile() -> None:
         threading.Thread.run = real
         total: dict[str, float] = {}
         names = {
-            "snapshot": "read and decompress", "omega_by_continuity": "omega", "load": "pack", "advance": "kernel",
+            "snapshot": "snapshots (read, decompress; make)", "omega_by_continuity": "omega", "load": "pack", "advance": "kernel",
             "execute": "kernel in Parcels", "snapshot_fields": "fields to depths", "__call__": "regrid fields",
             "_write": "write periods", "_check": "check stores", "_create": "lay stores out", "close": "close fields",
         }  # fmt: skip
-        wanted = ("data/croco", "lagrangian/", "data/frame", "parcels/_core/particleset")
+        wanted = ("data/croco", "data/twin/ocean", "lagrangian/", "data/frame", "parcels/_core/particleset")
         for part in [mine, *profiles]:
             for (file, _, function), (_, _, _, cumulative, _) in pstats.Stats(part).stats.items():
                 if function in names and any(word in file for word in wanted):
@@ -378,7 +409,7 @@ def profile() -> None:
                     total[label] = total.get(label, 0.0) + cumulative
         print(f"wall {wall:.1f} s, cpu {cpu:.1f} s")
         for label, seconds in sorted(total.items(), key=lambda item: -item[1]):
-            print(f"{label:24s} {seconds:7.2f} s  {100 * seconds / cpu:5.1f} % of the CPU time")
+            print(f"{label:36s} {seconds:7.2f} s  {100 * seconds / cpu:5.1f} % of the CPU time")
 
 
 def kernel() -> None:
@@ -567,8 +598,8 @@ def main() -> int:
     elif what == "record":
         fit(sizes("record x 4", [("60 days", 1, []), ("120 days", 2, []), ("240 days", 4, []),
                                  ("60 days, 361 a release", 1, ["--particles", "361"])]))  # fmt: skip
-    elif what in (known := {f.__name__: f for f in (workers, memory, profile, kernel, estimate)}):
-        known[what]()
+    elif what in (known := {f.__name__: f for f in (workers, members, memory, profile, kernel, estimate)}):
+        known[what](*sys.argv[2:])
     else:
         print(__doc__)
         return 0 if what in ("-h", "--help") else 2

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+import zarr
 
 from data.command import run_command
 from evaluation import scores
@@ -122,6 +123,29 @@ def test_bad_runs_get_one_line(tmp_path, predicted_run, capsys):
     other = write_run(tmp_path / "other", periods=9, speeds=(80.0,))
     shutil.copytree(predicted_run / "w080" / "predictions", other / "w080" / "predictions")
     refused(reported(other), "does not belong")
+
+
+def test_predictions_that_do_not_sum_to_one_are_named_and_not_scored(tmp_path, predicted_run):
+    run = shutil.copytree(predicted_run, tmp_path / "run")
+    store = zarr.open_group(str(run / "w080" / "predictions" / "sst-ssh.zarr"), mode="r+", use_consolidated=False)
+    wrong = np.flatnonzero(store["part"][:] == PARTS.index("test"))[:3]
+    for experiment in wrong:
+        store["pdf"][experiment] = 2 * store["pdf"][experiment]
+    assert reported(run, "--resolution-experiments", "4") == 0
+    page = (run / "report" / "report.html").read_text()
+    assert "3 of 160 predictions of sst-ssh do not sum to 1" in page and "learning.predict --run" in page
+    found = [entry for entry in json.loads((run / "report" / "metrics.json").read_text())["scores"] if entry["split"] == "test"]
+    n = {(entry["w"], entry["model"]): entry["n"] for entry in found if entry["target"] == "smoothed"}
+    assert n[80, "sst-ssh"] == n[300, "sst-ssh"] - 3 and n[80, "box200"] == n[300, "box200"]
+
+
+def test_more_counted_than_reached_is_one_line(tmp_path, capsys):
+    run = write_run(tmp_path / "run", periods=3, speeds=(80.0,))
+    store = zarr.open_group(str(run / "w080" / "pdf.zarr"), mode="r+", use_consolidated=False)
+    store["reached"][7] = store["reached"][7] - 100
+    assert reported(run) == 2
+    error = capsys.readouterr().err.strip()
+    assert len(error.splitlines()) == 1 and "more particles than reached the level in experiment 7" in error
 
 
 def test_scoring_ten_thousand_experiments_is_one_pass_of_arrays():
