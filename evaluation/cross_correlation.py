@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from evaluation.intervals import DRAWS, LEVEL, _correlation, _draws, block_of
+from evaluation.intervals import DRAWS, LEVEL, block_of, correlation_of_sums, draw_blocks
 
 #: Lags below which particles are taken to sink so fast: (days, m/d); the slowest beyond the last (paper Appendix C).
 SPEED_OF_LAG = ((12.0, 300.0), (18.0, 200.0), (25.0, 150.0), (34.0, 100.0))
@@ -325,7 +325,7 @@ class BlockBootstrap:
     def __init__(self, opening, *, days: float = BLOCK_DAYS, draws: int = DRAWS, level: float = LEVEL, seed: int = 0):
         names, self._number = np.unique(block_of(opening, days), return_inverse=True)
         self.blocks = int(names.size)
-        self._weights = _draws(self.blocks, draws, seed)
+        self._weights = draw_blocks(self.blocks, draws, seed)
         self._tails = [(1 - level) / 2, (1 + level) / 2]
 
     def r_squared(self, flux, chlorophyll) -> tuple[float, float]:
@@ -344,7 +344,7 @@ class BlockBootstrap:
             return np.full(len(self._weights), np.nan)
         x, y = (np.where(known, one - one[known].mean(), 0.0) for one in (flux, chlorophyll))
         sums = np.stack([np.bincount(self._number, one, self.blocks) for one in (known, x, y, x * x, y * y, x * y)])
-        return _correlation(sums @ self._weights.T) ** 2
+        return correlation_of_sums(sums @ self._weights.T) ** 2
 
     def _interval(self, values) -> tuple[float, float]:
         values = values[np.isfinite(values)]

@@ -47,7 +47,7 @@ def block_bootstrap(
     sums, counts = (np.zeros((names.size, flat.shape[1])) for _ in range(2))
     np.add.at(sums, number, flat)
     np.add.at(counts, number, known.reshape(flat.shape))
-    weights = _draws(names.size, draws, seed)
+    weights = draw_blocks(names.size, draws, seed)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = (weights @ sums) / (weights @ counts)
     tail = (1 - level) / 2
@@ -85,21 +85,21 @@ def block_bootstrap_correlation(
     x, y = ((one - one.mean()) / one.std() for one in (x, y))
     names, number = np.unique(np.asarray(blocks)[known], return_inverse=True)
     sums = np.stack([np.bincount(number, one, names.size) for one in (np.ones(n), x, y, x * x, y * y, x * y)])
-    middle = float(_correlation(sums.sum(axis=1)))
+    middle = float(correlation_of_sums(sums.sum(axis=1)))
     if names.size < 2:
         return middle, float("nan"), float("nan"), n
     tail = (1 - level) / 2
-    low, high = np.nanquantile(_correlation(sums @ _draws(names.size, draws, seed).T), [tail, 1 - tail])
+    low, high = np.nanquantile(correlation_of_sums(sums @ draw_blocks(names.size, draws, seed).T), [tail, 1 - tail])
     return middle, float(low), float(high), n
 
 
-def _correlation(sums: np.ndarray) -> np.ndarray:
+def correlation_of_sums(sums: np.ndarray) -> np.ndarray:
     """Pearson's, of sums (6, ...) of 1, x, y, x^2, y^2, x y."""
     n, x, y, xx, yy, xy = sums
     with np.errstate(invalid="ignore", divide="ignore"):
         return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
 
 
-def _draws(n: int, draws: int, seed: int) -> np.ndarray:
+def draw_blocks(n: int, draws: int, seed: int) -> np.ndarray:
     """(draw, block) how often each of n blocks is drawn when n are, with replacement."""
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), draws)

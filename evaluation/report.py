@@ -32,7 +32,7 @@ from lagrangian.binning import smooth_pdf
 from lagrangian.config import speed_folder
 from lagrangian.stores import STATUS_MEANINGS
 from learning.ensemble import Ensemble
-from learning.fit import found_speeds, models_folder
+from learning.folders import found_speeds, models_folder
 from learning.inputs import InputSpec
 
 DPI = 130

@@ -17,8 +17,8 @@ from evaluation.scores import earth_movers_distance, entropy, is_valid, mass_cen
 from lagrangian.binning import smooth_pdf
 from lagrangian.config import speed_folder
 from lagrangian.stores import open_checked, open_store
-from learning.fit import run_identity
-from learning.predict import PARTS
+from learning.folders import run_identity
+from learning.simulation import PARTS
 
 #: Parts of a run that scores are given for; ``all`` where no network tells them apart.
 SPLITS = ("test", "validation", "train", "all")

@@ -21,6 +21,7 @@ import logging
 import os
 import signal
 import tomllib
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -35,6 +36,11 @@ ANSWER_SECONDS, WORKER_SECONDS = 10, 60
 #: Times that a task may lose its worker, and times that it is tried again after an unforeseen error.
 ALLOWED_LOSSES, RETRIES = 5, 2
 START_ATTEMPTS = 3
+#: Environment of local workers. Threads that wait for others of their process sleep: where workers have more threads than there
+#: are cores, waiting busily took as long again as working (``python -m tests.benchmarks members``).
+WORKER_ENVIRON = {
+    "OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "OMP_WAIT_POLICY": "PASSIVE",
+}  # fmt: skip
 #: Numbers of glibc's mallopt (malloc.h), and what they are set to in workers: the most that its own adjustment would come to.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, KEPT_BYTES = -1, -3, 32 * 2**20
 TOPIC = "catchment-report"
@@ -122,8 +128,9 @@ def open_client(
 
     settings = {
         "distributed.scheduler.allowed-failures": ALLOWED_LOSSES,
-        # tasks hold the memory that they need outside of Dask's sight, and for long: none of Dask's business
+        "distributed.nanny.pre-spawn-environ": WORKER_ENVIRON,
         "distributed.admin.large-graph-warning-threshold": "1 TB",
+        # tasks hold the memory that they need outside of Dask's sight, and for long: none of Dask's business
         "distributed.worker.memory.target": False,
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.pause": False,
@@ -290,6 +297,11 @@ def run_tasks(
         if waiting:
             with contextlib.suppress(Exception):
                 client.cancel(list(waiting))
+
+
+def command_word() -> str:
+    """A word that no other command has: workers outlive commands, and keep what they have opened for the one that it names."""
+    return uuid.uuid4().hex
 
 
 def _guarded(function, item, *arguments):

@@ -289,21 +289,24 @@ def _predict_here(ensemble: Ensemble) -> Callable:
 def _predict_by_workers(client, folder: Path, device: str, threads: int) -> Callable:
     def predict(fields):
         tasks = [(number, *one) for number, one in enumerate(fields)]
-        for task, result in cluster.run_tasks(client, predict_batch, tasks, (folder, device, threads)):
+        shared = (folder, device, threads, cluster.command_word())
+        for task, result in cluster.run_tasks(client, predict_batch, tasks, shared):
             yield task[0], result
 
     return predict
 
 
-def predict_batch(task: tuple[int, np.ndarray, np.ndarray], folder: Path, device: str, threads: int) -> tuple[np.ndarray, ...]:
+def predict_batch(
+    task: tuple[int, np.ndarray, np.ndarray], folder: Path, device: str, threads: int, word: str
+) -> tuple[np.ndarray, ...]:
     """Predict from fields in a worker; a task of :func:`lagrangian.cluster.run_tasks`."""
     if threads:
         torch.set_num_threads(threads)
-    return _loaded(folder, device).predict_fields(task[1][task[2]])
+    return _loaded(word, folder, device).predict_fields(task[1][task[2]])
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(folder: Path, device: str) -> Ensemble:
+def _loaded(word: str, folder: Path, device: str) -> Ensemble:
     return Ensemble.load(folder).to(torch_device(device))
 
 

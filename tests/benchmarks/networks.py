@@ -25,8 +25,8 @@ import torch
 from data.command import read_json
 from lagrangian.binning import VALID_BL
 from learning.config import PRESETS, FitConfig
-from learning.fit import found_speeds, models_folder
 from learning.fit import main as fit
+from learning.folders import found_speeds, models_folder
 from learning.inputs import InputSpec
 from learning.loss import HeatSmoothing, bhattacharyya_loss, training_loss
 from learning.network import Architecture, CatchmentNetwork, pdf_head

@@ -323,8 +323,8 @@ def members() -> None:
     from tests.learning.conftest import write_run
 
     with tempfile.TemporaryDirectory() as name:
-        run = write_run(Path(name) / "run", periods=60, speeds=(80.0,))
-        options = ["--run", str(run), "--members", "4", "--epochs", "2"]
+        run = write_run(Path(name) / "run", periods=100, speeds=(80.0,))
+        options = ["--run", str(run), "--members", "4", "--epochs", "4"]
         cases = {
             "alone, 2 threads (default)": [],
             "2 workers, 2 threads each": ["--workers", "2"],
@@ -398,7 +398,7 @@ def profile(ocean: str = "jet") -> None:
         total: dict[str, float] = {}
         names = {
             "snapshot": "snapshots (read, decompress; make)", "omega_by_continuity": "omega", "load": "pack", "advance": "kernel",
-            "execute": "kernel in Parcels", "snapshot_fields": "fields to depths", "__call__": "regrid fields",
+            "execute": "(Parcels' execute, kernel within)", "snapshot_fields": "fields to depths", "__call__": "regrid fields",
             "_write": "write periods", "_check": "check stores", "_create": "lay stores out", "close": "close fields",
         }  # fmt: skip
         wanted = ("data/croco", "data/twin/ocean", "lagrangian/", "data/frame", "parcels/_core/particleset")

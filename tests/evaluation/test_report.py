@@ -17,7 +17,7 @@ from evaluation import scores
 from evaluation.report import ReportConfig, main
 from evaluation.results import SHARES, SpeedRun, share_within
 from lagrangian.binning import smooth_pdf
-from learning.predict import PARTS
+from learning.simulation import PARTS
 from tests.learning.conftest import write_run
 
 

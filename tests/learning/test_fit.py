@@ -19,9 +19,10 @@ from learning.config import FitConfig
 from learning.ensemble import Ensemble, median
 from learning.fit import main as fit
 from learning.inputs import InputSpec
-from learning.predict import PARTS, PredictConfig, shortened
+from learning.predict import PredictConfig
 from learning.predict import main as predict
 from learning.samples import RunSamples
+from learning.simulation import PARTS, shortened
 from learning.weights import load_network, load_tensors, save_tensors
 from tests.learning.conftest import write_run
 
@@ -184,8 +185,6 @@ def test_prediction_needs_no_target_and_takes_arrays(trained):
 
 
 def test_an_interrupted_prediction_goes_on(trained, monkeypatch):
-    from learning import predict as module
-
     argv = ["--run", str(trained), "--models", str(trained / "w080" / "models" / "sst-ssh")]
     store = trained / "w080" / "predictions" / "sst-ssh.zarr"
     assert run_command(PredictConfig, predict, prog="learning.predict", argv=argv) == 0
@@ -200,7 +199,7 @@ def test_an_interrupted_prediction_goes_on(trained, monkeypatch):
             raise OSError(28, "No space left on device")
         return real(self, inputs)
 
-    monkeypatch.setattr(module.Ensemble, "predict", dying)
+    monkeypatch.setattr(Ensemble, "predict", dying)
     assert run_command(PredictConfig, predict, prog="learning.predict", argv=argv) == 2
     assert not store.exists()
     monkeypatch.undo()

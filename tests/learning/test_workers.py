@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -13,7 +15,7 @@ import xarray as xr
 from data.command import read_json, run_command
 from data.lock import FolderLock
 from lagrangian.cluster import open_client
-from learning import predict as predict_module
+from learning import simulation
 from learning.config import FitConfig
 from learning.fit import main as fit
 from learning.predict import PredictConfig
@@ -90,7 +92,7 @@ def test_a_member_that_lost_its_worker_is_gone_on_with(alone, client, tmp_path, 
 
 def test_an_unfinished_prediction_goes_on_with_workers(alone, client, tmp_path, monkeypatch, capsys):
     run = shutil.copytree(alone, tmp_path / "run", ignore=shutil.ignore_patterns("predictions"))
-    real, calls = predict_module.predict_block, []
+    real, calls = simulation.predict_block, []
 
     def dying(*arguments):
         calls.append(arguments)
@@ -98,7 +100,7 @@ def test_an_unfinished_prediction_goes_on_with_workers(alone, client, tmp_path, 
             raise OSError(28, "No space left on device")
         return real(*arguments)
 
-    monkeypatch.setattr(predict_module, "predict_block", dying)
+    monkeypatch.setattr(simulation, "predict_block", dying)
     assert predicted(run) == 2
     assert "No space left" in capsys.readouterr().err
     monkeypatch.undo()
@@ -118,6 +120,19 @@ def test_satellite_predictions_are_the_same(alone, client, tmp_path, monkeypatch
     with xr.open_dataset(tmp_path / "one/catchment_w300.nc") as one, xr.open_dataset(tmp_path / "two/catchment_w300.nc") as two:
         assert one.sizes["time"] == 10  # three batches
         xr.testing.assert_identical(one.drop_attrs(), two.drop_attrs())
+
+
+def test_the_commands_themselves_start_workers(alone, tmp_path):
+    """In processes of their own, as a user runs them: what workers call must be importable there."""
+    run = shutil.copytree(alone, tmp_path / "run", ignore=shutil.ignore_patterns("models", "predictions"))
+    for command in (["learning.fit", *SMALL], ["learning.predict", "--threads", "1"]):
+        done = subprocess.run(
+            [sys.executable, "-m", command[0], "--run", str(run), *command[1:], "--workers", "2"], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr and "Warning" not in done.stderr
+    assert bytes_of(run, "w*/models/sst-ssh/*.safetensors") == bytes_of(alone, "w*/models/sst-ssh/*.safetensors")
+    assert bytes_of(run, "w*/predictions/sst-ssh.zarr/**/*") == bytes_of(alone, "w*/predictions/sst-ssh.zarr/**/*")
 
 
 def test_the_second_of_two_commands_is_refused(alone, capsys):

@@ -1,0 +1,45 @@
+"""Where the networks of a run lie, and which run it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from data.command import read_json
+from data.errors import StoreError
+from lagrangian.config import speed_folder
+
+#: Beside the members: the mean PDF of the training experiments, which predictions are compared with.
+CLIMATOLOGY = "climatology.safetensors"
+
+
+def found_speeds(run: Path) -> tuple[float, ...]:
+    """Sinking speeds whose PDFs are in a run.
+
+    Raises
+    ------
+    StoreError
+        There are none.
+    """
+    speeds = sorted(float(path.parent.name[1:]) for path in Path(run).glob("w*/pdf.zarr"))
+    if not speeds:
+        raise StoreError(f"{run} holds no finished PDFs (w*/pdf.zarr); run python -m lagrangian.run --out {run} first")
+    return tuple(speeds)
+
+
+def run_identity(run: Path) -> str:
+    """A hash of what a run's ocean and experiments are, the same wherever its folder lies."""
+    path = Path(run) / "run.json"
+    identity = read_json(path).get("identity", {}) if path.exists() else {}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def models_folder(run: Path, w: float, inputs: str) -> Path:
+    """Where the networks of a speed and an input set are kept."""
+    return Path(run) / speed_folder(w) / "models" / inputs
+
+
+def member_path(folder: Path, member: int) -> Path:
+    """Weights of a member, numbered from 1."""
+    return folder / f"member-{member:02d}.safetensors"
