@@ -25,6 +25,7 @@ class Progress:
 
     def __enter__(self) -> Progress:
         self._started = self._printed = time.monotonic()
+        self._first: tuple[float, int] | None = None
         return self
 
     def __exit__(self, *_) -> None:
@@ -41,8 +42,10 @@ class Progress:
             self._bar.update(done - self._bar.n)
             return
         now = time.monotonic()
+        self._first = self._first or (now, done)
         if now - self._printed >= (2.0 if self._printed == self._started else self.every) and done:
             self._printed = now
-            left = (now - self._started) / done * (total - done)
-            line = f"{self.title}: {done}/{total} {self.unit}s, {left:.0f} s left" + (f", {note}" if note else "")
+            since, before = self._first  # what came before the first word (compiling, opening) is not repeated
+            left = f", {(now - since) / (done - before) * (total - done):.0f} s left" if done > before else ""
+            line = f"{self.title}: {done}/{total} {self.unit}s{left}" + (f", {note}" if note else "")
             print(line, file=sys.stderr, flush=True)

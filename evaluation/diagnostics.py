@@ -7,6 +7,7 @@ each experiment took to sink (method.md section 4).
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from scipy.sparse import csr_array
 from data.command import provenance, read_json, run_command, write_json
 from data.errors import InputError, OptionError, StoreError, cannot_write
 from data.grid import HorizontalGrid
+from data.lock import FolderLock
 from data.ocean import Ocean
 from data.progress import Progress
 from data.sites import parse_site
@@ -74,7 +76,8 @@ class DiagnosticsConfig:
 def main(config: DiagnosticsConfig) -> int:
     """Write dynamics.zarr where it is absent, and print its profiles."""
     config.validate()
-    path = run_dynamics(config.run, depths=config.depths, box_km=config.box)
+    with FolderLock(config.run, "diagnostics") if config.run.is_dir() else contextlib.nullcontext():
+        path = run_dynamics(config.run, depths=config.depths, box_km=config.box)
     found = profiles(open_dynamics(config.run))
     print("depth, m   KE, cm2 s-2   std zeta/f")
     for depth, ke, spread in zip(found["depth"].values, found["ke"].values, found["vorticity_std"].values, strict=True):

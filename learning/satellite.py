@@ -22,6 +22,7 @@ import xarray as xr
 from data.command import provenance, write_json
 from data.errors import InputError, OptionError, cannot_write
 from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM, Frame
+from data.lock import FolderLock
 from data.progress import Progress
 from data.satellite import around, on_frame, open_ssh, open_sst
 from data.sites import Site, parse_site
@@ -411,8 +412,17 @@ def write_catchments(path: Path, dataset: xr.Dataset) -> None:
 
 def predict_satellite(config, folders, client=None) -> None:
     """Write ``catchment_w080.nc`` for each folder of models, and ``satellite_inputs.nc``, the regridded maps, beside them."""
-    windows, spec = None, None
     out = config.out or config.run
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(out, error) from None
+    with FolderLock(out, "predict"):
+        _predict_folders(config, folders, out, client)
+
+
+def _predict_folders(config, folders, out: Path, client) -> None:
+    windows, spec = None, None
     for folder in folders:
         ensemble = Ensemble.load(folder).to(torch_device(config.device))
         w = float(ensemble.card["w"])

@@ -66,7 +66,7 @@ def predict_run(config, folder: Path, client=None) -> Path:
             if not done_path.exists() or zarr.open_group(str(partial), mode="r").attrs.get("identity") != identity:
                 _create(partial, samples, ensemble, identity, folder)
                 write_json(done_path, {"blocks": []})
-            done = set(read_json(done_path)["blocks"])
+            done = set(read_json(done_path).get("blocks", []))
             n = len(samples)
             blocks = [block for block in range(-(-n // BLOCK)) if block not in done]
             with Progress(f"predicting {ensemble.spec.name} at {w:g} m/d", "experiment") as bar:
