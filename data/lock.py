@@ -9,9 +9,17 @@ import json
 import os
 import socket
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from data.errors import StoreError, cannot_write
+
+#: Seconds between two attempts of a command that waits.
+PATIENCE = 0.5
+
+
+class FolderBusy(StoreError):
+    """Another command holds the folder."""
 
 
 class FolderLock:
@@ -30,8 +38,10 @@ class FolderLock:
 
     Raises
     ------
+    FolderBusy
+        Another process holds the lock.
     StoreError
-        Another process holds the lock, or the file cannot be written.
+        The file cannot be written.
     """
 
     def __init__(self, folder: Path, name: str = "run"):
@@ -86,11 +96,11 @@ class FolderLock:
                 os.kill(int(holder["pid"]), 0)
             raise self._refusal(holder, "wait until it has ended")
 
-    def _refusal(self, holder: dict, mend: str) -> StoreError:
+    def _refusal(self, holder: dict, mend: str) -> FolderBusy:
         who = "another command"
         if holder:
             who += f" (process {holder.get('pid')} on {holder.get('host')}, since {holder.get('since')})"
-        return StoreError(f"{self.folder} is in use by {who}; {mend}, or choose another --out")
+        return FolderBusy(f"{self.folder} is in use by {who}; {mend}, or choose another --out")
 
     def _is_current(self, file: int) -> bool:
         try:
@@ -99,6 +109,20 @@ class FolderLock:
             return False
         ours = os.fstat(file)
         return (there.st_ino, there.st_dev) == (ours.st_ino, ours.st_dev)
+
+
+@contextlib.contextmanager
+def waiting_lock(folder: Path, name: str, *, meanwhile: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """:class:`FolderLock` for what commands share: one that finds it held waits, and calls ``meanwhile`` now and then."""
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(FolderLock(folder, name))
+                break
+            except FolderBusy:
+                meanwhile()
+                time.sleep(PATIENCE)
+        yield
 
 
 def _holder() -> dict:

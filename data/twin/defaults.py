@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import fft
 
-from data.twin.solver import Parameters
+from data.twin.solver import Parameters, rounded
 
 LATITUDE = 49.0
 F0 = 2 * 7.292115e-5 * np.sin(np.deg2rad(LATITUDE))
@@ -38,13 +38,13 @@ def topography(seed: int, n: int = N_POINTS, spacing: float = SPACING) -> np.nda
     amplitude = (1 + (k * 120e3 / (2 * np.pi)) ** 2) ** -0.75 * np.exp(-0.5 * (k * 35e3 / (2 * np.pi)) ** 4)
     amplitude[0, 0] = 0.0
     height = fft.irfft2(fft.rfft2(rng.standard_normal((n, n))) * amplitude, s=(n, n))
-    return TOPOGRAPHY_RMS * height / height.std()
+    return rounded(TOPOGRAPHY_RMS * height / height.std())
 
 
 def default_parameters(seed: int = 0, **changes) -> Parameters:
     """The twin's parameters; ``seed`` chooses the sea floor."""
     shape = 0.5 * (1 - np.tanh((layer_centres() - 650.0) / 450.0))
-    shape = (shape - shape[-1]) / (shape[0] - shape[-1])
+    shape = rounded((shape - shape[-1]) / (shape[0] - shape[-1]))
     values = dict(
         n=N_POINTS,
         length=N_POINTS * SPACING,

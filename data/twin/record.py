@@ -13,6 +13,7 @@ import numpy as np
 import platformdirs
 
 from data.errors import StoreError
+from data.lock import waiting_lock
 from data.twin.defaults import default_parameters
 from data.twin.solver import Model, State
 
@@ -21,7 +22,7 @@ SEGMENT_DAYS = 30
 #: Days that another seed's ocean runs, on its own sea floor, before its record begins.
 SEPARATION_DAYS = 300
 #: Changes whenever the same seed would give another ocean.
-VERSION = 1
+VERSION = 2
 
 
 def cache_folder() -> Path:
@@ -69,18 +70,27 @@ class Record:
             The cache folder cannot be written.
         """
         needed = -(-days // SEGMENT_DAYS)
-        have = 0
-        while have < needed and self._segment(have).exists():
-            have += 1
-        if have == needed:
+        if self._segments(needed) == needed:
             return
+
+        def show(days_done: int) -> None:
+            if progress:
+                progress(days_done, days)
+
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            state = self._resume(have)
-            for number in range(have, needed):
-                self._compute(number, state, lambda day, n=number: progress and progress(n * SEGMENT_DAYS + day, days))
+            # commands begun side by side need the same record: one computes, the others wait
+            with waiting_lock(self.folder, "record", meanwhile=lambda: show(self._segments(needed) * SEGMENT_DAYS)):
+                have = self._segments(needed)
+                state = self._resume(have) if have < needed else None
+                for number in range(have, needed):
+                    self._compute(number, state, lambda day, n=number: show(n * SEGMENT_DAYS + day))
         except OSError as error:
             raise StoreError(f"cannot keep the twin ocean in {self.folder}: {error.strerror or error}") from None
+
+    def _segments(self, most: int) -> int:
+        """Segments that are there without a gap, ``most`` at the most."""
+        return next((number for number in range(most) if not self._segment(number).exists()), most)
 
     def _resume(self, segment: int) -> State:
         path = self.folder / f"state-{segment:04d}.npz"

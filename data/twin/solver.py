@@ -9,6 +9,11 @@ Fluid Dynamics, section 5.3):
 with an imposed mean flow U_k(z), its mean gradient grad Q = (S V, beta - S U), bottom topography h_b, a rigid lid, bottom drag,
 linear drag on all layers, damping of the largest scales and an exponential filter of the smallest. Pseudo-spectral in double
 precision, third-order Adams-Bashforth. Arrays are (layer, y, x) or, in spectral space, (layer, ky, kx) of scipy's rfft2.
+
+The flow is chaotic: one last bit changes all eddies within months. So that a seed is one ocean everywhere, what depends on the
+processor is kept out: layers are mixed by a loop of our own (BLAS chooses its sums by processor), no product has two factors
+with both real and imaginary parts (some processors round once where others round twice), and exponentials, whose last bit numpy
+computes by processor, are rounded to single precision (:func:`rounded`).
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numba import njit
 from scipy import fft
 
 from data.errors import InputError
@@ -129,7 +135,7 @@ class Parameters:
 
     def mean_gradient(self) -> tuple[np.ndarray, np.ndarray]:
         """(dQ/dx, dQ/dy) of the imposed flow, each (layer,), 1/(m s)."""
-        return self.stretching @ self.mean_v, self.beta - self.stretching @ self.mean_u
+        return (self.stretching * self.mean_v).sum(axis=1), self.beta - (self.stretching * self.mean_u).sum(axis=1)
 
 
 @dataclass
@@ -180,16 +186,16 @@ class Model:
         if p.topography is not None:
             self._topography = self.transform(p.f0 * np.asarray(p.topography) / p.thickness[-1])
         index = np.sqrt(self.k2) / k
-        self._damping = p.large_scale_damping * np.exp(-((index / p.large_scale_index) ** 4))
+        self._damping = p.large_scale_damping * rounded(np.exp(-((index / p.large_scale_index) ** 4)))
         grid = np.sqrt(self.k2) * p.length / p.n
         excess = np.maximum(grid - p.filter_start * np.pi, 0.0)
-        self._filter = np.exp(-p.filter_strength * excess**4)
+        self._filter = rounded(np.exp(-p.filter_strength * excess**4))
         drag = np.full((p.layers, 1, 1), p.drag)
         drag[-1] += p.bottom_drag
-        # all that is linear: one factor for q and one for psi
+        # all that is linear: factors for q and psi, imaginary ones apart from real ones (see the module's docstring)
         self._mean_advection = self._mean_u * self._ikx + self._mean_v * self._iky
-        self._of_q = -self._mean_advection - self._damping
-        self._of_psi = self._iky * self._qx - self._ikx * self._qy + drag * self.k2
+        self._gradient_advection = self._iky * self._qx - self._ikx * self._qy
+        self._friction = drag * self.k2
 
     # -- between spaces ----------------------------------------------------------------------------------------------
     @staticmethod
@@ -203,13 +209,11 @@ class Model:
 
     def streamfunction(self, q: np.ndarray) -> np.ndarray:
         """Spectral psi of spectral q (its own, without topography); zero domain mean in the barotropic mode."""
-        shape = q.shape
-        modal = (self._inverse_modes @ q.reshape(shape[0], -1)).reshape(shape) * self._inverse
-        return (self._modes @ modal.reshape(shape[0], -1)).reshape(shape)
+        return mix_layers(self._modes, mix_layers(self._inverse_modes, q) * self._inverse)
 
     def vorticity_of(self, psi: np.ndarray) -> np.ndarray:
         """Spectral q of spectral psi: the inverse of :meth:`streamfunction`."""
-        return -self.k2 * psi + (self.parameters.stretching @ psi.reshape(psi.shape[0], -1)).reshape(psi.shape)
+        return -self.k2 * psi + mix_layers(self.parameters.stretching, psi)
 
     def from_streamfunction(self, psi: np.ndarray, tracer: np.ndarray | None = None) -> State:
         """A state at rest in its history from physical psi (layer, y, x), m2/s, and a tracer anomaly (y, x), K."""
@@ -240,7 +244,8 @@ class Model:
             np.multiply(velocity[0], fields[-1], out=products[start + n])
         flux = self.transform(products)
         advection = self._ikx * flux[:half] + self._iky * flux[half:]
-        dq = self._of_q * state.q + self._of_psi * psi
+        dq = self._gradient_advection * psi - self._mean_advection * state.q
+        dq += self._friction * psi - self._damping * state.q
         dq -= advection[:-1]
         dq[-1] -= self._mean_advection[-1] * self._topography
         dt = -advection[-1] - self._mean_advection[0] * state.tracer - self._ikx * psi[0] * p.tracer_gradient
@@ -303,6 +308,29 @@ class Model:
         advect = np.diag(kx * p.mean_u + ky * p.mean_v)
         gradient = np.diag(kx * self._qy.ravel() - ky * self._qx.ravel())
         return np.linalg.eigvals(advect + gradient @ inversion)
+
+
+def mix_layers(matrix: np.ndarray, fields: np.ndarray) -> np.ndarray:
+    """(m, ...) complex128: ``matrix`` (m, layer) times ``fields`` (layer, ...), the same on every processor."""
+    flat = np.ascontiguousarray(fields, np.complex128).reshape(fields.shape[0], -1)
+    return _mix_layers(np.ascontiguousarray(matrix), flat).reshape(matrix.shape[0], *fields.shape[1:])
+
+
+@njit(cache=True)
+def _mix_layers(matrix, fields):
+    out = np.zeros((matrix.shape[0], fields.shape[1]), np.complex128)
+    for m in range(matrix.shape[0]):
+        for k in range(matrix.shape[1]):
+            factor = matrix[m, k]
+            for i in range(fields.shape[1]):
+                value = fields[k, i]
+                out[m, i] += complex(factor * value.real, factor * value.imag)
+    return out
+
+
+def rounded(values: np.ndarray) -> np.ndarray:
+    """``values`` as float64 that single precision holds: computed to some last bits or others, they are the same."""
+    return np.asarray(values, np.float32).astype(np.float64)
 
 
 def with_changes(parameters: Parameters, **changes) -> Parameters:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -15,6 +21,7 @@ from data.twin.ocean import open_twin, vertical_weights
 from data.twin.record import Record
 from lagrangian.velocity import omega_by_continuity
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
@@ -80,6 +87,37 @@ def test_same_seed_same_bytes_and_another_seed_another_ocean(ocean, tmp_path):
     for day in range(len(ocean.times)):
         np.testing.assert_array_equal(again.record.day(day)[0], ocean.record.day(day)[0])
     assert abs(np.corrcoef(other.record.day(0)[0][0].ravel(), ocean.record.day(0)[0][0].ravel())[0, 1]) < 0.3
+
+
+DIGEST = """
+import hashlib
+from data.twin.record import Record, initial_state
+model = Record(0).model
+state = initial_state(model, 0)
+for _ in range(40):
+    model.step(state)
+print(hashlib.sha256(state.q.tobytes() + state.tracer.tobytes()).hexdigest())
+"""
+
+
+def test_it_is_the_same_ocean_on_processors_with_fewer_instructions():
+    def digest(**environment):
+        command = [sys.executable, "-W", "ignore", "-c", DIGEST]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | environment, cwd=ROOT)
+        return done.stdout.strip()
+
+    here = digest()
+    # numpy without AVX-512, then without AVX2 and fused multiply-add as well; BLAS of an old processor (no effect elsewhere)
+    assert digest(NPY_DISABLE_CPU_FEATURES="X86_V4") == here
+    assert digest(NPY_DISABLE_CPU_FEATURES="X86_V3,X86_V4", OPENBLAS_CORETYPE="Nehalem", OPENBLAS_NUM_THREADS="1") == here
+
+
+def test_commands_that_need_one_record_at_once_compute_it_once(ocean, tmp_path):
+    with ThreadPoolExecutor(3) as pool:
+        records = [one.record for one in pool.map(lambda _: open_twin(3 / 365, folder=tmp_path), range(3))]
+    for record in records:
+        for day in range(len(ocean.times)):
+            np.testing.assert_array_equal(record.day(day)[0], ocean.record.day(day)[0])
 
 
 def test_a_record_cut_short_goes_on_to_the_same_bytes(ocean, tmp_path, monkeypatch):
