@@ -57,6 +57,8 @@ UNDATED_UNITS = {
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3_600_000.0),
     **dict.fromkeys(("d", "day", "days"), 86_400_000.0),
 }
+#: An interval between records that is longer than this many usual ones is a hole.
+GAP = 1.5
 STANDARD_CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
 
 
@@ -66,6 +68,7 @@ def open_croco(
     grid: str | Path | None = None,
     time_origin: np.datetime64 | str = "2000-01-01",
     spherical: bool | None = None,
+    allow_gaps: bool = False,
 ) -> CrocoOcean:
     """Open CROCO or ROMS history or average files as one ocean.
 
@@ -79,11 +82,13 @@ def open_croco(
         Date of second 0 where the files give none.
     spherical : bool, optional
         Whether to use longitude and latitude (True) or x and y in metres (False); default: as the files say.
+    allow_gaps : bool
+        Take a record with holes, and say so: velocities are then interpolated in time across them.
 
     Raises
     ------
     InputError
-        If a file is missing, unreadable, not a domain, or lacks something that cannot be computed.
+        If a file is missing, unreadable, not a domain, or lacks something that cannot be computed; if the record has holes.
     OptionError
         If ``time_origin`` is not a date.
     """
@@ -103,6 +108,7 @@ def open_croco(
         horizontal = _read_grid(_Statics(handles, sources), first, spherical, notes)
         s_coordinate = _read_s_coordinate(_Statics(handles, sources), first, horizontal, notes)
         times, records = _merge_times(files, notes)
+        _check_gaps(times, records, allow_gaps, notes)
         variables = _optional_variables(files, notes)
     except InputError as error:
         handles.close()
@@ -556,6 +562,25 @@ def _merge_times(files, notes):
     times = np.ascontiguousarray(times[keep])
     times.setflags(write=False)
     return times, [owners[k] for k in order[keep]]
+
+
+def _check_gaps(times, records, allowed, notes) -> None:
+    """Find holes in the record: intervals longer than GAP times the usual one. InputError unless ``allowed``, else a note."""
+    steps = np.diff(times) / np.timedelta64(1, "D")
+    if steps.size < 2:
+        return
+    usual = float(np.median(steps))
+    holes = np.flatnonzero(steps > GAP * usual)
+    if not holes.size:
+        return
+    longest = holes[np.argmax(steps[holes])]
+    before, after = (np.datetime_as_string(times[k], unit="m") for k in (longest, longest + 1))
+    others = f", and {holes.size - 1} more such holes" if holes.size > 1 else ""
+    what = f"no record between {before} and {after} ({steps[longest]:.3g} days, where {usual:.3g} days are usual{others})"
+    if not allowed:
+        files = " and ".join(dict.fromkeys(records[k][0].path for k in (longest, longest + 1)))
+        raise InputError(f"{files}: {what}; add the missing files, or --allow-gaps to interpolate in time across")
+    notes.append(f"{what}: velocities are interpolated in time across")
 
 
 # -- static values -------------------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ class RunConfig(WorkerOptions):
     """CROCO grid file, where the history files lack h, pm, pn, lon/lat."""
     time_origin: str = "2000-01-01"
     """Date of second 0 where the files give none (CROCO writes plain seconds)."""
+    allow_gaps: bool = False
+    """Take a record with holes: velocities are interpolated in time across them."""
     vertical_velocity: Literal["continuity", "file"] = "continuity"
     """omega from u, v, zeta by continuity; or the file's own w (m/s, positive up)."""
     site: str = "pap-so"
@@ -41,7 +43,8 @@ class RunConfig(WorkerOptions):
     levels: tuple[float, ...] = LEVELS
     """Depths at which crossings are kept, m, positive down, above the trap."""
     start: str | None = None
-    """First day on which a collection period may begin (default: all that the record allows)."""
+    """First day on which a collection period may begin (default: all that the record allows). Given, the first particles
+    may outlive the record backward; they are counted as such."""
     end: str | None = None
     """Last day on which a collection period may begin (default: all that the record allows)."""
     every: float = 10.0

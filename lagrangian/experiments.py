@@ -141,6 +141,16 @@ def _check_traps(config, grid, site, trap, east, north, xi, eta):
             name += f" ({east[index]:+g} km east, {north[index]:+g} km north of --site {site.name})"
         return name
 
+    # on a periodic axis every place has an image within the domain: the site itself must lie there
+    for periodic, place, corners in zip(
+        grid.periodic, (site.x, site.y), zip(grid.position(0, 0), grid.position(nx - 1, ny - 1), strict=True), strict=True
+    ):
+        if periodic and not min(corners) <= place <= max(corners):
+            low, high = sorted(float(corner) for corner in corners)
+            raise OptionError(
+                f"--site {config.site}: {place:.2f}{unit} lies outside the ocean's domain ({low:.2f} to {high:.2f}{unit}); "
+                "choose a --site within it"
+            )
     mend = "choose another --site" + (", or fewer --positions or a smaller --spacing" if config.positions > 1 else "")
     margin_x = not grid.periodic[0]
     margin_y = not grid.periodic[1]

@@ -19,7 +19,7 @@ from data.errors import StoreError
 from data.sphere import EARTH_RADIUS_KM
 from lagrangian.binning import BIN_KM, HALF_WIDTH_KM, SMOOTHING_KM, smooth_pdf
 from lagrangian.fields import open_fields
-from lagrangian.stores import open_pdf, open_store
+from lagrangian.stores import STATUS_MEANINGS, open_pdf, open_store
 
 #: The boxes that the paper compares with, full width in km (method.md section 4).
 BOXES_KM = (96.0, 192.0)
@@ -27,6 +27,8 @@ BOXES_KM = (96.0, 192.0)
 SHARES = (0.25, 0.5, 0.75)
 #: With fewer particles at the level than this the picture warns: it shows single particles rather than a catchment.
 FEW = 100
+#: With a larger share of particles that left the domain than this it says that the catchment is cut off.
+CUT = 0.1
 
 TRAP_STYLE = dict(
     marker="*", color="white", markersize=11, markeredgecolor="black", markeredgewidth=0.9, linestyle="none", zorder=9
@@ -119,8 +121,10 @@ def _figure(folder: Path) -> Figure:
     w = store.attrs["sinking_speed_m_per_day"]
     title = f"Catchment at {depth:g} m of a trap at {store.attrs['trap_depth_m']:g} m, {_name(store)}, sinking speed {w:g} m d⁻¹"
     figure.text(0.035, 0.968, title, fontsize=11, fontweight="bold")
+    ended = _ended(particles)
+    lost = "".join(f"; {100 * share:.1f} % {words}" for words, share in ended.items())
     if reached.sum() == 0:
-        figure.text(0.035, 0.9, f"None of {released} particles reached {depth:g} m.")
+        figure.text(0.035, 0.9, f"None of {released} particles reached {depth:g} m{lost}.")
         return figure
     mean, centre = summarise(store, particles, last)
     if mean.sum() == 0:
@@ -180,15 +184,25 @@ def _figure(folder: Path) -> Figure:
     few = ""
     if reached.sum() < FEW:
         few = f" Few particles ({reached.sum():.0f}): the map shows these, not a catchment."
+    left = ended.get(STATUS_MEANINGS[1], 0.0)
+    remarks = (" It is cut off where they left the domain." if left > CUT else "") + few
     text = (
         f"{number} of {particles.sizes['particle']} particles; {100 * reached.sum() / released:.1f} % of {released} reached "
-        f"{depth:g} m. Mass centre of an experiment: median {np.nanmedian(distance):.0f} km from the trap.\n"
-        f"Mean catchment (every experiment counts alike): {shares}, {100 * outside:.1f} % beyond ±{HALF_WIDTH_KM:g} km.{few}\n"
+        f"{depth:g} m{lost}. Mass centre of an experiment: median {np.nanmedian(distance):.0f} km from the trap.\n"
+        f"Mean catchment (every experiment counts alike): {shares}, {100 * outside:.1f} % beyond ±{HALF_WIDTH_KM:g} km."
+        f"{remarks}\n"
         "Left: mean of the experiments, each seen from its own trap (star), smoothed by "
         f"{SMOOTHING_KM:.0f} km; lines hold 25, 50 and 75 %. Right: crossings of single experiments, + mass centre."
     )
     figure.text(0.035, 0.955, text, fontsize=7, va="top", linespacing=1.4)
     return figure
+
+
+def _ended(particles) -> dict[str, float]:
+    """Share of the released particles by the way in which they ended, of those that did not reach the last level."""
+    status = particles["status"].values
+    shares = {words: float((status == number).mean()) for number, words in STATUS_MEANINGS.items() if number}
+    return {words: share for words, share in shares.items() if share}
 
 
 def _colours() -> ListedColormap:

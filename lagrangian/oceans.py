@@ -13,10 +13,12 @@ def open_ocean(config: RunConfig) -> Ocean:
     if "twin" in config.ocean:
         if len(config.ocean) > 1:
             raise OptionError("--ocean takes either 'twin' or files, not both")
+        if config.grid is not None:
+            raise OptionError(f"--grid {config.grid} goes with files; the twin ocean has its own grid")
         from data.twin.ocean import open_twin
 
         with Progress("computing the twin ocean", "day") as bar:
             return open_twin(config.years, config.seed, progress=bar.update)
     from data.croco import open_croco
 
-    return open_croco(list(config.ocean), grid=config.grid, time_origin=config.time_origin)
+    return open_croco(list(config.ocean), grid=config.grid, time_origin=config.time_origin, allow_gaps=config.allow_gaps)

@@ -24,6 +24,7 @@ from lagrangian.stores import STATUS_MEANINGS
 #: Options that do not change what the stores hold.
 NOT_IDENTITY = (
     "w", "out", "threads", "start", "end", "workers", "scheduler", "cluster", "cluster_options", "block", "checkpoint",
+    "allow_gaps",
 )  # fmt: skip
 
 

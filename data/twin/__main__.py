@@ -17,6 +17,7 @@ from data.spherical_defaults import rotation
 from data.twin.chlorophyll import Chlorophyll
 from data.twin.ocean import TwinOcean, open_twin
 from data.twin.products import write_products
+from data.twin.record import VERSION
 
 DAYS_PER_FILE = 30
 
@@ -45,40 +46,66 @@ def main(config: TwinConfig) -> int:
         ocean = open_twin(config.years, config.seed, progress=bar.update)
     if config.out.exists() and not config.out.is_dir():
         raise OptionError(f"--out {config.out} is a file; name a folder")
-    if config.products:
-        return _products(ocean, config)
-    numbers = range(-(-len(ocean.times) // DAYS_PER_FILE))
-    try:
-        config.out.mkdir(parents=True, exist_ok=True)
-        with Progress("writing", "file") as bar:
-            for number in numbers:
-                path = config.out / f"croco_his.{number:04d}.nc"
-                if not path.exists():
-                    aside = path.with_name(path.name + ".aside")
-                    _write(aside, ocean, range(number * DAYS_PER_FILE, min((number + 1) * DAYS_PER_FILE, len(ocean.times))))
-                    aside.replace(path)
-                bar.update(number + 1, len(numbers))
-    except OSError as error:
-        raise StoreError(f"cannot write {config.out}: {error.strerror or error}; free space and give the command again") from None
-    write_json(config.out / "twin.json", {**provenance(config), "ocean": ocean.description})
-    print(f"{len(ocean.times)} days in {len(numbers)} files: {config.out}/croco_his.*.nc")
-    return 0
-
-
-def _products(ocean: TwinOcean, config: TwinConfig) -> int:
     try:
         config.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(config.out, error) from None
     with FolderLock(config.out, "twin"):
-        with Progress("stirring chlorophyll", "day") as bar:
-            chlorophyll = Chlorophyll.of(ocean, config.seed, bar.update)
-        with Progress("writing", "map") as bar:
-            paths = write_products(ocean, chlorophyll, config.out, seed=config.seed, cloud=config.clouds, truth=config.truth,
-                                   progress=bar.update)  # fmt: skip
+        done = (_products if config.products else _history)(ocean, config)
         write_json(config.out / "twin.json", {**provenance(config), "ocean": ocean.description})
-    print(f"{len(paths)} files: {config.out}/ssh_*.nc, sst_*.nc, chl_*.nc")
+    print(done)
     return 0
+
+
+def _history(ocean: TwinOcean, config: TwinConfig) -> str:
+    """Write the history files that are not there yet. StoreError where the folder holds those of another ocean or length."""
+    days = len(ocean.times)
+    parts = [range(first, min(first + DAYS_PER_FILE, days)) for first in range(0, days, DAYS_PER_FILE)]
+    paths = [config.out / f"croco_his.{number:04d}.nc" for number in range(len(parts))]
+    # a last file of fewer days is written anew by a longer record
+    missing = [k for k, path in enumerate(paths) if not path.exists() or _held(path, ocean) < len(parts[k])]
+    beyond = sorted(set(config.out.glob("croco_his.*.nc")) - set(paths))
+    longer = [path for path, part in zip(paths, parts, strict=True) if path.exists() and _held(path, ocean) > len(part)]
+    for path in [*longer, *beyond]:
+        raise StoreError(f"{path} is of a longer record than --years {config.years:g}; remove it, or choose another --out")
+    with Progress("writing", "file") as bar:
+        for done, number in enumerate(missing, 1):
+            aside = paths[number].with_name(paths[number].name + ".aside")
+            try:
+                _write(aside, ocean, parts[number])
+                aside.replace(paths[number])
+            except OSError as error:
+                raise cannot_write(paths[number], error) from None
+            bar.update(done, len(missing))
+    return f"{days} days in {len(paths)} files: {config.out}/croco_his.*.nc"
+
+
+def _held(path: Path, ocean: TwinOcean) -> int:
+    """Days in a history file of this ocean; StoreError for one of another."""
+    try:
+        with netCDF4.Dataset(path) as file:
+            marks, held = {name: file.getncattr(name) for name in file.ncattrs()}, len(file.dimensions["time"])
+    except (OSError, KeyError):
+        marks, held = {}, 0
+    wanted = _marks(ocean)
+    if any(marks.get(name) != value for name, value in wanted.items()):
+        raise StoreError(f"{path} is not of the twin ocean of --seed {ocean.record.seed}; remove it, or choose another --out")
+    return held
+
+
+def _marks(ocean: TwinOcean) -> dict[str, int]:
+    """Attributes that tell a twin ocean from others."""
+    return {"ocean_seed": ocean.record.seed, "ocean_version": VERSION}
+
+
+def _products(ocean: TwinOcean, config: TwinConfig) -> str:
+    """Write the satellite-like maps that are not there yet."""
+    with Progress("stirring chlorophyll", "day") as bar:
+        chlorophyll = Chlorophyll.of(ocean, config.seed, bar.update)
+    with Progress("writing", "map") as bar:
+        paths = write_products(ocean, chlorophyll, config.out, seed=config.seed, cloud=config.clouds, truth=config.truth,
+                               progress=bar.update)  # fmt: skip
+    return f"{len(paths)} files: {config.out}/ssh_*.nc, sst_*.nc, chl_*.nc"
 
 
 def _write(path: Path, ocean: TwinOcean, days: range) -> None:
@@ -88,6 +115,7 @@ def _write(path: Path, ocean: TwinOcean, days: range) -> None:
     with netCDF4.Dataset(path, "w") as file:
         file.title = "Twin ocean at PAP-SO (quasi-geostrophic)"
         file.VertCoordType = "NEW"
+        file.setncatts(_marks(ocean))
         for name, size in (("time", None), ("s_rho", s.n), ("s_w", s.n + 1), ("eta_rho", ny), ("xi_rho", nx), ("eta_v", ny - 1),
                            ("xi_u", nx - 1)):  # fmt: skip
             file.createDimension(name, size)

@@ -218,7 +218,7 @@ def test_dated_and_undated_files_do_not_mix(croco_file):
 
 def test_variables_are_those_of_all_files(croco_file, tiny_sea):
     a = croco_file("a.nc")
-    b = croco_file("b.nc", tiny_sea(times=(172_800.0,)), extra=("temp",))
+    b = croco_file("b.nc", tiny_sea(times=(129_600.0,)), extra=("temp",))
     ocean = open_croco([a, b])
     assert ocean.variables == {"temp"}
     assert f"w is not used: {b} lacks it" in assumptions(ocean)
@@ -310,6 +310,24 @@ def test_impossible_times_are_refused(croco_file, tiny_sea, times, words):
     path = croco_file(sea=tiny_sea(times=times))
     text = refusal(path)
     assert path in text and "time" in text and words in text
+
+
+def test_holes_in_the_record_are_refused_or_told(croco_file, tiny_sea):
+    hours = 3600.0 * np.array([0, 12, 24, 36, 72, 84, 96, 204])
+    paths = [croco_file(name, sea=tiny_sea(times=tuple(part))) for name, part in (("a.nc", hours[:4]), ("b.nc", hours[4:]))]
+    text = refusal(paths)
+    assert "b.nc: no record between 2000-01-05T00:00 and 2000-01-09T12:00 (4.5 days, where 0.5 days are usual, and 1 more" in text
+    assert "--allow-gaps" in text and "a.nc" not in text
+    ocean = open_croco(paths, allow_gaps=True)
+    assert any("interpolated in time across" in note for note in ocean.description["assumptions"])
+    # the missing month of a series of files
+    late = croco_file("d.nc", sea=tiny_sea(times=(6e5, 6.4e5)))
+    text = refusal([croco_file("c.nc", sea=tiny_sea(times=tuple(hours[:4]))), late])
+    assert "c.nc and " in text and "d.nc" in text
+    # months are not all of one length
+    months = 86_400.0 * np.cumsum([0, 31, 28, 31, 30, 31])
+    notes = open_croco(croco_file("m.nc", sea=tiny_sea(times=tuple(months)))).description["assumptions"]
+    assert not any("no record between" in note for note in notes)
 
 
 @pytest.mark.parametrize("units", ["fortnights", "months since 2000-01-01", "seconds since 2000-99-01"])

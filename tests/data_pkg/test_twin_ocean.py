@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 import data.twin.record
 from data.croco import open_croco
-from data.errors import OptionError
+from data.errors import OptionError, StoreError
 from data.ocean import Ocean
 from data.twin import __main__ as writer
 from data.twin.defaults import F0, GRAVITY, SPACING
@@ -153,6 +154,30 @@ def test_its_croco_files_open_to_the_same_numbers(ocean, tmp_path, monkeypatch):
             np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
     where = files.grid.locate(-16.5, 49.0)
     np.testing.assert_allclose(where, ocean.grid.locate(-16.5, 49.0), atol=1e-6)
+
+
+def test_history_files_of_another_ocean_or_length_are_refused(ocean, tmp_path, monkeypatch):
+    def write(days, seed=0, **options):
+        one = dataclasses.replace(ocean, times=ocean.times[:days])
+        if seed:
+            one.record.seed = seed
+        monkeypatch.setattr(writer, "open_twin", lambda *_, **__: one)
+        try:
+            return writer.main(writer.TwinConfig(out=tmp_path, **options))
+        finally:
+            one.record.seed = 0
+
+    monkeypatch.setattr(writer, "DAYS_PER_FILE", 2)
+    assert write(3) == 0
+    first = (tmp_path / "croco_his.0000.nc").read_bytes()
+    with pytest.raises(StoreError, match=r"croco_his.0000.nc is not of the twin ocean of --seed 4"):
+        write(3, seed=4)
+    assert write(4) == 0  # a longer record: its last file grows, the first is kept
+    assert (tmp_path / "croco_his.0000.nc").read_bytes() == first
+    np.testing.assert_array_equal(open_croco(str(tmp_path / "croco_his.*.nc")).times, ocean.times[:4])
+    for shorter in (3, 2):
+        with pytest.raises(StoreError, match=r"croco_his.0001.nc is of a longer record than --years"):
+            write(shorter)
 
 
 def test_impossible_lengths_and_seeds_are_refused(tmp_path):

@@ -15,7 +15,7 @@ from lagrangian.binning import bin_centres
 from lagrangian.campaign import Campaign
 from lagrangian.config import RunConfig
 from lagrangian.experiments import design_experiments
-from lagrangian.maps import draw_catchment, mass_levels, share_in_box, summarise
+from lagrangian.maps import _ended, draw_catchment, mass_levels, share_in_box, summarise
 from lagrangian.results import SpeedResults
 from tests.lagrangian.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere
 
@@ -55,6 +55,12 @@ def test_experiments_count_alike_and_mass_centres_hold_particles_beyond_the_bins
         mean, centre = summarise(store, xr.Dataset({"x": (dims, x), "y": (dims, y)}), 0)
         np.testing.assert_allclose(mean, [[0.25, 0.125], [0.0, 0.5]])
         np.testing.assert_allclose(centre, [[250.0, 0.0], [4.0, 4.0], [nan, nan]])
+
+
+def test_it_says_how_particles_ended_that_did_not_arrive():
+    status = xr.Dataset({"status": (("experiment", "particle"), np.array([[0, 0, 1, 1], [0, 1, 3, 0]], np.int8))})
+    assert _ended(status) == {"left the domain": 0.375, "record ended first": 0.125}
+    assert _ended(status.isel(particle=slice(0, 1))) == {}
 
 
 def results(tmp_path, grid, **options):

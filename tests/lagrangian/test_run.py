@@ -16,6 +16,7 @@ import xarray as xr
 
 import lagrangian.run
 from data.command import parse, run_command
+from data.errors import OptionError
 from data.twin.ocean import S_COORDINATE, TwinOcean, twin_grid
 from lagrangian.binning import count_crossings, smooth_pdf
 from lagrangian.config import RunConfig, speed_folder
@@ -359,6 +360,9 @@ def test_positions_all_over_a_periodic_domain_are_alike_and_evenly_spaced(tmp_pa
     gaps = np.diff(np.unique(design.trap_offset_km[:, 0]))
     np.testing.assert_allclose(gaps, 1024 / 6)
     assert np.isfinite(design.release_xi).all()
+    # a periodic ocean has an image of every place on Earth, but is not there
+    with pytest.raises(OptionError, match=r"--site bats: -64\.17° lies outside the ocean's domain \(-2\d\.\d\d to -9\.\d\d°\)"):
+        design_experiments(RunConfig(site="bats"), ocean)
 
 
 def test_positions_over_the_domain_of_files_are_refused(tmp_path, capsys):
