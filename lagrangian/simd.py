@@ -214,18 +214,24 @@ def set_row(typing_context, array, index, value):
     return types.void(types.int64, types.int64, lanes), codegen
 
 
+def _barrier(builder, *pointers):
+    """An empty statement of assembly that might touch the memory: loads and stores stay on their side of it."""
+    kind = ir.FunctionType(ir.VoidType(), [pointer.type for pointer in pointers])
+    builder.call(ir.InlineAsm(kind, "", ",".join(["r"] * len(pointers) + ["~{memory}"]), side_effect=True), pointers)
+
+
 def _spilled(builder, vectors):
     """Pointers to each lane of vectors of one type, by way of memory: scalars cost a load there, and several shuffles here.
 
     An empty statement of assembly that might touch the memory keeps LLVM from seeing through it.
     """
-    space = cgutils.alloca_once(builder, ir.ArrayType(vectors[0].type, len(vectors)))
+    with builder.goto_entry_block():  # not cgutils.alloca_once, which would fill it with zeros
+        space = builder.alloca(ir.ArrayType(vectors[0].type, len(vectors)))
     space.align = 64
     zero = ir.Constant(_INT32, 0)
     for index, vector in enumerate(vectors):
         builder.store(vector, builder.gep(space, [zero, ir.Constant(_INT32, index)]), align=64)
-    barrier = ir.InlineAsm(ir.FunctionType(ir.VoidType(), [space.type]), "", "r,~{memory}", side_effect=True)
-    builder.call(barrier, [space])
+    _barrier(builder, space)
     first = builder.bitcast(space, vectors[0].type.element.as_pointer())
     scalar = lambda index, lane: builder.gep(first, [ir.Constant(_INT32, LANES * index + lane)])
     return [[scalar(index, lane) for lane in range(LANES)] for index in range(len(vectors))]
@@ -304,6 +310,7 @@ def column_sums(typing_context, field, first, second, stride, b0, b1, b2, b3):
                 values, by = _load(builder, column, _FLOAT, 4), _splat(builder, builder.load(weight[lane]), _HALF)
                 total = builder.fmul(values, by) if total is None else _fma(builder, values, by, total)
             sums.append(total)
+            _barrier(builder)
         return cgutils.pack_array(builder, _transposed(builder, sums))
 
     return types.UniTuple(lanes, 4)(types.int64, lanes, lanes, types.int64, *[lanes] * 4), codegen
@@ -331,6 +338,7 @@ def cell_sums(typing_context, field, offset, stride, fx, fy):
             d_eta = builder.fsub(above, below)
             d_xi = _fma(builder, fy, builder.fsub(high_xi, low_xi), low_xi)
             rows.append((_fma(builder, fy, d_eta, below), *(_shuffle(builder, one, one, 0, 1, 2, 3) for one in (d_xi, d_eta))))
+            _barrier(builder)
         values, d_xi, d_eta = (_transposed(builder, part) for part in zip(*rows, strict=True))
         return cgutils.pack_array(builder, [*values, *d_xi[:3], *d_eta[:3]])
 
