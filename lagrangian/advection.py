@@ -269,19 +269,26 @@ def _stride(at, part, sea):
     step = part * get_row(at, STEP)
     half = 0.5 * step
     clock = get_row(at, BEGAN) + get_row(at, DONE) * get_row(at, STEP)
-    k2x, k2y, k2q, _g, _w, _z, _h, _e, _s, m, _a, _c = _rates(
-        x + half * k1x, y + half * k1y, q0 + half * (k1q - sink), clock + half, get_row(at, HALF), a0, c0, nobody, sea
-    )
-    k3x, k3y, k3q, _g, _w, _z, _h, _e, _s, m, _a, _c = _rates(
-        x + half * k2x, y + half * k2y, q0 + half * (k2q - sink), clock + half, m, a0, c0, nobody, sea
-    )
-    k4x, k4y, k4q, _g, _w, _z, _h, _e, _s, m, _a, _c = _rates(
-        x + step * k3x, y + step * k3y, q0 + step * (k3q - sink), clock + step, m, a0, c0, nobody, sea
-    )
+    m = get_row(at, HALF)
+    kx = k1x
+    ky = k1y
+    kq = k1q
+    sum_x = k1x
+    sum_y = k1y
+    sum_q = k1q
+    for stage in range(3):  # the second to the fourth
+        ahead = half if stage < 2 else step
+        weight = 2.0 if stage < 2 else 1.0
+        kx, ky, kq, _g, _w, _z, _h, _e, _s, m, _a, _c = _rates(
+            x + ahead * kx, y + ahead * ky, q0 + ahead * (kq - sink), clock + ahead, m, a0, c0, nobody, sea
+        )
+        sum_x = sum_x + weight * kx
+        sum_y = sum_y + weight * ky
+        sum_q = sum_q + weight * kq
     sixth = step / 6.0
-    x1 = x + sixth * (k1x + 2.0 * (k2x + k3x) + k4x)
-    y1 = y + sixth * (k1y + 2.0 * (k2y + k3y) + k4y)
-    q1 = q0 + sixth * (k1q + 2.0 * (k2q + k3q) + k4q) - step * sink
+    x1 = x + sixth * sum_x
+    y1 = y + sixth * sum_y
+    q1 = q0 + sixth * sum_q - step * sink
     return x1, y1, q1, m
 
 
