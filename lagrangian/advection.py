@@ -182,8 +182,6 @@ def _rates(x, y, q, clock, m, a0, c0, fresh, sea):
     w0 = 1.0 - w1
     x, i, fx = _cell(x, sea.px, sea.nx)
     y, j, fy = _cell(y, sea.py, sea.ny)
-    gx = 1.0 - fx
-    gy = 1.0 - fy
     corner = j * sea.nx + i
     h, z0, z1, pm, pn, wet, _, _, h_xi, z0_xi, z1_xi, h_eta, z0_eta, z1_eta = cell_sums(
         sea.cells, corner * RECORD, sea.nx * RECORD, fx, fy
@@ -201,21 +199,17 @@ def _rates(x, y, q, clock, m, a0, c0, fresh, sea):
     gr = 1.0 - fr
     # u: columns at i - 1/2 and i + 1/2 around the point, rows j and j + 1; v alike
     first, second, fu = _faces(x, sea.px, sea.nx)
-    gu = 1.0 - fu
     depth2 = 2 * n
     k2 = 2.0 * kr
     start = j * (sea.nx - 1)
     u00, u01, u10, u11 = column_sums(
-        sea.u, (start + first) * depth2 + k2, (start + second) * depth2 + k2, (sea.nx - 1) * depth2,
-        gu * gy, gu * fy, fu * gy, fu * fy,
-    )  # fmt: skip
+        sea.u, (start + first) * depth2 + k2, (start + second) * depth2 + k2, (sea.nx - 1) * depth2, fu, fy
+    )
     rate_xi = (gr * (w0 * u00 + w1 * u01) + fr * (w0 * u10 + w1 * u11)) * pm
     first, second, fv = _faces(y, sea.py, sea.ny)
-    gv = 1.0 - fv
     v00, v01, v10, v11 = column_sums(
-        sea.v, (first * sea.nx + i) * depth2 + k2, (second * sea.nx + i) * depth2 + k2, depth2,
-        gx * gv, fx * gv, gx * fv, fx * fv,
-    )  # fmt: skip
+        sea.v, (first * sea.nx + i) * depth2 + k2, (second * sea.nx + i) * depth2 + k2, depth2, fv, fx
+    )
     rate_eta = (gr * (w0 * v00 + w1 * v01) + fr * (w0 * v10 + w1 * v11)) * pn
     if sea.mode != W_AT_CENTRES:
         depth2 = 2 * (n + 1)
@@ -223,9 +217,7 @@ def _rates(x, y, q, clock, m, a0, c0, fresh, sea):
         fr = fw
         gr = 1.0 - fr
     start = corner * depth2 + k2
-    w00, w01, w10, w11 = column_sums(
-        sea.w, start, start + sea.nx * depth2, depth2, gx * gy, fx * gy, gx * fy, fx * fy,
-    )  # fmt: skip
+    w00, w01, w10, w11 = column_sums(sea.w, start, start + sea.nx * depth2, depth2, fy, fx)
     ww = gr * (w0 * w00 + w1 * w01) + fr * (w0 * w10 + w1 * w11)
     if sea.mode != OMEGA:
         return rate_xi, rate_eta, ww, ww, ww, z, h, ze, wet, m, splat(0.0), splat(0.0)

@@ -291,29 +291,29 @@ def rows_at(typing_context, array, offset):
 
 
 @intrinsic
-def column_sums(typing_context, field, first, second, stride, b0, b1, b2, b3):
-    """Weighted sums over four columns of four consecutive values: sum_c b_c field[o_c + l], l = 0 ... 3.
+def column_sums(typing_context, field, first, second, stride, across, along):
+    """Bilinear values between four columns of four consecutive values: of field[o_c + l], l = 0 ... 3.
 
-    field: address (int64) of a float32 array; its columns begin at o = first, first + stride, second, second + stride, where
-    first and second are lanes and stride (int64) is the same for all; b: lanes of weights. Returns four lanes.
+    field: address (int64) of a float32 array; its columns begin at o = first and second (lanes), and ``stride`` (int64) after
+    either. across: lanes of the fraction from the first to the second; along: from either to what is ``stride`` after it.
+    Returns four lanes.
     """
 
     def codegen(context, builder, sig, args):
         starts = [_addresses(builder, args[0], offsets, 4) for offsets in args[1:3]]
         stride = builder.shl(args[3], ir.Constant(_INT64, 2))
-        weights = _spilled(builder, args[4:8])
+        fractions = _spilled(builder, args[4:6])
         sums = []
         for lane in range(LANES):
+            across, along = (_splat(builder, builder.load(pointers[lane]), _HALF) for pointers in fractions)
             columns = [column for start in starts for column in (start[lane], builder.add(start[lane], stride))]
-            total = None
-            for column, weight in zip(columns, weights, strict=True):
-                values, by = _load(builder, column, _FLOAT, 4), _splat(builder, builder.load(weight[lane]), _HALF)
-                total = builder.fmul(values, by) if total is None else _fma(builder, values, by, total)
-            sums.append(total)
+            v00, v01, v10, v11 = (_load(builder, column, _FLOAT, 4) for column in columns)
+            one, two = (_fma(builder, along, builder.fsub(end, begin), begin) for begin, end in ((v00, v01), (v10, v11)))
+            sums.append(_fma(builder, across, builder.fsub(two, one), one))
             _barrier(builder)
         return cgutils.pack_array(builder, _transposed(builder, sums))
 
-    return types.UniTuple(lanes, 4)(types.int64, lanes, lanes, types.int64, *[lanes] * 4), codegen
+    return types.UniTuple(lanes, 4)(types.int64, lanes, lanes, types.int64, lanes, lanes), codegen
 
 
 @intrinsic
