@@ -195,7 +195,7 @@ def _rates(x, y, q, clock, m, a0, c0, fresh, sea):
     else:
         z = q
         g = (z - ze) * inverse
-    m, k, fw, a, c, kr, fr = _layer(g, h, m, where(fresh, n, 1.0), sea.halves, n)
+    m, k, fw, a, c, kr, fr = _layer(g, h, m, where(fresh, (n + 1) // 2, 1.0), sea.halves, n)
     gr = 1.0 - fr
     # u: columns at i - 1/2 and i + 1/2 around the point, rows j and j + 1; v alike
     first, second, fu = _faces(x, sea.px, sea.nx)

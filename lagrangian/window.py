@@ -171,6 +171,9 @@ class Window:
         px, py = self.grid.period
         ny, nx = self.grid.shape
         order = _by_place(xi, eta, px, py, ny, nx)
+        steps = np.minimum(np.abs(duration) / self.dt, 2**16 - 1).astype(np.uint16)
+        if steps.size and steps.min() < steps.max():  # those side by side in the kernel had better take as many steps
+            order = order[np.argsort(steps[order], kind="stable")]
         arrays = (self._u, self._v, self._w, self._cells, *self._levels_of_s, self._kappa_depth, self._kappa)
         addresses = [array.ctypes.data for array in arrays]
 
