@@ -104,7 +104,7 @@ def _cell(position, period, n):
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
 def _faces(position, period, n):
-    """The two faces (of u or v, at i + 1/2) around a position on an axis of n rho points, and the fraction from one to the other."""
+    """The two faces (of u or v, at i + 1/2) around a position on an axis of n rho points, and the fraction from first to second."""
     first = floor(position - 0.5)
     if period > 0:
         fraction = position - 0.5 - first
@@ -403,7 +403,7 @@ def _kappa_at(depth, kappa_depth, kappa, n_kappa):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _jump(lane, at, some, key, sea):
-    """Random horizontal steps of ``some``, of variance 2 kappa |step| in each direction; none that would end on land or outside."""
+    """Random horizontal steps of ``some``, of variance 2 kappa |step| each way; none that would end on land or outside."""
     for i in range(LANES):
         length = math.sqrt(2.0 * lane[KAPPA, i] * abs(lane[STEP, i]))
         east, north = _uniform_pair(key[i], int(round((lane[BEGAN, i] + lane[DONE, i] * lane[STEP, i]) * 1000.0)))
@@ -411,8 +411,8 @@ def _jump(lane, at, some, key, sea):
         lane[NORTH, i] = length * north
     x = get_row(at, X1)
     y = get_row(at, Y1)
-    _x, i, fx = _cell(x, sea.px, sea.nx)
-    _y, j, fy = _cell(y, sea.py, sea.ny)
+    _x, i, _fx = _cell(x, sea.px, sea.nx)
+    _y, j, _fy = _cell(y, sea.py, sea.ny)
     corner = cell_sums(sea.cells, (j * sea.nx + i) * RECORD, sea.nx * RECORD, splat(0.0), splat(0.0))
     x2 = x + get_row(at, EAST) * corner[PM]
     y2 = y + get_row(at, NORTH) * corner[PN]
@@ -656,8 +656,9 @@ def advance(
         fresh = get_row(at, FRESH) > 0.0
         instant = get_row(at, BEGAN) + (get_row(at, DONE) + where(fresh, 0.0, 1.0)) * get_row(at, STEP)
         x_rate, y_rate, _q, z_rate, q_rate, z1, h1, ze1, wet, half, a, c = _rates(
-            get_row(at, X1), get_row(at, Y1), get_row(at, Q1), instant, get_row(at, HALF), get_row(at, A), get_row(at, C), fresh, sea
-        )
+            get_row(at, X1), get_row(at, Y1), get_row(at, Q1), instant,
+            get_row(at, HALF), get_row(at, A), get_row(at, C), fresh, sea,
+        )  # fmt: skip
         arrived = moving & ~walking
         if bits(arrived):
             set_row(at, Z1, z1)
