@@ -28,7 +28,22 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from lagrangian.simd import LANES, bits, cell_sums, clip, column_sums, element, floor, get_row, rows_at, set_row, splat, where
+from lagrangian.simd import (
+    LANES,
+    bits,
+    cell_sums,
+    clip,
+    column_sums,
+    element,
+    floor,
+    get_row,
+    kept,
+    located,
+    rows_at,
+    set_row,
+    splat,
+    where,
+)
 
 FASTMATH = {"contract", "nsz", "arcp"}
 
@@ -104,7 +119,7 @@ def _cell(position, period, n):
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
 def _faces(position, period, n):
-    """The two faces (of u or v, at i + 1/2) around a position on an axis of n rho points, and the fraction from first to second."""
+    """The two faces (of u or v, at i + 1/2) around a position on an axis of n rho points, and the fraction between them."""
     first = floor(position - 0.5)
     if period > 0:
         fraction = position - 0.5 - first
@@ -135,36 +150,51 @@ def _stretch(h, ze, hc, vtransform):
 
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
-def _layer(g, h, m, reach, halves, n):
-    """The half layer m with a[m] + h c[m] <= g < a[m + 1] + h c[m + 1], sought from a guess in strides of ``reach``, then less.
+def _layers(m, n):
+    """Layer between interfaces, and the lower of the two layer centres around, of the half layer m."""
+    return floor(0.5 * m), clip(floor(0.5 * (m - 1.0)), 0, n - 2)
 
-    Returns m; the layer between interfaces, the fraction within and (a, c) there; the lower of the two layer centres around and
-    the fraction from one to the other.
-    """
-    last = 2 * n - 1
-    while True:
-        a0, c0, a1, c1, a2, c2, a3, c3 = rows_at(halves, 2.0 * m)
-        lower = a1 + h * c1
-        upper = a2 + h * c2
-        down = (g < lower) & (m > 0)
-        up = (g >= upper) & (m < last)
-        if bits(down | up) == 0:
-            break
-        m = clip(m + where(up, reach, where(down, 0.0 - reach, 0.0)), 0, last)
-        reach = clip(floor(0.5 * reach), 1.0, last)
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+def _columns(i, j, first_u, second_u, first_v, second_v, m, sea):
+    """Where the columns around a place in the half layer m are located, two of u, of v and of w, for :func:`column_sums`."""
+    k, kr = _layers(m, sea.n)
+    depth2 = 2 * sea.n
+    k2 = 2.0 * kr
+    start = j * (sea.nx - 1)
+    u0 = located(sea.u, 4, (start + first_u) * depth2 + k2)
+    u1 = located(sea.u, 4, (start + second_u) * depth2 + k2)
+    v0 = located(sea.v, 4, (first_v * sea.nx + i) * depth2 + k2)
+    v1 = located(sea.v, 4, (second_v * sea.nx + i) * depth2 + k2)
+    if sea.mode != W_AT_CENTRES:
+        depth2 = 2 * (sea.n + 1)
+        k2 = 2.0 * k
+    start = (j * sea.nx + i) * depth2 + k2
+    return u0, u1, v0, v1, located(sea.w, 4, start), located(sea.w, 4, start + sea.nx * depth2)
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+def _beyond(g, h, m, levels, n):
+    """Where g lies below the half layer m, so that a[m] + h c[m] > g, and where above it, so that g >= a[m + 1] + h c[m + 1]."""
+    _a, _c, a1, c1, a2, c2, _b, _d = levels
+    return (g < a1 + h * c1) & (m > 0), (g >= a2 + h * c2) & (m < 2 * n - 1)
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+def _fractions(g, h, m, levels, n):
+    """The fraction within the layer between interfaces and (a, c) there; the fraction between the two layer centres around."""
+    a0, c0, a1, c1, a2, c2, a3, c3 = levels
     below = a0 + h * c0
+    lower = a1 + h * c1
+    upper = a2 + h * c2
     above = a3 + h * c3
     # the lower half of a layer lies between an interface and a centre, the upper half between a centre and an interface
     f_below = (g - below) / (upper - below)
     f_above = (g - lower) / (above - lower)
-    k = floor(0.5 * m)
-    top = m > 2.0 * k
+    top = m > 2.0 * floor(0.5 * m)
     fw = clip(where(top, f_below, f_above), 0.0, 1.0)
-    fr = where(m < 1, 0.0, where(m > last - 1, 1.0, where(top, f_above, f_below)))
-    kr = clip(floor(0.5 * (m - 1.0)), 0, n - 2)
-    a = where(top, a0 + fw * (a2 - a0), a1 + fw * (a3 - a1))
-    c = where(top, c0 + fw * (c2 - c0), c1 + fw * (c3 - c1))
-    return m, k, fw, a, c, kr, fr
+    fr = where(m < 1, 0.0, where(m > 2 * n - 2, 1.0, where(top, f_above, f_below)))
+    return fw, where(top, a0 + fw * (a2 - a0), a1 + fw * (a3 - a1)), where(top, c0 + fw * (c2 - c0), c1 + fw * (c3 - c1)), fr
 
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
@@ -182,10 +212,14 @@ def _rates(x, y, q, clock, m, a0, c0, fresh, sea):
     w0 = 1.0 - w1
     x, i, fx = _cell(x, sea.px, sea.nx)
     y, j, fy = _cell(y, sea.py, sea.ny)
-    corner = j * sea.nx + i
-    h, z0, z1, pm, pn, wet, _, _, h_xi, z0_xi, z1_xi, h_eta, z0_eta, z1_eta = cell_sums(
-        sea.cells, corner * RECORD, sea.nx * RECORD, fx, fy
-    )
+    first_u, second_u, fu = _faces(x, sea.px, sea.nx)
+    first_v, second_v, fv = _faces(y, sea.py, sea.ny)
+    # all is located first, as if the layer were the same as before, which it most often is
+    corner = located(sea.cells, 8, (j * sea.nx + i) * RECORD)
+    places = located(sea.halves, 8, 2.0 * m)
+    u0, u1, v0, v1, lower, upper = _columns(i, j, first_u, second_u, first_v, second_v, m, sea)
+    fx, fy, fu, fv = kept(fx), kept(fy), kept(fu), kept(fv)
+    h, z0, z1, pm, pn, wet, _, _, h_xi, z0_xi, z1_xi, h_eta, z0_eta, z1_eta = cell_sums(corner, 8 * RECORD * sea.nx, fx, fy)
     ze = w0 * z0 + w1 * z1
     d, inverse, d_h, d_ze = _stretch(h, ze, sea.hc, sea.vtransform)
     if sea.mode == OMEGA:
@@ -195,29 +229,29 @@ def _rates(x, y, q, clock, m, a0, c0, fresh, sea):
     else:
         z = q
         g = (z - ze) * inverse
-    m, k, fw, a, c, kr, fr = _layer(g, h, m, where(fresh, (n + 1) // 2, 1.0), sea.halves, n)
+    levels = rows_at(places)
+    down, up = _beyond(g, h, m, levels, n)
+    if bits(down | up):
+        # in strides that become ever shorter, the first long where nothing is known
+        reach = where(fresh, (n + 1) // 2, 1.0)
+        while bits(down | up):
+            m = clip(m + where(up, reach, where(down, 0.0 - reach, 0.0)), 0, 2 * n - 1)
+            reach = clip(floor(0.5 * reach), 1.0, n)
+            levels = rows_at(located(sea.halves, 8, 2.0 * m))
+            down, up = _beyond(g, h, m, levels, n)
+        u0, u1, v0, v1, lower, upper = _columns(i, j, first_u, second_u, first_v, second_v, m, sea)
+    fw, a, c, fr = _fractions(g, h, m, levels, n)
     gr = 1.0 - fr
-    # u: columns at i - 1/2 and i + 1/2 around the point, rows j and j + 1; v alike
-    first, second, fu = _faces(x, sea.px, sea.nx)
-    depth2 = 2 * n
-    k2 = 2.0 * kr
-    start = j * (sea.nx - 1)
-    u00, u01, u10, u11 = column_sums(
-        sea.u, (start + first) * depth2 + k2, (start + second) * depth2 + k2, (sea.nx - 1) * depth2, fu, fy
-    )
+    row_bytes = 8 * n
+    u00, u01, u10, u11 = column_sums(u0, u1, (sea.nx - 1) * row_bytes, fu, fy)
     rate_xi = (gr * (w0 * u00 + w1 * u01) + fr * (w0 * u10 + w1 * u11)) * pm
-    first, second, fv = _faces(y, sea.py, sea.ny)
-    v00, v01, v10, v11 = column_sums(
-        sea.v, (first * sea.nx + i) * depth2 + k2, (second * sea.nx + i) * depth2 + k2, depth2, fv, fx
-    )
+    v00, v01, v10, v11 = column_sums(v0, v1, row_bytes, fv, fx)
     rate_eta = (gr * (w0 * v00 + w1 * v01) + fr * (w0 * v10 + w1 * v11)) * pn
     if sea.mode != W_AT_CENTRES:
-        depth2 = 2 * (n + 1)
-        k2 = 2.0 * k
+        row_bytes = 8 * (n + 1)
         fr = fw
         gr = 1.0 - fr
-    start = corner * depth2 + k2
-    w00, w01, w10, w11 = column_sums(sea.w, start, start + sea.nx * depth2, depth2, fy, fx)
+    w00, w01, w10, w11 = column_sums(lower, upper, row_bytes, fy, fx)
     ww = gr * (w0 * w00 + w1 * w01) + fr * (w0 * w10 + w1 * w11)
     if sea.mode != OMEGA:
         return rate_xi, rate_eta, ww, ww, ww, z, h, ze, wet, m, splat(0.0), splat(0.0)
@@ -231,12 +265,18 @@ def _rates(x, y, q, clock, m, a0, c0, fresh, sea):
     return rate_xi, rate_eta, ww + excess, ww + surface, ww, z, h, ze, wet, m, a, c
 
 
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+def _records(i, j, fx, fy, sea):
+    """Bilinear values at fractions (fx, fy) of the cell (i, j), in the order of H, ZETA0, ..., MASK; derivatives behind."""
+    return cell_sums(located(sea.cells, 8, (j * sea.nx + i) * RECORD), 8 * RECORD * sea.nx, kept(fx), kept(fy))
+
+
 @njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
 def _height(x, y, q, clock, a0, c0, sea):
     """z, h, zeta and the share of sea at (x, y), of what is q above the s-surface (a0, c0) there (of q where z is integrated)."""
     _x, i, fx = _cell(x, sea.px, sea.nx)
     _y, j, fy = _cell(y, sea.py, sea.ny)
-    sums = cell_sums(sea.cells, (j * sea.nx + i) * RECORD, sea.nx * RECORD, fx, fy)
+    sums = _records(i, j, fx, fy, sea)
     h = sums[H]
     ze = sums[ZETA0] + (clock - sea.time0) * sea.per_span * (sums[ZETA1] - sums[ZETA0])
     if sea.mode != OMEGA:
@@ -378,7 +418,7 @@ def _on_land(x, y, sea):
     _y, j, fy = _cell(y, sea.py, sea.ny)
     nearest_x = where(fx > 0.5, 1.0, 0.0)
     nearest_y = where(fy > 0.5, 1.0, 0.0)
-    return cell_sums(sea.cells, (j * sea.nx + i) * RECORD, sea.nx * RECORD, nearest_x, nearest_y)[MASK] < 0.5
+    return _records(i, j, nearest_x, nearest_y, sea)[MASK] < 0.5
 
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
@@ -413,7 +453,7 @@ def _jump(lane, at, some, key, sea):
     y = get_row(at, Y1)
     _x, i, _fx = _cell(x, sea.px, sea.nx)
     _y, j, _fy = _cell(y, sea.py, sea.ny)
-    corner = cell_sums(sea.cells, (j * sea.nx + i) * RECORD, sea.nx * RECORD, splat(0.0), splat(0.0))
+    corner = _records(i, j, splat(0.0), splat(0.0), sea)
     x2 = x + get_row(at, EAST) * corner[PM]
     y2 = y + get_row(at, NORTH) * corner[PN]
     free = some & ~(_outside(x2, y2, sea) | _on_land(x2, y2, sea))

@@ -24,7 +24,8 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 LANES = 8
 
 _DOUBLE, _FLOAT, _INT32, _INT64 = ir.DoubleType(), ir.FloatType(), ir.IntType(32), ir.IntType(64)
-_VECTOR, _HALF, _BITS = ir.VectorType(_DOUBLE, 8), ir.VectorType(_DOUBLE, 4), ir.VectorType(ir.IntType(1), 8)
+_FOUR, _EIGHT, _BITS = ir.VectorType(_DOUBLE, 4), ir.VectorType(_DOUBLE, 8), ir.VectorType(ir.IntType(1), 8)
+_VECTOR = _EIGHT
 
 
 # -- types and operators -----------------------------------------------------------------------------------------------
@@ -215,34 +216,54 @@ def set_row(typing_context, array, index, value):
 
 
 def _barrier(builder, *pointers):
-    """An empty statement of assembly that might touch the memory: loads and stores stay on their side of it."""
+    """An empty statement of assembly that might touch the memory: loads and stores stay on their side of it.
+
+    Between lanes it keeps LLVM from loading what all of them need at once, for which there are not registers enough.
+    """
     kind = ir.FunctionType(ir.VoidType(), [pointer.type for pointer in pointers])
     builder.call(ir.InlineAsm(kind, "", ",".join(["r"] * len(pointers) + ["~{memory}"]), side_effect=True), pointers)
 
 
-def _spilled(builder, vectors):
-    """Pointers to each lane of vectors of one type, by way of memory: scalars cost a load there, and several shuffles here.
-
-    An empty statement of assembly that might touch the memory keeps LLVM from seeing through it.
-    """
+def _spilled(builder, vector):
+    """Address (int64) of a copy of a vector in memory, where its lanes cost a load each and not several shuffles."""
     with builder.goto_entry_block():  # not cgutils.alloca_once, which would fill it with zeros
-        space = builder.alloca(ir.ArrayType(vectors[0].type, len(vectors)))
+        space = builder.alloca(vector.type)
     space.align = 64
-    zero = ir.Constant(_INT32, 0)
-    for index, vector in enumerate(vectors):
-        builder.store(vector, builder.gep(space, [zero, ir.Constant(_INT32, index)]), align=64)
+    builder.store(vector, space, align=64)
     _barrier(builder, space)
-    first = builder.bitcast(space, vectors[0].type.element.as_pointer())
-    scalar = lambda index, lane: builder.gep(first, [ir.Constant(_INT32, LANES * index + lane)])
-    return [[scalar(index, lane) for lane in range(LANES)] for index in range(len(vectors))]
+    return builder.ptrtoint(space, _INT64)
 
 
-def _addresses(builder, array, offsets, size):
-    """Addresses of the elements, ``size`` bytes each, at lanes of offsets: for each lane an int64."""
-    whole = builder.fptosi(offsets, ir.VectorType(_INT64, 8))
-    shift = ir.Constant(whole.type, [size.bit_length() - 1] * 8)
-    pointers = _spilled(builder, [builder.add(builder.shl(whole, shift), _splat(builder, array, whole.type))])
-    return [builder.load(pointer) for pointer in pointers[0]]
+@intrinsic
+def kept(typing_context, value):
+    """Address (int64) of a copy of lanes, one by one at hand for the sums below until the function returns."""
+
+    def codegen(context, builder, sig, args):
+        return _spilled(builder, args[0])
+
+    return types.int64(lanes), codegen
+
+
+@intrinsic
+def located(typing_context, array, size, offset):
+    """Address (int64) of the eight addresses, kept likewise, of array[offset].
+
+    array: address (int64); size: bytes (int64) of an element; offset: lanes. What is to be read had better be located well
+    before: sums that wait for their addresses fill the processor's queues, and all behind them waits too.
+    """
+
+    def codegen(context, builder, sig, args):
+        array, size, offset = args
+        whole = builder.fptosi(offset, ir.VectorType(_INT64, LANES))
+        whole = builder.mul(whole, _splat(builder, size, whole.type))
+        return _spilled(builder, builder.add(whole, _splat(builder, array, whole.type)))
+
+    return types.int64(types.int64, types.int64, lanes), codegen
+
+
+def _lane_at(builder, address, kind, lane):
+    """The scalar of one lane of what is kept at an address."""
+    return builder.load(builder.gep(builder.inttoptr(address, kind.as_pointer()), [ir.Constant(_INT32, lane)]))
 
 
 def _load(builder, address, element, count):
@@ -280,59 +301,57 @@ def _transposed(builder, rows):
 
 
 @intrinsic
-def rows_at(typing_context, array, offset):
-    """array[offset + k], k = 0 ... 7, of a float64 array named by its address (int64): eight lanes. offset: lanes."""
+def rows_at(typing_context, places):
+    """Eight consecutive doubles at each of the located places: eight lanes."""
 
     def codegen(context, builder, sig, args):
-        rows = [_load(builder, address, _DOUBLE, 8) for address in _addresses(builder, args[0], args[1], 8)]
+        rows = [
+            _load(builder, address, _DOUBLE, 8) for address in (_lane_at(builder, args[0], _INT64, lane) for lane in range(LANES))
+        ]
         return cgutils.pack_array(builder, _transposed(builder, rows))
 
-    return types.UniTuple(lanes, 8)(types.int64, lanes), codegen
+    return types.UniTuple(lanes, 8)(types.int64), codegen
 
 
 @intrinsic
-def column_sums(typing_context, field, first, second, stride, across, along):
-    """Bilinear values between four columns of four consecutive values: of field[o_c + l], l = 0 ... 3.
+def column_sums(typing_context, first, second, stride, across, along):
+    """Bilinear values between four columns of four consecutive float32 values each: four lanes.
 
-    field: address (int64) of a float32 array; its columns begin at o = first and second (lanes), and ``stride`` (int64) after
-    either. across: lanes of the fraction from the first to the second; along: from either to what is ``stride`` after it.
-    Returns four lanes.
+    first, second: where two columns are located; the others are ``stride`` bytes (int64) after either. across: the kept
+    fractions from the first to the second; along: from either to what is ``stride`` after it.
     """
 
     def codegen(context, builder, sig, args):
-        starts = [_addresses(builder, args[0], offsets, 4) for offsets in args[1:3]]
-        stride = builder.shl(args[3], ir.Constant(_INT64, 2))
-        fractions = _spilled(builder, args[4:6])
         sums = []
         for lane in range(LANES):
-            across, along = (_splat(builder, builder.load(pointers[lane]), _HALF) for pointers in fractions)
-            columns = [column for start in starts for column in (start[lane], builder.add(start[lane], stride))]
+            starts = [_lane_at(builder, places, _INT64, lane) for places in args[:2]]
+            columns = [column for start in starts for column in (start, builder.add(start, args[2]))]
+            across, along = (_splat(builder, _lane_at(builder, one, _DOUBLE, lane), _FOUR) for one in args[3:])
             v00, v01, v10, v11 = (_load(builder, column, _FLOAT, 4) for column in columns)
             one, two = (_fma(builder, along, builder.fsub(end, begin), begin) for begin, end in ((v00, v01), (v10, v11)))
             sums.append(_fma(builder, across, builder.fsub(two, one), one))
             _barrier(builder)
         return cgutils.pack_array(builder, _transposed(builder, sums))
 
-    return types.UniTuple(lanes, 4)(types.int64, lanes, lanes, types.int64, lanes, lanes), codegen
+    return types.UniTuple(lanes, 4)(*[types.int64] * 5), codegen
 
 
 @intrinsic
-def cell_sums(typing_context, field, offset, stride, fx, fy):
+def cell_sums(typing_context, corner, stride, fx, fy):
     """Bilinear values of eight consecutive quantities in a cell, and the derivatives of the first three along xi and eta.
 
-    field: address (int64) of a float64 array with a record of eight at each corner of a cell; offset: lanes of the lower left
-    one; stride: int64, from there to the upper left one; fx, fy: lanes of fractions. Returns 14 lanes: eight values, three
+    corner: where the float64 record of eight at the lower left corner is located, with that of the lower right one behind it;
+    stride: bytes (int64) from there to the upper left one; fx, fy: kept fractions. Returns 14 lanes: eight values, three
     xi-derivatives, three eta-derivatives (per cell).
     """
 
     def codegen(context, builder, sig, args):
-        stride = builder.shl(args[2], ir.Constant(_INT64, 3))
-        fractions = _spilled(builder, args[3:5])
         rows = []
-        for lane, low in enumerate(_addresses(builder, args[0], args[1], 8)):
-            up, right = builder.add(low, stride), lambda address: builder.add(address, ir.Constant(_INT64, 64))
+        for lane in range(LANES):
+            low = _lane_at(builder, args[0], _INT64, lane)
+            fx, fy = (_splat(builder, _lane_at(builder, one, _DOUBLE, lane), _EIGHT) for one in args[2:])
+            up, right = builder.add(low, args[1]), lambda address: builder.add(address, ir.Constant(_INT64, 64))
             v00, v01, v10, v11 = (_load(builder, address, _DOUBLE, 8) for address in (low, right(low), up, right(up)))
-            fx, fy = (_splat(builder, builder.load(pointers[lane]), _VECTOR) for pointers in fractions)
             low_xi, high_xi = builder.fsub(v01, v00), builder.fsub(v11, v10)
             below, above = _fma(builder, fx, low_xi, v00), _fma(builder, fx, high_xi, v10)
             d_eta = builder.fsub(above, below)
@@ -342,4 +361,4 @@ def cell_sums(typing_context, field, offset, stride, fx, fy):
         values, d_xi, d_eta = (_transposed(builder, part) for part in zip(*rows, strict=True))
         return cgutils.pack_array(builder, [*values, *d_xi[:3], *d_eta[:3]])
 
-    return types.UniTuple(lanes, 14)(types.int64, lanes, types.int64, lanes, lanes), codegen
+    return types.UniTuple(lanes, 14)(*[types.int64] * 4), codegen

@@ -439,7 +439,7 @@ def kernel() -> None:
     from data.croco import open_croco
     from lagrangian.advection import FASTMATH, RECORD
     from lagrangian.campaign import seconds
-    from lagrangian.simd import LANES, cell_sums, column_sums, get_row, rows_at, set_row, splat
+    from lagrangian.simd import LANES, cell_sums, column_sums, get_row, kept, located, rows_at, set_row, splat
     from tests.benchmarks.speed import our_window
 
     folder = JET if JET.exists() else SAMPLE.parent
@@ -471,21 +471,25 @@ def kernel() -> None:
         ))  # fmt: skip
 
     @njit(fastmath=FASTMATH)
-    def sums(places, batches, u, v, w, cells, table, nx, levels, result):
+    def sums(places, batches, u, v, w, cells, table, nx, n, result):
         """The sums and rows of ``batches`` evaluations; ``places``: address of (16, 6, LANES) fractions and offsets."""
         total = splat(0.0)
         for batch in range(batches):
             at = places + batch % 16 * (6 * LANES * 8)
-            f = get_row(at, 0)
-            c = cell_sums(cells, get_row(at, 1), nx * RECORD, f, f)
+            f = kept(get_row(at, 0))
+            corner, levels = located(cells, 8, get_row(at, 1)), located(table, 8, get_row(at, 2))
+            u0, u1 = located(u, 4, get_row(at, 3)), located(u, 4, get_row(at, 3) + (nx - 1) * 2 * n)
+            v0, v1 = located(v, 4, get_row(at, 4)), located(v, 4, get_row(at, 4) + nx * 2 * n)
+            w0, w1 = located(w, 4, get_row(at, 5)), located(w, 4, get_row(at, 5) + nx * 2 * (n + 1))
+            c = cell_sums(corner, 8 * RECORD * nx, f, f)
             one = (c[0] + c[1]) + (c[2] + c[3]) + ((c[4] + c[5]) + (c[8] + c[9])) + ((c[10] + c[11]) + (c[12] + c[13]))
-            t = rows_at(table, get_row(at, 2))
+            t = rows_at(levels)
             two = ((t[0] + t[1]) + (t[2] + t[3])) + ((t[4] + t[5]) + (t[6] + t[7]))
-            p = column_sums(u, get_row(at, 3), get_row(at, 3) + (nx - 1) * 2 * levels, 2 * levels, f, f)
+            p = column_sums(u0, u1, 8 * n, f, f)
             three = (p[0] + p[1]) + (p[2] + p[3])
-            p = column_sums(v, get_row(at, 4), get_row(at, 4) + nx * 2 * levels, 2 * levels, f, f)
+            p = column_sums(v0, v1, 8 * n, f, f)
             four = (p[0] + p[1]) + (p[2] + p[3])
-            p = column_sums(w, get_row(at, 5), get_row(at, 5) + nx * 2 * (levels + 1), 2 * (levels + 1), f, f)
+            p = column_sums(w0, w1, 8 * (n + 1), f, f)
             total = total + ((one + two) + (three + four) + ((p[0] + p[1]) + (p[2] + p[3])))
         set_row(result, 0, total)
         return LANES * batches
