@@ -197,7 +197,7 @@ def _fractions(g, h, m, levels, n):
     return fw, where(top, a0 + fw * (a2 - a0), a1 + fw * (a3 - a1)), where(top, c0 + fw * (c2 - c0), c1 + fw * (c3 - c1)), fr
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
 def _rates(x, y, q, clock, m, a0, c0, fresh, sea):
     """Rates of change at one place and instant of each lane.
 
@@ -411,7 +411,7 @@ def _uniform_pair(key, instant):
     return scale * one - math.sqrt(3.0), scale * two - math.sqrt(3.0)
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
 def _on_land(x, y, sea):
     """Where the rho point nearest to (x, y) is land."""
     _x, i, fx = _cell(x, sea.px, sea.nx)
@@ -470,7 +470,7 @@ def _crosses(at, some):
     return some & ((z1 >= target) | ((z1 >= ze1) & (target > ze1 - 1e-3)))
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
 def _end(at, some, h1, wet, n_levels, sea):
     """End the step of ``some``: their height, the steps made, and whether that was the last of them."""
     z = where(get_row(at, Z1) < get_row(at, ZETA), get_row(at, Z1), get_row(at, ZETA))
