@@ -415,8 +415,8 @@ def profile(ocean: str = "jet") -> None:
 #: Operations on lanes of one evaluation of :func:`lagrangian.advection._rates` besides sums, rows and divisions, and of the
 #: Runge-Kutta sums around it, counted in its source: 3 for the weights in time, 14 for the cell, 13 for the stretch, g and z, 42
 #: for the layer, 16 for the faces of u and v, 16 for indices, 22 for the sums over levels and instants, 26 for the metrics and
-#: the motion of the s-surface, 8 around it. A multiply-add, a comparison or a choice counts as one.
-LANE_OPERATIONS, DIVISIONS = 160, 4
+#: the motion of the s-surface, 8 around it. A multiply-add, a comparison or a choice counts as one; 4 divisions come to them.
+LANE_OPERATIONS = 160
 
 
 def kernel() -> None:
