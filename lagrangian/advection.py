@@ -234,11 +234,13 @@ def _rates(x, y, q, clock, m, a0, c0, fresh, sea):
     if bits(down | up):
         # in strides that become ever shorter, the first long where nothing is known
         reach = where(fresh, (n + 1) // 2, 1.0)
-        while bits(down | up):
+        for _ in range(4 * n):  # more than it can take
             m = clip(m + where(up, reach, where(down, 0.0 - reach, 0.0)), 0, 2 * n - 1)
             reach = clip(floor(0.5 * reach), 1.0, n)
             levels = rows_at(located(sea.halves, 8, 2.0 * m))
             down, up = _beyond(g, h, m, levels, n)
+            if bits(down | up) == 0:
+                break
         u0, u1, v0, v1, lower, upper = _columns(i, j, first_u, second_u, first_v, second_v, m, sea)
     fw, a, c, fr = _fractions(g, h, m, levels, n)
     gr = 1.0 - fr
@@ -572,7 +574,8 @@ def advance(
     Parameters
     ----------
     order : (p,) int64
-        Every particle once: neighbours here that are neighbours in the sea share what the processor has at hand.
+        Every particle once: neighbours here that are neighbours in the sea share what the processor has at hand, and no lane
+        waits where they take as many steps. Which particles go side by side changes nothing in any path.
     xi, eta, z : (p,) float64
         Position: cells, cells, m positive up.
     time, duration : (p,) float64
