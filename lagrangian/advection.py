@@ -14,16 +14,36 @@ omega = 0 and no sinking then stays on its s-surface to rounding, over any slope
 line. With a true vertical velocity w the height itself is integrated.
 
 Crossings of levels are sought on the cubic Hermite curve through both ends of a step, then by redoing the step up to there.
+
+The steps of one particle wait for one another, those of different particles do not. LANES particles therefore go side by side
+(see :mod:`lagrangian.simd`): all take the same stage of their own step at the same time. Whoever has come to the end of its
+time, or ended, gives its lane to the next.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from lagrangian.simd import cell_sums, column_sum, element
+from lagrangian.simd import (
+    LANES,
+    bits,
+    cell_sums,
+    clip,
+    column_sums,
+    element,
+    floor,
+    get_row,
+    kept,
+    located,
+    rows_at,
+    set_row,
+    splat,
+    where,
+)
 
 FASTMATH = {"contract", "nsz", "arcp"}
 
@@ -36,274 +56,307 @@ RECORD, H, ZETA0, ZETA1, PM, PN, MASK = 8, 0, 1, 2, 3, 4, 5
 #: How the vertical velocity array of a window is to be read.
 OMEGA, W_AT_INTERFACES, W_AT_CENTRES = 0, 1, 2
 
+#: Rows of what is known of each lane, all float64. At the start of its step: place, rates (1/s, m/s; Z_RATE without sinking), the
+#: s-surface (A, C) that q is counted from, and the half layer, which is where the next search begins.
+ROWS = 32
+X, Y, Z, X_RATE, Y_RATE, Q_RATE, Z_RATE, A, C, HALF = range(10)
+#: The particle's: sinking speed, clock at its first step, step, steps made and to make, height of the next level, diffusivity.
+SINK, BEGAN, STEP, DONE, STEPS, TARGET, KAPPA = range(10, 17)
+#: At the end of the step; there Z1 may still lie above the surface ZETA.
+X1, Y1, Q1, Z1, ZETA, X1_RATE, Y1_RATE, Z1_RATE = range(17, 25)
+#: 1 or 0: there is a particle; it is about to begin at (X1, Y1, height Q1); it has come to its end, with status STATE.
+TAKEN, FRESH, FINISHED, STATE = range(25, 29)
+#: For the moment: part of a step at which a level is crossed; a random step, m.
+PART, EAST, NORTH = range(29, 32)
+
+
+class Sea(NamedTuple):
+    """What particles move through, see :func:`advance`; ``halves`` is the address of :func:`_half_levels`."""
+
+    u: int
+    v: int
+    w: int
+    cells: int
+    halves: int
+    n: int
+    hc: float
+    vtransform: int
+    mode: int
+    ny: int
+    nx: int
+    px: int
+    py: int
+    time0: float
+    per_span: float
+
+
+@njit(cache=True, nogil=True)
+def _half_levels(a_rho, c_rho, a_w, c_w, n):
+    """(2 n + 3, 2) a and c of interfaces and layer centres in turn, from the floor up, and of one more on either side.
+
+    Half layer m = 0 ... 2 n - 1 lies between entries m + 1 and m + 2.
+    """
+    table = np.empty((2 * n + 3, 2))
+    for k in range(n):
+        table[2 * k + 1, 0], table[2 * k + 1, 1] = element(a_w, k), element(c_w, k)
+        table[2 * k + 2, 0], table[2 * k + 2, 1] = element(a_rho, k), element(c_rho, k)
+    table[2 * n + 1, 0], table[2 * n + 1, 1] = element(a_w, n), element(c_w, n)
+    for side in range(2):
+        table[0, side] = 2.0 * table[1, side] - table[2, side]
+        table[2 * n + 2, side] = 2.0 * table[2 * n + 1, side] - table[2 * n, side]
+    return table
+
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
-def _rates(
-    xi, eta, q, w0, w1, dw0, dw1, k, a0, c0, u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py
-):
-    """Rates of change at one place and instant.
+def _cell(position, period, n):
+    """Position wrapped, lower index of the rho cell that holds it on an axis of n points, and the fraction within, clamped."""
+    if period > 0:
+        inside = (position >= 0.0) & (position < period)
+        position = where(inside, position, position - period * floor(position / period))
+    lower = clip(floor(position), 0, n - 2)
+    return position, lower, clip(position - lower, 0.0, 1.0)
 
-    w0, w1: weights of the two snapshots; dw0, dw1: their time derivatives (1/s); k: guess of the layer; (a0, c0): the
-    s-surface that q is counted from. Returns, all without sinking: dxi/dt, deta/dt, dq/dt, dz/dt, the vertical velocity of
-    the window's array (omega or w); then z, h, zeta, k and the (a, c) of the s-surface through the point.
-    """
-    # rho cell
-    xw = xi
-    yw = eta
-    if px > 0 and not (0.0 <= xi < px):
-        xw = xi - px * math.floor(xi / px)
-    if py > 0 and not (0.0 <= eta < py):
-        yw = eta - py * math.floor(eta / py)
-    i = min(max(int(xw), 0), nx - 2)
-    j = min(max(int(yw), 0), ny - 2)
-    fx = min(max(xw - i, 0.0), 1.0)
-    fy = min(max(yw - j, 0.0), 1.0)
-    gx = 1.0 - fx
-    gy = 1.0 - fy
-    b00 = gx * gy
-    b01 = fx * gy
-    b10 = gx * fy
-    b11 = fx * fy
-    o00 = np.uint64(j * nx + i)
-    o01 = np.uint64(j * nx + i + 1)
-    o10 = np.uint64((j + 1) * nx + i)
-    o11 = np.uint64((j + 1) * nx + i + 1)
-    size = np.uint64(RECORD)
-    h, z0, z1, pm, h_xi, z0_xi, z1_xi, _, h_eta, z0_eta, z1_eta, _ = cell_sums(
-        cells, o00 * size, o01 * size, o10 * size, o11 * size, fx, fy
-    )
-    pn_at = np.uint64(PN)
-    pn = (
-        b00 * element(cells, np.int64(o00 * size + pn_at))
-        + b01 * element(cells, np.int64(o01 * size + pn_at))
-        + b10 * element(cells, np.int64(o10 * size + pn_at))
-        + b11 * element(cells, np.int64(o11 * size + pn_at))
-    )
-    ze = w0 * z0 + w1 * z1
-    # stretch D(h, zeta) of z = zeta + D (a + h c), and 1/D
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+def _faces(position, period, n):
+    """The two faces (of u or v, at i + 1/2) around a position on an axis of n rho points, and the fraction between them."""
+    first = floor(position - 0.5)
+    if period > 0:
+        fraction = position - 0.5 - first
+        second = first + 1.0
+        second = where(second >= period, second - period, second)
+        first = where(first < 0, first + period, first)
+    else:
+        first = clip(first, 0, n - 3)
+        fraction = clip(position - 0.5 - first, 0.0, 1.0)
+        second = first + 1.0
+    return first, second, fraction
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+def _stretch(h, ze, hc, vtransform):
+    """Stretch D(h, zeta) of z = zeta + D (a + h c), 1/D, dD/dh and dD/dzeta."""
     if vtransform == 2:
         d_ze = 1.0 / (hc + h)
         d = (ze + h) * d_ze
         inverse = (hc + h) / (ze + h)
+        d_h = d_ze - d * d_ze
     else:
         d_ze = 1.0 / h
         d = 1.0 + ze * d_ze
         inverse = 1.0 / d
-    if mode == OMEGA:
+        d_h = (0.0 - ze) * d_ze * d_ze
+    return d, inverse, d_h, d_ze
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+def _layers(m, n):
+    """Layer between interfaces, and the lower of the two layer centres around, of the half layer m."""
+    return floor(0.5 * m), clip(floor(0.5 * (m - 1.0)), 0, n - 2)
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+def _columns(i, j, first_u, second_u, first_v, second_v, m, sea):
+    """Where the columns around a place in the half layer m are located, two of u, of v and of w, for :func:`column_sums`."""
+    k, kr = _layers(m, sea.n)
+    depth2 = 2 * sea.n
+    k2 = 2.0 * kr
+    start = j * (sea.nx - 1)
+    u0 = located(sea.u, 4, (start + first_u) * depth2 + k2)
+    u1 = located(sea.u, 4, (start + second_u) * depth2 + k2)
+    v0 = located(sea.v, 4, (first_v * sea.nx + i) * depth2 + k2)
+    v1 = located(sea.v, 4, (second_v * sea.nx + i) * depth2 + k2)
+    if sea.mode != W_AT_CENTRES:
+        depth2 = 2 * (sea.n + 1)
+        k2 = 2.0 * k
+    start = (j * sea.nx + i) * depth2 + k2
+    return u0, u1, v0, v1, located(sea.w, 4, start), located(sea.w, 4, start + sea.nx * depth2)
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+def _beyond(g, h, m, levels, n):
+    """Where g lies below the half layer m, so that a[m] + h c[m] > g, and where above it, so that g >= a[m + 1] + h c[m + 1]."""
+    _a, _c, a1, c1, a2, c2, _b, _d = levels
+    return (g < a1 + h * c1) & (m > 0), (g >= a2 + h * c2) & (m < 2 * n - 1)
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+def _fractions(g, h, m, levels, n):
+    """The fraction within the layer between interfaces and (a, c) there; the fraction between the two layer centres around."""
+    a0, c0, a1, c1, a2, c2, a3, c3 = levels
+    below = a0 + h * c0
+    lower = a1 + h * c1
+    upper = a2 + h * c2
+    above = a3 + h * c3
+    # the lower half of a layer lies between an interface and a centre, the upper half between a centre and an interface
+    f_below = (g - below) / (upper - below)
+    f_above = (g - lower) / (above - lower)
+    top = m > 2.0 * floor(0.5 * m)
+    fw = clip(where(top, f_below, f_above), 0.0, 1.0)
+    fr = where(m < 1, 0.0, where(m > 2 * n - 2, 1.0, where(top, f_above, f_below)))
+    return fw, where(top, a0 + fw * (a2 - a0), a1 + fw * (a3 - a1)), where(top, c0 + fw * (c2 - c0), c1 + fw * (c3 - c1)), fr
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+def _rates(x, y, q, clock, m, a0, c0, fresh, sea):
+    """Rates of change at one place and instant of each lane.
+
+    m: guess of the half layer; (a0, c0): the s-surface that q is counted from; where fresh, q is the height instead, at most
+    that of the surface, and (a0, c0) is (0, 0), the free surface. Returns, all without sinking: dxi/dt, deta/dt, dq/dt, dz/dt,
+    the vertical velocity of the window's array (omega or w); then z, h, zeta, the share of sea among the corners of the cell, m
+    and the (a, c) of the s-surface through the point.
+    """
+    n = sea.n
+    dw1 = sea.per_span
+    w1 = (clock - sea.time0) * dw1
+    w0 = 1.0 - w1
+    x, i, fx = _cell(x, sea.px, sea.nx)
+    y, j, fy = _cell(y, sea.py, sea.ny)
+    first_u, second_u, fu = _faces(x, sea.px, sea.nx)
+    first_v, second_v, fv = _faces(y, sea.py, sea.ny)
+    # all is located first, as if the layer were the same as before, which it most often is
+    corner = located(sea.cells, 8, (j * sea.nx + i) * RECORD)
+    places = located(sea.halves, 8, 2.0 * m)
+    u0, u1, v0, v1, lower, upper = _columns(i, j, first_u, second_u, first_v, second_v, m, sea)
+    fx, fy, fu, fv = kept(fx), kept(fy), kept(fu), kept(fv)
+    h, z0, z1, pm, pn, wet, _, _, h_xi, z0_xi, z1_xi, h_eta, z0_eta, z1_eta = cell_sums(corner, 8 * RECORD * sea.nx, fx, fy)
+    ze = w0 * z0 + w1 * z1
+    d, inverse, d_h, d_ze = _stretch(h, ze, sea.hc, sea.vtransform)
+    if sea.mode == OMEGA:
+        q = where(fresh, where(q < ze, q, ze) - ze, q)
         g = a0 + h * c0 + q * inverse
         z = ze + d * (a0 + h * c0) + q
     else:
         z = q
         g = (z - ze) * inverse
-    # layer: a_w[k] + h c_w[k] <= g < a_w[k + 1] + h c_w[k + 1]
-    k = min(max(k, 0), n - 1)
-    lower = element(a_w, k) + h * element(c_w, k)
-    upper = element(a_w, k + 1) + h * element(c_w, k + 1)
-    while k > 0 and g < lower:
-        k -= 1
-        upper = lower
-        lower = element(a_w, k) + h * element(c_w, k)
-    while k < n - 1 and g >= upper:
-        k += 1
-        lower = upper
-        upper = element(a_w, k + 1) + h * element(c_w, k + 1)
-    fw = min(max((g - lower) / (upper - lower), 0.0), 1.0)
-    kr = k
-    centre = element(a_rho, k) + h * element(c_rho, k)
-    if g < centre:
-        kr = max(k - 1, 0)
-        upper = centre
-        lower = element(a_rho, kr) + h * element(c_rho, kr)
-        fr = (g - lower) / (upper - lower) if kr < k else 0.0
-    elif k < n - 1:
-        lower = centre
-        upper = element(a_rho, k + 1) + h * element(c_rho, k + 1)
-        fr = (g - lower) / (upper - lower)
-    else:
-        kr = n - 2
-        fr = 1.0
-    # weights of the four (level, instant) values of a column
-    r00 = (1.0 - fr) * w0
-    r01 = (1.0 - fr) * w1
-    r10 = fr * w0
-    r11 = fr * w1
-    # u: columns at i - 1/2 and i + 1/2 around the point, rows j and j + 1
-    iu = int(math.floor(xw - 0.5))
-    fu = xw - 0.5 - iu
-    iu1 = iu + 1
-    if px > 0:
-        if iu < 0:
-            iu += px
-        if iu1 >= px:
-            iu1 -= px
-    elif iu < 0:
-        iu = 0
-        iu1 = 1
-        fu = 0.0
-    elif iu > nx - 3:
-        iu = nx - 3
-        iu1 = nx - 2
-        fu = 1.0
-    gu = 1.0 - fu
-    depth2 = np.uint64(2 * n)
-    k2 = np.uint64(2 * kr)
-    row0 = j * (nx - 1)
-    row1 = row0 + nx - 1
-    uu = column_sum(
-        u,
-        np.uint64(row0 + iu) * depth2 + k2, np.uint64(row0 + iu1) * depth2 + k2,
-        np.uint64(row1 + iu) * depth2 + k2, np.uint64(row1 + iu1) * depth2 + k2,
-        gu * gy, fu * gy, gu * fy, fu * fy, r00, r01, r10, r11,
-    )  # fmt: skip
-    jv = int(math.floor(yw - 0.5))
-    fv = yw - 0.5 - jv
-    jv1 = jv + 1
-    if py > 0:
-        if jv < 0:
-            jv += py
-        if jv1 >= py:
-            jv1 -= py
-    elif jv < 0:
-        jv = 0
-        jv1 = 1
-        fv = 0.0
-    elif jv > ny - 3:
-        jv = ny - 3
-        jv1 = ny - 2
-        fv = 1.0
-    gv = 1.0 - fv
-    row0 = jv * nx + i
-    row1 = jv1 * nx + i
-    vv = column_sum(
-        v,
-        np.uint64(row0) * depth2 + k2, np.uint64(row0 + 1) * depth2 + k2,
-        np.uint64(row1) * depth2 + k2, np.uint64(row1 + 1) * depth2 + k2,
-        gx * gv, fx * gv, gx * fv, fx * fv, r00, r01, r10, r11,
-    )  # fmt: skip
-    if mode != W_AT_CENTRES:
-        depth2 = np.uint64(2 * (n + 1))
-        k2 = np.uint64(2 * k)
-        r00 = (1.0 - fw) * w0
-        r01 = (1.0 - fw) * w1
-        r10 = fw * w0
-        r11 = fw * w1
-    ww = column_sum(
-        w, o00 * depth2 + k2, o01 * depth2 + k2, o10 * depth2 + k2, o11 * depth2 + k2, b00, b01, b10, b11, r00, r01, r10, r11
-    )
-    rate_xi = uu * pm
-    rate_eta = vv * pn
-    if mode != OMEGA:
-        return rate_xi, rate_eta, ww, ww, ww, z, h, ze, k, 0.0, 0.0
-    a = (1.0 - fw) * element(a_w, k) + fw * element(a_w, k + 1)
-    c = (1.0 - fw) * element(c_w, k) + fw * element(c_w, k + 1)
+    levels = rows_at(places)
+    down, up = _beyond(g, h, m, levels, n)
+    if bits(down | up):
+        # in strides that become ever shorter, the first long where nothing is known
+        reach = where(fresh, (n + 1) // 2, 1.0)
+        for _ in range(4 * n):  # more than it can take
+            m = clip(m + where(up, reach, where(down, 0.0 - reach, 0.0)), 0, 2 * n - 1)
+            reach = clip(floor(0.5 * reach), 1.0, n)
+            levels = rows_at(located(sea.halves, 8, 2.0 * m))
+            down, up = _beyond(g, h, m, levels, n)
+            if bits(down | up) == 0:
+                break
+        u0, u1, v0, v1, lower, upper = _columns(i, j, first_u, second_u, first_v, second_v, m, sea)
+    fw, a, c, fr = _fractions(g, h, m, levels, n)
+    gr = 1.0 - fr
+    row_bytes = 8 * n
+    u00, u01, u10, u11 = column_sums(u0, u1, (sea.nx - 1) * row_bytes, fu, fy)
+    rate_xi = (gr * (w0 * u00 + w1 * u01) + fr * (w0 * u10 + w1 * u11)) * pm
+    v00, v01, v10, v11 = column_sums(v0, v1, row_bytes, fv, fx)
+    rate_eta = (gr * (w0 * v00 + w1 * v01) + fr * (w0 * v10 + w1 * v11)) * pn
+    if sea.mode != W_AT_CENTRES:
+        row_bytes = 8 * (n + 1)
+        fr = fw
+        gr = 1.0 - fr
+    w00, w01, w10, w11 = column_sums(lower, upper, row_bytes, fy, fx)
+    ww = gr * (w0 * w00 + w1 * w01) + fr * (w0 * w10 + w1 * w11)
+    if sea.mode != OMEGA:
+        return rate_xi, rate_eta, ww, ww, ww, z, h, ze, wet, m, splat(0.0), splat(0.0)
     # how fast h and zeta change along the path, and with them the stretch
     h_dot = rate_xi * h_xi + rate_eta * h_eta
-    ze_dot = dw0 * z0 + dw1 * z1 + rate_xi * (w0 * z0_xi + w1 * z1_xi) + rate_eta * (w0 * z0_eta + w1 * z1_eta)
-    d_h = d_ze - d * d_ze if vtransform == 2 else -ze * d_ze * d_ze
+    ze_dot = dw1 * (z1 - z0) + rate_xi * (w0 * z0_xi + w1 * z1_xi) + rate_eta * (w0 * z0_eta + w1 * z1_eta)
     d_dot = d_h * h_dot + d_ze * ze_dot
     # motion of the s-surface through the point, and its excess over that of the reference surface
     surface = ze_dot + d_dot * (a + h * c) + d * c * h_dot
     excess = d_dot * ((a - a0) + h * (c - c0)) + d * (c - c0) * h_dot
-    return rate_xi, rate_eta, ww + excess, ww + surface, ww, z, h, ze, k, a, c
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _cell(position, period, n):
-    """Lower index of the rho cell that holds ``position`` on an axis of n points, and the fraction within, wrapped or clamped."""
-    if period > 0 and not (0.0 <= position < period):
-        position = position - period * math.floor(position / period)
-    lower = min(max(int(math.floor(position)), 0), n - 2)
-    return lower, min(max(position - lower, 0.0), 1.0)
-
-
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
-def _column(x, y, w0, w1, cells, ny, nx, px, py):
-    """Bilinear h and zeta at (x, y), m."""
-    j, fy = _cell(y, py, ny)
-    i, fx = _cell(x, px, nx)
-    size = np.uint64(RECORD)
-    o = np.uint64(j * nx + i)
-    above = o + np.uint64(nx)
-    one = np.uint64(1)
-    sums = cell_sums(cells, o * size, (o + one) * size, above * size, (above + one) * size, fx, fy)
-    return sums[H], w0 * sums[ZETA0] + w1 * sums[ZETA1]
-
-
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
-def _height(x, y, q, w0, w1, a0, c0, cells, hc, vtransform, mode, ny, nx, px, py):
-    """z, h and zeta at (x, y), of what is q above the s-surface (a0, c0) there (of q itself where z is what is integrated)."""
-    h, ze = _column(x, y, w0, w1, cells, ny, nx, px, py)
-    if mode != OMEGA:
-        return q, h, ze
-    stretch = (ze + h) / (hc + h) if vtransform == 2 else 1.0 + ze / h
-    return ze + stretch * (a0 + h * c0) + q, h, ze
+    return rate_xi, rate_eta, ww + excess, ww + surface, ww, z, h, ze, wet, m, a, c
 
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
-def _stride(
-    x, y, q0, k1x, k1y, k1q, sink, clock, step, k, a0, c0, time0, span,
-    u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
-):  # fmt: skip
-    """One Runge-Kutta step from (x, y, q0) at ``clock`` whose first rates are known. Returns x, y, q at its end, and k."""
-    dw1 = 1.0 / span
-    dw0 = -dw1
-    half = 0.5 * step
-    w1 = (clock + half - time0) / span
-    w0 = 1.0 - w1
-    k2x, k2y, k2q, _g, _w, _z, _h, _e, k, _a, _c = _rates(
-        x + half * k1x, y + half * k1y, q0 + half * (k1q - sink), w0, w1, dw0, dw1, k, a0, c0,
-        u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
-    )  # fmt: skip
-    k3x, k3y, k3q, _g, _w, _z, _h, _e, k, _a, _c = _rates(
-        x + half * k2x, y + half * k2y, q0 + half * (k2q - sink), w0, w1, dw0, dw1, k, a0, c0,
-        u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
-    )  # fmt: skip
-    w1 = (clock + step - time0) / span
-    w0 = 1.0 - w1
-    k4x, k4y, k4q, _g, _w, _z, _h, _e, k, _a, _c = _rates(
-        x + step * k3x, y + step * k3y, q0 + step * (k3q - sink), w0, w1, dw0, dw1, k, a0, c0,
-        u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
-    )  # fmt: skip
-    sixth = step / 6.0
-    x1 = x + sixth * (k1x + 2.0 * (k2x + k3x) + k4x)
-    y1 = y + sixth * (k1y + 2.0 * (k2y + k3y) + k4y)
-    q1 = q0 + sixth * (k1q + 2.0 * (k2q + k3q) + k4q) - step * sink
-    return x1, y1, q1, k
+def _records(i, j, fx, fy, sea):
+    """Bilinear values at fractions (fx, fy) of the cell (i, j), in the order of H, ZETA0, ..., MASK; derivatives behind."""
+    return cell_sums(located(sea.cells, 8, (j * sea.nx + i) * RECORD), 8 * RECORD * sea.nx, kept(fx), kept(fy))
 
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
-def _refined(
-    f, target, height, height1, x, y, q0, k1x, k1y, k1q, sink, clock, step, k, a0, c0, time0, span,
-    u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
-):  # fmt: skip
-    """The part of a step at which the particle really is at ``target``: the step is redone up to there, until it fits.
+def _height(x, y, q, clock, a0, c0, sea):
+    """z, h, zeta and the share of sea at (x, y), of what is q above the s-surface (a0, c0) there (of q where z is integrated)."""
+    _x, i, fx = _cell(x, sea.px, sea.nx)
+    _y, j, fy = _cell(y, sea.py, sea.ny)
+    sums = _records(i, j, fx, fy, sea)
+    h = sums[H]
+    ze = sums[ZETA0] + (clock - sea.time0) * sea.per_span * (sums[ZETA1] - sums[ZETA0])
+    if sea.mode != OMEGA:
+        return q, h, ze, sums[MASK]
+    d, _inverse, _d_h, _d_ze = _stretch(h, ze, sea.hc, sea.vtransform)
+    return ze + d * (a0 + h * c0) + q, h, ze, sums[MASK]
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
+def _stride(at, part, sea):
+    """``part`` (lanes) of a Runge-Kutta step from its start, all as in the rows at ``at``. Returns x, y, q at its end, and m."""
+    x = get_row(at, X)
+    y = get_row(at, Y)
+    k1x = get_row(at, X_RATE)
+    k1y = get_row(at, Y_RATE)
+    k1q = get_row(at, Q_RATE)
+    sink = get_row(at, SINK)
+    a0 = get_row(at, A)
+    c0 = get_row(at, C)
+    q0 = splat(0.0) if sea.mode == OMEGA else get_row(at, Z)
+    nobody = sink < sink
+    step = part * get_row(at, STEP)
+    half = 0.5 * step
+    clock = get_row(at, BEGAN) + get_row(at, DONE) * get_row(at, STEP)
+    m = get_row(at, HALF)
+    kx = k1x
+    ky = k1y
+    kq = k1q
+    sum_x = k1x
+    sum_y = k1y
+    sum_q = k1q
+    for stage in range(3):  # the second to the fourth
+        ahead = half if stage < 2 else step
+        weight = 2.0 if stage < 2 else 1.0
+        kx, ky, kq, _g, _w, _z, _h, _e, _s, m, _a, _c = _rates(
+            x + ahead * kx, y + ahead * ky, q0 + ahead * (kq - sink), clock + ahead, m, a0, c0, nobody, sea
+        )
+        sum_x = sum_x + weight * kx
+        sum_y = sum_y + weight * ky
+        sum_q = sum_q + weight * kq
+    sixth = step / 6.0
+    x1 = x + sixth * sum_x
+    y1 = y + sixth * sum_y
+    q1 = q0 + sixth * sum_q - step * sink
+    return x1, y1, q1, m
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
+def _refined(at, some, sea):
+    """The part of a step at which each of ``some`` (a mask) really is at TARGET: the step is redone up to there, until it fits.
 
     Over steep sea floor the path has kinks at the borders of cells, which no curve through the ends of the step knows.
-    Returns the fraction, and x and y there.
+    Begins with the guess in row PART. Returns the part, and x and y there.
     """
-    low = 0.0
-    z_low = height
-    high = 1.0
-    z_high = height1
-    x1 = x
-    y1 = y
+    target = get_row(at, TARGET)
+    low = splat(0.0)
+    z_low = get_row(at, Z)
+    high = splat(1.0)
+    z_high = get_row(at, Z1)
+    part = get_row(at, PART)
+    x1 = get_row(at, X1)
+    y1 = get_row(at, Y1)
     for _ in range(20):
-        x1, y1, q1, k = _stride(
-            x, y, q0, k1x, k1y, k1q, sink, clock, f * step, k, a0, c0, time0, span,
-            u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
-        )  # fmt: skip
-        w1 = (clock + f * step - time0) / span
-        z, _h, _ze = _height(x1, y1, q1, 1.0 - w1, w1, a0, c0, cells, hc, vtransform, mode, ny, nx, px, py)
-        if abs(z - target) < 1e-3:
+        x1, y1, q1, _m = _stride(at, part, sea)
+        clock = get_row(at, BEGAN) + (get_row(at, DONE) + part) * get_row(at, STEP)
+        z, _h, _ze, _s = _height(x1, y1, q1, clock, get_row(at, A), get_row(at, C), sea)
+        gap = z - target
+        off = some & ~((gap < 1e-3) & (gap > -1e-3))
+        if bits(off) == 0:
             break
-        if z < target:
-            low = f
-            z_low = z
-        else:
-            high = f
-            z_high = z
-        f = low + (high - low) * min(max((target - z_low) / (z_high - z_low), 0.05), 0.95)
-    return f, x1, y1
+        below = off & (gap < 0.0)
+        low = where(below, part, low)
+        z_low = where(below, z, z_low)
+        above = off & ~(gap < 0.0)
+        high = where(above, part, high)
+        z_high = where(above, z, z_high)
+        part = where(off, low + (high - low) * clip((target - z_low) / (z_high - z_low), 0.05, 0.95), part)
+    return part, x1, y1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -360,41 +413,119 @@ def _uniform_pair(key, instant):
     return scale * one - math.sqrt(3.0), scale * two - math.sqrt(3.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _on_land(x, y, cells, ny, nx, px, py):
-    """Whether the rho point nearest to (x, y) is land."""
-    j, fy = _cell(y, py, ny)
-    i, fx = _cell(x, px, nx)
-    return element(cells, RECORD * ((j + (1 if fy > 0.5 else 0)) * nx + i + (1 if fx > 0.5 else 0)) + MASK) == 0.0
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
+def _on_land(x, y, sea):
+    """Where the rho point nearest to (x, y) is land."""
+    _x, i, fx = _cell(x, sea.px, sea.nx)
+    _y, j, fy = _cell(y, sea.py, sea.ny)
+    nearest_x = where(fx > 0.5, 1.0, 0.0)
+    nearest_y = where(fy > 0.5, 1.0, 0.0)
+    return _records(i, j, nearest_x, nearest_y, sea)[MASK] < 0.5
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _outside(x, y, ny, nx, px, py):
-    """Whether (x, y) lies beyond the outermost u or v points, where velocities end."""
-    return (px == 0 and not (0.5 <= x <= nx - 1.5)) or (py == 0 and not (0.5 <= y <= ny - 1.5))
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+def _outside(x, y, sea):
+    """Where (x, y) lies beyond the outermost u or v points, where velocities end."""
+    out = x < x
+    if sea.px == 0:
+        out = ~((x >= 0.5) & (x <= sea.nx - 1.5))
+    if sea.py == 0:
+        out = out | ~((y >= 0.5) & (y <= sea.ny - 1.5))
+    return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _kappa_at(depth, kappa_depth, kappa, n_kappa):
     """Diffusivity at a depth, m2/s."""
-    m = 0
-    while m + 1 < n_kappa and depth >= element(kappa_depth, m + 1):
-        m += 1
-    return element(kappa, m)
+    found = splat(element(kappa, 0))
+    for m in range(1, n_kappa):
+        found = where(depth >= element(kappa_depth, m), element(kappa, m), found)
+    return found
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _jump(x, y, kappa, step, instant, key, cells, ny, nx, px, py):
-    """Random horizontal step of variance 2 kappa |step| in each direction; none that would end on land or outside."""
-    length = math.sqrt(2.0 * kappa * abs(step))
-    east, north = _uniform_pair(key, int(round(instant * 1000.0)))
-    j, _fy = _cell(y, py, ny)
-    i, _fx = _cell(x, px, nx)
-    x2 = x + length * east * element(cells, RECORD * (j * nx + i) + PM)
-    y2 = y + length * north * element(cells, RECORD * (j * nx + i) + PN)
-    if _outside(x2, y2, ny, nx, px, py) or _on_land(x2, y2, cells, ny, nx, px, py):
-        return x, y
-    return x2, y2
+def _jump(lane, at, some, key, sea):
+    """Random horizontal steps of ``some``, of variance 2 kappa |step| each way; none that would end on land or outside."""
+    for i in range(LANES):
+        length = math.sqrt(2.0 * lane[KAPPA, i] * abs(lane[STEP, i]))
+        east, north = _uniform_pair(key[i], int(round((lane[BEGAN, i] + lane[DONE, i] * lane[STEP, i]) * 1000.0)))
+        lane[EAST, i] = length * east
+        lane[NORTH, i] = length * north
+    x = get_row(at, X1)
+    y = get_row(at, Y1)
+    _x, i, _fx = _cell(x, sea.px, sea.nx)
+    _y, j, _fy = _cell(y, sea.py, sea.ny)
+    corner = _records(i, j, splat(0.0), splat(0.0), sea)
+    x2 = x + get_row(at, EAST) * corner[PM]
+    y2 = y + get_row(at, NORTH) * corner[PN]
+    free = some & ~(_outside(x2, y2, sea) | _on_land(x2, y2, sea))
+    set_row(at, X1, where(free, x2, x))
+    set_row(at, Y1, where(free, y2, y))
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+def _crosses(at, some):
+    """Where the step of ``some`` passes TARGET; a level that the surface itself is below counts where the surface is met."""
+    z1 = get_row(at, Z1)
+    ze1 = get_row(at, ZETA)
+    target = get_row(at, TARGET)
+    return some & ((z1 >= target) | ((z1 >= ze1) & (target > ze1 - 1e-3)))
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
+def _end(at, some, h1, wet, n_levels, sea):
+    """End the step of ``some``: their height, the steps made, and whether that was the last of them."""
+    z = where(get_row(at, Z1) < get_row(at, ZETA), get_row(at, Z1), get_row(at, ZETA))
+    x = get_row(at, X1)
+    y = get_row(at, Y1)
+    down = z < 0.0 - h1
+    if bits(some & (wet < 1.0)):
+        down = down | _on_land(x, y, sea)
+    state = where(_outside(x, y, sea), LEFT_DOMAIN, where(down, GROUNDED, ACTIVE))
+    if n_levels > 0:
+        state = where(get_row(at, TARGET) < np.inf, state, REACHED)
+    done = get_row(at, DONE) + 1.0
+    finished = (state > ACTIVE) | (done >= get_row(at, STEPS))
+    set_row(at, Z, where(some, z, get_row(at, Z)))
+    set_row(at, STATE, where(some, state, get_row(at, STATE)))
+    set_row(at, DONE, where(some, done, get_row(at, DONE)))
+    set_row(at, FINISHED, where(some & finished, 1.0, get_row(at, FINISHED)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _cross(lane, at, crossing, seat, row_of, next_level, levels, crossings, sea):
+    """Write down the next crossing of each lane in ``crossing`` (a mask); TARGET becomes the level after it, or not a number."""
+    some = bits(crossing)
+    for i in range(LANES):
+        part = 1.0
+        if some >> i & 1:
+            target, step, sink = lane[TARGET, i], lane[STEP, i], lane[SINK, i]
+            if lane[Z, i] >= target:
+                part = 0.0
+            elif lane[Z1, i] > target:
+                slope0, slope1 = step * (lane[Z_RATE, i] - sink), step * (lane[Z1_RATE, i] - sink)
+                part = _crossing(lane[Z, i], slope0, lane[Z1, i], slope1, target)
+            place = crossings[row_of[seat[i]], next_level[seat[i]]]
+            place[0] = _hermite(lane[X, i], step * lane[X_RATE, i], lane[X1, i], step * lane[X1_RATE, i], part)
+            place[1] = _hermite(lane[Y, i], step * lane[Y_RATE, i], lane[Y1, i], step * lane[Y1_RATE, i], part)
+        lane[PART, i] = part
+    within = crossing & (get_row(at, PART) > 0.0) & (get_row(at, PART) < 1.0)
+    inside = bits(within)
+    there = np.empty((2, LANES))
+    if inside:
+        part, x, y = _refined(at, within, sea)
+        set_row(at, PART, part)
+        set_row(there.ctypes.data, 0, x)
+        set_row(there.ctypes.data, 1, y)
+    for i in range(LANES):
+        if some >> i & 1:
+            p = seat[i]
+            place = crossings[row_of[p], next_level[p]]
+            if inside >> i & 1:
+                place[0], place[1] = there[0, i], there[1, i]
+            place[2] = lane[BEGAN, i] + (lane[DONE, i] + lane[PART, i]) * lane[STEP, i]
+            next_level[p] += 1
+            lane[TARGET, i] = levels[next_level[p]] if next_level[p] < levels.shape[0] else np.nan
 
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
@@ -443,7 +574,8 @@ def advance(
     Parameters
     ----------
     order : (p,) int64
-        Every particle once: neighbours here that are neighbours in the sea share what the processor has at hand.
+        Every particle once: neighbours here that are neighbours in the sea share what the processor has at hand, and no lane
+        waits where they take as many steps. Which particles go side by side changes nothing in any path.
     xi, eta, z : (p,) float64
         Position: cells, cells, m positive up.
     time, duration : (p,) float64
@@ -488,113 +620,112 @@ def advance(
     int
         Number of steps made by all particles together.
     """
+    halves = _half_levels(a_rho, c_rho, a_w, c_w, n)
+    sea = Sea(
+        u, v, w, cells, halves.ctypes.data, n, hc, vtransform, mode, ny, nx, px, py, time0, 1.0 / (time1 - time0)
+    )  # fmt: skip
     n_levels = levels.shape[0]
-    span = time1 - time0
-    dw1 = 1.0 / span
-    dw0 = -dw1
-    steps_done = 0
     diffusive = False
     for m in range(n_kappa):
         if element(kappa, m) > 0:
             diffusive = True
-    for m in range(start, stop):
-        p = order[m]
-        if status[p] != ACTIVE or duration[p] == 0.0:
-            continue
-        x = xi[p]
-        y = eta[p]
-        height = z[p]
-        sink = sinking_speed[p]
-        clock = time[p]
-        n_steps = max(1, int(math.ceil(abs(duration[p]) / dt - 1e-9)))
-        step = duration[p] / n_steps
-        level = next_level[p]
-        state = ACTIVE
-        fresh = True  # the rates at (x, y, height, clock) are not known yet
-        k = n // 2
-        key = _key(seed, uid[p]) if diffusive else np.uint64(0)
-        w1 = (clock - time0) / span
-        w0 = 1.0 - w1
-        for s in range(n_steps):
-            if fresh:
-                # (a, c) = (0, 0) is the free surface: count q from there to find the s-surface through the point
-                q = height
-                if mode == OMEGA:
-                    _h, surface = _column(x, y, w0, w1, cells, ny, nx, px, py)
-                    height = min(height, surface)
-                    q = height - surface
-                k1x, k1y, _q, g0, k1q, height, _h, _e, k, a0, c0 = _rates(
-                    x, y, q, w0, w1, dw0, dw1, k, 0.0, 0.0,
-                    u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
-                )  # fmt: skip
-                fresh = False
-            q0 = 0.0 if mode == OMEGA else height
-            end = time[p] + (s + 1) * step
-            x1, y1, q1, k = _stride(
-                x, y, q0, k1x, k1y, k1q, sink, clock, step, k, a0, c0, time0, span,
-                u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
-            )  # fmt: skip
-            w1 = (end - time0) / span
-            w0 = 1.0 - w1
-            steps_done += 1
-            walk = _kappa_at(-height, kappa_depth, kappa, n_kappa) if diffusive else 0.0
-            if walk > 0.0:
-                # the next step starts elsewhere: of this end only the height is wanted, and a slope that leads to a crossing
-                fresh = True
-                height1, h1, ze1 = _height(x1, y1, q1, w0, w1, a0, c0, cells, hc, vtransform, mode, ny, nx, px, py)
-                g1 = (height1 - height) / step + sink
-                n1x = (x1 - x) / step
-                n1y = (y1 - y) / step
-                n1q = k1q
-                a1 = a0
-                c1 = c0
-            else:
-                # At the end of the step: the height, the slopes for a crossing, and the first stage of the next step. The
-                # next step counts q from the s-surface through its own start, where dq/dt is the vertical velocity alone.
-                n1x, n1y, _q, g1, n1q, height1, h1, ze1, k, a1, c1 = _rates(
-                    x1, y1, q1, w0, w1, dw0, dw1, k, a0, c0,
-                    u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
-                )  # fmt: skip
-            # crossings are sought on the whole curve, before what lies above the surface is cut off; a level that the
-            # surface itself is below counts as crossed where the surface is met
-            while level < n_levels and (height1 >= levels[level] or (height1 >= ze1 and levels[level] > ze1 - 1e-3)):
-                f = 1.0
-                if height >= levels[level]:
-                    f = 0.0
-                elif height1 > levels[level]:
-                    f = _crossing(height, step * (g0 - sink), height1, step * (g1 - sink), levels[level])
-                crossings[row[p], level, 0] = _hermite(x, step * k1x, x1, step * n1x, f)
-                crossings[row[p], level, 1] = _hermite(y, step * k1y, y1, step * n1y, f)
-                if 0.0 < f < 1.0:
-                    f, crossings[row[p], level, 0], crossings[row[p], level, 1] = _refined(
-                        f, levels[level], height, height1, x, y, q0, k1x, k1y, k1q, sink, clock, step, k, a0, c0, time0, span,
-                        u, v, w, cells, a_rho, c_rho, a_w, c_w, n, hc, vtransform, mode, ny, nx, px, py,
-                    )  # fmt: skip
-                crossings[row[p], level, 2] = clock + f * step
-                level += 1
-            x = x1
-            y = y1
-            height = min(height1, ze1)
-            clock = end
-            if n_levels > 0 and level == n_levels:
-                state = REACHED
-            elif _outside(x, y, ny, nx, px, py):
-                state = LEFT_DOMAIN
-            elif height < -h1 or _on_land(x, y, cells, ny, nx, px, py):
-                state = GROUNDED
-            if state != ACTIVE:
+    lane = np.zeros((ROWS, LANES))
+    at = lane.ctypes.data
+    seat = np.full(LANES, -1)
+    key = np.zeros(LANES, np.uint64)
+    following = start
+    taken = 0
+    steps_done = 0
+    while True:
+        # those who have come to their end give their lanes to the next in order
+        finished = bits(get_row(at, FINISHED) > 0.0)
+        if finished or taken < LANES:
+            for i in range(LANES):
+                if finished >> i & 1:
+                    p = seat[i]
+                    xi[p], eta[p], z[p], status[p] = lane[X1, i], lane[Y1, i], lane[Z, i], int(lane[STATE, i])
+                    steps_done += int(lane[DONE, i])
+                    seat[i] = -1
+                    lane[TAKEN, i] = lane[FINISHED, i] = lane[KAPPA, i] = 0.0
+                    taken -= 1
+                while seat[i] < 0 and following < stop:
+                    p = order[following]
+                    following += 1
+                    if status[p] != ACTIVE or duration[p] == 0.0:
+                        continue
+                    seat[i] = p
+                    taken += 1
+                    steps = max(1, int(math.ceil(abs(duration[p]) / dt - 1e-9)))
+                    lane[X1, i], lane[Y1, i], lane[Q1, i] = xi[p], eta[p], z[p]
+                    lane[A, i], lane[C, i], lane[HALF, i] = 0.0, 0.0, n
+                    lane[SINK, i], lane[BEGAN, i], lane[STEP, i] = sinking_speed[p], time[p], duration[p] / steps
+                    lane[DONE, i], lane[STEPS, i] = 0.0, steps
+                    lane[TARGET, i] = levels[next_level[p]] if next_level[p] < n_levels else np.nan
+                    lane[TAKEN, i], lane[FRESH, i] = 1.0, 1.0
+                    key[i] = _key(seed, uid[p]) if diffusive else np.uint64(0)
+            if taken == 0:
                 break
-            k1x = n1x
-            k1y = n1y
-            k1q = n1q
-            g0 = g1
-            a0 = a1
-            c0 = c1
-            if walk > 0.0:
-                x, y = _jump(x, y, walk, step, clock, key, cells, ny, nx, px, py)
-        xi[p] = x
-        eta[p] = y
-        z[p] = height
-        status[p] = state
-        next_level[p] = level
+        moving = (get_row(at, TAKEN) > 0.0) & ~(get_row(at, FRESH) > 0.0)
+        walking = moving & (get_row(at, KAPPA) > 0.0)
+        if bits(moving):
+            x1, y1, q1, half = _stride(at, splat(1.0), sea)
+            set_row(at, X1, where(moving, x1, get_row(at, X1)))
+            set_row(at, Y1, where(moving, y1, get_row(at, Y1)))
+            set_row(at, Q1, where(moving, q1, get_row(at, Q1)))
+            set_row(at, HALF, where(moving, half, get_row(at, HALF)))
+        if bits(walking):
+            # the next step starts elsewhere: of this end only the height is wanted, and a slope that leads to a crossing
+            step = get_row(at, STEP)
+            x1, y1 = get_row(at, X1), get_row(at, Y1)
+            end = get_row(at, BEGAN) + (get_row(at, DONE) + 1.0) * step
+            z1, h1, ze1, wet = _height(x1, y1, get_row(at, Q1), end, get_row(at, A), get_row(at, C), sea)
+            set_row(at, Z1, z1)
+            set_row(at, ZETA, ze1)
+            set_row(at, X1_RATE, (x1 - get_row(at, X)) / step)
+            set_row(at, Y1_RATE, (y1 - get_row(at, Y)) / step)
+            set_row(at, Z1_RATE, (z1 - get_row(at, Z)) / step + get_row(at, SINK))
+            crossing = _crosses(at, walking)
+            while bits(crossing):
+                _cross(lane, at, crossing, seat, row, next_level, levels, crossings, sea)
+                crossing = _crosses(at, walking)
+            _end(at, walking, h1, wet, n_levels, sea)
+            _jump(lane, at, walking & (get_row(at, STATE) <= ACTIVE), key, sea)
+            set_row(at, Q1, where(walking, get_row(at, Z), get_row(at, Q1)))
+            set_row(at, A, where(walking, 0.0, get_row(at, A)))
+            set_row(at, C, where(walking, 0.0, get_row(at, C)))
+            set_row(at, FRESH, where(walking, 1.0, get_row(at, FRESH)))
+        # At the end of a step: the height, the slopes for a crossing, and the first stage of the next step. The next step counts
+        # q from the s-surface through its own start, where dq/dt is the vertical velocity alone. At the beginning: the same.
+        fresh = get_row(at, FRESH) > 0.0
+        instant = get_row(at, BEGAN) + (get_row(at, DONE) + where(fresh, 0.0, 1.0)) * get_row(at, STEP)
+        x_rate, y_rate, _q, z_rate, q_rate, z1, h1, ze1, wet, half, a, c = _rates(
+            get_row(at, X1), get_row(at, Y1), get_row(at, Q1), instant,
+            get_row(at, HALF), get_row(at, A), get_row(at, C), fresh, sea,
+        )  # fmt: skip
+        arrived = moving & ~walking
+        if bits(arrived):
+            set_row(at, Z1, z1)
+            set_row(at, ZETA, ze1)
+            set_row(at, X1_RATE, x_rate)
+            set_row(at, Y1_RATE, y_rate)
+            set_row(at, Z1_RATE, z_rate)
+            crossing = _crosses(at, arrived)
+            while bits(crossing):
+                _cross(lane, at, crossing, seat, row, next_level, levels, crossings, sea)
+                crossing = _crosses(at, arrived)
+            _end(at, arrived, h1, wet, n_levels, sea)
+        begins = fresh & ~(get_row(at, FINISHED) > 0.0)
+        set_row(at, X, get_row(at, X1))
+        set_row(at, Y, get_row(at, Y1))
+        set_row(at, Z, where(begins, z1, get_row(at, Z)))
+        set_row(at, X_RATE, x_rate)
+        set_row(at, Y_RATE, y_rate)
+        set_row(at, Q_RATE, q_rate)
+        set_row(at, Z_RATE, z_rate)
+        set_row(at, A, a)
+        set_row(at, C, c)
+        set_row(at, HALF, half)
+        set_row(at, FRESH, splat(0.0))
+        if diffusive:
+            set_row(at, KAPPA, _kappa_at(0.0 - get_row(at, Z), kappa_depth, kappa, n_kappa))
     return steps_done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -66,6 +67,14 @@ def _pack(source, target, slot):
                 target[j, i, k, slot] = source[k, j, i]
 
 
+def _zeros(shape, dtype) -> np.ndarray:
+    """Zeros that begin at the beginning of a cache line."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    raw = np.zeros(size + 64, np.uint8)
+    begin = -raw.ctypes.data % 64
+    return raw[begin : begin + size].view(dtype).reshape(shape)
+
+
 def _by_place(xi, eta, px, py, ny, nx) -> np.ndarray:
     """(p,) int64 order of particles by the block of BLOCK x BLOCK cells that they are in."""
     x = np.mod(xi, px) if px else np.clip(xi, 0, nx)
@@ -113,13 +122,13 @@ class Window:
         # On land the depth is that of the shallowest sea point and the metrics are typical ones, so that the cells which
         # straddle the coast have finite, positive values; velocities there are 0.
         fallback = {"h": grid.h[sea].min(), "pm": np.median(grid.pm[sea]), "pn": np.median(grid.pn[sea])}
-        self._cells = np.zeros((ny, nx, RECORD))
+        self._cells = _zeros((ny, nx, RECORD), np.float64)
         for name, index in (("h", H), ("pm", PM), ("pn", PN)):
             self._cells[..., index] = np.where(sea, getattr(grid, name), fallback[name])
         self._cells[..., MASK] = sea
-        self._u = np.zeros((ny, nx - 1, n, 2), np.float32)
-        self._v = np.zeros((ny - 1, nx, n, 2), np.float32)
-        self._w = np.zeros((ny, nx, n + 1, 2), np.float32)
+        self._u = _zeros((ny, nx - 1, n, 2), np.float32)
+        self._v = _zeros((ny - 1, nx, n, 2), np.float32)
+        self._w = _zeros((ny, nx, n + 1, 2), np.float32)
         # held here because the kernel knows them by address
         s = s_coordinate
         self._levels_of_s = [np.ascontiguousarray(array) for array in (s.a_rho, s.cs_rho, s.a_w, s.cs_w)]
@@ -135,7 +144,7 @@ class Window:
             slot = int(np.argmax(distance))
         if snapshot.mode != self._mode:
             self._mode = snapshot.mode
-            self._w = np.zeros((*self._w.shape[:2], snapshot.vertical.shape[0], 2), np.float32)
+            self._w = _zeros((*self._w.shape[:2], snapshot.vertical.shape[0], 2), np.float32)
         jobs = [(snapshot.u, self._u), (snapshot.v, self._v), (snapshot.vertical, self._w)]
         if self._pool is None:
             for source, target in jobs:
@@ -162,6 +171,9 @@ class Window:
         px, py = self.grid.period
         ny, nx = self.grid.shape
         order = _by_place(xi, eta, px, py, ny, nx)
+        steps = np.minimum(np.abs(duration) / self.dt, 2**16 - 1).astype(np.uint16)
+        if steps.size and steps.min() < steps.max():  # those side by side in the kernel had better take as many steps
+            order = order[np.argsort(steps[order], kind="stable")]
         arrays = (self._u, self._v, self._w, self._cells, *self._levels_of_s, self._kappa_depth, self._kappa)
         addresses = [array.ctypes.data for array in arrays]
 

@@ -412,23 +412,34 @@ def profile(ocean: str = "jet") -> None:
             print(f"{label:36s} {seconds:7.2f} s  {100 * seconds / cpu:5.1f} % of the CPU time")
 
 
+#: Operations on lanes of one evaluation of :func:`lagrangian.advection._rates` besides sums, rows and divisions, and of the
+#: Runge-Kutta sums around it, counted in its source: 3 for the weights in time, 14 for the cell, 13 for the stretch, g and z, 42
+#: for the layer, 16 for the faces of u and v, 16 for indices, 22 for the sums over levels and instants, 26 for the metrics and
+#: the motion of the s-surface, 8 around it. A multiply-add, a comparison or a choice counts as one; 4 divisions come to them.
+LANE_OPERATIONS = 160
+
+
 def kernel() -> None:
     """The compiled kernel against bounds measured on this core in the same minute.
 
-    A Runge-Kutta step evaluates the velocity four times. One evaluation reads 4 rho records of 64 bytes, 4 columns of u, 4 of v
-    and 4 of w, 16 bytes each and every one in a cache line of its own: 16 lines, 1 KiB; it makes about 290 floating-point
-    operations (48 in the cell's sums, 3 x 35 in the columns, 24 for weights, 60 for the layer and its search, 55 for the
-    metrics and the motion of the s-surface), some 6 of them divisions. A step so makes 1200 operations and touches 64 lines,
-    of which neighbouring evaluations share almost all.
+    A Runge-Kutta step evaluates the velocity four times, eight particles at once. One evaluation of the eight reads for each of
+    them 4 rho records of 64 bytes, 4 columns of u, 4 of v and 4 of w, 16 bytes each and every one in a cache line of its own: 16
+    lines, 1 KiB; and 64 bytes of the table of levels, which stays in the first-level cache.
 
-    Two bounds. Arithmetic and instructions: the kernel itself with all particles in one place, so that all it reads stays in
-    the first-level cache. Memory: the time to fetch, in the order in which the kernel takes particles, the 16 lines of a
-    particle once a window. What the machine allows is taken as their sum where they cannot overlap, the larger where they can.
+    Two bounds, neither of which comes from the kernel. Arithmetic: the time of two loops in which nothing waits for anything.
+    One makes the sums over cells and columns and fetches the rows of levels, from as many places in memory as the kernel, but
+    places known beforehand, and uses them in nothing but a total. The other makes as many divisions and other operations
+    (LANE_OPERATIONS, half of them multiply-adds, half additions, in eight chains each) on vectors that stay in registers. There
+    are no crossings, ends or changes of particles, and no search beyond the first try. Memory: the time to fetch the 16 lines
+    of a particle once a window, at random from 64 MiB. What the machine allows is taken as the sum of both bounds where they
+    cannot overlap, the larger where they can.
     """
     from numba import njit
 
     from data.croco import open_croco
+    from lagrangian.advection import FASTMATH, RECORD
     from lagrangian.campaign import seconds
+    from lagrangian.simd import LANES, cell_sums, column_sums, get_row, kept, located, rows_at, set_row, splat
     from tests.benchmarks.speed import our_window
 
     folder = JET if JET.exists() else SAMPLE.parent
@@ -439,68 +450,98 @@ def kernel() -> None:
     n = 40_000
     rng = np.random.default_rng(0)
     ny, nx = ocean.grid.shape
+    levels = ocean.s_coordinate.n
+
+    def best(function) -> float:
+        """Highest count per second of thread CPU time of a function that returns a count."""
+        function()
+        rates = []
+        for _ in range(5):
+            began = time.thread_time()
+            count = function()
+            rates.append(count / (time.thread_time() - began))
+        return max(rates)
 
     def rate(spread: float, low: float, high: float) -> float:
         x, y = nx / 2 + rng.uniform(-spread, spread, n), ny / 2 + rng.uniform(-spread, spread, n)
         z = rng.uniform(low, high, n)
+        return best(lambda: window.advance(
+            x.copy(), y.copy(), z.copy(), np.full(n, end_time), np.full(n, start_time - end_time), np.full(n, 80 / 86400.0),
+            np.full(n, -1, np.int32), np.zeros(n, np.int32), np.arange(n), np.arange(n), np.zeros((n, 1, 3)),
+        ))  # fmt: skip
 
-        def go():
-            return window.advance(
-                x.copy(), y.copy(), z.copy(), np.full(n, end_time), np.full(n, start_time - end_time), np.full(n, 80 / 86400.0),
-                np.full(n, -1, np.int32), np.zeros(n, np.int32), np.arange(n), np.arange(n), np.zeros((n, 1, 3)),
-            )  # fmt: skip
+    @njit(fastmath=FASTMATH)
+    def sums(places, batches, u, v, w, cells, table, nx, n, result):
+        """The sums and rows of ``batches`` evaluations; ``places``: address of (16, 6, LANES) fractions and offsets."""
+        total = splat(0.0)
+        for batch in range(batches):
+            at = places + batch % 16 * (6 * LANES * 8)
+            f = kept(get_row(at, 0))
+            corner, levels = located(cells, 8, get_row(at, 1)), located(table, 8, get_row(at, 2))
+            u0, u1 = located(u, 4, get_row(at, 3)), located(u, 4, get_row(at, 3) + (nx - 1) * 2 * n)
+            v0, v1 = located(v, 4, get_row(at, 4)), located(v, 4, get_row(at, 4) + nx * 2 * n)
+            w0, w1 = located(w, 4, get_row(at, 5)), located(w, 4, get_row(at, 5) + nx * 2 * (n + 1))
+            c = cell_sums(corner, 8 * RECORD * nx, f, f)
+            one = (c[0] + c[1]) + (c[2] + c[3]) + ((c[4] + c[5]) + (c[8] + c[9])) + ((c[10] + c[11]) + (c[12] + c[13]))
+            t = rows_at(levels)
+            two = ((t[0] + t[1]) + (t[2] + t[3])) + ((t[4] + t[5]) + (t[6] + t[7]))
+            p = column_sums(u0, u1, 8 * n, f, f)
+            three = (p[0] + p[1]) + (p[2] + p[3])
+            p = column_sums(v0, v1, 8 * n, f, f)
+            four = (p[0] + p[1]) + (p[2] + p[3])
+            p = column_sums(w0, w1, 8 * (n + 1), f, f)
+            total = total + ((one + two) + (three + four) + ((p[0] + p[1]) + (p[2] + p[3])))
+        set_row(result, 0, total)
+        return LANES * batches
 
-        go()
-        rates = []
-        for _ in range(5):
-            began = time.thread_time()
-            steps = go()
-            rates.append(steps / (time.thread_time() - began))
-        return max(rates)
-
-    @njit(fastmath=True)
-    def multiply_add(count):
-        a, b, c, d, e, f, g, h = 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7
-        for _ in range(count):
-            a = a * 0.999 + 0.1
-            b = b * 0.999 + 0.1
-            c = c * 0.999 + 0.1
-            d = d * 0.999 + 0.1
-            e = e * 0.999 + 0.1
-            f = f * 0.999 + 0.1
-            g = g * 0.999 + 0.1
-            h = h * 0.999 + 0.1
-        return a + b + c + d + e + f + g + h
+    @njit(fastmath=FASTMATH)
+    def operations(batches, result):
+        """The divisions and the other operations of ``batches`` evaluations, less the 33 additions in the sums above."""
+        half, one = splat(0.5), splat(0.999)
+        a0, a1, a2, a3, a4, a5, a6, a7 = half, half, half, half, half, half, half, half
+        b0, b1, b2, b3, b4, b5, b6, b7 = half, half, half, half, half, half, half, half
+        d0, d1, d2, d3 = half, one, half, one
+        for _ in range(batches):
+            d0, d1, d2, d3 = one / d0, half / d1, one / d2, half / d3
+            for _ in range((LANE_OPERATIONS - 33) // 16):
+                a0, a1, a2, a3 = a0 * one + half, a1 * one + half, a2 * one + half, a3 * one + half
+                a4, a5, a6, a7 = a4 * one + half, a5 * one + half, a6 * one + half, a7 * one + half
+                b0, b1, b2, b3 = b0 + half, b1 + half, b2 + half, b3 + half
+                b4, b5, b6, b7 = b4 + half, b5 + half, b6 + half, b7 + half
+        set_row(result, 0, a0 + a1 + a2 + a3 + a4 + a5 + a6 + a7 + b0 + b1 + b2 + b3 + b4 + b5 + b6 + b7 + d0 + d1 + d2 + d3)
+        return LANES * batches
 
     @njit
     def fetch(array, places):
         total = np.float32(0)
         for k in range(places.size):
             total += array[places[k]]
-        return total
+        return places.size, total
 
-    multiply_add(10)
-    began = time.thread_time()
-    multiply_add(30_000_000)
-    chains = 8 * 30e6 / (time.thread_time() - began)
+    # the places of `still` below: one cell, a few layers
+    i, j, k = (rng.integers(low, low + 2, (16, LANES)) for low in (nx // 2, ny // 2, levels // 2))
+    corner = j * nx + i
+    places = np.stack([
+        rng.uniform(0, 1, corner.shape), RECORD * corner, 4 * k, (j * (nx - 1) + i) * 2 * levels + 2 * k,
+        corner * 2 * levels + 2 * k, corner * 2 * (levels + 1) + 2 * k,
+    ], axis=1).astype(np.float64)  # fmt: skip
+    table, result = rng.uniform(1.0, 2.0, 4 * levels + 8), np.zeros(LANES)
+    fields = [array.ctypes.data for array in (window._u, window._v, window._w, window._cells, table)]
+    summed = best(lambda: sums(places.ctypes.data, 100_000, *fields, nx, levels, result.ctypes.data))
+    operated = best(lambda: operations(100_000, result.ctypes.data))
     array = np.zeros(64 * 2**20 // 4, np.float32)
-    places = rng.integers(0, array.size // 16, 4_000_000) * 16
-    fetch(array, places[:10])
-    began = time.thread_time()
-    fetch(array, places)
-    lines = places.size / (time.thread_time() - began)
+    random_places = rng.integers(0, array.size // 16, 4_000_000) * 16
+    lines = best(lambda: fetch(array, random_places)[0])
     wide, still = rate(12.0, -2900.0, -300.0), rate(0.2, -1010.0, -1000.0)
     per_window = (end_time - start_time) / 1800.0
-    arithmetic, fetched = 1 / still, 16 / lines / per_window
-    print(
-        f"eight chains of multiply-adds {chains / 1e9:.2f} G/s; random cache lines beyond the second level {lines / 1e6:.0f} M/s"
-    )
+    arithmetic, fetched = 4 / summed + 4 / operated, 16 / lines / per_window
+    print(f"sums alone {1e9 / summed:.1f} ns, other operations alone {1e9 / operated:.1f} ns an evaluation; "
+          f"random cache lines beyond the second level {lines / 1e6:.0f} M/s")  # fmt: skip
     print(f"kernel, particles all over {wide / 1e6:.2f} M steps/s; in one place {still / 1e6:.2f} M steps/s (thread CPU time)")
-    print(f"1200 operations a step: {1200 * still / 1e9:.2f} G operations/s in one place, "
-          f"{1200 * still / (2 * chains):.2f} of what the chains reach")  # fmt: skip
     larger, both = max(arithmetic, fetched), arithmetic + fetched
     print(f"allowed: arithmetic {1e9 * arithmetic:.0f} ns, memory {1e9 * fetched:.1f} ns a step; measured {1e9 / wide:.0f} ns = "
-          f"{1 / wide / larger:.2f} x the larger, {1 / wide / both:.2f} x the sum")  # fmt: skip
+          f"{1 / wide / larger:.2f} x the larger, {1 / wide / both:.2f} x the sum; in one place {1e9 / still:.0f} ns = "
+          f"{1 / still / arithmetic:.2f} x the arithmetic")  # fmt: skip
 
 
 def estimate(years: float = 30.0, nx: int = 512, ny: int = 512, levels: int = 80, hours: float = 12.0) -> None:
