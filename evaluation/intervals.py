@@ -55,6 +55,11 @@ def block_bootstrap(
     return low.reshape(values.shape[1:]), high.reshape(values.shape[1:])
 
 
+def correlation(x, y) -> float:
+    """Pearson's correlation of two quantities (n,), pairs with NaN left out; NaN for fewer than 3 or where one is constant."""
+    return block_bootstrap_correlation(x, y, np.zeros(np.size(x)))[0]
+
+
 def block_bootstrap_correlation(
     x: np.ndarray, y: np.ndarray, blocks: np.ndarray, *, ranks: bool = False, draws: int = DRAWS, level: float = LEVEL,
     seed: int = 0,

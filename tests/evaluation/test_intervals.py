@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
-from evaluation.intervals import block_bootstrap, block_bootstrap_correlation, block_of
+from evaluation.intervals import block_bootstrap, block_bootstrap_correlation, block_of, correlation
 
 
 def test_the_interval_covers_the_true_mean_as_often_as_it_says():
@@ -56,6 +56,18 @@ def test_correlations_are_those_of_scipy_and_nan_pairs_are_left_out():
     assert np.isnan(block_bootstrap_correlation([1.0, 2.0], [1.0, 2.0], [0, 1])[:3]).all()
     middle, low, high, _ = block_bootstrap_correlation(x, y, np.zeros(90))
     assert np.isfinite(middle) and np.isnan([low, high]).all()
+
+
+def test_correlation_leaves_nan_out_and_is_nan_of_what_does_not_vary():
+    assert correlation([1, 2, 3, np.nan], [2, 4, 6, 0]) == pytest.approx(1.0)
+    assert correlation([1, 2, 3, 4], [1, -1, -1, 1]) == pytest.approx(0.0)
+    assert np.isnan(correlation([1, 1, 1], [1, 2, 3])) and np.isnan(correlation([1, 2], [1, 2]))
+
+
+def test_tied_values_share_their_rank():
+    x, y = [1.0, 1.0, 1.0, 2.0, 3.0, 3.0], [0.1, 0.5, 0.3, 0.2, 0.9, 0.4]
+    found = block_bootstrap_correlation(x, y, np.arange(6), ranks=True)[0]
+    assert found == pytest.approx(spearmanr(x, y).statistic)
 
 
 def test_correlation_intervals_cover_as_often_as_they_say_and_know_repeated_experiments():
