@@ -94,7 +94,11 @@ def block_bootstrap_correlation(
     if names.size < 2:
         return middle, float("nan"), float("nan"), n
     tail = (1 - level) / 2
-    low, high = np.nanquantile(correlation_of_sums(sums @ draw_blocks(names.size, draws, seed).T), [tail, 1 - tail])
+    drawn = correlation_of_sums(sums @ draw_blocks(names.size, draws, seed).T)
+    drawn = drawn[np.abs(drawn) < 1 + 1e-9]  # not those of draws in which one does not vary
+    if drawn.size == 0:
+        return middle, float("nan"), float("nan"), n
+    low, high = np.quantile(np.clip(drawn, -1, 1), [tail, 1 - tail])
     return middle, float(low), float(high), n
 
 

@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_rgb
+from matplotlib.contour import ContourSet
 from PIL import Image
 
 from data.errors import InputError, OptionError, StoreError
@@ -138,6 +139,9 @@ def test_figure_1_shows_each_trap_and_every_crossing(any_run):
     drawn = np.ma.filled(floor.get_array().reshape(50, 50).astype(float), np.nan)
     np.testing.assert_allclose(drawn[0], 2500.0 - 4 * np.arange(-490.0, 500.0, 20.0))
     assert np.isnan(drawn[-1, -1])
+    # by colours over the range that it has
+    assert (floor.norm.vmin, floor.norm.vmax) == (540.0, 4460.0)
+    assert any(isinstance(one, ContourSet) for one in chart.collections)
 
 
 def test_an_experiment_that_is_not_there_is_refused(any_run):
