@@ -31,6 +31,7 @@ from lagrangian.stores import open_store
 
 BOX_COLOUR = "#D55E00"
 CONTOUR_WIDTHS = (1.5, 1.0, 0.6)
+FLAT_SEA = "#c4d2de"
 #: What the networks' input variables are called on axes.
 INPUT_LABELS = {
     "temp": "temperature, °C", "sst": "SST, °C", "ssh": "SSH, m", "u": "eastward velocity, m s⁻¹",
@@ -116,17 +117,18 @@ def _site_axes(figure: Figure, place, fields: xr.Dataset):
 
 
 def _sea_floor(figure: Figure, axes, fields: xr.Dataset) -> None:
-    """Depth of the sea floor by colour, over the range that it has, with contours; a flat one in one colour."""
+    """Depth of the sea floor by colour, over the range that it has, with contours; a flat one in one colour, said in words."""
     depth = fields["h"].values
     known = depth[np.isfinite(depth)]
-    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
     if high - low < 1.0:
-        low, high = low - 50.0, high + 50.0
+        axes.set_facecolor(FLAT_SEA)
+        axes.set_title(f"flat sea floor, {low:.0f} m" if known.size else "no sea floor known", fontsize=9)
+        return
     x, y = (1e3 * fields[name].values for name in ("x", "y"))
     mesh = axes.pcolormesh(x, y, depth, cmap="cividis_r", vmin=low, vmax=high, rasterized=True, zorder=1)
     levels = [level for level in MaxNLocator(6).tick_values(low, high) if low < level < high]
-    if known.size and np.ptp(known) >= 1.0:
-        axes.contour(x, y, depth, levels=levels, colors="white", linewidths=0.5, alpha=0.8, zorder=2)
+    axes.contour(x, y, depth, levels=levels, colors="white", linewidths=0.5, alpha=0.8, zorder=2)
     bar = figure.colorbar(mesh, ax=axes, label="depth of the sea floor, m (white: contours at the ticks)", shrink=0.8, aspect=30,
                           location="bottom", ticks=levels)  # fmt: skip
     bar.ax.tick_params(labelsize=8)

@@ -165,7 +165,7 @@ TEMPLATE = """<!doctype html>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 img { max-width: 100%; height: auto; } figure { margin: 1.5rem 0; } figcaption { color: #555; font-size: 0.9rem; }
 table { border-collapse: collapse; margin: 1rem 0; font-size: 0.9rem; } caption { text-align: left; color: #555; }
-td, th { padding: 0.2rem 0.7rem; border-bottom: 1px solid #ddd; text-align: right; }
+td, th { padding: 0.2rem 0.7rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
 nav a { margin-right: 1rem; white-space: nowrap; }
 .wide { overflow-x: auto; }
 .missing { background: #fff4e0; padding: 0.4rem 0.8rem; border-left: 4px solid #E69F00; }

@@ -13,7 +13,7 @@ import zarr
 from scipy.stats import pearsonr, spearmanr
 
 from data.errors import InputError, StoreError
-from evaluation import scores
+from evaluation import scores, sensitivity
 from evaluation.experiments import BLOCK, best_informed, in_order
 from evaluation.inputs import INSTANTS, input_values, parts_of_record
 from evaluation.intervals import block_bootstrap, block_of
@@ -227,12 +227,16 @@ def test_degraded_fields_are_those_that_a_network_would_be_given(predicted_run):
     assert (stored.values != RegionalFields.read(predicted_run, spec).values).any()
 
 
-def test_inputs_at_the_resolution_of_the_training_score_as_the_predictions_do(scored, predicted_run):
-    models, told = models_folder(predicted_run, 80.0, "sst-ssh"), []
+def test_inputs_at_the_resolution_of_the_training_score_as_the_predictions_do(scored, predicted_run, monkeypatch):
+    models, told, given = models_folder(predicted_run, 80.0, "sst-ssh"), [], []
+    kept = sensitivity.degraded
+    monkeypatch.setattr(sensitivity, "degraded", lambda fields, spec: given.append(spec.resolution_km) or kept(fields, spec))
     table = resolution_scores(
         scored.speed, models, "test", ssh_km=(80.0, 200.0), sst_km=(28.0,), limit=99, step=lambda: told.append(1)
     )
     assert table["variable"].tolist() == ["ssh", "ssh", "temp"] and table["resolution_km"].tolist() == [80, 200, 28]
+    # one at a time, the other as in the training
+    assert given == [{"ssh": 80.0, "temp": 28.0}, {"ssh": 200.0, "temp": 28.0}, {"ssh": 80.0, "temp": 28.0}]
     assert (table["n"] == 14).all() and len(told) == 3 and len(SSH_KM) < RESOLUTIONS
     entry = next(entry for entry in scored.reported if entry["model"] == "sst-ssh")
     for row in (0, 2):
