@@ -165,7 +165,7 @@ def _too_few_blocks(runs: list[Scored]) -> list[str]:
         if few < ENOUGH_BLOCKS:
             speeds.setdefault((one.split, few), []).append(f"{one.w:g}")
     return [
-        f"The {split} experiments at {', '.join(named)} m/d span {few} block{'s' * (few > 1)} of {BLOCK_DAYS:g} days: "
+        f"The experiments (split {split}) at {', '.join(named)} m/d span {few} block{'s' * (few > 1)} of {BLOCK_DAYS:g} days: "
         + ("no interval can be given" if few == 1 else f"the intervals are too narrow (they need {ENOUGH_BLOCKS} or more)")
         + "; a longer record would mend it (--years, or more files)"
         for (split, few), named in speeds.items()
@@ -283,11 +283,11 @@ def _calibration(page: Page, section: Section, runs: list[Scored], spread: list[
         "A contour that is said to hold a share of the prediction should hold that share of the true particles, and the spread "
         "of the ensemble should be larger where the prediction is worse."
     )
-    rows = []
+    rows, without = [], []
     for scored in page.each(runs, "calibration"):
         networks = [name for name in scored.speed.predictions if name in scored.models]
         if not networks:
-            page.miss(section, f"no predictions at {scored.w:g} m/d to calibrate")
+            without.append(f"{scored.w:g}")
             continue
         block = block_of(scored.found["collection_start"].values)
         ours = []
@@ -308,6 +308,8 @@ def _calibration(page: Page, section: Section, runs: list[Scored], spread: list[
         page.figure(section, f"calibration_{speed_folder(scored.w)}", caption, figure)
         rows += ours
         spread += entries
+    if without:
+        page.miss(section, f"no scored predictions to calibrate at {', '.join(without)} m/d (the commands: see Scores)")
     if rows:
         table = pd.DataFrame(rows)
         page.csv("calibration", table)
@@ -343,17 +345,20 @@ def _resolution(page: Page, section: Section, runs: list[Scored], config: Report
     if config.resolution_experiments == 0:
         page.miss(section, "left out: --resolution-experiments 0")
         return
+    without = []
     for one in runs:
         if "sst-ssh" not in one.models or not _is_trained(one, "sst-ssh"):
-            run, models = one.speed.run, models_folder(one.speed.run, one.w, "sst-ssh")
-            page.miss(
-                section,
-                f"no scored predictions of sst-ssh at {one.w:g} m/d with networks in {models}: python -m learning.fit "
-                f"--run {run} --inputs sst-ssh, then python -m learning.predict --run {run}",
-            )
+            without.append(f"{one.w:g}")
             continue
         with page.part(section):
             _resolution_of(page, section, one, config)
+    if without:
+        run = runs[0].speed.run
+        page.miss(
+            section,
+            f"no networks in this run's models/sst-ssh with scored predictions at {', '.join(without)} m/d: python -m "
+            f"learning.fit --run {run} --inputs sst-ssh, then python -m learning.predict --run {run}",
+        )
 
 
 def _resolution_of(page: Page, section: Section, one: Scored, config: ReportConfig) -> None:
@@ -448,9 +453,9 @@ def _run(page: Page, section: Section, runs: list[Scored], run: dict) -> None:
         page.miss(section, f"{runs[0].speed.run / 'run.json'} is absent: what was run is not known")
     absent = [w for w in PAPER_SPEEDS if w not in found_speeds(runs[0].speed.run)]
     if absent:
-        again = _again(run.get("command_line", ""), absent)
         named = ", ".join(f"{w:g}" for w in absent)
-        section.text.append(f"Speeds of the paper that this run lacks: {named} m/d; to add them: {again}")
+        again = f"; to add them: {_again(run['command_line'], absent)}" if "command_line" in run else ""
+        section.text.append(f"Speeds of the paper that this run lacks: {named} m/d{again}")
     networks = [_network(one, name) for one in runs for name in one.speed.predictions]
     if networks:
         page.table(section, "The networks that predicted, and what they learnt from", pd.DataFrame(networks), "networks")

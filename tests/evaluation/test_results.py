@@ -192,7 +192,7 @@ def test_the_command_of_a_run_is_given_again_for_other_speeds():
     again = "python -m lagrangian.run --years 3 --out 'runs/a b' --w 100 200"
     assert _again("run.py --years 3 --w 80 150 300 --out 'runs/a b'", (100.0, 200.0)) == again
     assert _again("run.py --w=80 --years 3 --out 'runs/a b'", (100.0, 200.0)) == again
-    assert _again("", (80.5,)) == "python -m lagrangian.run --w 80.5"
+    assert _again("run.py", (80.5,)) == "python -m lagrangian.run --w 80.5"
 
 
 # -- inputs ----------------------------------------------------------------------------------------------------------------
