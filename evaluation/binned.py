@@ -37,14 +37,6 @@ def binned_mean(x, y, values, x_edges, y_edges, *, minimum: int = MINIMUM) -> tu
     return np.where(count >= max(minimum, 1), total / np.maximum(count, 1), np.nan), count.astype(int)
 
 
-def pearson(x, y) -> float:
-    """Pearson's correlation of two quantities (n,), pairs with NaN left out; NaN for fewer than 3 or where one is constant."""
-    x, y = _known(x, y)
-    if x.size < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return float("nan")
-    return float(np.corrcoef(x, y)[0, 1])
-
-
 def spanning_edges(
     values, bins: int = 12, *, tail: float = 1.0, symmetric: bool = False, lower: float | None = None
 ) -> np.ndarray:

@@ -1,9 +1,13 @@
-"""The canvas that every figure of the evaluation is drawn on."""
+"""The canvas that every figure of the evaluation is drawn on, and the lines that tell its parts apart."""
 
 from __future__ import annotations
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+#: Okabe-Ito colours and line styles of successive sets of data, told apart in grey as well; and markers for dots of them.
+LINES = (("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", "-."), ("#CC79A7", ":"), ("#E69F00", (0, (5, 1, 1, 1, 1, 1))))
+MARKERS = ("o", "s", "^", "D", "v")
 
 
 def new_figure(width: float, height: float) -> Figure:

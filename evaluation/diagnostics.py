@@ -30,8 +30,9 @@ from data.sites import parse_site
 from evaluation.experiments import EXPERIMENT_COORDINATES
 from lagrangian.config import RunConfig, speed_folder
 from lagrangian.fields import horizontal_velocity
-from lagrangian.run import open_ocean
+from lagrangian.oceans import open_ocean
 from lagrangian.stores import EPOCH, add_array, finish, open_checked, open_store, partial_path
+from learning.folders import found_speeds, run_record
 
 #: Full width of the box centred on the trap, km, and the depth range, m, of the deep dynamics (method.md section 4).
 BOX_KM = 80.0
@@ -70,7 +71,7 @@ class DiagnosticsConfig:
         if not 0 < self.box < 1e4:
             raise OptionError(f"--box {self.box:g}: must be greater than 0 km")
         if not self.depths or min(self.depths) < 0 or list(self.depths) != sorted(set(self.depths)):
-            raise OptionError("--depths must increase, in m, positive down, from 0 or below")
+            raise OptionError("--depths must be 0 or greater and increase (m, positive down), such as --depths 0 500 1000")
 
 
 def main(config: DiagnosticsConfig) -> int:
@@ -235,19 +236,22 @@ def run_dynamics(
 
 
 def open_dynamics(run: Path) -> xr.Dataset:
-    """Open RUN/dynamics.zarr; StoreError in one line where it is absent or damaged."""
+    """Open RUN/dynamics.zarr; StoreError in one line where it is absent, damaged, or of another run."""
     path = Path(run) / STORE
+    mend = f"run python -m evaluation.diagnostics --run {run}"
     if not path.exists():
-        raise StoreError(f"{path} does not exist; run python -m evaluation.diagnostics --run {run}")
-    return open_checked(path, "dynamics", (*VARIABLES, "time", "depth"))
+        raise StoreError(f"{path} does not exist; {mend}")
+    found = open_checked(path, "dynamics", (*VARIABLES, "time", "depth"))
+    if found.attrs.get("identity", {}).get("run") != run_record(run).get("identity", {}):
+        raise StoreError(f"{path} was made of another run than {run}; {mend}")
+    return found
 
 
 def read_run(run: Path) -> dict:
     """run.json; StoreError where it is absent or is not that of a lagrangian.run."""
-    path = Path(run) / "run.json"
-    if not path.exists():
+    path, record = Path(run) / "run.json", run_record(run)
+    if not record:
         raise StoreError(f"{path} does not exist; run python -m lagrangian.run first")
-    record = read_json(path)
     if "configuration" not in record:
         raise StoreError(f"{path} holds no configuration; run python -m lagrangian.run again")
     return record
@@ -264,10 +268,7 @@ def run_config(record: dict) -> RunConfig:
 
 def trap_offsets(run: Path) -> np.ndarray:
     """(position, 2) km east and north of the site of a run's traps; they are the same at every speed."""
-    paths = sorted(Path(run).glob("w*/pdf.zarr"))
-    if not paths:
-        raise StoreError(f"{run} holds no pdf.zarr; run python -m lagrangian.run first")
-    store = open_store(paths[0], "pdf")
+    store = open_store(Path(run) / speed_folder(found_speeds(run)[0]) / "pdf.zarr", "pdf")
     _, first = np.unique(store["position"].values, return_index=True)
     return np.stack([store[name].values[first] for name in ("trap_dx", "trap_dy")], axis=1)
 
@@ -343,7 +344,10 @@ def depth_weights(depths: np.ndarray, low: float, high: float) -> np.ndarray:
     """
     depths = np.asarray(depths, np.float64)
     if not depths[0] <= low < high <= depths[-1]:
-        raise InputError(f"depths of {depths[0]:g} to {depths[-1]:g} m do not span {low:g} to {high:g} m")
+        raise InputError(
+            f"the depths of {STORE}, {depths[0]:g} to {depths[-1]:g} m, do not span {low:g} to {high:g} m: give "
+            "evaluation.diagnostics other --depths, or evaluation.report another --depth-range"
+        )
     points = np.concatenate([[low], depths[(depths > low) & (depths < high)], [high]])
     return np.trapezoid([np.interp(points, depths, unit) for unit in np.eye(depths.size)], points, axis=1)
 
@@ -359,7 +363,8 @@ def depth_mean(values: np.ndarray, depths: np.ndarray, low: float, high: float) 
 def time_means(values: np.ndarray, times: np.ndarray, position: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
     """(experiment,) means of the snapshots from ``first`` to ``last``, both within.
 
-    Where none falls in between, the snapshot nearest the middle stands for them.
+    Where none falls in between, the snapshot nearest the middle stands for them, if it is no further than one interval between
+    snapshots (their median); NaN else.
 
     Parameters
     ----------
@@ -371,11 +376,15 @@ def time_means(values: np.ndarray, times: np.ndarray, position: np.ndarray, firs
     """
     out = np.full(position.size, np.nan)
     stamps, first, last = (np.asarray(one).astype("datetime64[ns]") for one in (times, first, last))
+    interval = np.median(np.diff(stamps).astype(np.int64)) if stamps.size > 1 else 0
     for row in np.flatnonzero(~np.isnat(first) & ~np.isnat(last)):
         chosen = values[(stamps >= first[row]) & (stamps <= last[row]), position[row]]
         if chosen.size == 0:
-            middle = first[row] + (last[row] - first[row]) / 2
-            chosen = values[[np.argmin(np.abs(stamps - middle))], position[row]]
+            away = np.abs(stamps - (first[row] + (last[row] - first[row]) / 2)).astype(np.int64)
+            nearest = np.argmin(away)
+            if away[nearest] > interval:
+                continue
+            chosen = values[[nearest], position[row]]
         known = np.isfinite(chosen)
         if known.any():
             out[row] = chosen[known].mean(dtype=np.float64)
@@ -393,7 +402,10 @@ def mean_crossing_time(particles: xr.Dataset, level: float = CROSSING_LEVEL) -> 
     levels = particles["level"].values
     found = np.flatnonzero(np.isclose(levels, level))
     if found.size == 0:
-        raise InputError(f"no crossings of {level:g} m were kept, only of {', '.join(f'{one:g}' for one in levels)} m")
+        raise InputError(
+            f"no crossings of {level:g} m were kept, only of {', '.join(f'{one:g}' for one in levels)} m: the deep dynamics need "
+            f"a run with {level:g} m among its --levels"
+        )
     n = particles.sizes["experiment"]
     # a chunk of the store at a time
     size = particles["time"].encoding.get("chunks", (BLOCK,))[0]
@@ -410,25 +422,41 @@ def mean_crossing_time(particles: xr.Dataset, level: float = CROSSING_LEVEL) -> 
     return out
 
 
-def deep_dynamics(run: Path, w: float, depth_range: tuple[float, float] = DEPTH_RANGE) -> xr.Dataset:
+def deep_range(trap_depth: float) -> tuple[float, float]:
+    """The method's depth range, m, as far down as the trap: the particles were never below it.
+
+    Raises
+    ------
+    InputError
+        The trap is not in the deep sea.
+    """
+    low, high = DEPTH_RANGE
+    if trap_depth <= low:
+        raise InputError(f"a trap at {trap_depth:g} m is not below {low:g} m, where the deep sea begins: give a --depth-range")
+    return low, min(high, trap_depth)
+
+
+def deep_dynamics(run: Path, w: float, depth_range: tuple[float, float] | None = None) -> xr.Dataset:
     """Kinetic energy and vorticity of the deep sea that the particles of each experiment sank through.
 
-    Means over the box about the trap, over ``depth_range`` (m), and over the crossing time: from the mean time at which the
-    particles crossed 1000 m to the end of the collection period (method.md section 4).
+    Means over the box about the trap, over ``depth_range`` (m; default: :func:`deep_range`), and over the crossing time: from
+    the mean time at which the particles crossed 1000 m to the end of the collection period (method.md section 4).
 
     Returns
     -------
     Dataset
         ``ke`` (cm2 s-2), ``vorticity_over_f``, ``vorticity_over_f_abs``, ``crossing_start`` (experiment), in the order of the
-        run's stores; NaN, NaT where no particle reached 1000 m.
+        run's stores; NaN, NaT where no particle reached 1000 m. Attribute ``depth_range_m``.
 
     Raises
     ------
     StoreError, InputError
-        No dynamics.zarr (:func:`run_dynamics`), no particles at that speed, depths or levels that the stores do not hold.
+        No dynamics.zarr of this run (:func:`run_dynamics`), no particles at that speed, depths or levels that the stores do not
+        hold.
     """
     dynamics = open_dynamics(run)
     particles = open_store(Path(run) / speed_folder(w) / "particles.zarr", "particles")
+    depth_range = depth_range or deep_range(float(particles.attrs["trap_depth_m"]))
     start, end = mean_crossing_time(particles), particles["collection_end"].values
     position = particles["position"].values.astype(int)
     if position.max(initial=-1) >= dynamics.sizes["position"]:

@@ -11,15 +11,28 @@ from data.errors import InputError
 from evaluation import scores
 from lagrangian.binning import smooth_pdf
 
+#: Models from those that know least to those that are told most; others are drawn and listed after them.
+MODELS = ("box100", "box200", "climatology", "sst-ssh", "5v-1l", "5v-4l")
 #: Targets that predictions are scored against: the PDF as counted, and after the method's smoothing.
 TARGETS = ("raw", "smoothed")
 EXPERIMENT_COORDINATES = ("collection_start", "collection_end", "position", "period", "trap_dx", "trap_dy")
 
-#: Experiments that are scored at once.
-BLOCK = 288
+#: Experiments that are scored at once: two chunks of a store of the method's 36 positions; larger blocks outgrow the cache.
+BLOCK = 72
 
 #: A prediction: one map (y, x) for all experiments, or a function that gives the maps (n, y, x) of a slice of them.
 Prediction = np.ndarray | Callable[[slice], np.ndarray]
+
+
+def in_order(names) -> list[str]:
+    """Names of models in the order of :data:`MODELS`, others after them by name."""
+    return sorted(names, key=lambda name: (MODELS.index(name) if name in MODELS else len(MODELS), name))
+
+
+def best_informed(names) -> str:
+    """The last of :data:`MODELS` that is among ``names``; the last of them by name where none is."""
+    ordered = in_order(names)
+    return next((name for name in reversed(ordered) if name in MODELS), ordered[-1])
 
 
 def level_index(store: xr.Dataset, level: float) -> int:

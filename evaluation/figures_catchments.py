@@ -15,23 +15,23 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
 from data.coastline import land_feature
 from data.errors import InputError
 from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM
 from data.sphere import EARTH_RADIUS_KM
 from evaluation import scores
-from evaluation.canvas import new_figure
+from evaluation.canvas import LINES, new_figure
 from lagrangian.binning import BIN_KM
 from lagrangian.config import speed_folder
 from lagrangian.fields import open_fields
-from lagrangian.maps import BOXES_KM, HALO, SHARES, TRAP_STYLE, mass_levels
+from lagrangian.maps import HALO, SHARES, TRAP_STYLE, mass_levels
 from lagrangian.stores import open_store
 
-#: Okabe-Ito colours and line styles of successive sets of data, told apart in grey as well.
-LINES = (("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", "-."), ("#CC79A7", ":"), ("#E69F00", (0, (5, 1, 1, 1, 1, 1))))
 BOX_COLOUR = "#D55E00"
 CONTOUR_WIDTHS = (1.5, 1.0, 0.6)
+FLAT_SEA = "#c4d2de"
 #: What the networks' input variables are called on axes.
 INPUT_LABELS = {
     "temp": "temperature, °C", "sst": "SST, °C", "ssh": "SSH, m", "u": "eastward velocity, m s⁻¹",
@@ -117,11 +117,20 @@ def _site_axes(figure: Figure, place, fields: xr.Dataset):
 
 
 def _sea_floor(figure: Figure, axes, fields: xr.Dataset) -> None:
+    """Depth of the sea floor by colour, over the range that it has, with contours; a flat one in one colour, said in words."""
     depth = fields["h"].values
-    top = 500 * np.ceil(max(float(np.nanmax(depth, initial=0.0)), 1.0) / 500)
-    mesh = axes.pcolormesh(1e3 * fields["x"].values, 1e3 * fields["y"].values, depth, cmap="cividis_r", vmin=0, vmax=top,
-                           rasterized=True, zorder=1)  # fmt: skip
-    bar = figure.colorbar(mesh, ax=axes, label="depth of the sea floor, m", shrink=0.8, aspect=30, location="bottom")
+    known = depth[np.isfinite(depth)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
+    if high - low < 1.0:
+        axes.set_facecolor(FLAT_SEA)
+        axes.set_title(f"flat sea floor, {low:.0f} m" if known.size else "no sea floor known", fontsize=9)
+        return
+    x, y = (1e3 * fields[name].values for name in ("x", "y"))
+    mesh = axes.pcolormesh(x, y, depth, cmap="cividis_r", vmin=low, vmax=high, rasterized=True, zorder=1)
+    levels = [level for level in MaxNLocator(6).tick_values(low, high) if low < level < high]
+    axes.contour(x, y, depth, levels=levels, colors="white", linewidths=0.5, alpha=0.8, zorder=2)
+    bar = figure.colorbar(mesh, ax=axes, label="depth of the sea floor, m (white: contours at the ticks)", shrink=0.8, aspect=30,
+                          location="bottom", ticks=levels)  # fmt: skip
     bar.ax.tick_params(labelsize=8)
 
 
@@ -207,7 +216,7 @@ def figure_2(
     for row, title in enumerate(titles):
         for column, (name, pdfs) in enumerate(columns.items()):
             axis = axes[row, column]
-            mesh = _draw_pdf(axis, x_km, y_km, 100 * pdfs[row], norm)
+            mesh = _draw_pdf(axis, x_km, y_km, 100 * pdfs[row], norm, "no prediction" if column else "no particle")
             if column:
                 _print_scores(axis, truth[row], pdfs[row])
             if row == 0:
@@ -225,7 +234,7 @@ def _view_km(columns: Mapping[str, np.ndarray], x: np.ndarray, y: np.ndarray) ->
     """Half width of the panels, km: 99 % of what any mean PDF holds, the larger box and the bins at least and at most."""
     reach = np.maximum(np.abs(x)[None, :], np.abs(y)[:, None]).ravel()
     order = np.argsort(reach)
-    halves = [0.6 * max(BOXES_KM)]
+    halves = [0.6 * max(scores.BOXES_KM.values())]
     for pdfs in columns.values():
         total = np.cumsum(np.nan_to_num(pdfs).sum(axis=0).ravel()[order])
         if total[-1] > 0:
@@ -233,8 +242,8 @@ def _view_km(columns: Mapping[str, np.ndarray], x: np.ndarray, y: np.ndarray) ->
     return float(min(max(halves) + 2 * BIN_KM, reach.max() + BIN_KM / 2))
 
 
-def _draw_pdf(axis, x, y, percent: np.ndarray, norm):
-    """One PDF (y, x) in per cent with its contours, the boxes and the trap; a note where it holds nothing."""
+def _draw_pdf(axis, x, y, percent: np.ndarray, norm, nothing: str):
+    """One PDF (y, x) in per cent with its contours, the boxes and the trap; the words ``nothing`` where it holds nothing."""
     colours = ListedColormap(colormaps["YlGnBu"](np.linspace(0, 0.75, 256)))
     mesh = axis.pcolormesh(x, y, np.ma.masked_invalid(percent), norm=norm, cmap=colours, rasterized=True, zorder=1)
     known = np.isfinite(percent).all() and percent.sum() > 0
@@ -242,8 +251,8 @@ def _draw_pdf(axis, x, y, percent: np.ndarray, norm):
     if len(set(levels)) == len(SHARES):
         axis.contour(x, y, percent, levels=levels[::-1], colors="0.15", linewidths=CONTOUR_WIDTHS[::-1], zorder=3)
     if not known:
-        axis.text(0.5, 0.75, "no particle", transform=axis.transAxes, ha="center", fontsize=8)
-    for width, style in zip(BOXES_KM, ("-", "--"), strict=True):
+        axis.text(0.5, 0.75, nothing, transform=axis.transAxes, ha="center", fontsize=8)
+    for width, style in zip(scores.BOXES_KM.values(), ("-", "--"), strict=True):
         axis.add_patch(Rectangle((-width / 2, -width / 2), width, width, fill=False, edgecolor=BOX_COLOUR, linestyle=style,
                                  linewidth=1.1, zorder=4))  # fmt: skip
     axis.plot(0, 0, **{**TRAP_STYLE, "markersize": 8})
@@ -265,7 +274,7 @@ def _legend_lines() -> list[Line2D]:
     ]
     boxes = [
         Line2D([], [], color=BOX_COLOUR, linestyle=style, linewidth=1.1, label=f"{width:g} km box")
-        for width, style in zip(BOXES_KM, ("-", "--"), strict=True)
+        for width, style in zip(scores.BOXES_KM.values(), ("-", "--"), strict=True)
     ]
     return [*contours, *boxes, Line2D([], [], **{**TRAP_STYLE, "markersize": 8}, label="trap")]
 

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from data.twin.statistics import PAPER_KE, PAPER_VORTICITY
-from evaluation.binned import MINIMUM, binned_mean, pearson, spanning_edges
+from evaluation.binned import MINIMUM, binned_mean, spanning_edges
 from evaluation.canvas import new_figure
+from evaluation.intervals import correlation
 from lagrangian.binning import VALID_BL
 
 COLUMNS = 3
@@ -70,7 +71,7 @@ def figure_b1(
         axis.plot(
             profiles[name].values, profiles["depth"].values, linewidth=1.6, markersize=5, label="this run", clip_on=False, **OURS
         )
-        axis.plot(list(paper.values()), list(paper), linewidth=1.4, markersize=5, label="paper", clip_on=False, **PAPER)
+        axis.plot(list(paper.values()), list(paper), linewidth=1.4, markersize=5, label="paper (PAP-SO)", clip_on=False, **PAPER)
         axis.set_xlabel(label)
         axis.set_xlim(left=0)
         axis.grid(alpha=0.3)
@@ -93,13 +94,15 @@ def _panels(
     means = {name: mean for name, (mean, _) in binned.items()}
     columns = min(COLUMNS, len(bl))
     rows = -(-len(bl) // columns)
-    figure = new_figure(max(6.0, 1.6 + 3.5 * columns), 0.7 + 3.4 * rows)
+    figure = new_figure(max(6.0, 1.6 + 3.5 * columns), 0.9 + 3.4 * rows)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     limits = _limits(list(means.values()))
     for number, (axis, name) in enumerate(zip(axes, bl, strict=False)):
         axis.set_facecolor(BLANK)
         mesh = axis.pcolormesh(*edges, np.ma.masked_invalid(means[name]), cmap=colormaps["viridis"], **limits)
         _mark_valid(axis, edges, means[name])
+        if not np.isfinite(means[name]).any():
+            axis.text(0.5, 0.5, f"no bin has {MINIMUM} experiments", transform=axis.transAxes, ha="center", fontsize=9)
         axis.set_title(f"{name}\n{_correlations(bl[name], related)}", fontsize=9)
         axis.set(xlim=edges[0][[0, -1]], ylim=edges[1][[0, -1]])
         axis.xaxis.set_major_locator(MaxNLocator(5))
@@ -113,8 +116,10 @@ def _panels(
     bar = figure.colorbar(mesh, ax=list(axes[: len(bl)]), label="mean BL (0 best)")
     if limits["vmin"] < VALID_BL < limits["vmax"]:
         bar.ax.axhline(VALID_BL, color="white", linewidth=2)
-    n = max(int(count.sum()) for _, count in binned.values())
-    note = f"{n} experiments; bins of fewer than {MINIMUM} blank; dots: mean BL < {VALID_BL:g}"
+    shown = max(int(count.sum()) for _, count in binned.values())
+    n = max(int(np.isfinite([x, y, values]).all(axis=0).sum()) for values in bl.values())
+    tails = f" ({n - shown} in the tails beyond the axes, but in r)" if shown < n else ""
+    note = f"{n} experiments{tails}\nbins of fewer than {MINIMUM} blank; dots: mean BL < {VALID_BL:g}"
     figure.suptitle(f"{title}\n{note}" if title else note, fontsize=10)
     return figure
 
@@ -137,7 +142,7 @@ def _mark_valid(axis, edges: tuple[np.ndarray, np.ndarray], mean: np.ndarray) ->
 
 def _correlations(bl, related: Mapping[str, np.ndarray]) -> str:
     """Pearson's r of BL with each of some quantities, as a line of text."""
-    return ", ".join(f"r(BL, {name}) = {_number(pearson(bl, values))}" for name, values in related.items())
+    return ", ".join(f"r(BL, {name}) = {_number(correlation(bl, values))}" for name, values in related.items())
 
 
 def _number(value: float) -> str:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from evaluation.canvas import new_figure
+from evaluation.canvas import LINES, MARKERS, new_figure
+from evaluation.experiments import in_order
+from lagrangian.binning import VALID_BL
 
 #: Okabe-Ito colours and a marker for each model, told apart in grey as well.
 STYLES = {
     "box100": ("#999999", "s"), "box200": ("#555555", "D"), "climatology": ("#E69F00", "^"),
     "sst-ssh": ("#0072B2", "o"), "5v-1l": ("#009E73", "v"), "5v-4l": ("#D55E00", "P"),
 }  # fmt: skip
-QUANTITIES = (("bl_mean", "BL (0 best)", 1.0), ("valid_percent", "valid (BL < 0.3), %", 1.0), ("f_mean", "overlap F, %", 100.0))
+VALID = f"valid (BL < {VALID_BL:g}), %"
+QUANTITIES = (("bl_mean", "BL (0 best)", 1.0), ("valid_percent", VALID, 1.0), ("f_mean", "overlap F, %", 100.0))
 #: The authors' published fit of F on BL (method.md section 4).
 AUTHORS_FIT = (0.915, -1.885, 1.022)
 
@@ -24,21 +30,21 @@ def style_of(model: str) -> dict:
     return {"color": colour, "marker": marker}
 
 
-def figure_4(metrics: list[dict], split: str, scores: dict[float, tuple[np.ndarray, np.ndarray]]) -> Figure:
+def figure_4(metrics: list[dict], scores: Mapping[float, tuple[str, np.ndarray, np.ndarray]]) -> Figure:
     """BL, valid % and F of every model against sinking speed, 95 % intervals as bars; F against BL beside the authors' fit.
 
-    metrics: entries of metrics.json; scores: for each speed (bl, f) of single predictions, (n,) each, smoothed target.
+    metrics: entries of metrics.json, of one split at each speed; scores: for each speed (model, bl, f) of that model's single
+    predictions, (n,) each; smoothed target.
     """
-    table = pd.DataFrame(metrics).query("target == 'smoothed' and split == @split")
+    table = pd.DataFrame(metrics).query("target == 'smoothed'")
     figure = new_figure(11, 7.4)
     axes = figure.subplots(2, 2).ravel()
-    models = [name for name in STYLES if name in set(table["model"])]
+    models = in_order(set(table["model"]))
     speeds = sorted(table["w"].unique())
     for axis, (name, label, scale) in zip(axes[:3], QUANTITIES, strict=True):
         for number, model in enumerate(models):
             one = table[table["model"] == model].sort_values("w")
-            values, low, high = (scale * one[column].to_numpy(dtype=float) for column in (name, f"{name}_low", f"{name}_high"))
-            bars = np.nan_to_num(np.abs(np.stack([values - low, high - values])))
+            values, bars = _with_bars(one, name, scale)
             place = np.array([speeds.index(w) for w in one["w"]]) + 0.06 * (number - (len(models) - 1) / 2)
             axis.errorbar(place, values, yerr=bars, capsize=3, linewidth=1.2, markersize=6, label=model, **style_of(model))
         axis.set_xticks(range(len(speeds)), [f"{w:g}" for w in speeds])
@@ -49,48 +55,90 @@ def figure_4(metrics: list[dict], split: str, scores: dict[float, tuple[np.ndarr
     axes[1].set_ylim(bottom=0)
     axes[0].legend(fontsize=8)
     _f_against_bl(axes[3], scores)
-    n = ", ".join(f"{w:g} m/d: {int(table[table['w'] == w]['n'].max())}" for w in speeds)
-    figure.suptitle(f"Scores on smoothed PDFs at the export level, {split} experiments (n at {n})", fontsize=11)
+    parts = {w: table[table["w"] == w] for w in speeds}
+    n = ", ".join(f"{w:g} m/d: {int(one['n'].max())} {'/'.join(one['split'].unique())}" for w, one in parts.items())
+    figure.suptitle(f"Scores on smoothed PDFs at the export level (experiments at {n})", fontsize=11)
     return figure
 
 
-def _f_against_bl(axis, scores) -> None:
-    for w, (bl, f) in sorted(scores.items()):
-        axis.plot(bl, 100 * f, ".", markersize=2, alpha=0.4, rasterized=True, label=f"computed, {w:g} m d⁻¹")
+def _with_bars(table: pd.DataFrame, name: str, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Values (n,) of a column and the lengths (2, n) of their bars; none where no interval is known."""
+    values, low, high = (scale * table[column].to_numpy(dtype=float) for column in (name, f"{name}_low", f"{name}_high"))
+    return values, np.nan_to_num(np.maximum(np.stack([values - low, high - values]), 0.0))
+
+
+def _f_against_bl(axis, scores: Mapping[float, tuple[str, np.ndarray, np.ndarray]]) -> None:
+    for number, (w, (model, bl, f)) in enumerate(sorted(scores.items())):
+        colour, _ = LINES[number % len(LINES)]
+        known = np.isfinite(bl)
+        axis.plot(bl[known], 100 * f[known], MARKERS[number % len(MARKERS)], color=colour, label=f"{model}, {w:g} m d⁻¹",
+                  **_dots(known.sum()))  # fmt: skip
     x = np.linspace(0, 1, 100)
     axis.plot(x, 100 * np.polynomial.polynomial.polyval(x, AUTHORS_FIT), "k--", linewidth=1.2, label="authors' fit")
-    axis.axvline(0.3, color="0.6", linewidth=0.8)
-    axis.set(xlabel="BL", ylabel="overlap F, %", xlim=(0, 1), ylim=(0, 100))
-    axis.legend(fontsize=8, markerscale=4)
+    axis.axvline(VALID_BL, color="0.6", linewidth=0.8)
+    axis.set(xlabel="BL of single predictions", ylabel="overlap F, %", xlim=(0, 1), ylim=(0, 100))
+    _legend(axis)
     axis.grid(alpha=0.3)
 
 
-def figure_3(table: pd.DataFrame, w: float, training_km: dict[str, float]) -> Figure:
-    """Valid % against the effective resolution of SSH and of SST, network fixed (:func:`resolution_scores`)."""
+def _dots(n: int) -> dict:
+    """Style of n dots: smaller and paler where there are many, seen where there are few."""
+    return {
+        "markersize": float(np.clip(40 / max(n, 1) ** 0.4, 2.5, 7.0)), "alpha": 0.75 if n < 1000 else 0.45, "linestyle": "none",
+        "markeredgewidth": 0.0, "rasterized": n > 500,
+    }  # fmt: skip
+
+
+def _legend(axis) -> None:
+    """A legend whose dots are seen however small those of the panel are."""
+    for handle in axis.legend(fontsize=8).legend_handles:
+        handle.set(alpha=1.0, markersize=6.0)
+
+
+def figure_3(table: pd.DataFrame, w: float, training_km: Mapping[str, float], split: str = "test") -> Figure:
+    """Valid % against the effective resolution of SSH and of SST, network fixed, 95 % intervals as bars.
+
+    table: of :func:`evaluation.sensitivity.resolution_scores`.
+    """
     figure = new_figure(6.4, 4.2)
     axis = figure.subplots()
-    for variable, label, colour, marker in (
-        ("ssh", "SSH (SST fixed)", "#0072B2", "o"),
-        ("temp", "SST (SSH fixed)", "#D55E00", "s"),
+    for variable, label, colour, marker, line in (
+        ("ssh", "SSH (SST fixed)", "#0072B2", "o", "-"),
+        ("temp", "SST (SSH fixed)", "#D55E00", "s", "--"),
     ):
         one = table[table["variable"] == variable].sort_values("resolution_km")
-        axis.plot(one["resolution_km"], one["valid_percent"], color=colour, marker=marker, label=label)
+        values, bars = _with_bars(one, "valid_percent")
+        axis.errorbar(one["resolution_km"], values, yerr=bars, capsize=3, color=colour, marker=marker, ls=line, label=label)
         if variable in training_km:
             axis.axvline(training_km[variable], color=colour, linestyle=":", linewidth=1)
-    axis.set(xlabel="effective resolution, km (dotted: that of the training)", ylabel="valid (BL < 0.3), %", ylim=(0, None))
-    axis.set_title(f"Test inputs degraded, networks fixed, w = {w:g} m d⁻¹, n = {int(table['n'].iloc[0])}", fontsize=10)
+    axis.set(xlabel="effective resolution, km (dotted: that of the training)", ylabel=VALID, ylim=(0, None))
+    n = int(table["n"].iloc[0])
+    axis.set_title(f"Inputs of {n} {split} experiments degraded, networks fixed, w = {w:g} m d⁻¹", fontsize=10)
     axis.legend()
     axis.grid(alpha=0.3)
     return figure
 
 
-def figure_calibration(shares, held: dict[str, np.ndarray], spread: dict[str, tuple[np.ndarray, np.ndarray]], w: float) -> Figure:
-    """Left: share of the true particles within contours said to hold a share. Right: BL against the ensemble's spread."""
+def figure_calibration(
+    calibration: pd.DataFrame, spread: Mapping[str, tuple[np.ndarray, np.ndarray]], ranks: Mapping[str, str], w: float
+) -> Figure:
+    """Left: share of the true particles within contours said to hold a share. Right: BL against the ensemble's spread.
+
+    Parameters
+    ----------
+    calibration : DataFrame
+        ``model``, ``contour``, ``within``, ``within_low``, ``within_high``, all but the model in per cent; a line a model.
+    spread : mapping of model to (spread, bl)
+        (experiment,) each.
+    ranks : mapping of model to str
+        Their rank correlation and its interval in words.
+    """
     figure = new_figure(9.5, 4.3)
     left, right = figure.subplots(1, 2)
     left.plot([0, 100], [0, 100], color="0.6", linewidth=1)
-    for model, values in held.items():
-        left.plot(100 * np.asarray(shares), 100 * values, label=model, **style_of(model))
+    for model, one in calibration.groupby("model", sort=False):
+        values, bars = _with_bars(one, "within")
+        left.errorbar(one["contour"], values, yerr=bars, capsize=3, label=model, **style_of(model))
     left.set(
         xlabel="share of the prediction within the contour, %", ylabel="true particles within it, %", xlim=(0, 100), ylim=(0, 100)
     )
@@ -98,15 +146,13 @@ def figure_calibration(shares, held: dict[str, np.ndarray], spread: dict[str, tu
     left.grid(alpha=0.3)
     for model, (x, bl) in spread.items():
         known = np.isfinite(x) & np.isfinite(bl)
-        colour = style_of(model)["color"]
-        rank = (
-            np.corrcoef(np.argsort(np.argsort(x[known])), np.argsort(np.argsort(bl[known])))[0, 1] if known.sum() > 2 else np.nan
-        )
-        right.plot(x[known], bl[known], ".", color=colour, markersize=2.5, alpha=0.5, rasterized=True,
-                   label=f"{model}, rank correlation {rank:.2f}")  # fmt: skip
-    right.axhline(0.3, color="0.6", linewidth=0.8)
+        label = f"{model}, rank correlation {ranks[model]}"
+        right.plot(x[known], bl[known], **style_of(model), **_dots(known.sum()), label=label)
+    right.axhline(VALID_BL, color="0.6", linewidth=0.8)
     right.set(xlabel="ensemble spread (BL of members to their median)", ylabel="BL of the prediction")
-    right.legend(fontsize=8, markerscale=4)
+    right.xaxis.set_major_locator(MaxNLocator(5))
+    right.xaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
+    _legend(right)
     right.grid(alpha=0.3)
     figure.suptitle(f"w = {w:g} m d⁻¹", fontsize=11)
     return figure

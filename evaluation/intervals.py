@@ -55,6 +55,11 @@ def block_bootstrap(
     return low.reshape(values.shape[1:]), high.reshape(values.shape[1:])
 
 
+def correlation(x, y) -> float:
+    """Pearson's correlation of two quantities (n,), pairs with NaN left out; NaN for fewer than 3 or where one is constant."""
+    return block_bootstrap_correlation(x, y, np.zeros(np.size(x)))[0]
+
+
 def block_bootstrap_correlation(
     x: np.ndarray, y: np.ndarray, blocks: np.ndarray, *, ranks: bool = False, draws: int = DRAWS, level: float = LEVEL,
     seed: int = 0,
@@ -89,7 +94,11 @@ def block_bootstrap_correlation(
     if names.size < 2:
         return middle, float("nan"), float("nan"), n
     tail = (1 - level) / 2
-    low, high = np.nanquantile(correlation_of_sums(sums @ draw_blocks(names.size, draws, seed).T), [tail, 1 - tail])
+    drawn = correlation_of_sums(sums @ draw_blocks(names.size, draws, seed).T)
+    drawn = drawn[np.abs(drawn) < 1 + 1e-9]  # not those of draws in which one does not vary
+    if drawn.size == 0:
+        return middle, float("nan"), float("nan"), n
+    low, high = np.quantile(np.clip(drawn, -1, 1), [tail, 1 - tail])
     return middle, float(low), float(high), n
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -9,23 +10,45 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from data.command import read_json
-from data.errors import InputError
-from evaluation.experiments import BLOCK, TARGETS, baselines, blocks, climatology, level_index, score_experiments, true_pdfs
+from data.errors import CatchmentError, InputError
+from evaluation.experiments import (
+    BLOCK,
+    MODELS,
+    TARGETS,
+    baselines,
+    best_informed,
+    blocks,
+    climatology,
+    in_order,
+    level_index,
+    score_experiments,
+    true_pdfs,
+)
 from evaluation.intervals import block_bootstrap, block_of
-from evaluation.scores import earth_movers_distance, entropy, is_valid, mass_centre_distance
+from evaluation.scores import (
+    earth_movers_distance,
+    entropy,
+    hellinger_distance,
+    is_valid,
+    jensen_shannon_distance,
+    mass_centre_distance,
+)
 from lagrangian.binning import smooth_pdf
 from lagrangian.config import speed_folder
 from lagrangian.stores import open_checked, open_store
 from learning.folders import run_identity
 from learning.simulation import PARTS
 
-#: Parts of a run that scores are given for; ``all`` where no network tells them apart.
+#: Parts of a run that scores are given for, the most telling first; ``all`` where no network tells them apart.
 SPLITS = ("test", "validation", "train", "all")
 #: A predicted PDF whose sum is further from 1 is none (they are kept to 12 bits of mantissa).
 SUM_TOLERANCE = 0.01
 #: Shares of a predicted PDF whose contours are tested against the true particles.
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
+
+
+#: Scores of every model on a sample of experiments, by their names in metrics.json.
+DISTANCES = {"emd_km": earth_movers_distance, "hellinger": hellinger_distance, "jensen_shannon": jensen_shannon_distance}
 
 
 @dataclass(eq=False)
@@ -42,7 +65,7 @@ class SpeedRun:
     level : int
         Index of the export level.
     predictions : dict of name to Dataset
-        Opened w080/predictions/*.zarr.
+        Opened w080/predictions/*.zarr, in the order of :data:`evaluation.experiments.MODELS`.
     notes : list of str
         What a reader of the scores must know.
     wrong_sums : dict of name to set of int
@@ -75,9 +98,10 @@ class SpeedRun:
         try:
             index = level_index(store, level)
         except ValueError as error:
-            raise InputError(f"{folder / 'pdf.zarr'}: {error}") from None
+            raise InputError(f"{folder / 'pdf.zarr'}: {error} (choose one with --level)") from None
         predictions = {}
-        for path in sorted(folder.glob("predictions/*.zarr")):
+        for name in in_order(path.stem for path in folder.glob("predictions/*.zarr")):
+            path = folder / "predictions" / f"{name}.zarr"
             one = open_predictions(path)
             wrong = _mismatch(one, store, Path(run))
             if wrong:
@@ -85,7 +109,7 @@ class SpeedRun:
                     f"{path} does not belong to {folder / 'pdf.zarr'} ({wrong}): remove it, or make it anew with "
                     f"python -m learning.predict --run {run}"
                 )
-            predictions[path.stem] = one
+            predictions[name] = one
         return cls(Path(run), float(w), store, index, predictions)
 
     @property
@@ -129,10 +153,12 @@ class SpeedRun:
             pdf = np.where(wrong[:, None, None], np.nan, pdf)
         return pdf
 
-    def shapes(self, found: xr.Dataset, chosen: np.ndarray) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
+    def shapes(
+        self, found: xr.Dataset, chosen: np.ndarray, names: Sequence[str]
+    ) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
         """``mass_centre_distance`` (km) and ``entropy`` of true and of predicted PDFs of the chosen experiments (numbers).
 
-        found: scores of the smoothed target (:meth:`score`).
+        found: scores of the smoothed target (:meth:`score`); names: of networks.
         """
         x, y = self.store["x"].values, self.store["y"].values
 
@@ -142,7 +168,7 @@ class SpeedRun:
         one = found.isel(experiment=chosen)
         true = dataset(np.hypot(one["mass_centre_x"].values, one["mass_centre_y"].values), one["entropy"].values)
         predicted = {}
-        for name in self.predictions:
+        for name in names:
             parts = []
             for rows in blocks(self.store.sizes["experiment"], BLOCK):
                 inside = chosen[(chosen >= rows.start) & (chosen < rows.stop)] - rows.start
@@ -165,16 +191,23 @@ class SpeedRun:
             found[f"spread_{name}"] = ("experiment", one["spread"][:, self.level].values)
         return found
 
-    def earth_movers(self, chosen: np.ndarray) -> dict[str, np.ndarray]:
-        """Earth mover's distance, km, (n,) of every model's prediction from the true smoothed PDF, of experiments (numbers)."""
+    def pairs(self, experiment: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Smoothed true PDF (1, y, x) of an experiment (its number), and every model's prediction of it (1, y, x)."""
+        rows = slice(int(experiment), int(experiment) + 1)
+        truth = smooth_pdf(true_pdfs(self.store, self.level, rows))
+        return truth, {name: one(rows) if callable(one) else one[None] for name, one in self.maps.items()}
+
+    def distances(self, chosen: np.ndarray, names: Sequence[str] = tuple(DISTANCES)) -> dict[str, dict[str, np.ndarray]]:
+        """Those of :data:`DISTANCES` that are named, (n,) each, of every model, of the chosen experiments (numbers)."""
         x, y = self.store["x"].values, self.store["y"].values
-        found = {name: np.empty(len(chosen)) for name in self.maps}
+        out = {model: {name: np.empty(len(chosen)) for name in names} for model in self.maps}
         for place, experiment in enumerate(chosen):
-            rows = slice(int(experiment), int(experiment) + 1)
-            truth = smooth_pdf(true_pdfs(self.store, self.level, rows))
-            for name, one in self.maps.items():
-                found[name][place] = earth_movers_distance(truth, one(rows) if callable(one) else one, x, y)[0]
-        return found
+            truth, guesses = self.pairs(experiment)
+            for model, guess in guesses.items():
+                for name in names:
+                    options = {"x": x, "y": y} if name == "emd_km" else {}
+                    out[model][name][place] = DISTANCES[name](truth, guess, **options)[0]
+        return out
 
     def shape_at(self, level: float) -> tuple[np.ndarray, np.ndarray]:
         """(experiment,) entropy and mass-centre distance (km) of the true smoothed PDFs at another level, m.
@@ -187,14 +220,16 @@ class SpeedRun:
         try:
             found = score_experiments(self.store, level_index(self.store, level), {}).sel(target="smoothed")
         except ValueError as error:
-            raise InputError(f"{self.run}: {error}; the figure needs it") from None
+            raise InputError(f"{self.run}: {error}, and Figure 5 is of {level:g} m (python -m lagrangian.run --levels)") from None
         return found["entropy"].values, np.hypot(found["mass_centre_x"], found["mass_centre_y"]).values
 
     def calibration(self, name: str, split: str) -> np.ndarray:
-        """(share,) mean share of the true particles within the contours said to hold :data:`SHARES` of the prediction."""
+        """(experiment, share) part of the true particles within the contours said to hold :data:`SHARES` of the prediction.
+
+        NaN for experiments of other splits, without particles at the level or without a prediction.
+        """
         chosen = self.split == split
-        inside = np.zeros(len(SHARES))
-        n = 0
+        inside = np.full((chosen.size, len(SHARES)), np.nan)
         for rows in blocks(self.store.sizes["experiment"], BLOCK):
             used = chosen[rows]
             if not used.any():
@@ -202,9 +237,8 @@ class SpeedRun:
             truth = true_pdfs(self.store, self.level, rows)[used].reshape(int(used.sum()), -1)
             guess = self.predicted(name, rows)[used].reshape(truth.shape)
             known = np.isfinite(truth).all(axis=1) & np.isfinite(guess).all(axis=1)
-            inside += share_within(guess[known], truth[known]).sum(axis=0)
-            n += int(known.sum())
-        return inside / max(n, 1)
+            inside[rows.start + np.flatnonzero(used)[known]] = share_within(guess[known], truth[known])
+        return inside
 
 
 def share_within(guess: np.ndarray, truth: np.ndarray, shares=SHARES) -> np.ndarray:
@@ -239,8 +273,85 @@ def open_predictions(path: Path) -> xr.Dataset:
     return open_checked(path, "predictions", ("pdf", "spread", "part"))
 
 
-def metrics(scores: xr.Dataset, w: float) -> list[dict]:
-    """The entries of metrics.json of one speed: every model, target and split, with 95 % intervals."""
+@dataclass(eq=False)
+class Scored:
+    """The scores of a sinking speed, and the split that is reported of it.
+
+    Attributes
+    ----------
+    speed : SpeedRun
+    found : Dataset
+        :meth:`SpeedRun.score`.
+    entries : list of dict
+        :func:`metrics`.
+    split : str
+        The first of :data:`SPLITS` that has scores.
+    """
+
+    speed: SpeedRun
+    found: xr.Dataset
+    entries: list[dict]
+    split: str
+
+    @classmethod
+    def of(cls, speed: SpeedRun, seed: int = 0) -> Scored:
+        """Score a speed; ``seed`` is that of the intervals.
+
+        Raises
+        ------
+        InputError
+            No experiment has particles at the export level.
+        """
+        found = speed.score()
+        entries = metrics(found, speed.w, seed)
+        if not entries:
+            raise InputError(
+                f"{speed.run}: no experiment at {speed.w:g} m/d has particles at {float(speed.store['level'][speed.level]):g} m; "
+                "there is nothing to score (run.json says how they ended; --level chooses another level)"
+            )
+        split = next(name for name in SPLITS if any(entry["split"] == name for entry in entries))
+        return cls(speed, found, entries, split)
+
+    @property
+    def w(self) -> float:
+        """m/d."""
+        return self.speed.w
+
+    @property
+    def chosen(self) -> np.ndarray:
+        """(experiment,) bool: those of the reported split."""
+        return (self.found["split"] == self.split).values
+
+    def of_model(self, name: str, model: str) -> np.ndarray:
+        """(experiment,) ``bl`` or ``f`` of a model on smoothed PDFs, NaN beyond the reported split."""
+        return np.where(self.chosen, self.found[name].sel(model=model, target="smoothed").values, np.nan)
+
+    def of_target(self, target: str) -> list[dict]:
+        """The entries of the reported split."""
+        return [entry for entry in self.entries if entry["split"] == self.split and entry["target"] == target]
+
+    @property
+    def reported(self) -> list[dict]:
+        """The entries of the reported split, smoothed PDFs."""
+        return self.of_target("smoothed")
+
+    @property
+    def models(self) -> list[str]:
+        """Those with scores in the reported split, in the order of :data:`evaluation.experiments.MODELS`."""
+        return [entry["model"] for entry in self.reported]
+
+    @property
+    def best(self) -> str:
+        """The best informed of :attr:`models`."""
+        return best_informed(self.models)
+
+
+def metrics(scores: xr.Dataset, w: float, seed: int = 0) -> list[dict]:
+    """The entries of metrics.json of one speed: every model, target and split, with 95 % intervals.
+
+    Networks have ``bl_less_climatology`` as well, the mean over experiments of how much smaller or larger their BL is than that
+    of the climatology, with the interval of that difference.
+    """
     entries = []
     start = scores["collection_start"].values
     for split in SPLITS:
@@ -250,19 +361,26 @@ def metrics(scores: xr.Dataset, w: float) -> list[dict]:
         block = block_of(start[chosen])
         for model in scores["model"].values.tolist():
             for target in TARGETS:
-                one = scores.sel(model=model, target=target)
-                bl, f = one["bl"].values[chosen], one["f"].values[chosen]
-                values = np.stack([bl, f, 100 * is_valid(bl)], axis=1)
-                if not np.isfinite(values).any():
+                one = scores.sel(target=target)
+                bl, f = (one[name].sel(model=model).values[chosen] for name in ("bl", "f"))
+                values = {"bl_mean": bl, "f_mean": f, "valid_percent": 100 * is_valid(bl)}
+                if not np.isfinite(bl).any():
                     continue
-                mean = np.nanmean(values, axis=0)
-                low, high = block_bootstrap(values, block)
+                if model not in MODELS[:3] and "climatology" in one["model"]:
+                    values["bl_less_climatology"] = bl - one["bl"].sel(model="climatology").values[chosen]
                 entry = {"w": w, "model": model, "target": target, "split": split, "n": int(np.isfinite(bl).sum()),
                          "blocks": int(np.unique(block[np.isfinite(bl)]).size)}  # fmt: skip
-                for number, name in enumerate(("bl_mean", "f_mean", "valid_percent")):
-                    entry |= with_interval(name, mean[number], low[number], high[number])
-                entries.append(entry)
+                entries.append(entry | means_with_intervals(values, block, seed))
     return entries
+
+
+def means_with_intervals(values: Mapping[str, np.ndarray], block: np.ndarray, seed: int) -> dict:
+    """``name``, ``name_low``, ``name_high`` of the mean of each of some quantities (experiment,), as metrics.json has them."""
+    out = {}
+    for name, one in values.items():
+        middle = one[np.isfinite(one)].mean() if np.isfinite(one).any() else np.nan
+        out |= with_interval(name, middle, *(float(end) for end in block_bootstrap(one, block, seed=seed)))
+    return out
 
 
 def with_interval(name: str, middle: float, low: float, high: float) -> dict:
@@ -271,35 +389,27 @@ def with_interval(name: str, middle: float, low: float, high: float) -> dict:
     return {key: float(value) if np.isfinite(value) else None for key, value in numbers.items()}
 
 
-def add_earth_movers(
-    entries: list[dict], speed: SpeedRun, scores: xr.Dataset, split: str, *, limit: int = 200, seed: int = 0
-) -> None:
-    """Add the earth mover's distance (km, smoothed PDFs) to the entries of a speed and split.
+def add_distances(scored: Scored, *, limit: int, seed: int = 0) -> str | None:
+    """Add :data:`DISTANCES` (smoothed PDFs) to the entries of the reported split.
 
-    ``emd_km_mean`` with its interval, and ``emd_n``, the experiments it is the mean of: at most ``limit``, drawn with ``seed``,
-    the same for every model.
-
-    Raises
-    ------
-    CatchmentError
-        POT is not installed.
+    ``emd_km_mean``, ``hellinger_mean``, ``jensen_shannon_mean`` with their intervals, and ``distances_n``, the experiments they
+    are means of: at most ``limit``, drawn with ``seed``, the same for every model. Returns why the earth mover's distance is
+    left out; None where it is not.
     """
-    candidates = np.flatnonzero((scores["split"] == split).values & np.isfinite(scores["entropy"].sel(target="smoothed").values))
+    candidates = np.flatnonzero(scored.chosen & np.isfinite(scored.found["entropy"].sel(target="smoothed").values))
     chosen = candidates
     if candidates.size > limit:
         chosen = np.sort(np.random.default_rng(seed).choice(candidates, limit, replace=False))
-    block = block_of(scores["collection_start"].values[chosen]) if chosen.size else chosen
-    for model, values in speed.earth_movers(chosen).items():
-        known = np.isfinite(values)
-        if not known.any():
+    block = block_of(scored.found["collection_start"].values[chosen])
+    why = None
+    try:
+        found = scored.speed.distances(chosen)
+    except CatchmentError as error:
+        found, why = scored.speed.distances(chosen, [name for name in DISTANCES if name != "emd_km"]), str(error)
+    for entry in scored.entries:
+        values = found.get(entry["model"], {})
+        if (entry["target"], entry["split"]) != ("smoothed", scored.split) or not values:
             continue
-        low, high = block_bootstrap(values, block)
-        for entry in entries:
-            if (entry["w"], entry["model"], entry["target"], entry["split"]) == (speed.w, model, "smoothed", split):
-                entry |= {"emd_n": int(known.sum()), **with_interval("emd_km_mean", values[known].mean(), low, high)}
-
-
-def run_record(run: Path) -> dict:
-    """run.json of a run, or {} where it is absent."""
-    path = Path(run) / "run.json"
-    return read_json(path) if path.exists() else {}
+        entry["distances_n"] = int(np.isfinite(values["hellinger"]).sum())
+        entry |= means_with_intervals({f"{name}_mean": one for name, one in values.items()}, block, seed)
+    return why

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import pandas as pd
 
 from data.errors import InputError
 from evaluation.experiments import blocks
-from evaluation.results import SpeedRun
-from evaluation.scores import bhattacharyya_loss, valid_percent
+from evaluation.intervals import block_of
+from evaluation.results import SpeedRun, means_with_intervals
+from evaluation.scores import bhattacharyya_loss, is_valid
 from lagrangian.binning import smooth_pdf
 from learning.ensemble import Ensemble
 from learning.inputs import InputSpec, to_resolution
@@ -21,11 +23,14 @@ from learning.samples import RegionalFields, RunSamples
 SSH_KM = (10.0, 20.0, 40.0, 60.0, 80.0, 100.0, 120.0, 160.0, 200.0)
 SST_KM = (10.0, 28.0, 60.0, 100.0, 180.0)
 BATCH = 48
+#: How many they are in all.
+RESOLUTIONS = len(SSH_KM) + len(SST_KM)
 
 
 def resolution_scores(
-    speed: SpeedRun, models: Path, split: str = "test", *, ssh_km=SSH_KM, sst_km=SST_KM, limit: int = 288, seed: int = 0
-) -> pd.DataFrame:
+    speed: SpeedRun, models: Path, split: str = "test", *, ssh_km=SSH_KM, sst_km=SST_KM, limit: int = 288, seed: int = 0,
+    step: Callable[[], None] = lambda: None,
+) -> pd.DataFrame:  # fmt: skip
     """Scores at the export level for each resolution of one variable, the other at that of the training.
 
     Parameters
@@ -37,11 +42,15 @@ def resolution_scores(
         Experiments that are scored.
     limit : int
         At most so many of them, drawn with ``seed``; the same for every resolution.
+    seed : int
+        Of the draw and of the intervals.
+    step : callable
+        Called after each resolution.
 
     Returns
     -------
     DataFrame
-        variable, resolution_km, n, bl_mean, valid_percent.
+        variable, resolution_km, n, bl_mean, valid_percent and the 95 % intervals ..._low, ..._high of both.
 
     Raises
     ------
@@ -58,6 +67,7 @@ def resolution_scores(
         chosen = np.sort(np.random.default_rng(seed).choice(chosen, limit, replace=False))
     base = only_instants_of(base, chosen)
     parts = [chosen[part] for part in blocks(chosen.size, BATCH)]
+    block = block_of(speed.store["collection_start"].values[chosen])
     truth = smooth_pdf(np.concatenate([base.targets(part)[:, 0, speed.level].numpy() for part in parts]))
     rows = []
     for variable, resolutions in (("ssh", ssh_km), ("temp", sst_km)):
@@ -68,8 +78,10 @@ def resolution_scores(
                 [ensemble.predict(samples.inputs(part, ensemble.normalisation))[0][:, speed.level] for part in parts]
             )
             bl = bhattacharyya_loss(truth, guess)
-            rows.append({"variable": variable, "resolution_km": resolution, "n": chosen.size, "bl_mean": float(bl.mean()),
-                         "valid_percent": valid_percent(bl)})  # fmt: skip
+            values = {"bl_mean": bl, "valid_percent": 100 * is_valid(bl)}
+            rows.append({"variable": variable, "resolution_km": resolution, "n": chosen.size,
+                         **means_with_intervals(values, block, seed)})  # fmt: skip
+            step()
     return pd.DataFrame(rows)
 
 

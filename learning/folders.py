@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -15,24 +16,33 @@ CLIMATOLOGY = "climatology.safetensors"
 
 
 def found_speeds(run: Path) -> tuple[float, ...]:
-    """Sinking speeds whose PDFs are in a run.
+    """Sinking speeds whose PDFs are in a run; folders of other names (``w300-old``) are none of its own.
 
     Raises
     ------
     StoreError
         There are none.
     """
-    speeds = sorted(float(path.parent.name[1:]) for path in Path(run).glob("w*/pdf.zarr"))
+    speeds = []
+    for path in Path(run).glob("w*/pdf.zarr"):
+        with contextlib.suppress(ValueError, OverflowError):
+            w = float(path.parent.name[1:])
+            if speed_folder(w) == path.parent.name:
+                speeds.append(w)
     if not speeds:
         raise StoreError(f"{run} holds no finished PDFs (w*/pdf.zarr); run python -m lagrangian.run --out {run} first")
-    return tuple(speeds)
+    return tuple(sorted(speeds))
+
+
+def run_record(run: Path) -> dict:
+    """run.json of a run, or {} where it is absent."""
+    path = Path(run) / "run.json"
+    return read_json(path) if path.exists() else {}
 
 
 def run_identity(run: Path) -> str:
     """A hash of what a run's ocean and experiments are, the same wherever its folder lies."""
-    path = Path(run) / "run.json"
-    identity = read_json(path).get("identity", {}) if path.exists() else {}
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(run_record(run).get("identity", {}), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def models_folder(run: Path, w: float, inputs: str) -> Path:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import shutil
 import warnings
 
 import numpy as np
@@ -11,13 +13,14 @@ import xarray as xr
 from scipy.stats import binned_statistic_2d
 
 import evaluation.diagnostics as diagnostics
-from data.command import run_command, write_json
+from data.command import read_json, run_command, write_json
 from data.errors import InputError, StoreError
-from evaluation.binned import binned_mean, pearson, spanning_edges
+from evaluation.binned import binned_mean, spanning_edges
 from evaluation.diagnostics import (
     DEPTHS,
     DiagnosticsConfig,
     deep_dynamics,
+    deep_range,
     depth_mean,
     depth_weights,
     dynamics_at_traps,
@@ -74,12 +77,6 @@ def test_samples_with_nan_are_left_out_and_no_samples_give_blank_bins():
     assert np.isnan(mean).all() and count.sum() == 0
     with pytest.raises(ValueError, match="different lengths"):
         binned_mean(x, y, values[:3], *edges)
-
-
-def test_correlation_leaves_nan_out_and_is_nan_of_what_does_not_vary():
-    assert pearson([1, 2, 3, np.nan], [2, 4, 6, 0]) == pytest.approx(1.0)
-    assert pearson([1, 2, 3, 4], [1, -1, -1, 1]) == pytest.approx(0.0)
-    assert np.isnan(pearson([1, 1, 1], [1, 2, 3])) and np.isnan(pearson([1, 2], [1, 2]))
 
 
 def test_edges_span_what_they_are_told():
@@ -179,6 +176,22 @@ def test_time_means_hold_both_ends_and_fall_back_on_the_nearest_snapshot():
     first[4] = np.datetime64("NaT")
     got = time_means(values, times, np.array([0, 1, 0, 0, 0]), first, last)
     np.testing.assert_allclose(got, [14 / 3, 50.0, 1.0, 2.0, np.nan])
+
+
+def test_a_snapshot_stands_for_no_time_further_than_the_next_one():
+    start = np.datetime64("2001-01-01", "ns")
+    times = start + np.arange(4) * DAY
+    # 23 h, 25 h and ten years after the last snapshot; for a few hours each
+    first = times[-1] + np.array([22, 24, 87660]) * np.timedelta64(1, "h")
+    got = time_means(np.arange(4.0)[:, None], times, np.zeros(3, int), first, first + np.timedelta64(2, "h"))
+    np.testing.assert_allclose(got, [3.0, np.nan, np.nan])
+    assert np.isnan(time_means(np.ones((1, 1)), times[:1], np.zeros(1, int), first[:1], first[:1] + DAY)).all()
+
+
+def test_the_deep_sea_ends_at_the_trap():
+    assert deep_range(3000.0) == deep_range(4500.0) == (1000.0, 3000.0) and deep_range(1500.0) == (1000.0, 1500.0)
+    with pytest.raises(InputError, match="--depth-range"):
+        deep_range(1000.0)
 
 
 def test_the_crossing_time_is_the_mean_over_the_particles_that_crossed():
@@ -297,10 +310,23 @@ def test_the_deep_dynamics_of_a_run_are_plain_means_of_its_store(run):
         for name in ("ke", "vorticity_over_f", "vorticity_over_f_abs"):
             expected = (one[name].astype(float).mean("time") * weights).sum().item() / 2000
             assert deep[name].values[row] == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    assert deep.attrs["depth_range_m"] == [1000.0, 3000.0]
+    upper = deep_dynamics(run, 300.0, (1000.0, 1500.0))
+    assert upper.attrs["depth_range_m"] == [1000.0, 1500.0] and (upper["ke"].values != deep["ke"].values).all()
     with pytest.raises(InputError, match="do not span"):
         deep_dynamics(run, 300.0, (1000.0, 3500.0))
     with pytest.raises(StoreError):
         deep_dynamics(run, 80.0)
+
+
+def test_the_dynamics_of_another_run_are_refused(run, tmp_path):
+    run_dynamics(run, ocean=run_ocean())
+    other = shutil.copytree(run, tmp_path / "other")
+    assert np.isfinite(deep_dynamics(other, 300.0)["ke"]).any()
+    write_json(other / "run.json", {**read_json(other / "run.json"), "identity": {"starts": ["2011-01-01"]}})
+    for call in (lambda: deep_dynamics(other, 300.0), lambda: open_dynamics(other)):
+        with pytest.raises(StoreError, match="another run"):
+            call()
 
 
 def test_bad_options_and_folders_are_refused_in_one_line(tmp_path, capsys):
@@ -339,7 +365,20 @@ def test_figures_of_nothing_are_blank_not_broken():
     empty = np.full(3, np.nan)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert sizes_inside(figure_6(empty, empty, {"box200": empty}))
+        figure = figure_6(empty, empty, {"box200": empty}, depths=(1000.0, 1500.0))
+        assert sizes_inside(figure)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["no bin has 4 experiments"]
+    assert figure.axes[0].get_xlabel() == "ζ/f, 1000–1500 m"
+
+
+def test_experiments_in_the_tails_are_counted_in_words():
+    x = np.concatenate([np.full(300, 1.0), RNG.uniform(0.9, 1.1, 300), [50.0]])
+    figure = figure_5(x, x, {"box200": x / 100})
+    note = figure.get_suptitle()
+    shown = int(np.isfinite(x).sum()) - int(re.search(r"(\d+) in the tails", note)[1])
+    edges = spanning_edges(x), spanning_edges(x, lower=0.0)
+    assert note.startswith("601 experiments") and shown == binned_mean(x, x, x, *edges)[1].sum() < 601
+    assert not figure.axes[0].texts
 
 
 def test_profiles_are_drawn_downward():
@@ -350,5 +389,6 @@ def test_profiles_are_drawn_downward():
         warnings.simplefilter("error")
         figure = figure_b1(found, title="an ocean")
         assert sizes_inside(figure)
+    assert "paper (PAP-SO)" in [line.get_label() for line in figure.axes[0].lines]
     bottom, top = figure.axes[0].get_ylim()
     assert bottom > 3000 and top == 0

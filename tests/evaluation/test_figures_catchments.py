@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_rgb
+from matplotlib.contour import ContourSet
 from PIL import Image
 
 from data.errors import InputError, OptionError, StoreError
@@ -68,11 +70,11 @@ def write_particles(folder, *, degrees=True):
     ).to_zarr(folder / "w100" / "particles.zarr", consolidated=False)
 
 
-def write_fields(folder, *, degrees=True):
-    """A sea floor that slopes eastward over +-500 km, land in its north-eastern corner."""
+def write_fields(folder, *, degrees=True, depth=None):
+    """A sea floor that slopes eastward over +-500 km, land in its north-eastern corner; or one of a single depth."""
     axis = np.arange(-490.0, 500.0, 20.0)
     x, y = np.meshgrid(axis, axis)
-    h = np.where((x > 400) & (y > 400), np.nan, 2500.0 - 4 * x)
+    h = np.where((x > 400) & (y > 400), np.nan, 2500.0 - 4 * x if depth is None else depth)
     lon, lat = lon_lat(x, y, -16.5, 49.0) if degrees else (1e3 * x, 1e3 * y)
     units = ("degrees_east", "degrees_north") if degrees else ("m", "m")
     empty = (("time", "depth", "y", "x"), np.zeros((1, 1, *h.shape), np.float32))
@@ -138,6 +140,20 @@ def test_figure_1_shows_each_trap_and_every_crossing(any_run):
     drawn = np.ma.filled(floor.get_array().reshape(50, 50).astype(float), np.nan)
     np.testing.assert_allclose(drawn[0], 2500.0 - 4 * np.arange(-490.0, 500.0, 20.0))
     assert np.isnan(drawn[-1, -1])
+    # by colours over the range that it has
+    assert (floor.norm.vmin, floor.norm.vmax) == (540.0, 4460.0)
+    assert any(isinstance(one, ContourSet) for one in chart.collections)
+
+
+@pytest.mark.parametrize("depth, words", [(4800.0, "flat sea floor, 4800 m"), (np.nan, "no sea floor known")])
+def test_a_flat_sea_floor_is_said_in_words_and_has_no_scale(any_run, tmp_path, depth, words):
+    folder, degrees = any_run
+    shutil.copytree(folder / "w100", tmp_path / "w100")
+    write_fields(tmp_path, degrees=degrees, depth=depth)
+    figure = figure_1(tmp_path, 100.0, 0)
+    assert figure.axes[0].get_title() == words
+    assert not any(isinstance(one, QuadMesh | ContourSet) for one in figure.axes[0].collections)
+    assert nothing_cut_off(figure)
 
 
 def test_an_experiment_that_is_not_there_is_refused(any_run):

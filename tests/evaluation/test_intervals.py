@@ -1,10 +1,12 @@
 """Intervals against the theory of independent blocks, and their width where experiments repeat each other."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
-from evaluation.intervals import block_bootstrap, block_bootstrap_correlation, block_of
+from evaluation.intervals import block_bootstrap, block_bootstrap_correlation, block_of, correlation
 
 
 def test_the_interval_covers_the_true_mean_as_often_as_it_says():
@@ -56,6 +58,29 @@ def test_correlations_are_those_of_scipy_and_nan_pairs_are_left_out():
     assert np.isnan(block_bootstrap_correlation([1.0, 2.0], [1.0, 2.0], [0, 1])[:3]).all()
     middle, low, high, _ = block_bootstrap_correlation(x, y, np.zeros(90))
     assert np.isfinite(middle) and np.isnan([low, high]).all()
+
+
+def test_correlation_leaves_nan_out_and_is_nan_of_what_does_not_vary():
+    assert correlation([1, 2, 3, np.nan], [2, 4, 6, 0]) == pytest.approx(1.0)
+    assert correlation([1, 2, 3, 4], [1, -1, -1, 1]) == pytest.approx(0.0)
+    assert np.isnan(correlation([1, 1, 1], [1, 2, 3])) and np.isnan(correlation([1, 2], [1, 2]))
+
+
+def test_tied_values_share_their_rank():
+    x, y = [1.0, 1.0, 1.0, 2.0, 3.0, 3.0], [0.1, 0.5, 0.3, 0.2, 0.9, 0.4]
+    found = block_bootstrap_correlation(x, y, np.arange(6), ranks=True)[0]
+    assert found == pytest.approx(spearmanr(x, y).statistic)
+
+
+def test_draws_in_which_a_quantity_does_not_vary_do_not_count():
+    """Of three blocks, two hold the same value: draws of these alone have no correlation, and no infinite one."""
+    x, y = np.repeat([0.1, 0.1, 0.2], 5), np.random.default_rng(0).standard_normal(15)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for ranks in (False, True):
+            middle, low, high, _ = block_bootstrap_correlation(x, y, np.repeat(np.arange(3), 5), ranks=ranks)
+            assert -1 <= low <= middle <= high <= 1
+        assert np.isnan(block_bootstrap_correlation(x[[0, 5, 10]], x[[0, 5, 10]], [0, 0, 1], draws=3)[1:3]).sum() in (0, 2)
 
 
 def test_correlation_intervals_cover_as_often_as_they_say_and_know_repeated_experiments():
