@@ -18,6 +18,7 @@ import xarray as xr
 from data.command import provenance, run_command, write_file, write_json
 from data.errors import OptionError, need
 from data.lock import FolderLock
+from data.netcdf import write_dataset
 from data.progress import Progress
 from data.sites import parse_site
 from data.trap_flux import write_flux
@@ -32,7 +33,7 @@ from lagrangian.config import SINKING_SPEEDS, RunConfig, speed_folder
 from lagrangian.stores import open_pdf, open_store
 from learning.predict import PredictConfig
 from learning.predict import main as predict
-from learning.satellite import catchment_dataset, write_catchments
+from learning.satellite import catchment_dataset
 
 #: Sinking speed that each flux is made with, m/d, and its mean, mg m-2 d-1.
 PLANTED = {"dry_weight": (80.0, 100.0), "poc": (150.0, 6.0), "pic": (300.0, 5.0)}
@@ -75,7 +76,7 @@ def main(config: TwinExperimentConfig) -> int:
             write_products(ocean, chlorophyll, config.out / "products", seed=config.seed, progress=bar.update)
         write_flux(config.out / "flux.csv", planted_flux(run, chlorophyll, config.noise, config.seed))
         for w in SINKING_SPEEDS:
-            write_catchments(run / f"catchment_{speed_folder(w)}.nc", true_catchments(run, w))
+            write_dataset(run / f"catchment_{speed_folder(w)}.nc", true_catchments(run, w))
     products = str(config.out / "products")
     predict(PredictConfig(run=config.models, ssh=(f"{products}/ssh_*.nc",), sst=(f"{products}/sst_*.nc",), site="pap-so",
                           out=config.out / "predicted"))  # fmt: skip

@@ -8,11 +8,12 @@ import pytest
 import xarray as xr
 
 from data.command import run_command
+from data.netcdf import write_dataset
 from data.sites import SITES
 from evaluation.satellite import SatelliteConfig, figure_map, main
 from evaluation.twin_experiment import PLANTED, catchment_scores, planted_flux, planted_lag, summarise, true_catchments
 from lagrangian.binning import bin_centres
-from learning.satellite import SatelliteWindows, catchment_dataset, write_catchments, write_inputs
+from learning.satellite import SatelliteWindows, catchment_dataset, write_inputs
 from tests.learning.conftest import write_run
 
 ENDS = np.datetime64("2001-03-01", "s") + 10 * np.arange(3) * np.timedelta64(86400, "s")
@@ -31,9 +32,11 @@ def folder(tmp_path):
     from learning.inputs import InputSpec
 
     for w in (80.0, 300.0):
-        write_catchments(tmp_path / f"catchment_w{int(w):03d}.nc", catchments(w))
+        write_dataset(tmp_path / f"catchment_w{int(w):03d}.nc", catchments(w))
     values = np.random.default_rng(0).normal(0, 0.1, (3, 2, 100, 100)).astype(np.float32)
-    windows = SatelliteWindows(SITES["pap-so"], ENDS, values, ENDS, np.zeros((3, 5), int), np.zeros(3, bool), (), ())
+    windows = SatelliteWindows(
+        SITES["pap-so"], ENDS, values, ENDS, np.zeros((3, 5), int), np.zeros(3, bool), 0.0, "", "adt", (), ()
+    )  # fmt: skip
     write_inputs(tmp_path / "satellite_inputs.nc", windows, InputSpec.of("sst-ssh"))
     return tmp_path
 
@@ -126,10 +129,10 @@ def test_predictions_are_scored_against_the_truth_of_the_nearest_end(tmp_path):
     (tmp_path / "truth").mkdir()
     (tmp_path / "predicted").mkdir()
     one = catchments()
-    write_catchments(tmp_path / "truth" / "catchment_w080.nc", one)
+    write_dataset(tmp_path / "truth" / "catchment_w080.nc", one)
     # a day later, and one prediction more: each is compared with its own
     later = catchment_dataset(SITES["pap-so"], 80.0, ENDS[1:] + np.timedelta64(1, "D"), one["pdf"].values[1:])
-    write_catchments(tmp_path / "predicted" / "catchment_w080.nc", later)
+    write_dataset(tmp_path / "predicted" / "catchment_w080.nc", later)
     scores = catchment_scores(tmp_path).set_index("catchment")
     assert scores.loc["predicted", "n"] == 2
     assert scores.loc["predicted", "bl_mean"] == pytest.approx(0, abs=1e-5) and scores.loc["predicted", "valid_percent"] == 100
