@@ -151,8 +151,10 @@ def main(config: CorrelationConfig) -> int:
             )
         problems = flux.attrs.get("problems", [])
         notes += [*cloud_notes(found), *block_notes(table, config.block_days)]
-        if problems:
-            notes.append(f"{config.flux}: {len(problems)} remarks, in correlation.json; the first: {problems[0]}")
+        of_rows = [line for line in problems if line.startswith("row ")]
+        notes += [f"{config.flux}: {line}" for line in problems if line not in of_rows]
+        if of_rows:
+            notes.append(f"{config.flux}: {len(of_rows)} remarks on rows, in correlation.json; the first: {of_rows[0]}")
         best = best_rows(table).merge(best_of_random(found, fluxes, periods), on=["variable", "period"])[BEST]
         series = series_of(cups, variables, found)
         _write_results(config, table, series, best, notes, problems, periods)
