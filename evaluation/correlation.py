@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 import zarr
-from matplotlib.figure import Figure
 
 from data.command import one_line, provenance, read_json, run_command, write_file, write_json
 from data.errors import InputError, OptionError, StoreError, cannot_write, need
@@ -39,12 +37,11 @@ from evaluation.cross_correlation import (
     score_table,
     sinking_speed,
 )
-from evaluation.figures_flux import example_cups, figure_7, figure_8, figure_9
+from evaluation.figures_flux import example_cups, figure_7, figure_8, figure_9, png, save_png
 from evaluation.intervals import ENOUGH_BLOCKS
 from evaluation.scores import BOXES_KM, box_pdf
 from lagrangian.stores import add_array, finish, partial_path
 
-DPI = 130
 #: The paper's period (section 4), years, first and last.
 PAPER_YEARS = (2009, 2019)
 #: Maps regridded at a time, and in a chunk of their store.
@@ -512,21 +509,11 @@ def _draw(config, table, series, catchments, maps, opening, closing, best) -> No
             catchments.frame, means.reshape(-1, *maps_shape), pdfs.reshape(-1, *maps_shape), titles,
             {w: pdf.reshape(maps_shape) for w, pdf in average.items()}, lag=lag, speed=speed,
         )  # fmt: skip
-        _save(config.out / "figures" / "figure_7.png", figure)
-        _save(config.out / "figures" / "figure_8.png", figure_8(series, lags))
-    picture = _png(figure_9(table))
+        save_png(config.out / "figures" / "figure_7.png", figure)
+        save_png(config.out / "figures" / "figure_8.png", figure_8(series, lags))
+    picture = png(figure_9(table))
     for path in (config.out / "figures" / "figure_9.png", config.out / "correlation.png"):
         write_file(path, picture)
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=DPI, format="png")
-    return buffer.getvalue()
-
-
-def _save(path: Path, figure: Figure) -> None:
-    write_file(path, _png(figure))
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from data.command import run_command
+from data.command import run_command, write_json
 from data.netcdf import write_dataset
 from data.sites import SITES
-from evaluation.satellite import SatelliteConfig, figure_map, main
+from evaluation.satellite import SatelliteConfig, comparison, figure_map, main, training_span
 from evaluation.twin_experiment import PLANTED, catchment_scores, planted_flux, planted_lag, summarise, true_catchments
 from lagrangian.binning import bin_centres
 from learning.satellite import SatelliteWindows, catchment_dataset, write_inputs
@@ -62,6 +62,42 @@ def test_the_map_shows_the_prediction_of_the_date(folder):
         contour = next(item for item in axes.collections if type(item).__name__.endswith("ContourSet"))
         middle = np.concatenate([path.vertices for path in contour.get_paths()])[:, 0].mean()
         assert middle == pytest.approx(1e3 * shift, abs=6e3)
+
+
+def test_the_map_tells_flags_and_speeds_that_it_has_no_colour_for(folder):
+    maps = xr.open_dataset(folder / "satellite_inputs.nc").load()
+    one = catchments()
+    assert "flagged" not in figure_map(maps, {80.0: one}).get_suptitle()
+    one["flag"][-1] = 2 | 4
+    title = figure_map(maps[["ssh"]], {float(w): one for w in (80, 100, 150, 200, 300, 400)}).get_suptitle()
+    assert "flagged: map of another date used, no SST given, training mean used" in title
+    assert "not drawn: 400 m d⁻¹" in title
+    # the flag is that of the date that is shown
+    assert "flagged" not in figure_map(maps, {80.0: one}, "2001-03-01").get_suptitle()
+
+
+def test_training_is_the_training_part_of_the_record(folder, tmp_path):
+    run = write_run(tmp_path / "run", periods=12, speeds=(80.0,))
+    maps = xr.open_dataset(folder / "satellite_inputs.nc").load()
+
+    def drawn():
+        """Names, means and standard deviations in the legends."""
+        axes = comparison(run, maps, {})["figure_a1"].axes
+        return " ".join(text.get_text() for one in axes for text in one.get_legend().get_texts())
+
+    assert training_span(run)[0] == "whole record of the run" and "whole record of the run" in drawn()
+    fit = run / "w080" / "models" / "sst-ssh" / "fit.json"
+    write_json(fit, {"split": {"train": ["2001-02-01", "2001-03-03"]}, "inputs": {"lags_days": [0, 10, 20, 30, 40]}})
+    label, (first, last) = training_span(run)
+    assert (label, str(first)[:10], str(last)[:10]) == ("training", "2000-12-23", "2001-03-03")
+    words = drawn()
+    assert "training" in words
+    # were the sea warmer after the training part, the figure would be the same
+    fields = xr.open_zarr(run / "fields.zarr", consolidated=False).load()
+    late = fields["time"].values > np.datetime64("2001-03-03")
+    fields["temp"] = fields["temp"] + xr.DataArray(np.where(late, 50.0, 0.0), dims="time")
+    fields.drop_encoding().to_zarr(run / "fields.zarr", mode="w", consolidated=False)
+    assert late.any() and drawn() == words
 
 
 def test_bad_input_is_one_line(folder, tmp_path_factory, capsys):
