@@ -16,6 +16,7 @@ from data.command import run_command
 from data.frame import Frame
 from data.netcdf import write_dataset
 from data.sphere import lon_lat
+from data.trap_flux import read_flux
 from evaluation import cross_correlation as cc
 from evaluation.correlation import CorrelationConfig, main
 from evaluation.cross_correlation import DailyMaps, Predictions
@@ -542,6 +543,33 @@ def test_another_chlorophyll_file_is_regridded_anew(made_up, done, tmp_path):
     assert run({**made_up, "chlorophyll": other}, tmp_path, "--lags", "30", "30", "3") == 0
     table = pd.read_csv(tmp_path / "correlation.csv").query("catchment == 'catchment' and variable == 'dry_weight'")
     assert table["r2"].max() < 0.3
+
+
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "trap" / "torresvaldes2014_PAPbox.csv"
+
+
+@pytest.mark.skipif(not REAL.is_file(), reason="the real trap record (shared/data/trap) is not here")
+def test_the_real_record_of_the_trap_runs_and_plots(tmp_path, capsys):
+    """Its cups of 2001 to 2003, with predictions and chlorophyll of those years that are made up."""
+    days = dates("2000-09-01", np.arange(1220))
+    field = patchy(days, 3)
+    index = np.linspace(0, CELLS - 1, 37)[:, None].astype(int), np.linspace(0, CELLS - 1, 58)[None, :].astype(int)
+    chl = write_chlorophyll(tmp_path / "chl.nc", days, lambda east, north: np.resize(field[:, *index], (1220, *east.shape)))
+    times = dates("2000-09-05", 10.0 * np.arange(122))
+    speeds = (80, 100, 150, 200, 300)
+    paths = [write_catchments(tmp_path / f"catchment_w{w:03d}.nc", w, times, wandering(times, w)) for w in speeds]
+    options = ("--start", "2001-01-01", "--end", "2003-12-31", "--exclude-years", "2002")
+    assert run({"chlorophyll": chl, "flux": REAL}, tmp_path / "out", *options, predictions=paths) == 0
+    told = capsys.readouterr().out
+    assert "not used: 'bSiO2_mg_m2_d', 'CaCO3_mg_m2_d', 'lithogenic_mg_m2_d'" in told and "remarks on rows" in told
+    table = pd.read_csv(tmp_path / "out" / "correlation.csv")
+    assert set(table["period"]) == {"all", "without 2002"} and np.isfinite(table["r2"]).all()
+    record = read_flux(REAL)
+    middle = record["open"] + (record["close"] - record["open"]) / 2
+    record = record[(middle >= "2001-01-01") & (middle < "2004-01-01")]
+    for name in ("dry_weight", "poc", "pic", "tpn"):
+        assert set(table[(table["variable"] == name) & (table["period"] == "all")]["n"]) == {record[name].notna().sum()}
+    assert {path.name for path in (tmp_path / "out" / "figures").iterdir()} == {f"figure_{number}.png" for number in (7, 8, 9)}
 
 
 def test_period_defaults_to_the_papers_years_where_the_record_covers_them(tmp_path):

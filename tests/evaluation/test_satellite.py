@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
 from data.command import run_command, write_json
+from data.errors import InputError
 from data.netcdf import write_dataset
 from data.sites import SITES
+from evaluation import twin_experiment
 from evaluation.satellite import SatelliteConfig, comparison, figure_map, main, training_span
-from evaluation.twin_experiment import PLANTED, catchment_scores, planted_flux, planted_lag, summarise, true_catchments
+from evaluation.twin_experiment import (
+    PLANTED,
+    TwinExperimentConfig,
+    catchment_scores,
+    planted_flux,
+    planted_lag,
+    summarise,
+    true_catchments,
+)
 from lagrangian.binning import bin_centres
+from lagrangian.config import RunConfig
+from learning.config import FitConfig
+from learning.fit import main as fit
 from learning.satellite import SatelliteWindows, catchment_dataset, write_inputs
 from tests.learning.conftest import write_run
 
@@ -182,7 +197,7 @@ def table(best, peak):
         for lag in range(0, 60, 3):
             for catchment, top in (("catchment", best), ("box100", 0.3), ("box200", 0.4)):
                 rows.append({"lag": lag, "variable": name, "period": "all", "catchment": catchment,
-                             "r2": top - 0.001 * abs(lag - peak), "random_p90": 0.2})  # fmt: skip
+                             "r2": top - 0.001 * abs(lag - peak), "random_p90": 0.2, "n": 40})  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -191,3 +206,55 @@ def test_the_summary_by_hand():
     assert (one["lag_truth"] == 36).all() and (one["lag_predicted"] == 33).all()
     np.testing.assert_allclose(one["kept"], 0.5)
     np.testing.assert_allclose(one.set_index("variable")["planted_lag"]["dry_weight"], 35.0)
+
+
+def test_the_summary_passes_over_lags_without_r2_or_of_few_cups():
+    true = table(0.8, 36)
+    true.loc[(true["catchment"] == "catchment") & (true["lag"] > 48), "r2"] = np.nan
+    true.loc[true["lag"] == 0, ["r2", "n"]] = 0.99, 3
+    one = summarise({"truth": true, "predicted": table(0.6, 33)})
+    assert (one["lag_truth"] == 36).all() and np.isfinite(one["kept"]).all()
+    true["r2"] = np.nan
+    with pytest.raises(InputError, match="dry_weight has an R² at no lag; the record is too short"):
+        summarise({"truth": true})
+
+
+def twin(*options):
+    argv = [str(one) for one in options]
+    return run_command(TwinExperimentConfig, twin_experiment.main, prog="evaluation.twin_experiment", argv=argv)
+
+
+def test_bad_options_of_the_twin_experiment_are_one_line_before_anything_is_run(tmp_path, capsys):
+    (tmp_path / "w080" / "models" / "sst-ssh").mkdir(parents=True)
+    (tmp_path / "w080" / "models" / "sst-ssh" / "member-01.safetensors").touch()
+    write_json(tmp_path / "run.json", {"configuration": {"ocean": ["twin"], "seed": 4}})
+    out = tmp_path / "out"
+    for word, options in {
+        "--years 0.2: too few cups": ("--years", 0.2),
+        "--noise -1": ("--noise", -1),
+        "--draws 0": ("--draws", 0),
+        "were trained on that ocean": ("--seed", 4),
+        "holds no models of sst-ssh": ("--models", tmp_path / "other"),
+    }.items():
+        assert twin("--models", tmp_path, "--out", out, *options) == 2
+        error = capsys.readouterr().err.strip().splitlines()
+        assert len(error) == 1 and word in error[0], error
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_the_twin_experiment_finds_the_planted_lag_and_the_truth_beats_the_boxes(tmp_path, monkeypatch):
+    """All of section 4 on seven months of the twin, few particles, one speed, networks that learnt next to nothing."""
+    models = write_run(tmp_path / "models", speeds=(80.0,))
+    options = ["--width", "4", "--epochs", "1", "--members", "2", "--batch", "16", "--threads", "1"]
+    assert run_command(FitConfig, fit, prog="learning.fit", argv=["--run", str(models), *options]) == 0
+    monkeypatch.setattr(twin_experiment, "SINKING_SPEEDS", (80.0,))
+    monkeypatch.setattr(twin_experiment, "PLANTED", {name: (80.0, mean) for name, (_, mean) in PLANTED.items()})
+    monkeypatch.setattr(twin_experiment, "RunConfig", partial(RunConfig, particles=4, levels=(200.0,)))
+    out = tmp_path / "out"
+    assert twin("--models", models, "--years", 0.6, "--noise", 0, "--draws", 20, "--out", out) == 0
+    found = pd.read_csv(out / "summary.csv").set_index("variable").loc["dry_weight"]
+    assert abs(found["lag_truth"] - found["planted_lag"]) <= 3
+    assert found["r2_truth"] > max(found["r2_box100"], found["r2_box200"], found["random_p90_truth"])
+    scores = pd.read_csv(out / "scores.csv").set_index("catchment")
+    assert scores["n"].nunique() == 1 and scores.loc["predicted", "n"] >= 10
