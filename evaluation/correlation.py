@@ -440,9 +440,9 @@ def block_notes(table: pd.DataFrame, days: float) -> list[str]:
     for period, rows in table[np.isfinite(table["r2"])].groupby("period", sort=False):
         few, most = int(rows["blocks"].min()), int(rows["blocks"].max())
         if few < ENOUGH_BLOCKS:
-            counted = f"{few}" if few == most else f"{few} to {most}"
+            counted = f"{few} block{'s' * (few != 1)}" if few == most else f"{few} to {most} blocks"
             notes.append(
-                f"period {period!r}: cups with flux and chlorophyll lie in {counted} blocks of {days:g} days; intervals of R² "
+                f"period {period!r}: cups with flux and chlorophyll lie in {counted} of {days:g} days; intervals of R² "
                 f"need {ENOUGH_BLOCKS} or more to be trusted, and two to be given"
             )
     return notes
