@@ -46,6 +46,6 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(dataset, tmp_path, mon
         raise RuntimeError("NetCDF: HDF error")
 
     monkeypatch.setattr(xr.Dataset, "to_netcdf", full)
-    with pytest.raises(StoreError, match="one.nc: NetCDF: HDF error; free space"):
+    with pytest.raises(StoreError, match=r"one\.nc: NetCDF: HDF error; free space"):
         write_dataset(path, dataset)
     assert path.read_bytes() == before
