@@ -508,7 +508,7 @@ def _predict_folders(config, folders, out: Path, client) -> None:
 
 def write_inputs(path: Path, windows: SatelliteWindows, spec: InputSpec) -> None:
     """The regridded maps (time, y, x), for Figure A1 and for a look."""
-    above = "geoid" if windows.ssh_source == "adt" else "sea_level"
+    above = "geoid" if windows.ssh_source == "adt" else "mean_sea_level"
     named = {
         "ssh": {"units": "m", "standard_name": f"sea_surface_height_above_{above}", "long_name": "sea surface height"},
         "temp": {"units": "degree_Celsius", "standard_name": "sea_surface_temperature", "long_name": "sea surface temperature"},
