@@ -326,8 +326,9 @@ def test_time_is_unpacked_and_its_missing_value_refused(write):
     assert "missing values" in line(open_ssh, path)
 
 
-def test_a_time_beyond_all_dates_is_refused_and_does_not_wrap(write):
-    text = line(open_ssh, write(days=(1e8,)))
+@pytest.mark.parametrize("day", [-1e5, 1e5, 2e5, 1e8])
+def test_a_time_beyond_all_dates_is_refused_and_does_not_wrap(write, day):
+    text = line(open_ssh, write(days=(day,)))
     assert "days since 2000-01-01" in text and "maps.nc: time" in text
 
 

@@ -21,6 +21,7 @@ from evaluation import cross_correlation as cc
 from evaluation.correlation import CorrelationConfig, main
 from evaluation.cross_correlation import DailyMaps, Predictions
 from evaluation.figures_flux import example_cups, figure_9
+from evaluation.intervals import draw_blocks
 from evaluation.scores import BOXES_KM, box_pdf
 from lagrangian.binning import bin_centres
 
@@ -286,6 +287,21 @@ def test_blocks_are_those_that_hold_cups_with_both():
         np.testing.assert_array_equal(bootstrap.r_squared(flux, some), alone)
         low, high = alone
         assert (np.isnan(low) and np.isnan(high)) if blocks == 1 else high - low > 0.01
+
+
+def test_the_interval_is_that_of_blocks_drawn_one_by_one():
+    """60 cups in three blocks, of which each draw takes three again."""
+    rng = np.random.default_rng(11)
+    opening = dates("2001-01-01", 14.0 * np.arange(100))
+    flux, chlorophyll = rng.standard_normal((2, 100))
+    chlorophyll[60:] = np.nan
+    block = (14.0 * np.arange(100) // cc.BLOCK_DAYS).astype(int)
+    found = []
+    for often in draw_blocks(3, 200, 4):
+        cups = np.concatenate([np.flatnonzero(block[:60] == b) for b in range(3) for _ in range(often[b])])
+        found.append(cc.r_squared(flux[cups], chlorophyll[cups]))
+    bootstrap = cc.BlockBootstrap(opening, draws=200, seed=4)
+    np.testing.assert_allclose(bootstrap.r_squared(flux, chlorophyll), np.quantile(found, [0.025, 0.975]))
 
 
 def test_the_best_lag_is_one_of_many_cups():
