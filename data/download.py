@@ -25,9 +25,10 @@ import tyro
 from data.command import one_line, provenance, read_json, run_command, write_json
 from data.errors import InputError, OptionError, StoreError, cannot_write, need
 from data.lock import FolderLock
+from data.lonlat import square_bounds
 from data.progress import Progress
 from data.sites import Site, parse_site
-from data.sphere import EARTH_RADIUS_KM, lon_lat
+from data.sphere import EARTH_RADIUS_KM
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,6 @@ PRODUCTS = {
         ("cmems_obs-oc_glo_bgc-plankton_nrt_l3-multi-4km_P1D",),
     ),
 }
-#: Points along each side of the box where its longitudes and latitudes are taken.
-SIDE_POINTS = 101
 
 
 @dataclass(frozen=True)
@@ -160,11 +159,9 @@ def box_around(site: Site, half_width: float) -> Box:
     need(half_width > 0, f"--half-width {half_width:g} must be more than 0 km")
     reach = np.rad2deg(np.sqrt(2) * half_width / EARTH_RADIUS_KM)
     need(abs(site.y) + reach < 89, f"--half-width {half_width:g} km around {site.name} reaches a pole; choose a smaller one")
-    side = np.linspace(-half_width, half_width, SIDE_POINTS)
-    ends = np.full(SIDE_POINTS, half_width)
-    lon, lat = lon_lat(np.concatenate([side, side, -ends, ends]), np.concatenate([-ends, ends, side, side]), site.x, site.y)
-    west, south = (np.floor(np.min(values) * 1000) / 1000 for values in (lon, lat))
-    east, north = (np.ceil(np.max(values) * 1000) / 1000 for values in (lon, lat))
+    west, east, south, north = square_bounds((site.x, site.y), half_width)
+    west, south = (np.floor(value * 1000) / 1000 for value in (west, south))
+    east, north = (np.ceil(value * 1000) / 1000 for value in (east, north))
     turn = 360 * np.floor((west + 180) / 360)
     return Box(*(round(float(value), 3) for value in (west - turn, east - turn, south, north)))
 

@@ -16,6 +16,8 @@ from data.sphere import EARTH_RADIUS_KM, lon_lat
 Method = Literal["bicubic", "linear"]
 #: Cells kept around what the frame covers, so that the cubic spline does not feel the edge of the cut.
 MARGIN_CELLS = 8
+#: Points along each side of a square where its longitudes and latitudes are taken.
+SIDE_POINTS = 201
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +139,17 @@ def on_frame(variable: xr.DataArray, frame: Frame, *, method: Method = "bicubic"
     )
 
 
+def square_bounds(center: tuple[float, float], half_width_km: float) -> tuple[float, float, float, float]:
+    """West, east, south and north end, degrees, of a square frame about (lon, lat) that holds no pole.
+
+    Longitudes lie within 180 degrees of the centre's, so that they may pass -180 or 180.
+    """
+    side = np.linspace(-half_width_km, half_width_km, SIDE_POINTS)
+    edge = np.full(SIDE_POINTS, half_width_km)
+    lon, lat = lon_lat(np.concatenate([side, side, -edge, edge]), np.concatenate([-edge, edge, side, side]), *center)
+    return float(lon.min()), float(lon.max()), float(lat.min()), float(lat.max())
+
+
 def around(dataset: xr.Dataset, center: tuple[float, float], half_width_km: float) -> xr.Dataset:
     """The piece (time, lat, lon) of a dataset that covers a square frame, with a margin where there is one.
 
@@ -197,11 +210,7 @@ class _Box:
             raise InputError(
                 f"frame of {half_width_km:g} km around {_place(lon0, lat0)}: holds a pole; give a site farther from it"
             )
-        side = np.linspace(-half_width_km, half_width_km, 201)
-        edge = np.full(side.size, half_width_km)
-        east, north = np.concatenate([side, side, -edge, edge]), np.concatenate([-edge, edge, side, side])
-        lon, lat = lon_lat(east, north, lon0, lat0)
-        return cls(lon0, float(lon.min()), float(lon.max()), float(lat.min()), float(lat.max()))
+        return cls(lon0, *square_bounds((lon0, lat0), half_width_km))
 
     def with_margin(self, step_lon, step_lat) -> str:
         """The region to ask for, a few cells wider, in words."""

@@ -9,6 +9,7 @@ import netCDF4
 import numpy as np
 import xarray as xr
 
+from data.command import one_line
 from data.errors import InputError
 from data.netcdf import NETCDF_LOCK, open_dataset
 
@@ -17,6 +18,8 @@ AXIS_NAMES = {
     "lon": ("longitude", "lon", "nav_lon"),
     "time": ("time", "t", "time_counter"),
 }
+#: Years that maps may be of.
+FIRST_YEAR, LAST_YEAR = 1900, 2200
 STANDARD_NAMES = {"lat": "latitude", "lon": "longitude", "time": "time"}
 
 
@@ -49,7 +52,7 @@ class MapFile:
                 self._scan(dataset, wanted, title)
             except (OSError, RuntimeError) as error:
                 raise InputError(
-                    f"{path}: cannot be read ({_one_line(error)}); it is truncated or damaged: copy it again"
+                    f"{path}: cannot be read ({one_line(error)}); it is truncated or damaged: copy it again"
                 ) from error
             finally:
                 dataset.close()
@@ -101,18 +104,29 @@ class MapFile:
             return np.array([first + (last - first) // 2])
         values, attributes = np.atleast_1d(_plain(variable)), _attributes(variable)
         what = f"{self.path}: {variable.name}"
-        fill = attributes.pop("_FillValue", None)
-        if not np.isfinite(values).all() or (fill is not None and (values == fill).any()):
+        fills = [np.ravel(attributes[name]) for name in ("_FillValue", "missing_value") if name in attributes]
+        if not np.isfinite(values).all() or any(np.isin(values, fill.astype(values.dtype)).any() for fill in fills):
             raise InputError(f"{what} has missing values; the file was never finished: copy it again, or leave it out")
+        if "scale_factor" in attributes or "add_offset" in attributes:
+            values = values * float(attributes.get("scale_factor", 1.0)) + float(attributes.get("add_offset", 0.0))
         units = str(attributes.get("units", "(none)"))
         if "since" not in units:
             raise InputError(f"{what} has units {units!r}; to date the maps, 'days since 1950-01-01' or the like is needed")
         try:
             coded = xr.Dataset({"time": ("t", values, {"units": units, "calendar": attributes.get("calendar", "standard")})})
-            decoded = xr.decode_cf(coded)["time"].values.astype("datetime64[ns]")
+            coder = xr.coders.CFDatetimeCoder(time_unit="ms")
+            decoded = xr.decode_cf(coded, decode_times=coder)["time"].values.astype("datetime64[ms]")
+            decoded = (decoded + 500).astype("datetime64[s]")
         except (ValueError, TypeError, OverflowError) as error:
-            raise InputError(f"{what} cannot be read as dates ({_one_line(error)}); its units are {units!r}") from error
-        return (decoded + np.timedelta64(500, "ms")).astype("datetime64[s]").astype("datetime64[ns]")
+            raise InputError(f"{what} cannot be read as dates ({one_line(error)}); its units are {units!r}") from error
+        years = decoded.astype("datetime64[Y]").astype(np.int64) + 1970
+        # beyond 2262 nanoseconds would wrap, and no satellite map is so old or so new
+        if years.min() < FIRST_YEAR or years.max() > LAST_YEAR:
+            raise InputError(
+                f"{what} is of the years {years.min()} to {years.max()}, which no satellite map is; its units are {units!r}: "
+                "correct them"
+            )
+        return decoded.astype("datetime64[ns]")
 
     def _latitudes(self, lat):
         if lat.size < 2 or not np.isfinite(lat).all() or np.abs(lat).max() > 90:
@@ -160,7 +174,7 @@ class MapFile:
                 return [self._read(dataset[self.variables[name][0]], records, rows, runs) for name in names]
             except (OSError, RuntimeError) as error:
                 raise InputError(
-                    f"{self.path}: {' or '.join(names)} cannot be read ({_one_line(error)}); the file is truncated or damaged: "
+                    f"{self.path}: {' or '.join(names)} cannot be read ({one_line(error)}); the file is truncated or damaged: "
                     "copy it again"
                 ) from error
             finally:
@@ -184,7 +198,8 @@ class MapFile:
             out[place] = np.concatenate(parts, axis=1)
         attributes = {key: value for key, value in _attributes(variable).items() if key != "units"}
         coded = xr.Variable(("record", "lat", "lon"), out, attributes)
-        return xr.conventions.decode_cf_variable(variable.name, coded, decode_times=False, decode_timedelta=False).values
+        values = xr.conventions.decode_cf_variable(variable.name, coded, decode_times=False, decode_timedelta=False).values
+        return _within_valid_range(values, out, attributes)
 
 
 class LazyMaps(xr.backends.BackendArray):
@@ -210,6 +225,22 @@ class LazyMaps(xr.backends.BackendArray):
             for run in np.split(np.arange(times.size), np.flatnonzero(np.diff(files)) + 1):
                 out[run] = self.read(int(files[run[0]]), self.places[times[run], 1].tolist(), rows, columns)
         return out[tuple(0 if isinstance(part, (int, np.integer)) else slice(None) for part in key)]
+
+
+def _within_valid_range(values: np.ndarray, stored: np.ndarray, attributes: dict) -> np.ndarray:
+    """``values`` with NaN where valid_range, valid_min or valid_max, which no decoder heeds, declare them invalid.
+
+    The bounds are in the stored unit, except that bounds with decimals beside packed integers are in the decoded one (netCDF User
+    Guide, attribute conventions).
+    """
+    low, high = attributes.get("valid_range", (attributes.get("valid_min", -np.inf), attributes.get("valid_max", np.inf)))
+    if values.dtype.kind != "f" or (np.isneginf(low) and np.isposinf(high)):
+        return values
+    decimals = any(np.asarray(bound).dtype.kind == "f" and np.isfinite(bound) for bound in (low, high))
+    decoded = stored.dtype.kind in "iu" and decimals
+    against = values if decoded else stored
+    with np.errstate(invalid="ignore"):
+        return np.where((against < low) | (against > high), np.nan, values)
 
 
 def _runs(index):
@@ -245,7 +276,3 @@ def reprocessing_rank(path: str, attrs: dict) -> int:
 def _listed(names, most=12):
     names = [str(name) for name in names]
     return (", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")) or "nothing"
-
-
-def _one_line(error) -> str:
-    return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""netCDF files: which ones a user means, opened with one line for what is wrong, and the lock that their library needs."""
+"""netCDF files: which ones a user means, opened with one line for what is wrong, written aside, and their library's lock."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import glob
 import math
 import struct
 import threading
+import warnings
 from pathlib import Path
 
 import netCDF4
+import xarray as xr
 
 from data.command import one_line
-from data.errors import InputError
+from data.errors import InputError, cannot_write
 
 #: The netCDF and HDF5 libraries are not thread-safe, not even between files: one lock for the whole process.
 NETCDF_LOCK = threading.Lock()
+#: How instants are written: CF has no 64-bit integers.
+TIME_ENCODING = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian", "dtype": "float64", "_FillValue": None}
 #: Bytes of a value of each type in the netCDF classic formats.
 CLASSIC_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}
 
@@ -66,6 +70,41 @@ def open_dataset(path: str) -> netCDF4.Dataset:
             f"{path}: shorter than its header says; the file is truncated or still being written: copy it again, or leave it out"
         )
     return dataset
+
+
+def write_dataset(path: Path, dataset: xr.Dataset) -> None:
+    """Write a CF file aside and rename it, so that it is complete or absent.
+
+    Instants are written as seconds since 1970 in double precision, missing values of data as netCDF's own fill value (coordinates
+    have none), and maps (..., y, x) compressed, one a chunk.
+
+    Raises
+    ------
+    StoreError
+        In one line where it cannot be written.
+    """
+    encoding: dict[str, dict] = {}
+    for name, variable in dataset.variables.items():
+        if variable.dtype.kind == "M":
+            encoding[name] = dict(TIME_ENCODING)
+        elif variable.dtype.kind == "f" and name not in dataset.coords:
+            encoding[name] = {"_FillValue": variable.dtype.type(netCDF4.default_fillvals[f"f{variable.dtype.itemsize}"])}
+            if variable.ndim > 2:
+                maps = {"zlib": True, "complevel": 4, "shuffle": True}
+                encoding[name] |= maps | {"chunksizes": (*(1,) * (variable.ndim - 2), *variable.shape[-2:])}
+        else:
+            encoding[name] = {"_FillValue": None}
+    path = Path(path)
+    aside = path.with_name(path.name + ".aside")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with warnings.catch_warnings():
+            # bounds have the units of their coordinate, which xarray warns of and CF wants
+            warnings.simplefilter("ignore")
+            dataset.to_netcdf(aside, encoding=encoding, engine="netcdf4", format="NETCDF4")
+        aside.replace(path)
+    except (OSError, RuntimeError) as error:  # the netCDF library tells of a full disk by the latter
+        raise cannot_write(path, error if isinstance(error, OSError) else OSError(str(error))) from None
 
 
 def _classic_length(path) -> int:

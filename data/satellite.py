@@ -19,15 +19,16 @@ from data.errors import InputError
 from data.lonlat import LonLatRegridder, around, on_frame
 from data.map_file import LazyMaps, MapFile, reprocessing_rank
 from data.netcdf import expand
+from data.progress import Progress
 
-__all__ = ["LonLatRegridder", "around", "on_frame", "open_chlorophyll", "open_ssh", "open_sst"]
+__all__ = ["LonLatRegridder", "around", "on_frame", "open_chlorophyll", "open_ssh", "open_sst", "time_notes"]
 
 #: Factor and offset to the unit of the toolkit, by spelling; compared in lower case without spaces, dots and carets.
 METRE = {"m": 1.0, "metre": 1.0, "meter": 1.0, "metres": 1.0, "meters": 1.0, "cm": 0.01, "mm": 0.001}
 METRE_PER_SECOND = {name: 1.0 for name in ("m/s", "ms-1", "metre/second", "meter/second", "meters/second")} | {
     name: 0.01 for name in ("cm/s", "cms-1")
 }
-CELSIUS = {"kelvin", "k", "degk", "degreekelvin", "degreeskelvin", "degree_kelvin", "degrees_kelvin"}
+CELSIUS = {"kelvin", "kelvins", "k", "degk", "degreekelvin", "degreeskelvin", "degree_kelvin", "degrees_kelvin"}
 CELSIUS = {name: -273.15 for name in CELSIUS} | {
     name: 0.0 for name in ("celsius", "c", "degc", "deg_c", "degreec", "degree_c", "degrees_c", "degreecelsius", "degreescelsius",
                            "degree_celsius", "degrees_celsius", "°c")
@@ -42,6 +43,10 @@ HIDDEN = ("land", "ice")
 LEAST_QUALITY = 4
 #: An interval longer than this many median intervals is a gap.
 GAP = 1.5
+#: Maps less often than this, days, are not the daily ones that the method asks for.
+DAILY = 2.0
+#: Gaps that are told one by one.
+GAPS_TOLD = 3
 
 
 @dataclass(frozen=True)
@@ -71,11 +76,11 @@ SST = _Kind(
     "degree_Celsius",
     ("analysed_sst", "sst", "sea_surface_temperature"),
     CELSIUS,
-    (-200.0, 400.0),
+    (-5.0, 50.0),
     additive=True,
     flags=("mask", "quality_level"),
 )
-CHLOROPHYLL = _Kind("chlorophyll", "chlorophyll", "mg m-3", ("chl", "chlor_a", "chlorophyll"), MG_PER_M3, (0.0, 1e4))
+CHLOROPHYLL = _Kind("chlorophyll", "chlorophyll", "mg m-3", ("chl", "chlor_a", "chl1_mean", "chlorophyll"), MG_PER_M3, (0.0, 1e4))
 
 
 def open_ssh(files: str | Path | Sequence[str | Path]) -> xr.Dataset:
@@ -121,7 +126,11 @@ def _open(paths, kind) -> xr.Dataset:
     paths = [paths] if isinstance(paths, (str, Path)) else list(paths)
     if not paths:
         raise InputError(f"no file of {kind.title} is given")
-    files = [MapFile(path, kind.names, kind.title) for path in expand(paths)]
+    paths, files = expand(paths), []
+    with Progress(f"looking into the files of {kind.title}", "file") as bar:
+        for path in paths:
+            files.append(MapFile(path, kind.names, kind.title))
+            bar.update(len(files), len(paths))
     source = _common_variable(files, kind)
     names = {kind.name: source}
     names |= {name: name for name in kind.extras if all(name in file.variables for file in files)}
@@ -175,6 +184,7 @@ class _Reader:
     offset: float
     valid: tuple[float, float]
     flags: tuple[str, ...]
+    temperature: bool
 
     def __call__(self, records, rows, columns) -> np.ndarray:
         values, *flags = self.file.read((self.name, *self.flags), records, rows, columns)
@@ -182,9 +192,24 @@ class _Reader:
         values = np.asarray(values, np.float64) * self.scale + self.offset
         with np.errstate(invalid="ignore"):
             bad = ~((values >= self.valid[0]) & (values <= self.valid[1]))
+        if self.temperature:
+            self._check_unit(values, bad)
         for name, flag in zip(self.flags, flags):
             bad |= _hidden(name, flag, self.file.variables[name][1])
         return np.where(bad, np.nan, values)
+
+    def _check_unit(self, values, bad) -> None:
+        """InputError where a map has no possible temperature, and would have if kelvin were degrees Celsius, or the reverse."""
+        known = values[np.isfinite(values)]
+        if not known.size or not bad.all():
+            return
+        middle = float(np.median(known))
+        if any(self.valid[0] <= middle + shift <= self.valid[1] for shift in (273.15, -273.15)):
+            told = self.file.variables[self.name][1]["units"]
+            raise InputError(
+                f"{self.file.path}: {self.name} is about {middle - self.offset:.4g} and said to be in {told}, which no sea "
+                "surface is; correct its units attribute"
+            )
 
 
 def _read(readers, number, records, rows, columns):
@@ -202,7 +227,8 @@ def _reader(file, held, kind, *, main) -> _Reader:
     for name in (held, *flags):
         file.check_dimensions(name)
     scale, offset = (1.0, number) if main and kind.additive else (number, 0.0)
-    return _Reader(file, held, scale, offset, kind.valid if main else (-100.0, 100.0), flags)
+    valid = kind.valid if main else (-100.0, 100.0)
+    return _Reader(file, held, scale, offset, valid, flags, temperature=main and kind.additive)
 
 
 def _hidden(name, values, attributes) -> np.ndarray:
@@ -259,6 +285,17 @@ def time_gaps(times: np.ndarray) -> list[str]:
             f"one every {usual / 86_400e9:g} days elsewhere"
         )
     return lines
+
+
+def time_notes(dataset: xr.Dataset, name: str) -> list[str]:
+    """Lines for the user on the times of a file's maps (``name``, such as "SST"): not daily, and where they have gaps."""
+    notes, times, gaps = [], dataset["time"].values, dataset.attrs["time_gaps"]
+    if times.size > 1 and (usual := float(np.median(np.diff(times) / np.timedelta64(1, "D")))) > DAILY:
+        notes.append(f"{name}: one map every {usual:g} days, where the method asks for daily ones")
+    notes += [f"{name}: {gap}" for gap in gaps[:GAPS_TOLD]]
+    if len(gaps) > GAPS_TOLD:
+        notes.append(f"{name}: {len(gaps) - GAPS_TOLD} more such gaps")
+    return notes
 
 
 def _minute(time):

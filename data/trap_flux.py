@@ -1,8 +1,9 @@
 """Sediment-trap flux records: one row per cup, from CSV or a workbook, in the layouts in which such records come.
 
 Layouts, told apart by the header: the toolkit's own CSV (``open``, ``close``, ``dry_weight``, ``poc``, ``pic``), BODC's names
-("open date (dd/mm/yyyy)", "Particulate Organic Carbon Flux mg/m2/day"), and compilations with many columns and several
-depths, such as those derived from PANGAEA ("startTime", "depth_m", "POC_mg_m2_d_avg").
+("open date (dd/mm/yyyy)", "Particulate Organic Carbon Flux mg/m2/day"), PANGAEA's tables with their description in front
+("Date/Time (start)", "Flux tot [mg/m**2/day]"), and compilations with many columns and several depths derived from them
+("startTime", "depth_m", "POC_mg_m2_d_avg").
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ MOLAR_MASS = {"poc": 12.011, "pic": 12.011, "tpn": 14.007}
 CACO3_PER_PIC = 8.33
 #: Rows whose depth is within so many metres of the wanted one belong to the trap: moorings are never at their nominal depth.
 DEPTH_TOLERANCE = 250.0
-#: The header stands in one of the first rows.
-HEADER_ROWS = 20
+#: The header stands in one of the first rows, and at most so many below go on with it.
+HEADER_ROWS, MORE_HEADERS = 20, 2
+#: A cup that collected for longer is remarked on, days: the paper's are of 7 to 42, and a day taken for a month gives months.
+LONG_CUP_DAYS = 62.0
 
 MASSES = {"kg": 1e6, "g": 1e3, "mg": 1.0, "ug": 1e-3}
 MOLES = {"mol": 1e3, "mmol": 1.0, "umol": 1e-3}
@@ -48,6 +51,11 @@ DATE_FORMATS = {
     "dd/mm/yyyy": re.compile(r"(?P<day>\d{1,2})/(?P<month>\d{1,2})/(?P<year>\d{4})(?P<time>[ T].*)?"),
     "mm/dd/yyyy": re.compile(r"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})(?P<time>[ T].*)?"),
 }
+NAMED_MONTH = re.compile(r"(?P<day>\d{1,2})[-/ ](?P<month>[A-Za-z]{3})[a-z]*[-/ ](?P<year>\d{4})(?P<time>[ T].*)?")
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+#: Words of columns that say something of a flux and are none.
+NOT_A_FLUX = {"std", "sd", "stdev", "error", "err", "flag", "qc", "duration", "mid", "ratio"}
+REPLICATE = re.compile(r"\brep\s?\d")
 
 
 @dataclass(frozen=True)
@@ -92,11 +100,12 @@ def read_flux(path: str | Path, *, depth: float | None = 3000.0, drop: bool = Fa
     Parameters
     ----------
     path : path
-        CSV (separated by commas, semicolons or tabs) or Excel workbook (.xlsx; needs openpyxl). The header is the first row that
-        names an opening and a closing date; a second header row with units may follow. Units are read from the header: mg, g,
+        CSV (separated by commas, semicolons or tabs) or Excel workbook (.xlsx; needs openpyxl). A description between /* and */
+        in front, as PANGAEA has it, is passed over. The header is the first row that names an opening and a closing date; one
+        or two header rows more, such as units, may follow. Units are read from the header: mg, g,
         ug, kg or (carbon and nitrogen) mmol, umol, mol, per m2, per day or year of 365.25 days; a header without one means
         mg m-2 d-1. Molar fluxes are multiplied by 12.011 (carbon) or 14.007 g/mol (nitrogen). Of replicates, the column of the
-        mean is taken. Dates are ISO or dd/mm/yyyy (mm/dd/yyyy where the header says so).
+        mean is taken. Dates are ISO, dd-Mon-yyyy or dd/mm/yyyy (mm/dd/yyyy where the header says so).
     depth : float or None
         Trap depth, m, positive down: rows within 250 m of it are read (:func:`select_depth`). None reads all depths. Without
         effect where the file has no depth column.
@@ -114,8 +123,8 @@ def read_flux(path: str | Path, *, depth: float | None = 3000.0, drop: bool = Fa
         row with more cells than the header, a date that is missing or cannot be read, a cup that closes before it opens
         (those rows go). Soft problems are listed in ``attrs["problems"]`` and kept, or with ``drop`` left out: a negative
         flux (the value), PIC that as CaCO3 (x 8.33) outweighs the dry weight (the PIC), a cup given twice and a cup that
-        overlaps an earlier one in time (the later row). Gaps longer than the median cup are listed in either case. Fill values
-        (-99, -999, ...) become NaN.
+        overlaps an earlier one in time (the later row). Gaps longer than the median cup, cups longer than 62 days and columns of
+        fluxes that are not used are listed in either case. Fill values (-99, -999, ...) become NaN.
 
     Raises
     ------
@@ -124,7 +133,8 @@ def read_flux(path: str | Path, *, depth: float | None = 3000.0, drop: bool = Fa
         problem and ``drop`` is False.
     """
     path = Path(path).expanduser()
-    rows, header, columns, date_format = _recognise(path)
+    rows, header, columns, declared = _recognise(path)
+    date_format = declared or "dd/mm/yyyy"
     findings = _Findings(drop)
     records = [_record(row, len(header), columns, date_format, findings) for row in rows if any(map(_text, row.cells))]
     frame = pd.DataFrame(
@@ -143,13 +153,14 @@ def read_flux(path: str | Path, *, depth: float | None = 3000.0, drop: bool = Fa
         raise InputError(_refusal(path, findings.hard))
     frame = frame.sort_values(["depth", "open", "close", "row"], ignore_index=True)
     frame = _checked_values(frame[frame["open"].notna() & frame["close"].notna()].copy(), findings)
-    frame = _checked_times(frame, findings)
+    frame = _checked_times(frame, findings, undeclared=declared is None)
     if frame.empty:
         raise InputError(f"{path}: no cup with an opening and a closing date; " + (findings.sorted_lines() or ["no rows"])[0])
     units_named = [f"column {c.title!r} names no unit: taken as {UNIT}" for c in columns.values() if c.factor is None]
+    unused = _unused(header, columns)
     frame = frame.drop(columns=["row"] if depth is None and "depth" in columns else ["row", "depth"])
     frame.index = pd.RangeIndex(1, len(frame) + 1, name="cup")
-    frame.attrs = {"file": str(path), "units": UNIT, "problems": units_named + findings.sorted_lines()}
+    frame.attrs = {"file": str(path), "units": UNIT, "problems": units_named + unused + findings.sorted_lines()}
     return frame
 
 
@@ -202,8 +213,8 @@ def select_depth(
 
 
 # -- the table -------------------------------------------------------------------------------------------------------
-def _recognise(path: Path) -> tuple[list[_Row], list[str], dict[str, _Column], str]:
-    """Data rows, titles of the columns, the columns in use by quantity, and the order of day and month."""
+def _recognise(path: Path) -> tuple[list[_Row], list[str], dict[str, _Column], str | None]:
+    """Data rows, titles of the columns, the columns in use by quantity, and the order of day and month if the header has it."""
     tables = _tables(path)
     for rows in tables:
         for index, row in enumerate(rows[:HEADER_ROWS]):
@@ -211,13 +222,14 @@ def _recognise(path: Path) -> tuple[list[_Row], list[str], dict[str, _Column], s
             kinds = [_quantity(title) for title in titles]
             if "open" in kinds and "close" in kinds:
                 rows = rows[index + 1 :]
-                if rows and _is_header(rows[0], kinds):
-                    second = [_text(cell) for cell in rows[0].cells]
-                    titles = [" ".join(filter(None, pair)) for pair in _zip_longest(titles, second)]
-                    rows = rows[1:]
+                for _ in range(MORE_HEADERS):
+                    if rows and _is_header(rows[0], kinds):
+                        more = [_text(cell) for cell in rows[0].cells]
+                        titles = [" ".join(filter(None, pair)) for pair in _zip_longest(titles, more)]
+                        rows = rows[1:]
                 columns = _columns(path, titles)
                 dates = f"{columns['open'].title} {columns['close'].title}".lower().replace(" ", "")
-                return rows, titles, columns, "mm/dd/yyyy" if "mm/dd" in dates else "dd/mm/yyyy"
+                return rows, titles, columns, next((order for order in DATE_FORMATS if order[:5] in dates), None)
     first = next((row for rows in tables for row in rows if any(map(_text, row.cells))), None)
     held = ", ".join(filter(None, map(_text, first.cells[:12]))) if first else "nothing"
     raise InputError(
@@ -243,14 +255,20 @@ def _tables(path: Path) -> list[list[_Row]]:
         text = content.decode("latin-1")
     if "\0" in text:
         raise InputError(f"{path}: not a text file; give the flux record as CSV or .xlsx")
+    passed = 0
+    if text.lstrip().startswith("/*"):
+        described, end, text = text.partition("*/")
+        if not end:
+            raise InputError(f"{path}: its description begins with /* and does not end with */; copy the file again")
+        passed = described.count("\n")
     # the separator is the one that the lines hold most of
     separator = max(",;\t", key=lambda sign: sorted(line.count(sign) for line in text.splitlines()[:HEADER_ROWS] or [""])[-1])
-    reader, rows, number = csv.reader(io.StringIO(text, newline=""), delimiter=separator), [], 1
+    reader, rows, number = csv.reader(io.StringIO(text, newline=""), delimiter=separator), [], passed + 1
     try:
         for cells in reader:
             # a semicolon goes with a decimal comma
             rows.append(_Row(number, [_point(cell) for cell in cells] if separator == ";" else cells))
-            number = reader.line_num + 1
+            number = passed + reader.line_num + 1
     except csv.Error as error:
         raise InputError(f"{path}, row {number}: not a line of a CSV file ({error})") from None
     return [rows]
@@ -261,7 +279,10 @@ def _sheets(path: Path) -> list[list[_Row]]:
         sheets = pd.read_excel(path, sheet_name=None, header=None, dtype=object)
     except ImportError as error:
         reader = "xlrd" if "xlrd" in str(error) else "openpyxl"
-        raise InputError(f"{path}: reading a workbook needs {reader}: pip install {reader}, or export the sheet as CSV") from None
+        install = "'catchment-toolkit[workbook]'" if reader == "openpyxl" else reader
+        raise InputError(
+            f"{path}: reading a workbook needs {reader}: pip install {install}, or export the sheet as CSV"
+        ) from None
     except Exception as error:  # zip, XML and workbook errors of several libraries
         raise InputError(
             f"{path}: cannot be read as a workbook ({' '.join(str(error).split())}); export the sheet as CSV"
@@ -299,9 +320,7 @@ def _quantity(title: str) -> str | None:
     """What a column holds, by its header; None for what the toolkit has no use for."""
     text = _plain(title)
     words = set(re.findall(r"[a-z0-9]+", text))
-    if words & {"std", "sd", "stdev", "error", "err", "flag", "qc", "duration", "mid", "caco3", "ratio"} or re.search(
-        r"\brep\s?\d", text
-    ):
+    if words & (NOT_A_FLUX | {"caco3"}) or REPLICATE.search(text):
         return None
     names = {
         "open": text.startswith(("open", "start")) or bool(words & {"open", "opened", "opening", "start"}),
@@ -310,7 +329,7 @@ def _quantity(title: str) -> str | None:
         "poc": "poc" in words or "particulate organic carbon" in text,
         "pic": "pic" in words or "particulate inorganic carbon" in text,
         "tpn": bool(words & {"tpn", "pon"}) or bool(re.search("particulate (organic )?nitrogen", text)),
-        "dry_weight": bool(re.search("dry (weight|mass)|(total|tot) mass|mass flux", text)),
+        "dry_weight": bool(re.search(r"dry (weight|mass)|(total|tot) mass|mass flux|^(flux tot|tmf)\b", text)),
     }
     return next((name for name, found in names.items() if found), None)
 
@@ -335,6 +354,18 @@ def _columns(path: Path, titles: list[str]) -> dict[str, _Column]:
             f"{path}: no column of {', '.join(FLUXES)} (or BODC's names); it holds {', '.join(filter(None, titles))}"
         )
     return columns
+
+
+def _unused(titles: list[str], columns: dict[str, _Column]) -> list[str]:
+    """A line on columns with the unit of a flux that are not read, replicates and deviations apart; none where there are none."""
+    used = {column.index for column in columns.values()}
+    left = []
+    for index, title in enumerate(titles):
+        text = _plain(title)
+        apart = set(re.findall(r"[a-z0-9]+", text)) & NOT_A_FLUX or REPLICATE.search(text)
+        if index not in used and UNIT_PATTERN.search(text) and not apart:
+            left.append(repr(title))
+    return [f"not used: {', '.join(left)}"] if left else []
 
 
 def _factor(path: Path, title: str, kind: str) -> float | None:
@@ -399,7 +430,10 @@ def _date(cell, date_format: str) -> datetime | None:
         value = pd.Timestamp(cell).to_pydatetime()
     else:
         text = _text(cell)
-        if found := DATE_FORMATS[date_format].fullmatch(text):
+        if (found := NAMED_MONTH.fullmatch(text)) and found["month"].lower() in MONTHS:
+            month = MONTHS.index(found["month"].lower()) + 1
+            text = f"{found['year']}-{month:02d}-{int(found['day']):02d}{(found['time'] or '').rstrip()}"
+        elif found := DATE_FORMATS[date_format].fullmatch(text):
             text = f"{found['year']}-{int(found['month']):02d}-{int(found['day']):02d}{(found['time'] or '').rstrip()}"
         elif not re.match(r"\d{4}-\d\d-\d\d", text):
             return None
@@ -440,11 +474,18 @@ def _checked_values(frame: pd.DataFrame, findings: _Findings) -> pd.DataFrame:
     return frame
 
 
-def _checked_times(frame: pd.DataFrame, findings: _Findings) -> pd.DataFrame:
-    """Cups twice or overlapping, and gaps, depth by depth where the frame has several."""
+def _checked_times(frame: pd.DataFrame, findings: _Findings, *, undeclared: bool) -> pd.DataFrame:
+    """Cups that are long, twice or overlapping, and gaps, depth by depth where the frame has several.
+
+    ``undeclared``: whether the header leaves the order of day and month open.
+    """
     if frame.empty:
         return frame
-    usual = cup_length_days(frame).median()
+    lengths = cup_length_days(frame)
+    usual = lengths.median()
+    for row, days in zip(frame["row"][lengths > LONG_CUP_DAYS], lengths[lengths > LONG_CUP_DAYS]):
+        doubt = ": are the dates mm/dd? (name the order in the header)" if undeclared else ""
+        findings.add(row, f"cup of {days:g} days{doubt}")
     left_out = []
     # moorings are never at their nominal depth: depths that differ by less than the tolerance are one trap
     trap = (frame["depth"].diff() > DEPTH_TOLERANCE).cumsum()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,15 +11,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 import zarr
-from matplotlib.figure import Figure
 
 from data.command import one_line, provenance, read_json, run_command, write_file, write_json
 from data.errors import InputError, OptionError, StoreError, cannot_write, need
 from data.frame import Frame
 from data.lock import FolderLock
-from data.netcdf import expand
+from data.netcdf import expand, write_dataset
 from data.progress import Progress
-from data.satellite import around, on_frame, open_chlorophyll
+from data.satellite import around, on_frame, open_chlorophyll, time_notes
 from data.trap_flux import COLUMNS, read_flux
 from evaluation.cross_correlation import (
     BLOCK_DAYS,
@@ -31,24 +29,28 @@ from evaluation.cross_correlation import (
     LaggedChlorophyll,
     Predictions,
     best_of_random,
+    best_rows,
+    in_seconds,
     lag_grid,
     lagged_chlorophyll,
     nearest_speed,
     score_table,
     sinking_speed,
 )
-from evaluation.figures_flux import example_cups, figure_7, figure_8, figure_9
+from evaluation.figures_flux import example_cups, figure_7, figure_8, figure_9, png, save_png
 from evaluation.intervals import ENOUGH_BLOCKS
 from evaluation.scores import BOXES_KM, box_pdf
 from lagrangian.stores import add_array, finish, partial_path
 
-DPI = 130
 #: The paper's period (section 4), years, first and last.
 PAPER_YEARS = (2009, 2019)
 #: Maps regridded at a time, and in a chunk of their store.
 BLOCK = 64
 #: Traps farther apart than this, degrees, are two.
 SAME_PLACE = 1e-3
+#: What is told of the best lags.
+BEST = ["variable", "period", "catchment", "lag", "r2", "r2_low", "r2_high", "random_p90", "random_best_p90", "n", "n_effective",
+        "gain", "gain_low", "gain_high"]  # fmt: skip
 ATTRIBUTES = ("sinking_speed_m_per_day", "trap_longitude", "trap_latitude")
 
 
@@ -121,6 +123,7 @@ def main(config: CorrelationConfig) -> int:
     variables, absent = choose_variables(cups, config)
     notes = [*catchments.notes, *notes, *absent, *speed_notes(lags, catchments.predictions)]
     maps_file = open_chlorophyll(config.chlorophyll)
+    notes += time_notes(maps_file, "chlorophyll")
     opening, closing = (cups[name].to_numpy().astype("datetime64[s]") for name in ("open", "close"))
     check_times(config, lags, opening, closing, catchments.predictions, maps_file["time"].values)
     try:
@@ -144,10 +147,12 @@ def main(config: CorrelationConfig) -> int:
                 "record, or predictions and chlorophyll of the same years"
             )
         problems = flux.attrs.get("problems", [])
-        notes += [*cloud_notes(found), *block_notes(opening, config.block_days)]
-        if problems:
-            notes.append(f"{config.flux}: {len(problems)} remarks, in correlation.json; the first: {problems[0]}")
-        best = best_rows(table, best_of_random(found, fluxes, periods))
+        notes += [*cloud_notes(found), *block_notes(table, config.block_days)]
+        of_rows = [line for line in problems if line.startswith("row ")]
+        notes += [f"{config.flux}: {line}" for line in problems if line not in of_rows]
+        if of_rows:
+            notes.append(f"{config.flux}: {len(of_rows)} remarks on rows, in correlation.json; the first: {of_rows[0]}")
+        best = best_rows(table).merge(best_of_random(found, fluxes, periods), on=["variable", "period"])[BEST]
         series = series_of(cups, variables, found)
         _write_results(config, table, series, best, notes, problems, periods)
         _draw(config, table, series, catchments, maps, opening, closing, best)
@@ -311,8 +316,8 @@ def speed_notes(lags: np.ndarray, predictions: dict[float, Predictions]) -> list
 
 def check_times(config, lags, opening, closing, predictions: dict[float, Predictions], times: np.ndarray) -> None:
     """InputError where predictions or chlorophyll lie wholly outside the windows of the cups."""
-    first, last = (np.timedelta64(round(lag * 86400), "s") for lag in (lags[0], lags[-1]))
-    margin = np.timedelta64(round(MARGIN_DAYS * 86400), "s")
+    first, last = (in_seconds(lag) for lag in (lags[0], lags[-1]))
+    margin = in_seconds(MARGIN_DAYS)
     begin, end = opening.min() - last, closing.max() - first
     cups = f"the cups of {config.flux} ({_day(opening.min())} to {_day(closing.max())}), {lags[0]:g} to {lags[-1]:g} days before"
     low, high = times.min(), times.max()
@@ -355,8 +360,8 @@ def daily_maps(dataset: xr.Dataset, frame: Frame, flux: pd.DataFrame, lags: np.n
         The maps do not cover the frame, a file cannot be read; the store cannot be written.
     """
     half_width = float(max(np.abs(frame.x).max(), np.abs(frame.y).max()))
-    first = flux["open"].min().to_datetime64() - np.timedelta64(round((max(lags[-1], 110) + MARGIN_DAYS) * 86400), "s")
-    last = flux["close"].max().to_datetime64() - np.timedelta64(round((min(lags[0], 0) - MARGIN_DAYS) * 86400), "s")
+    first = flux["open"].min().to_datetime64() - in_seconds(max(lags[-1], 110) + MARGIN_DAYS)
+    last = flux["close"].max().to_datetime64() - in_seconds(min(lags[0], 0) - MARGIN_DAYS)
     days = dataset["time"].values.astype("datetime64[D]")
     wanted = np.flatnonzero((days >= first) & (days <= last))
     if not wanted.size:
@@ -429,22 +434,18 @@ def cloud_notes(found: LaggedChlorophyll) -> list[str]:
     return notes
 
 
-def block_notes(opening: np.ndarray, days: float) -> list[str]:
-    """A line where the period has too few blocks for the intervals."""
-    blocks = (opening[-1] - opening[0]) / np.timedelta64(round(days * 86400), "s") + 1
-    if blocks >= ENOUGH_BLOCKS:
-        return []
-    return [f"the period holds {int(blocks)} blocks of {days:g} days: intervals of R² need {ENOUGH_BLOCKS} or more to be trusted"]
-
-
-def best_rows(table: pd.DataFrame, random: pd.DataFrame) -> pd.DataFrame:
-    """For each variable, period and catchment the row of the largest R², beside the largest of random catchments."""
-    known = table[np.isfinite(table["r2"])]
-    best = known.loc[known.groupby(["variable", "period", "catchment"], sort=False)["r2"].idxmax()]
-    return best.merge(random, on=["variable", "period"])[
-        ["variable", "period", "catchment", "lag", "r2", "r2_low", "r2_high", "random_p90", "random_best_p90", "n", "n_effective",
-         "gain", "gain_low", "gain_high"]
-    ]  # fmt: skip
+def block_notes(table: pd.DataFrame, days: float) -> list[str]:
+    """A line for each period in which the cups of some R² lie in too few blocks for its interval."""
+    notes = []
+    for period, rows in table[np.isfinite(table["r2"])].groupby("period", sort=False):
+        few, most = int(rows["blocks"].min()), int(rows["blocks"].max())
+        if few < ENOUGH_BLOCKS:
+            counted = f"{few} block{'s' * (few != 1)}" if few == most else f"{few} to {most} blocks"
+            notes.append(
+                f"period {period!r}: cups with flux and chlorophyll lie in {counted} of {days:g} days; intervals of R² "
+                f"need {ENOUGH_BLOCKS} or more to be trusted, and two to be given"
+            )
+    return notes
 
 
 def series_of(cups: pd.DataFrame, variables: list[str], found: LaggedChlorophyll) -> xr.Dataset:
@@ -453,28 +454,30 @@ def series_of(cups: pd.DataFrame, variables: list[str], found: LaggedChlorophyll
     values = np.stack([found.series[name] for name in names], axis=1)
     coords = {
         "lag": ("lag", found.lags, {"units": "days", "long_name": "chlorophyll before flux"}),
-        "catchment": names,
-        "cup": ("cup", cups.index.to_numpy(), {"long_name": "number of the cup in the flux record"}),
-        "open": ("cup", cups["open"].to_numpy().astype("datetime64[ns]")),
-        "close": ("cup", cups["close"].to_numpy().astype("datetime64[ns]")),
-    }
+        "catchment": ("catchment", names, {"long_name": "region that chlorophyll is averaged over"}),
+        "cup": ("cup", cups.index.to_numpy().astype(np.int32), {"long_name": "number of the cup in the flux record"}),
+        **{name: ("cup", cups[name].to_numpy().astype("datetime64[ns]"), {"standard_name": "time", "long_name": f"cup's {name}"})
+           for name in ("open", "close")},
+    }  # fmt: skip
+    concentration = {"units": "mg m-3", "long_name": "chlorophyll",
+                     "standard_name": "mass_concentration_of_chlorophyll_a_in_sea_water"}  # fmt: skip
     data = {
-        "chlorophyll": (("lag", "catchment", "cup"), values, {"units": "mg m-3", "long_name": "chlorophyll"}),
-        "sinking_speed": ("lag", found.speeds, {"units": "m d-1"}),
+        "chlorophyll": (("lag", "catchment", "cup"), values, concentration),
+        "sinking_speed": ("lag", found.speeds, {"units": "m d-1", "long_name": "sinking speed of the predictions used"}),
     }
-    data |= {name: ("cup", cups[name].to_numpy(np.float64), {"units": "mg m-2 d-1"}) for name in variables}
-    return xr.Dataset(data, coords, {"Conventions": "CF-1.8", "title": "Flux and chlorophyll in catchments and boxes, by lag"})
+    for name in variables:
+        title = f"{name.replace('_', ' ')} flux"
+        data[name] = ("cup", cups[name].to_numpy(np.float64), {"units": "mg m-2 d-1", "long_name": title})
+    attrs = {
+        "Conventions": "CF-1.8", "title": "Flux and chlorophyll in catchments and boxes, by lag",
+        "history": f"evaluation.correlation, {np.datetime64('now')} UTC",
+    }  # fmt: skip
+    return xr.Dataset(data, coords, attrs)
 
 
 def _write_results(config, table, series, best, notes, problems, periods) -> None:
     write_file(config.out / "correlation.csv", table.to_csv(index=False, float_format="%.9g").encode())
-    path = config.out / "correlation_series.nc"
-    aside = path.with_name(path.name + ".aside")
-    try:
-        series.to_netcdf(aside, engine="netcdf4")
-        aside.replace(path)
-    except OSError as error:
-        raise cannot_write(path, error) from None
+    write_dataset(config.out / "correlation_series.nc", series)
     record = {
         **provenance(config),
         "best": [{key: None if isinstance(value, float) and np.isnan(value) else value for key, value in row.items()}
@@ -494,7 +497,7 @@ def _draw(config, table, series, catchments, maps, opening, closing, best) -> No
         lag = next(iter(lags.values()))
         speed = float(series["sinking_speed"].sel(lag=lag))
         shown = example_cups(series.sel(lag=lag, catchment="catchment")["chlorophyll"].values)
-        shift, margin = (np.timedelta64(round(days * 86400), "s") for days in (lag, MARGIN_DAYS))
+        shift, margin = (in_seconds(days) for days in (lag, MARGIN_DAYS))
         means = maps.mean(opening[shown] - shift - margin, closing[shown] - shift + margin)
         one = catchments.predictions[speed]
         begin, length = one.runs(opening[shown] - shift, closing[shown] - shift)
@@ -506,21 +509,11 @@ def _draw(config, table, series, catchments, maps, opening, closing, best) -> No
             catchments.frame, means.reshape(-1, *maps_shape), pdfs.reshape(-1, *maps_shape), titles,
             {w: pdf.reshape(maps_shape) for w, pdf in average.items()}, lag=lag, speed=speed,
         )  # fmt: skip
-        _save(config.out / "figures" / "figure_7.png", figure)
-        _save(config.out / "figures" / "figure_8.png", figure_8(series, lags))
-    picture = _png(figure_9(table))
+        save_png(config.out / "figures" / "figure_7.png", figure)
+        save_png(config.out / "figures" / "figure_8.png", figure_8(series, lags))
+    picture = png(figure_9(table))
     for path in (config.out / "figures" / "figure_9.png", config.out / "correlation.png"):
         write_file(path, picture)
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=DPI, format="png")
-    return buffer.getvalue()
-
-
-def _save(path: Path, figure: Figure) -> None:
-    write_file(path, _png(figure))
 
 
 if __name__ == "__main__":

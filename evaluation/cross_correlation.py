@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -243,8 +244,8 @@ def lagged_chlorophyll(
     random, clouded, speeds = np.empty((draws, *shape)), np.empty(shape, bool), np.empty(lags.size)
     zero, one = np.zeros(opening.size, int), np.ones(opening.size, int)
     for number, lag in enumerate(lags):
-        first, last = opening - _days(lag), closing - _days(lag)
-        mean = maps.mean(first - _days(MARGIN_DAYS), last + _days(MARGIN_DAYS))
+        first, last = opening - in_seconds(lag), closing - in_seconds(lag)
+        mean = maps.mean(first - in_seconds(MARGIN_DAYS), last + in_seconds(MARGIN_DAYS))
         speeds[number] = nearest_speed(sinking_speed(lag), predictions)
         chosen = predictions[speeds[number]]
         begin, length = chosen.runs(first, last)
@@ -260,7 +261,8 @@ def lagged_chlorophyll(
     return LaggedChlorophyll(lags, speeds, series, random, clouded)
 
 
-def _days(days: float) -> np.timedelta64:
+def in_seconds(days: float) -> np.timedelta64:
+    """Days as a difference of instants, to the second."""
     return np.timedelta64(round(days * 86400), "s")
 
 
@@ -311,7 +313,7 @@ def p_value(r2: float, n: float) -> float:
 
 
 class BlockBootstrap:
-    """Intervals of R², and of differences of two, from blocks of time drawn with replacement.
+    """Intervals of R², and of differences of two, from blocks of time drawn with replacement: those that hold pairs.
 
     Parameters
     ----------
@@ -319,17 +321,20 @@ class BlockBootstrap:
     days : float
         Length of a block.
     draws, level, seed
-        Number of resamples, coverage, seed; the same resamples serve every series.
+        Number of resamples, coverage, seed; the same resamples serve every series of as many blocks.
     """
 
     def __init__(self, opening, *, days: float = BLOCK_DAYS, draws: int = DRAWS, level: float = LEVEL, seed: int = 0):
-        names, self._number = np.unique(block_of(opening, days), return_inverse=True)
-        self.blocks = int(names.size)
-        self._weights = draw_blocks(self.blocks, draws, seed)
+        self._number = block_of(opening, days)
+        self._weights = cache(lambda blocks: draw_blocks(blocks, draws, seed))
         self._tails = [(1 - level) / 2, (1 + level) / 2]
 
+    def blocks(self, flux, chlorophyll) -> int:
+        """How many blocks hold a cup that has both of two series (cup,)."""
+        return int(np.unique(self._number[np.isfinite(flux) & np.isfinite(chlorophyll)]).size)
+
     def r_squared(self, flux, chlorophyll) -> tuple[float, float]:
-        """Interval of the R² of two series (cup,); NaN for fewer than two blocks."""
+        """Interval of the R² of two series (cup,); NaN where fewer than two blocks hold cups with both."""
         return self._interval(self._resampled(flux, chlorophyll))
 
     def difference(self, flux, chlorophyll, other) -> tuple[float, float, float]:
@@ -340,18 +345,33 @@ class BlockBootstrap:
 
     def _resampled(self, flux, chlorophyll) -> np.ndarray:
         known = np.isfinite(flux) & np.isfinite(chlorophyll)
-        if known.sum() < ENOUGH_CUPS:
-            return np.full(len(self._weights), np.nan)
-        x, y = (np.where(known, one - one[known].mean(), 0.0) for one in (flux, chlorophyll))
-        sums = np.stack([np.bincount(self._number, one, self.blocks) for one in (known, x, y, x * x, y * y, x * y)])
-        return correlation_of_sums(sums @ self._weights.T) ** 2
+        names, number = np.unique(self._number[known], return_inverse=True)
+        if known.sum() < ENOUGH_CUPS or names.size < 2:
+            return np.full(1, np.nan)
+        x, y = (one[known] - one[known].mean() for one in (flux, chlorophyll))
+        sums = np.stack([np.bincount(number, one, names.size) for one in (np.ones(x.size), x, y, x * x, y * y, x * y)])
+        return correlation_of_sums(sums @ self._weights(names.size).T) ** 2
 
     def _interval(self, values) -> tuple[float, float]:
         values = values[np.isfinite(values)]
-        if self.blocks < 2 or not values.size:
+        if not values.size:
             return float("nan"), float("nan")
         low, high = np.quantile(values, self._tails)
         return float(low), float(high)
+
+
+def enough_cups(n: np.ndarray) -> np.ndarray:
+    """Which lags (..., lag) may be called the best: those of at least half as many cups as the lag of most has."""
+    return 2 * n >= np.max(n, axis=-1, keepdims=True, initial=0)
+
+
+def best_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Of a :func:`score_table` the row of the largest R² of each variable, period and catchment, of lags with
+    :func:`enough_cups`; none where no R² is known."""
+    groups = ["variable", "period", "catchment"]
+    enough = table.groupby(groups, sort=False)["n"].transform(lambda n: enough_cups(n.to_numpy()))
+    known = table[enough.astype(bool) & np.isfinite(table["r2"])]
+    return known.loc[known.groupby(groups, sort=False)["r2"].idxmax()]
 
 
 def best_of_random(
@@ -359,14 +379,16 @@ def best_of_random(
 ) -> pd.DataFrame:
     """What the largest R² over all lags has to beat: ``random_best_p90`` by variable and period.
 
-    The 90th percentile, over draws, of the largest R² that one series of random catchments has at any lag. The envelope of
-    :func:`score_table` is of single lags, and the largest of many is expected to pass it now and then by chance.
+    The 90th percentile, over draws, of the largest R² that one series of random catchments has at any lag with
+    :func:`enough_cups`. The envelope of :func:`score_table` is of single lags, and the largest of many is expected to pass it now
+    and then by chance.
     """
     rows = []
     for period, chosen in periods.items():
         for variable, values in fluxes.items():
-            r2 = r_squared(np.asarray(values, np.float64)[chosen], chlorophyll.random[..., chosen])
-            largest = np.where(np.isfinite(r2), r2, -1.0).max(axis=1)
+            flux, random = np.asarray(values, np.float64)[chosen], chlorophyll.random[..., chosen]
+            r2, n = r_squared(flux, random), (np.isfinite(flux) & np.isfinite(random)).sum(axis=-1)
+            largest = np.where(np.isfinite(r2) & enough_cups(n), r2, -1.0).max(axis=1)
             largest = largest[largest >= 0]
             top = float(np.percentile(largest, ENVELOPE[1])) if largest.size else float("nan")
             rows.append({"variable": variable, "period": period, "random_best_p90": top})
@@ -398,7 +420,8 @@ def score_table(
         A row for each lag (days), variable, period and catchment ("catchment", then the boxes): ``r2``; ``random_p10`` and
         ``random_p90``, the envelope of the R² of random catchments, the same for the boxes' rows; ``n`` cups;
         ``sinking_speed`` (m/d) of the predictions; ``n_effective`` (:func:`effective_number`) and ``p_value``
-        with so many; ``r2_low``, ``r2_high``, 95 % interval from blocks of time; in the boxes' rows ``gain``, R² of the catchment
+        with so many; ``r2_low``, ``r2_high``, 95 % interval from blocks of time, and how many
+        ``blocks`` hold its cups; in the boxes' rows ``gain``, R² of the catchment
         less that of the box over the cups that have both, with ``gain_low`` and ``gain_high``.
     """
     rows = []
@@ -421,6 +444,7 @@ def score_table(
                         "random_p90": high, "n": int((np.isfinite(flux) & np.isfinite(one)).sum()),
                         "sinking_speed": chlorophyll.speeds[number], "n_effective": n_effective,
                         "p_value": p_value(r2, n_effective), "r2_low": r2_low, "r2_high": r2_high,
+                        "blocks": bootstrap.blocks(flux, one),
                         **dict(zip(("gain", "gain_low", "gain_high"), gain, strict=True)),
                     })  # fmt: skip
     return pd.DataFrame(rows)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import cartopy.crs as ccrs
 import numpy as np
@@ -18,12 +20,14 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from data.coastline import land_feature
+from data.command import write_file
 from data.frame import Frame
 from data.sphere import EARTH_RADIUS_KM
 from evaluation.canvas import new_figure
 from evaluation.scores import BOXES_KM
 from lagrangian.maps import SHARES, TRAP_STYLE, mass_levels
 
+DPI = 130
 #: Colour (Okabe-Ito), line style and marker of each catchment, told apart in grey as well.
 STYLES = {"catchment": ("#0072B2", "-", "o"), "box100": ("#D55E00", "--", "s"), "box200": ("#009E73", ":", "D")}
 BOX_COLOUR = "#D55E00"
@@ -34,6 +38,18 @@ CONTOUR_WIDTHS = (1.6, 1.1, 0.7)
 EXAMPLES = 4
 #: A line is broken where nothing was collected for longer than this, days.
 BREAK_DAYS = 60
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as a PNG file holds it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=DPI, format="png")
+    return buffer.getvalue()
+
+
+def save_png(path: Path, figure: Figure) -> None:
+    """Write a figure aside and rename it; StoreError in one line where it cannot be written."""
+    write_file(path, png(figure))
 
 
 def example_cups(chlorophyll: np.ndarray, most: int = EXAMPLES) -> np.ndarray:
@@ -76,11 +92,11 @@ def figure_7(
     colours = colormaps["viridis"].with_extremes(bad=CLOUD)
     axes = []
     for number, title in enumerate(titles):
-        axis = _map(rows[0], columns, number, frame, half)
+        axis = trap_map(rows[0], (1, columns, number + 1), frame.center, half, size=7, left=number == 0)
         field = np.ma.masked_invalid(chlorophyll[number])
         mesh = axis.pcolormesh(*_edges(frame), field, norm=norm, cmap=colours, rasterized=True, zorder=1)
         _contours(axis, frame, pdfs[number], "white")
-        _marks(axis)
+        trap_marks(axis)
         axis.set_title(title, fontsize=9)
         axes.append(axis)
     axes += _blank(rows[0], columns, len(titles))
@@ -94,12 +110,12 @@ def figure_7(
     axes, top = [], max(100 * float(one.max()) for one in average.values())
     shades = ListedColormap(colormaps["YlGnBu"](np.linspace(0, 0.75, 256)))
     for number, (w, pdf) in enumerate(sorted(average.items())):
-        axis = _map(rows[1], columns, number, frame, half)
+        axis = trap_map(rows[1], (1, columns, number + 1), frame.center, half, size=7, left=number == 0)
         mesh = axis.pcolormesh(
             *_edges(frame), 100 * pdf, norm=PowerNorm(0.5, vmin=0, vmax=top), cmap=shades, rasterized=True, zorder=1
         )
         _contours(axis, frame, pdf, "0.15")
-        _marks(axis)
+        trap_marks(axis)
         axis.set_title(f"{w:g} m d⁻¹", fontsize=9)
         axes.append(axis)
     axes += _blank(rows[1], columns, len(average))
@@ -121,18 +137,21 @@ def _view_km(frame: Frame, pdfs) -> float:
     return float(min(max(halves) + frame.spacing_km, reach.max() + frame.spacing_km / 2))
 
 
-def _map(figure, columns: int, number: int, frame: Frame, half: float):
-    """A map in true metres about the trap, with land where there is any."""
+def trap_map(figure, place: tuple[int, int, int], center: tuple[float, float], half_km: float, *, size: float, left: bool = True):
+    """Axes in true metres about a trap (lon, lat), +-``half_km`` wide, with land where there is any.
+
+    ``place``: rows, columns and number of the subplot; ``size`` of the labels, points; ``left``: whether latitudes are labelled.
+    """
     globe = ccrs.Globe(semimajor_axis=1e3 * EARTH_RADIUS_KM, semiminor_axis=1e3 * EARTH_RADIUS_KM)
-    axes = figure.add_subplot(1, columns, number + 1, projection=ccrs.AzimuthalEquidistant(*frame.center, globe=globe))
-    axes.set_xlim(-1e3 * half, 1e3 * half)
-    axes.set_ylim(-1e3 * half, 1e3 * half)
+    axes = figure.add_subplot(*place, projection=ccrs.AzimuthalEquidistant(*center, globe=globe))
+    axes.set_xlim(-1e3 * half_km, 1e3 * half_km)
+    axes.set_ylim(-1e3 * half_km, 1e3 * half_km)
     axes.add_feature(land_feature(zorder=3))
-    sides = ["left", "bottom"] if number == 0 else ["bottom"]
+    sides = ["left", "bottom"] if left else ["bottom"]
     lines = axes.gridlines(draw_labels=sides, linewidth=0.3, color="0.3", alpha=0.5, x_inline=False, y_inline=False, zorder=4)
     lines.xformatter, lines.yformatter = LongitudeFormatter(), LatitudeFormatter()
     lines.rotate_labels = False
-    lines.xlabel_style = lines.ylabel_style = {"size": 7}
+    lines.xlabel_style = lines.ylabel_style = {"size": size}
     return axes
 
 
@@ -159,12 +178,16 @@ def _contours(axis, frame: Frame, pdf: np.ndarray, colour: str) -> None:
             lines.set_path_effects([withStroke(linewidth=2.4, foreground="0.15")])
 
 
-def _marks(axis) -> None:
+def trap_marks(axis, colour: str = BOX_COLOUR) -> None:
+    """The boxes and the trap's star on a :func:`trap_map`."""
+    halo = [withStroke(linewidth=2.6, foreground="0.15")] if colour == "white" else None
     for name, style in BOX_STYLES.items():
         width = 1e3 * BOXES_KM[name]
         corner = -width / 2, -width / 2
         axis.add_patch(
-            Rectangle(corner, width, width, fill=False, edgecolor=BOX_COLOUR, linestyle=style, linewidth=1.2, zorder=6)
+            Rectangle(
+                corner, width, width, fill=False, edgecolor=colour, linestyle=style, linewidth=1.2, zorder=6, path_effects=halo
+            )
         )
     axis.plot(0, 0, **{**TRAP_STYLE, "markersize": 8})
 

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import cartopy.crs as ccrs
 import numpy as np
 import xarray as xr
-from cartopy.mpl.ticker import LatitudeFormatter, LongitudeFormatter
+from matplotlib import colormaps
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from data.coastline import land_feature
-from data.command import run_command, write_file, write_json
+from data.command import read_json, run_command, write_json
 from data.errors import InputError, OptionError, StoreError
-from data.sphere import EARTH_RADIUS_KM
 from evaluation.canvas import new_figure
 from evaluation.correlation import read_catchments
 from evaluation.figures_catchments import figure_a1, figure_a2
+from evaluation.figures_flux import save_png, trap_map, trap_marks
 from evaluation.inputs import input_values
 from evaluation.scores import BOXES_KM, entropy, mass_centre_distance
 from lagrangian.binning import smooth_pdf
 from lagrangian.config import speed_folder
-from lagrangian.maps import SHARES, TRAP_STYLE, mass_levels
+from lagrangian.maps import SHARES, mass_levels
 from lagrangian.stores import open_pdf
 from learning.inputs import SSH_RESOLUTION_KM, SST_RESOLUTION_KM
+from learning.satellite import FLAGS, HALF_WINDOW_KM
 
-DPI = 130
 EXPORT_M = 200.0
-COLOURS = ("#000000", "#D55E00", "#CC79A7", "#0072B2", "#009E73")
+COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7")
 STYLES = ("-", "--", ":", "-.", (0, (1, 2)))
 
 
@@ -50,7 +47,7 @@ class SatelliteConfig:
 
 
 def main(config: SatelliteConfig) -> int:
-    """Write satellite_map.png, figure_a1.png, figure_a2.png and satellite.json."""
+    """Write satellite_map.png and satellite.json; with a run, figure_a1.png and figure_a2_w080.png, one a speed, too."""
     folder = config.predictions
     paths = sorted(folder.glob("catchment_w*.nc"))
     inputs = folder / "satellite_inputs.nc"
@@ -62,10 +59,10 @@ def main(config: SatelliteConfig) -> int:
     with xr.open_dataset(inputs) as maps:
         maps = maps.load()
     catchments = {float(one.attrs["sinking_speed_m_per_day"]): one for one in (_load(path) for path in paths)}
-    _save(out / "satellite_map.png", figure_map(maps, catchments, config.date))
+    save_png(out / "satellite_map.png", figure_map(maps, catchments, config.date))
     if config.run is not None:
         for name, figure in comparison(config.run, maps, catchments).items():
-            _save(out / f"{name}.png", figure)
+            save_png(out / f"{name}.png", figure)
     write_json(out / "satellite.json", {"figures": sorted(str(path) for path in out.glob("*.png")), "predictions": paths})
     print(f"figures: {', '.join(str(path) for path in sorted(out.glob('*.png')))}", flush=True)
     return 0
@@ -111,36 +108,39 @@ def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str 
     shown = maps.sel(time=end, method="nearest")
     panels = [name for name in ("ssh", "temp") if name in maps]
     figure = new_figure(1.0 + 5.2 * len(panels), 5.6)
-    labels = {"ssh": ("sea surface height, m", "viridis"), "temp": ("sea surface temperature, °C", "cividis")}
+    labels = {"ssh": "sea surface height, m", "temp": "sea surface temperature, °C"}
+    # light greys, on which every colour of the lines is seen
+    greys = ListedColormap(colormaps["Greys"](np.linspace(0.0, 0.5, 256)))
     place = float(first.attrs["trap_longitude"]), float(first.attrs["trap_latitude"])
-    globe = ccrs.Globe(semimajor_axis=1e3 * EARTH_RADIUS_KM, semiminor_axis=1e3 * EARTH_RADIUS_KM)
-    projection = ccrs.AzimuthalEquidistant(*place, globe=globe)
     handles: dict = {}
+    flag = 0
     for position, name in enumerate(panels):
-        axes = figure.add_subplot(1, len(panels), position + 1, projection=projection)
-        label, colours = labels[name]
-        mesh = axes.pcolormesh(1e3 * maps["x"].values, 1e3 * maps["y"].values, shown[name].values, cmap=colours, alpha=0.75,
-                               shading="nearest", rasterized=True)  # fmt: skip
-        figure.colorbar(mesh, ax=axes, label=label, shrink=0.82)
-        axes.add_feature(land_feature(zorder=3))
+        axes = trap_map(figure, (1, len(panels), position + 1), place, HALF_WINDOW_KM, size=9)
+        mesh = axes.pcolormesh(
+            1e3 * maps["x"].values, 1e3 * maps["y"].values, shown[name].values, cmap=greys, shading="nearest", rasterized=True
+        )
+        figure.colorbar(mesh, ax=axes, label=labels[name], shrink=0.82)
         for (w, one), colour, style in zip(sorted(catchments.items()), COLOURS, STYLES):
-            pdf = one["pdf"].values[int(np.abs(one["window_end"].values - end).argmin())]
+            same = int(np.abs(one["window_end"].values - end).argmin())
+            pdf = one["pdf"].values[same]
+            flag |= int(one["flag"].values[same])
             levels = sorted(set(mass_levels(pdf, SHARES)))
-            axes.contour(1e3 * one["x"], 1e3 * one["y"], pdf, levels=levels, colors=colour, linestyles=[style], linewidths=1.4)
-            handles[f"{w:g} m d⁻¹"] = axes.plot([], [], color=colour, linestyle=style)[0]
-        for width in BOXES_KM.values():
-            axes.add_patch(
-                Rectangle((-500 * width, -500 * width), 1e3 * width, 1e3 * width, fill=False, edgecolor="white", lw=1.2)
+            axes.contour(
+                1e3 * one["x"], 1e3 * one["y"], pdf, levels=levels, colors=colour, linestyles=[style], linewidths=1.8, zorder=5
             )
-        axes.plot(0, 0, **TRAP_STYLE)
-        lines = axes.gridlines(draw_labels=["left", "bottom"], linewidth=0.3, color="0.3", x_inline=False, y_inline=False)
-        lines.xformatter, lines.yformatter = LongitudeFormatter(), LatitudeFormatter()
-        lines.rotate_labels = False
-        axes.set_xlim(-4e5, 4e5)
-        axes.set_ylim(-4e5, 4e5)
-    shares = ", ".join(f"{100 * share:g}" for share in sorted(SHARES))
-    title = f"Predicted catchments of particles caught until {end:.10}, contours hold {shares} %"
-    figure.suptitle(f"{title}\nwhite: boxes of 96 and 192 km", fontsize=10)
+            handles[f"{w:g} m d⁻¹"] = axes.plot([], [], color=colour, linestyle=style)[0]
+        trap_marks(axes, "white")
+    shares, widths = (", ".join(f"{one:g}" for one in some) for some in (sorted(100 * one for one in SHARES), BOXES_KM.values()))
+    title = [
+        f"Predicted catchments of particles caught until {end:.10}",
+        f"contours hold {shares} %; white: boxes of {widths} km",
+    ]
+    notes = [name.replace("_", " ").replace("sst given", "SST given,") for bit, name in FLAGS.items() if flag & bit]
+    if notes:
+        title.append(f"flagged: {', '.join(notes)}")
+    if left_out := [f"{w:g}" for w in sorted(catchments)[len(COLOURS) :]]:
+        title.append(f"not drawn: {', '.join(left_out)} m d⁻¹")
+    figure.suptitle("\n".join(title), fontsize=10)
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False)
     return figure
 
@@ -150,10 +150,8 @@ def comparison(run: Path, maps: xr.Dataset, catchments: dict[float, xr.Dataset])
 
     SSH is compared about its mean, since the networks get it so.
     """
-    always = np.datetime64("1700-01-01"), np.datetime64("2200-01-01")
-    training = input_values(
-        run, *(one.astype("datetime64[s]") for one in always), {"ssh": SSH_RESOLUTION_KM, "temp": SST_RESOLUTION_KM}
-    )
+    label, span = training_span(run)
+    training = input_values(run, *span, {"ssh": SSH_RESOLUTION_KM, "temp": SST_RESOLUTION_KM})
     names = [name for name in ("ssh", "temp") if name in maps and name in training]
     if not names:
         raise InputError(
@@ -164,7 +162,7 @@ def comparison(run: Path, maps: xr.Dataset, catchments: dict[float, xr.Dataset])
     if "ssh" in names:
         given["ssh"], trained["ssh"] = (one["ssh"] - np.nanmean(one["ssh"]) for one in (given, trained))
     labels = {"ssh": "SSH less its mean, m", "temp": "surface temperature, °C"}
-    figures = {"figure_a1": figure_a1({"training": trained, "satellite": given}, axis_labels=labels)}
+    figures = {"figure_a1": figure_a1({label: trained, "satellite": given}, axis_labels=labels)}
     for w, one in sorted(catchments.items()):
         path = run / speed_folder(w) / "pdf.zarr"
         if not path.exists():
@@ -177,18 +175,22 @@ def comparison(run: Path, maps: xr.Dataset, catchments: dict[float, xr.Dataset])
     return figures
 
 
+def training_span(run: Path) -> tuple[str, tuple[np.datetime64, np.datetime64]]:
+    """What a run's inputs are called, and the first and last instant of them: of the training part of its sst-ssh networks, or of
+    the whole record where it has none."""
+    for path in sorted(Path(run).glob("w*/models/sst-ssh/fit.json")):
+        record = read_json(path)
+        first, last = (np.datetime64(one, "s") for one in record["split"]["train"])
+        return "training", (first - np.timedelta64(round(86400 * max(record["inputs"]["lags_days"])), "s"), last)
+    return "whole record of the run", (np.datetime64("1700-01-01", "s"), np.datetime64("2200-01-01", "s"))
+
+
 def _shape(pdf: np.ndarray) -> xr.Dataset:
     """Mass-centre distance (km) and entropy (nats) of PDFs (n, y, x)."""
     return xr.Dataset({
         "mass_centre_distance": ("experiment", np.asarray(mass_centre_distance(pdf))),
         "entropy": ("experiment", np.asarray(entropy(pdf))),
     })  # fmt: skip
-
-
-def _save(path: Path, figure: Figure) -> None:
-    content = io.BytesIO()
-    figure.savefig(content, dpi=DPI, format="png")
-    write_file(path, content.getvalue())
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ import pandas as pd
 import xarray as xr
 
 from data.command import provenance, run_command, write_file, write_json
-from data.errors import OptionError, need
+from data.errors import InputError, OptionError, need
 from data.lock import FolderLock
+from data.netcdf import write_dataset
 from data.progress import Progress
 from data.sites import parse_site
 from data.trap_flux import write_flux
@@ -25,6 +26,7 @@ from data.twin.chlorophyll import Chlorophyll
 from data.twin.ocean import open_twin
 from data.twin.products import write_products
 from evaluation import correlation
+from evaluation.cross_correlation import best_rows
 from evaluation.scores import BOXES_KM, bhattacharyya_loss, box_pdf, valid_percent
 from lagrangian import run as backtracking
 from lagrangian.binning import smooth_pdf
@@ -32,11 +34,13 @@ from lagrangian.config import SINKING_SPEEDS, RunConfig, speed_folder
 from lagrangian.stores import open_pdf, open_store
 from learning.predict import PredictConfig
 from learning.predict import main as predict
-from learning.satellite import catchment_dataset, write_catchments
+from learning.satellite import catchment_dataset
 
 #: Sinking speed that each flux is made with, m/d, and its mean, mg m-2 d-1.
 PLANTED = {"dry_weight": (80.0, 100.0), "poc": (150.0, 6.0), "pic": (300.0, 5.0)}
 EXPORT_M = 200.0
+#: A shorter record, years, has fewer than a dozen cups whose particles it holds up to the surface.
+LEAST_YEARS = 0.5
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,17 @@ class TwinExperimentConfig:
 
 
 def main(config: TwinExperimentConfig) -> int:
-    """Write products/, truth/, predicted/ and summary.csv under --out; each part that is there is kept."""
+    """Write products/, truth/, predicted/, scores.csv and summary.csv under --out.
+
+    The backtracking, the maps and the regridded chlorophyll that are there are kept; the rest is made anew.
+    """
     need(config.noise >= 0, f"--noise {config.noise:g}: must be 0 or more")
+    need(config.draws >= 1, f"--draws {config.draws}: give 1 or more")
+    need(config.years >= LEAST_YEARS, f"--years {config.years:g}: too few cups to correlate; give {LEAST_YEARS:g} or more")
+    need(
+        any(config.models.glob("w*/models/sst-ssh/member-*[0-9].safetensors")),
+        f"--models {config.models}: holds no models of sst-ssh; give python -m learning.fit --run {config.models} first",
+    )
     trained = config.models / "run.json"
     if trained.exists():
         used = json.loads(trained.read_text()).get("configuration", {})
@@ -75,7 +88,7 @@ def main(config: TwinExperimentConfig) -> int:
             write_products(ocean, chlorophyll, config.out / "products", seed=config.seed, progress=bar.update)
         write_flux(config.out / "flux.csv", planted_flux(run, chlorophyll, config.noise, config.seed))
         for w in SINKING_SPEEDS:
-            write_catchments(run / f"catchment_{speed_folder(w)}.nc", true_catchments(run, w))
+            write_dataset(run / f"catchment_{speed_folder(w)}.nc", true_catchments(run, w))
     products = str(config.out / "products")
     predict(PredictConfig(run=config.models, ssh=(f"{products}/ssh_*.nc",), sst=(f"{products}/sst_*.nc",), site="pap-so",
                           out=config.out / "predicted"))  # fmt: skip
@@ -155,20 +168,27 @@ def true_catchments(run: Path, w: float) -> xr.Dataset:
 def summarise(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """A row a flux: planted lag, and by kind of catchment its best lag and its R² there beside those of boxes and chance.
 
-    ``kept`` is the share of the true catchment's gain over the better box, both at their own best lags, that the predicted one
-    keeps.
+    ``kept`` is the share of the true catchment's gain over the better box, each at its own best lag
+    (:func:`~evaluation.cross_correlation.best_rows`), that the predicted one keeps.
+
+    Raises
+    ------
+    InputError
+        A flux has no R² at any lag.
     """
-    rows = []
+    rows, best = [], {}
+    for kind, table in tables.items():
+        of = best_rows(table)
+        best[kind] = of[of["period"] == "all"].set_index(["variable", "catchment"])
     for name, (w, _) in PLANTED.items():
         row: dict = {"variable": name, "sinking_speed": w, "planted_lag": planted_lag(w)}
-        for kind, table in tables.items():
-            of = table[(table["variable"] == name) & (table["period"] == "all")]
-            best = of[of["catchment"] == "catchment"].sort_values("r2").iloc[-1]
-            row |= {f"lag_{kind}": best["lag"], f"r2_{kind}": best["r2"], f"random_p90_{kind}": best["random_p90"]}
-        boxes = tables["truth"]
-        boxes = boxes[(boxes["variable"] == name) & (boxes["period"] == "all")]
-        for box in ("box100", "box200"):
-            row[f"r2_{box}"] = boxes[boxes["catchment"] == box]["r2"].max()
+        for kind, of in best.items():
+            if (name, "catchment") not in of.index:
+                raise InputError(f"{kind} catchments: {name} has an R² at no lag; the record is too short, give more --years")
+            found = of.loc[(name, "catchment")]
+            row |= {f"lag_{kind}": found["lag"], f"r2_{kind}": found["r2"], f"random_p90_{kind}": found["random_p90"]}
+        for box in BOXES_KM:
+            row[f"r2_{box}"] = best["truth"]["r2"].get((name, box), np.nan)
         better = max(row["r2_box100"], row["r2_box200"])
         gain = row["r2_truth"] - better
         row["kept"] = (row["r2_predicted"] - better) / gain if gain > 0 else np.nan

@@ -40,7 +40,10 @@ class PredictConfig(WorkerOptions):
     every: float = 10.0
     """With --ssh: days between predictions."""
     persist: bool = False
-    """With --ssh: use the nearest map in time where that of a lag is missing (flagged), instead of leaving the date out."""
+    """With --ssh: use the nearest map in time, within 50 days, where that of a lag is missing (flagged), instead of leaving the
+    date out."""
+    ssh_mean: float | None = None
+    """With --ssh: mean of SSH over the window, m, that the simulation's mean stands for (default: that of all maps given)."""
     out: Path | None = None
     """With --ssh: folder of catchment_w080.nc (default: --run)."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
@@ -62,6 +65,7 @@ def main(config: PredictConfig) -> int:
         raise OptionError(f"{config.run} holds no {kind}; run python -m learning.fit --run {config.run}, or give --models")
     if config.sst and not config.ssh:
         raise OptionError("--sst needs --ssh as well: networks take sea surface height")
+    need(config.ssh_mean is None or abs(config.ssh_mean) < 50, f"--ssh-mean {config.ssh_mean}: must be metres, within -50 to 50")
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(config.client(lambda text: print(text, flush=True))) if config.distributed else None
         if config.ssh:

@@ -1,20 +1,18 @@
 """Catchments from satellite maps: SSH and SST on the trap's window, the networks' prediction, one CF file a sinking speed.
 
-The simulation's SSH has its own zero, so that the mean of the satellite's over the window and all instants used is replaced by
-the mean of the training data (paper section 4). Temperature is taken as it is. Maps come at their own effective resolution,
-which is what the training fields were brought to, and are not smoothed again.
+The simulation's SSH has its own zero, so that the mean of the satellite's over the window and all maps of the files is replaced
+by the mean of the training data (paper section 4): one constant, whichever dates are predicted. Temperature is taken as it is.
+Maps come at their own effective resolution, which is what the training fields were brought to, and are not smoothed again.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import netCDF4
 import numpy as np
 import torch
 import xarray as xr
@@ -23,8 +21,9 @@ from data.command import provenance, write_json
 from data.errors import InputError, OptionError, cannot_write
 from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM, Frame
 from data.lock import FolderLock
+from data.netcdf import write_dataset
 from data.progress import Progress
-from data.satellite import around, on_frame, open_ssh, open_sst
+from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
 from data.sites import Site, parse_site
 from data.sphere import EARTH_RADIUS_KM, lon_lat
 from lagrangian import cluster
@@ -37,6 +36,12 @@ HALF_WINDOW_KM = WINDOW_POINTS * WINDOW_SPACING_KM / 2
 DAY = np.timedelta64(86400, "s")
 #: A map further than this from the instant asked for does not count as it, days.
 TOLERANCE_DAYS = 1.0
+#: With --persist, the furthest that counts: the days that the inputs of a prediction span in the paper.
+PERSIST_DAYS = 50.0
+#: The mean SSH is that of at most so many maps, evenly spread over the files.
+MEAN_MAPS = 200
+#: Maps of less than this, days, give a mean of a season rather than of the years.
+YEAR = 350.0
 #: Least share of the window that a map must know; the rest (land, ice) is given the training mean.
 LEAST_KNOWN = 0.5
 #: Inputs this many training standard deviations from the training mean lie outside what was learnt from; a prediction with more
@@ -52,6 +57,7 @@ FLAGS = {
 #: Release and depth of the paper, for cards that do not tell (method.md section 2).
 COLLECTION_DAYS, TRAP_DEPTH_M = 10.0, 3000.0
 BATCH = 32
+PROJECTION = "azimuthal_equidistant"
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +70,16 @@ class SatelliteWindows:
     times : (map,) datetime64[s]
         Instants of the maps.
     values : (map, variable, y, x) float32
-        SSH in m (mean still the satellite's), temperature in degrees Celsius; NaN where unknown. Variables as in the networks'
-        :class:`~learning.inputs.InputSpec`; a variable not given is NaN everywhere.
+        SSH in m (its zero still the satellite's), temperature in degrees Celsius; NaN where unknown. Variables as in the
+        networks' :class:`~learning.inputs.InputSpec`; a variable not given is NaN everywhere.
     ends : (prediction,) datetime64[s]
         Ends of the collection periods.
     instants : (prediction, lag) int
         Number of the map of each lag.
     distant : (prediction,) bool
         Whether a map of another date was used.
+    ssh_mean, ssh_mean_of, ssh_source
+        Mean SSH over the window, m, which :func:`adjusted` takes off; what it is the mean of, in words; the files' own variable.
     missing : tuple of str
         Variables not given.
     notes : tuple of str
@@ -84,6 +92,9 @@ class SatelliteWindows:
     ends: np.ndarray
     instants: np.ndarray
     distant: np.ndarray
+    ssh_mean: float
+    ssh_mean_of: str
+    ssh_source: str
     missing: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -98,6 +109,7 @@ def satellite_windows(
     end: str | None = None,
     every: float = 10.0,
     persist: bool = False,
+    ssh_mean: float | None = None,
 ) -> SatelliteWindows:
     """Read and regrid what predictions from satellite maps need, each map once.
 
@@ -114,7 +126,9 @@ def satellite_windows(
     every : float
         Days between predictions.
     persist : bool
-        Use the nearest map in time where that of a lag is missing.
+        Use the nearest map in time where that of a lag is missing, up to :data:`PERSIST_DAYS` away.
+    ssh_mean : float, optional
+        Mean SSH over the window, m (default: of all maps in the files, or of :data:`MEAN_MAPS` of them, evenly spread).
 
     Raises
     ------
@@ -132,31 +146,41 @@ def satellite_windows(
         raise OptionError(f"--every {every:g}: must be greater than 0 days")
     place = parse_site(site)
     frame = Frame.around((place.x, place.y), HALF_WINDOW_KM, WINDOW_SPACING_KM)
-    sources = {"ssh": around(open_ssh(ssh), frame.center, HALF_WINDOW_KM)["ssh"]}
-    notes = [f"SSH: {gap}" for gap in sources["ssh"].attrs.get("time_gaps", [])]
+    heights = around(open_ssh(ssh), frame.center, HALF_WINDOW_KM)
+    sources, notes = {"ssh": heights["ssh"]}, time_notes(heights, "SSH")
     if sst:
-        sources["temp"] = around(open_sst(sst), frame.center, HALF_WINDOW_KM)["sst"]
+        temperatures = around(open_sst(sst), frame.center, HALF_WINDOW_KM)
+        sources["temp"] = temperatures["sst"]
+        notes += time_notes(temperatures, "SST")
+    source = str(heights["ssh"].attrs["source_variable"])
+    if source == "sla":
+        notes.append("SSH is sla, without mean dynamic topography: standing currents are missing from it; adt is wanted")
     stamps = {name: one["time"].values.astype("datetime64[s]") for name, one in sources.items()}
     _check_common(stamps)
     ends = _ends(stamps, spec, start, end, every, persist)
     wanted = ends[:, None] - np.round(np.array(spec.lags_days) * 86400).astype("timedelta64[s]")
     near = {name: _nearest(one, wanted) for name, one in stamps.items()}
     distance = {name: abs(stamps[name][near[name]] - wanted) for name in near}
-    far = np.any([one > TOLERANCE_DAYS * DAY for one in distance.values()], axis=0).any(axis=1)
-    if not persist:
-        if far.all():
-            raise InputError(
-                f"no date between {ends[0]} and {ends[-1]} has maps {', '.join(f'{lag:g}' for lag in spec.lags_days)} days "
-                "before it; give more files, other dates, or --persist to use the nearest map in time"
-            )
-        if far.any():
-            notes.append(
-                f"{int(far.sum())} of {far.size} dates left out: no map within {TOLERANCE_DAYS:g} day of a lag (--persist takes "
-                "the nearest)"
-            )
-        ends, wanted = ends[~far], wanted[~far]
-        near = {name: one[~far] for name, one in near.items()}
-        far = far[~far]
+    furthest = np.max([one.max(axis=1) for one in distance.values()], axis=0)
+    limit = PERSIST_DAYS if persist else TOLERANCE_DAYS
+    far = furthest > limit * DAY
+    other = "" if persist else f" (--persist takes the nearest within {PERSIST_DAYS:g} days)"
+    if far.all():
+        raise InputError(
+            f"no date between {ends[0]} and {ends[-1]} has maps {', '.join(f'{lag:g}' for lag in spec.lags_days)} days before "
+            f"it, or within {limit:g} days of that: SSH is of {_span(stamps['ssh'])}"
+            + (f", SST of {_span(stamps['temp'])}" if sst else "")
+            + f"; give more files, or other dates{other}"
+        )
+    if far.any():
+        notes.append(f"{int(far.sum())} of {far.size} dates left out: no map within {limit:g} days of a lag{other}")
+    ends, wanted, furthest = ends[~far], wanted[~far], furthest[~far]
+    distant = furthest > TOLERANCE_DAYS * DAY
+    if distant.any():
+        notes.append(
+            f"{int(distant.sum())} of {distant.size} dates use maps of other dates, up to {furthest.max() / DAY:.3g} days away; "
+            "they are flagged"
+        )
     instants_asked, instants = np.unique(wanted, return_inverse=True)
     values = np.full((instants_asked.size, len(spec.variables), *frame.shape), np.nan, np.float32)
     for channel, (name, _) in enumerate(spec.variables):
@@ -178,9 +202,37 @@ def satellite_windows(
             )
         values[:, channel] = maps[back]
     missing = tuple(name for name, _ in spec.variables if name not in sources)
+    mean_of = "--ssh-mean"
+    if ssh_mean is None:
+        ssh_mean, mean_of = _mean_height(heights["ssh"], frame)
+        if (days := (stamps["ssh"][-1] - stamps["ssh"][0]) / DAY) < YEAR:
+            notes.append(
+                f"SSH: its mean, {ssh_mean:.3f} m, is of maps of {days:.0f} days, so that the season is taken off with it; "
+                "give maps of whole years, or --ssh-mean"
+            )
     return SatelliteWindows(
-        place, instants_asked, values, ends, instants.reshape(wanted.shape), far, missing, tuple(notes)
+        place, instants_asked, values, ends, instants.reshape(wanted.shape), distant, float(ssh_mean), mean_of, source, missing,
+        tuple(notes),
     )  # fmt: skip
+
+
+def _mean_height(variable: xr.DataArray, frame: Frame) -> tuple[float, str]:
+    """Mean SSH (m) over the window and the maps, at most :data:`MEAN_MAPS` of them, and what it is of."""
+    n = variable.sizes["time"]
+    chosen = np.unique(np.linspace(0, n - 1, min(n, MEAN_MAPS)).round().astype(int))
+    total, known = 0.0, 0
+    with Progress("mean SSH", "map") as bar:
+        for done, one in enumerate(chosen, 1):
+            values = on_frame(variable[[one]], frame, method="bicubic").values
+            total += np.nansum(values, dtype=np.float64)
+            known += int(np.isfinite(values).sum())
+            bar.update(done, chosen.size)
+    first, last = variable["time"].values[[0, -1]]
+    return total / max(known, 1), f"{chosen.size} of the {n} maps from {first:.10} to {last:.10}"
+
+
+def _span(times: np.ndarray) -> str:
+    return f"{times[0]:.10} to {times[-1]:.10}"
 
 
 def _check_common(stamps: dict[str, np.ndarray]) -> None:
@@ -224,7 +276,7 @@ def adjusted(windows: SatelliteWindows, spec: InputSpec, training_mean: np.ndarr
         if name in windows.missing:
             out[:, channel] = training_mean[channel]
         elif name == "ssh":
-            out[:, channel] += np.float32(training_mean[channel] - np.nanmean(out[:, channel], dtype=np.float64))
+            out[:, channel] += np.float32(training_mean[channel] - windows.ssh_mean)
     return out
 
 
@@ -269,12 +321,15 @@ def predict_windows(ensemble: Ensemble, windows: SatelliteWindows, predict_batch
     notes = list(windows.notes)
     if windows.missing:
         notes.append("no SST was given: the networks' training mean stands for it")
-    return catchment_dataset(
+    dataset = catchment_dataset(
         windows.site, float(card["w"]), windows.ends, pdf,
         trap_depth=float(card.get("trap_depth_m") or TRAP_DEPTH_M), level=levels[export],
         collection_days=float(card.get("collection_days") or COLLECTION_DAYS), spread=spread, outside=outside, flag=flag,
         source=f"{len(ensemble.networks)} networks, inputs {spec.name}, satellite maps", comment="; ".join(notes) or "none",
     )  # fmt: skip
+    return dataset.assign_attrs(
+        ssh_source_variable=windows.ssh_source, ssh_mean_removed=windows.ssh_mean, ssh_mean_of=windows.ssh_mean_of
+    )
 
 
 def _cut(values: np.ndarray, instants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -317,6 +372,28 @@ def arrival(ends: np.ndarray, w: float, trap_depth: float, level: float, collect
     return ends - np.timedelta64(round(back * 86400), "s")
 
 
+def _places(site: Site) -> dict:
+    """Coordinates x, y (km from the trap) and lon, lat (degrees) of the cells of the window."""
+    axis = bin_centres()
+    lon, lat = lon_lat(*np.meshgrid(axis, axis), site.x, site.y)
+    return {
+        "y": ("y", axis, {"units": "km", "standard_name": "projection_y_coordinate", "axis": "Y",
+              "long_name": "distance north of the trap"}),
+        "x": ("x", axis, {"units": "km", "standard_name": "projection_x_coordinate", "axis": "X",
+              "long_name": "distance east of the trap"}),
+        "lon": (("y", "x"), lon, {"units": "degrees_east", "standard_name": "longitude"}),
+        "lat": (("y", "x"), lat, {"units": "degrees_north", "standard_name": "latitude"}),
+    }  # fmt: skip
+
+
+def _projection(site: Site) -> tuple:
+    """The variable that a CF grid mapping names, of x and y about the trap."""
+    return (), np.int32(0), {
+        "grid_mapping_name": PROJECTION, "longitude_of_projection_origin": site.x, "latitude_of_projection_origin": site.y,
+        "false_easting": 0.0, "false_northing": 0.0, "earth_radius": 1000 * EARTH_RADIUS_KM,
+    }  # fmt: skip
+
+
 def catchment_dataset(
     site: Site,
     w: float,
@@ -336,26 +413,16 @@ def catchment_dataset(
     n = ends.size
     spread, outside = (np.zeros(n, np.float32) if one is None else one for one in (spread, outside))
     flag = np.zeros(n, np.int8) if flag is None else flag
-    axis = bin_centres()
-    frame = Frame((site.x, site.y), WINDOW_SPACING_KM, axis, axis)
-    east, north = np.meshgrid(frame.x, frame.y)
-    lon, lat = lon_lat(east, north, site.x, site.y)
     time = arrival(ends, w, trap_depth, level, collection_days)
     half = np.timedelta64(round(collection_days * 43200), "s")
     maps = ("time", "y", "x")
-    on_map = {"grid_mapping": "azimuthal_equidistant", "coordinates": "lon lat depth"}
-    crs = {
-        "grid_mapping_name": "azimuthal_equidistant", "longitude_of_projection_origin": site.x,
-        "latitude_of_projection_origin": site.y, "false_easting": 0.0, "false_northing": 0.0,
-        "earth_radius": 1000 * EARTH_RADIUS_KM,
-    }  # fmt: skip
     flags = {
         "long_name": "what to know of a prediction", "flag_masks": np.array(list(FLAGS), np.int8),
         "flag_meanings": " ".join(FLAGS.values()),
     }  # fmt: skip
     return xr.Dataset(
         {
-            "pdf": (maps, pdf, {"units": "1", **on_map,
+            "pdf": (maps, pdf, {"units": "1", "grid_mapping": PROJECTION, "coordinates": "lon lat depth",
                     "long_name": "probability that a particle caught by the trap came from the cell at the export depth"}),
             "spread": ("time", spread, {"units": "1", "long_name":
                        "mean Bhattacharyya loss of the ensemble's members against their median"}),
@@ -365,17 +432,12 @@ def catchment_dataset(
             "window_end": ("time", ends.astype("datetime64[ns]"),
                            {"long_name": "end of the collection period, and date of the latest maps"}),
             "time_bnds": (("time", "bnds"), np.stack([time - half, time + half], axis=1).astype("datetime64[ns]")),
-            "azimuthal_equidistant": ((), np.int32(0), crs),
+            PROJECTION: _projection(site),
         },
         coords={
             "time": ("time", time.astype("datetime64[ns]"), {"standard_name": "time", "axis": "T", "bounds": "time_bnds",
                      "long_name": "mean arrival of the particles at the export depth"}),
-            "y": ("y", axis, {"units": "km", "standard_name": "projection_y_coordinate", "axis": "Y",
-                  "long_name": "distance north of the trap"}),
-            "x": ("x", axis, {"units": "km", "standard_name": "projection_x_coordinate", "axis": "X",
-                  "long_name": "distance east of the trap"}),
-            "lon": (("y", "x"), lon, {"units": "degrees_east", "standard_name": "longitude"}),
-            "lat": (("y", "x"), lat, {"units": "degrees_north", "standard_name": "latitude"}),
+            **_places(site),
             "depth": ((), float(level), {"units": "m", "positive": "down", "standard_name": "depth",
                       "long_name": "export depth"}),
         },
@@ -390,26 +452,6 @@ def catchment_dataset(
     )  # fmt: skip
 
 
-def write_catchments(path: Path, dataset: xr.Dataset) -> None:
-    """Write a CF file aside and rename it; StoreError in one line where it cannot be written."""
-    aside = path.with_name(path.name + ".aside")
-    times = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian", "dtype": "float64", "_FillValue": None}
-    encoding = {name: dict(times) for name in ("time", "window_end")}
-    encoding["time_bnds"] = {**times}
-    encoding["pdf"] = {"zlib": True, "complevel": 4, "shuffle": True, "_FillValue": np.float32(netCDF4.default_fillvals["f4"]),
-                       "chunksizes": (1, *dataset["pdf"].shape[1:])}  # fmt: skip
-    for name in ("x", "y", "lon", "lat", "depth", "spread", "outside", "flag"):
-        encoding[name] = {"_FillValue": None}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            dataset.to_netcdf(aside, encoding=encoding, engine="netcdf4", format="NETCDF4")
-        aside.replace(path)
-    except OSError as error:
-        raise cannot_write(path, error) from None
-
-
 def predict_satellite(config, folders, client=None) -> None:
     """Write ``catchment_w080.nc`` for each folder of models, and ``satellite_inputs.nc``, the regridded maps, beside them."""
     out = config.out or config.run
@@ -422,6 +464,12 @@ def predict_satellite(config, folders, client=None) -> None:
 
 
 def _predict_folders(config, folders, out: Path, client) -> None:
+    speeds: dict[float, Path] = {}
+    for folder in folders:
+        w = float(Ensemble.load(folder).card["w"])
+        if w in speeds:
+            raise OptionError(f"--models {speeds[w]}, {folder}: both are of {w:g} m/d and would write one file; give one a speed")
+        speeds[w] = folder
     windows, spec = None, None
     for folder in folders:
         ensemble = Ensemble.load(folder).to(torch_device(config.device))
@@ -431,7 +479,7 @@ def _predict_folders(config, folders, out: Path, client) -> None:
             site = config.site or ensemble.card.get("site") or "pap-so"
             windows = satellite_windows(
                 config.ssh, config.sst, spec, site,
-                start=config.start, end=config.end, every=config.every, persist=config.persist,
+                start=config.start, end=config.end, every=config.every, persist=config.persist, ssh_mean=config.ssh_mean,
             )  # fmt: skip
             for note in windows.notes:
                 print(f"note: {note}", flush=True)
@@ -452,7 +500,7 @@ def _predict_folders(config, folders, out: Path, client) -> None:
         dataset.attrs["networks"] = " ".join(
             hashlib.sha256(one.read_bytes()).hexdigest()[:16] for one in sorted(folder.glob("member-*[0-9].safetensors"))
         )
-        write_catchments(path, dataset)
+        write_dataset(path, dataset)
         write_json(path.with_suffix(".json"), {**provenance(config), "models": str(folder)})
         first, last = (str(time)[:10] for time in dataset["time"].values[[0, -1]])
         print(f"{path}: {windows.ends.size} predictions, arriving {first} to {last}", flush=True)
@@ -460,19 +508,20 @@ def _predict_folders(config, folders, out: Path, client) -> None:
 
 def write_inputs(path: Path, windows: SatelliteWindows, spec: InputSpec) -> None:
     """The regridded maps (time, y, x), for Figure A1 and for a look."""
-    axis = bin_centres()
-    units = {"ssh": "m", "temp": "degree_Celsius"}
+    above = "geoid" if windows.ssh_source == "adt" else "mean_sea_level"
+    named = {
+        "ssh": {"units": "m", "standard_name": f"sea_surface_height_above_{above}", "long_name": "sea surface height"},
+        "temp": {"units": "degree_Celsius", "standard_name": "sea_surface_temperature", "long_name": "sea surface temperature"},
+    }
+    on_map = {"grid_mapping": PROJECTION, "coordinates": "lon lat"}
+    given = {channel: name for channel, (name, _) in enumerate(spec.variables) if name not in windows.missing}
     dataset = xr.Dataset(
-        {name: (("time", "y", "x"), windows.values[:, channel], {"units": units[name]})
-         for channel, (name, _) in enumerate(spec.variables) if name not in windows.missing},
-        coords={"time": windows.times.astype("datetime64[ns]"), **{name: (name, axis, {"units": "km"}) for name in ("y", "x")}},
+        {name: (("time", "y", "x"), windows.values[:, channel], named[name] | on_map) for channel, name in given.items()}
+        | {PROJECTION: _projection(windows.site)},
+        coords={"time": ("time", windows.times.astype("datetime64[ns]"), {"standard_name": "time", "axis": "T"}),
+                **_places(windows.site)},
         attrs={"title": "Satellite maps on the window of a trap", "Conventions": "CF-1.8",
-               "trap_longitude": windows.site.x, "trap_latitude": windows.site.y},
+               "trap_longitude": windows.site.x, "trap_latitude": windows.site.y,
+               "history": f"learning.predict, {np.datetime64('now')} UTC"},
     )  # fmt: skip
-    aside = path.with_name(path.name + ".aside")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        dataset.to_netcdf(aside, engine="netcdf4", encoding={name: {"zlib": True, "complevel": 1} for name in dataset.data_vars})
-        aside.replace(path)
-    except OSError as error:
-        raise cannot_write(path, error) from None
+    write_dataset(path, dataset)

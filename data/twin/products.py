@@ -16,7 +16,8 @@ import numpy as np
 from scipy import fft, ndimage, special
 
 from data.errors import StoreError, cannot_write
-from data.sphere import east_north, lon_lat
+from data.lonlat import square_bounds
+from data.sphere import east_north
 from data.twin.chlorophyll import Chlorophyll, cells, day_of_year, season
 from data.twin.defaults import F0, GRAVITY, SPACING
 from data.twin.ocean import TwinOcean
@@ -196,11 +197,9 @@ class _Axes:
 
     @classmethod
     def around(cls, ocean: TwinOcean, step: float) -> _Axes:
-        side = np.linspace(-HALF_WIDTH_KM, HALF_WIDTH_KM, 41)
-        edge = np.full(side.size, HALF_WIDTH_KM)
-        edges = np.concatenate([side, side, edge, -edge]), np.concatenate([edge, -edge, side, side])
-        lon, lat = ((np.arange(np.floor(one.min() / step), np.ceil(one.max() / step)) + 0.5) * step
-                    for one in lon_lat(*edges, *ocean.grid.center))  # fmt: skip
+        west, east, south, north = square_bounds(ocean.grid.center, HALF_WIDTH_KM)
+        lon, lat = ((np.arange(np.floor(low / step), np.ceil(high / step)) + 0.5) * step
+                    for low, high in ((west, east), (south, north)))  # fmt: skip
         x, y = np.meshgrid(lon, lat)
         small = 1e-3
         east, north = (b - a for a, b in zip(*(east_north(x + d, y, *ocean.grid.center) for d in (-small, small)), strict=True))

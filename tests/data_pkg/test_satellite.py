@@ -12,7 +12,7 @@ import xarray as xr
 from data.errors import InputError, OptionError
 from data.frame import Frame
 from data.map_file import MapFile
-from data.satellite import LonLatRegridder, around, on_frame, open_chlorophyll, open_ssh, open_sst
+from data.satellite import LonLatRegridder, around, on_frame, open_chlorophyll, open_ssh, open_sst, time_notes
 from data.sphere import lon_lat
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -201,7 +201,8 @@ def test_a_file_without_time_is_dated_by_its_coverage(write):
 
 
 @pytest.mark.parametrize(
-    ("units", "value"), [("kelvin", 285.15), ("K", 285.15), ("degC", 12.0), ("degree_Celsius", 12.0), ("Celsius", 12.0)]
+    ("units", "value"),
+    [("kelvin", 285.15), ("Kelvins", 285.15), ("K", 285.15), ("degC", 12.0), ("degree_Celsius", 12.0), ("Celsius", 12.0)],
 )
 def test_temperature_is_in_degrees_celsius(write, units, value):
     assert float(
@@ -266,6 +267,71 @@ def test_chlorophyll_is_in_mg_m3_and_undeclared_fill_is_missing(write, units, fa
     assert np.isnan(got[0, 0, 0]) and got[0, 0, 1] == pytest.approx(0.5)
 
 
+def test_globcolour_s_own_name_of_chlorophyll_is_known(write):
+    path = write(variable="CHL1_mean", units="mg/m3", values=np.full((1, 32, 44), 0.5))
+    assert open_chlorophyll(path)["chlorophyll"].attrs["source_variable"] == "CHL1_mean"
+
+
+@pytest.mark.parametrize(("units", "value", "told"), [("kelvin", 12.0, "12"), ("degC", 285.15, "285.1")])
+def test_temperatures_of_another_unit_than_they_say_are_refused(write, units, value, told):
+    dataset = open_sst(write(variable="sst", units=units, values=np.full((1, 32, 44), value)))
+    text = line(dataset["sst"].load)
+    assert "maps.nc" in text and f"about {told}" in text and units in text
+    # a map of nothing but an undeclared fill value is missing, not mistaken
+    empty = open_sst(write("empty.nc", variable="sst", units=units, values=np.full((1, 32, 44), -999.0)))
+    assert np.isnan(empty["sst"].values).all()
+
+
+@pytest.mark.parametrize(
+    "bounds", [{"valid_min": np.float32(0.1), "valid_max": np.float32(2.0)}, {"valid_range": np.array([0.1, 2.0], "f4")}]
+)
+def test_values_beyond_the_declared_range_are_missing(write, bounds):
+    values = np.full((1, 32, 44), 0.5)
+    values[0, 0, :3] = 0.05, 3.0, 2.0
+    got = open_chlorophyll(write(variable="CHL", units="mg m-3", values=values, encode=bounds))["chlorophyll"].values
+    assert np.isnan(got[0, 0, :2]).all() and np.isnan(got).sum() == 2
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        {"valid_min": np.int16(0), "valid_max": np.int16(2000)},
+        {"valid_range": np.array([0, 2000], "i2")},
+        {"valid_min": np.float32(273.15), "valid_max": np.float32(293.15)},
+    ],
+)
+def test_the_range_of_packed_values_is_in_either_unit(write, bounds):
+    celsius = np.full((1, 32, 44), 15.0)
+    celsius[0, 0, :2] = -1.0, 25.0
+    packing = {"fill": np.int16(-32768), "scale_factor": np.float32(0.01), "add_offset": np.float32(273.15)}
+    path = write(variable="analysed_sst", units="kelvin", dtype="i2", values=celsius + 273.15,
+                 encode=packing | bounds)  # fmt: skip
+    got = open_sst(path)["sst"].values
+    assert np.isnan(got[0, 0, :2]).all() and np.isnan(got).sum() == 2
+    one = {name: bound for name, bound in bounds.items() if name == "valid_min"}
+    path = write("one.nc", variable="analysed_sst", units="kelvin", dtype="i2", values=celsius + 273.15, encode=packing | one)
+    assert np.isnan(open_sst(path)["sst"].values).sum() == len(one)
+
+
+def test_time_is_unpacked_and_its_missing_value_refused(write):
+    path = write(days=(0, 2, 4))
+    with netCDF4.Dataset(path, "a") as file:
+        file["time"].setncatts({"scale_factor": 0.5, "add_offset": 10.0})
+    found = open_ssh(path)["time"].values
+    assert found.astype("datetime64[D]").tolist() == (np.datetime64("2000-01-11") + np.arange(3)).tolist()
+    path = write("missing.nc", days=(0, 2, -999))
+    with netCDF4.Dataset(path, "a") as file:
+        file["time"].missing_value = np.float32(-999)
+    assert "missing values" in line(open_ssh, path)
+
+
+@pytest.mark.parametrize("day", [-1e5, 1e5, 2e5, 1e8])
+def test_a_time_beyond_all_dates_is_refused_and_does_not_wrap(write, day):
+    text = line(open_ssh, write(days=(day,)))
+    assert "days since 2000-01-01" in text and "maps.nc: time" in text
+
+
 def test_a_time_that_is_all_cloud_is_kept(write):
     values = np.full((3, 32, 44), 0.5)
     values[1] = np.nan
@@ -285,6 +351,24 @@ def test_files_in_any_order_give_times_in_order_and_gaps_in_words(write, tmp_pat
     (gap,) = dataset.attrs["time_gaps"]
     assert "2000-01-04" in gap and "2000-01-10" in gap and "5 missing" in gap
     xr.testing.assert_equal(open_ssh(str(tmp_path / "ssh_*.nc")).load(), dataset.load())
+
+
+def test_maps_that_are_not_daily_and_many_gaps_are_told(write):
+    daily = np.array([day for day in range(40) if day % 8 != 5])
+    notes = time_notes(open_ssh(write(days=tuple(daily))), "SSH")
+    assert len(notes) == 4 and notes[0].startswith("SSH: no maps between 2000-01-05") and notes[-1] == "SSH: 2 more such gaps"
+    (note,) = time_notes(open_ssh(write("monthly.nc", days=(0, 31, 59, 90))), "SSH")
+    assert note == "SSH: one map every 31 days, where the method asks for daily ones"
+    assert time_notes(open_ssh(write("one.nc")), "SSH") == []
+
+
+def test_looking_into_many_files_tells_how_far_it_is(write, monkeypatch):
+    import data.satellite as module
+
+    told = []
+    monkeypatch.setattr(module.Progress, "update", lambda self, done, total, note="": told.append((self.title, done, total)))
+    open_ssh([write(f"{day}.nc", days=(day,)) for day in range(3)])
+    assert told == [("looking into the files of sea surface height", done, 3) for done in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("flip", [False, True])

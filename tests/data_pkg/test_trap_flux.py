@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import sys
 import zipfile
 from pathlib import Path
 
@@ -100,6 +100,52 @@ def test_two_header_rows_and_row_numbers(read, header):
     assert frame.attrs["problems"] == ["row 4: pic -0.3 is negative"]
 
 
+def test_a_third_header_row(read):
+    header = "open,close,dry_weight,poc,pic\n,,flux,flux,flux\n(yyyy-mm-dd),(yyyy-mm-dd),mg m-2 d-1,mmol m-2 d-1,mg m-2 d-1\n"
+    frame = read(header + cups("100,1,6", "80,2,-0.3"))
+    assert frame["poc"].tolist() == pytest.approx([12.011, 24.022])
+    assert frame.attrs["problems"] == ["row 5: pic -0.3 is negative"]
+
+
+PANGAEA = (
+    "/* DATA DESCRIPTION:\nCitation:\tSomebody (2014): Fluxes; open, close, dry_weight\n"
+    + "".join(f"Parameter(s):\tline {number}\n" for number in range(25))
+    + "*/\nEvent\tDate/Time (start)\tDate/Time end\tDuration [days]\tDepth water [m]\t{total} [mg/m**2/day]\t"
+    "POC flux [mg/m**2/day]\tOpal flux [mg/m**2/day]\tPOC flux std dev [mg/m**2/day]\n"
+)
+
+
+@pytest.mark.parametrize("total", ["Flux tot", "TMF", "Total mass flux"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_pangaea_table_with_its_description(csv_file, total, line_end):
+    text = PANGAEA.replace("{total}", total)
+    text += "PAP-1\t1997-03-23T00:00\t1997-03-30T00:00\t7\t3000\t15.5\t0.96\t3\t0.1\n"
+    text += "PAP-1\t1997-03-30T00:00\t1997-04-13T00:00\t14\t3000\t20.5\t-1\t3\t0.1\n"
+    frame = read_flux(csv_file(text.replace("\n", line_end), name="flux.tab"))
+    assert frame["open"].tolist() == [pd.Timestamp("1997-03-23"), pd.Timestamp("1997-03-30")]
+    assert frame["dry_weight"].tolist() == [15.5, 20.5] and frame["poc"].tolist() == [0.96, -1]
+    assert frame.attrs["problems"] == ["not used: 'Opal flux [mg/m**2/day]'", "row 31: poc -1 is negative"]
+
+
+def test_a_description_that_never_ends_is_refused(refused):
+    assert "does not end with */" in refused(PANGAEA.replace("*/", ""))
+
+
+def test_months_by_name(read):
+    frame = read(PLAIN + "03-Apr-2009,17-apr-2009,1,,\n17 April 2009,1/MAY/2009 12:00,2,,\n")
+    assert frame["open"].tolist() == [pd.Timestamp("2009-04-03"), pd.Timestamp("2009-04-17")]
+    assert frame["close"].tolist() == [pd.Timestamp("2009-04-17"), pd.Timestamp("2009-05-01 12:00")]
+
+
+@pytest.mark.parametrize(
+    ("order", "doubt"), [("", ": are the dates mm/dd? (name the order in the header)"), (" (dd/mm/yyyy)", "")]
+)
+def test_cups_of_months_are_remarked_on(read, order, doubt):
+    # 4 March to 4 October, where 3 to 10 April is meant
+    frame = read(f"open{order},close{order},poc\n04/03/2009,04/10/2009,6\n05/10/2009,19/10/2009,6\n")
+    assert frame.attrs["problems"] == [f"row 2: cup of 214 days{doubt}"]
+
+
 def test_second_header_row_gives_the_units(read):
     frame = read("open,close,dry_weight,poc,pic\n,,g m-2 yr-1,mmol m-2 d-1,mg m-2 d-1\n" + cups("36.525,1,6"))
     assert frame.loc[1, ["dry_weight", "poc", "pic"]].tolist() == pytest.approx([100, 12.011, 6])
@@ -161,7 +207,8 @@ def test_real_record_values_and_defects():
     assert "row 195: the cup of row 194 again" in problems
     assert "row 196: overlaps the cup of row 194 by 14 days" in problems
     assert "row 217: gap: 210 days without a cup since row 216" in problems
-    assert len(problems) == 7
+    assert problems[0] == "not used: 'bSiO2_mg_m2_d', 'CaCO3_mg_m2_d', 'lithogenic_mg_m2_d'"
+    assert len(problems) == 8
     assert len(read_flux(SHARED, drop=True)) == 174
 
 
@@ -382,12 +429,12 @@ def test_no_such_file_and_folder(tmp_path):
 # -- workbooks -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(importlib.util.find_spec("openpyxl") is not None, reason="openpyxl is installed")
-def test_workbook_without_openpyxl(tmp_path):
+def test_workbook_without_openpyxl(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
     path = tmp_path / "flux.xlsx"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("xl/workbook.xml", "<workbook/>")
-    with pytest.raises(InputError, match="pip install openpyxl, or export the sheet as CSV"):
+    with pytest.raises(InputError, match=r"pip install 'catchment-toolkit\[workbook\]', or export the sheet as CSV"):
         read_flux(path)
 
 
@@ -396,8 +443,8 @@ def test_damaged_workbook(csv_file):
         read_flux(csv_file("PK\x03\x04 and so on", name="flux.xlsx"))
 
 
-def test_workbook_cells(csv_file, monkeypatch):
-    """Sheets as pandas hands them over: an empty first sheet, dates as dates or as text, missing cells as NaN."""
+def test_workbook(tmp_path):
+    """BODC's layout: a sheet without a record first, two header rows, dates as dates or as text, empty cells."""
     header = BODC.strip().split(",")
     rows = [
         ["PAP-SO", *[np.nan] * 6],
@@ -406,23 +453,16 @@ def test_workbook_cells(csv_file, monkeypatch):
         [pd.Timestamp("2009-04-03"), "17/04/2009", np.nan, 120, 6.5, np.nan, 7],
         [pd.Timestamp("2009-04-17"), pd.Timestamp("2009-05-01"), pd.NaT, 90, "lost", 0.8, None],
     ]
-    sheets = {"notes": pd.DataFrame(), "flux": pd.DataFrame(rows, dtype=object)}
-    monkeypatch.setattr(pd, "read_excel", lambda *_, **__: sheets)
-    path = csv_file("PK\x03\x04", name="flux.xlsx")
+    path = tmp_path / "flux.xlsx"
+    with pd.ExcelWriter(path, engine="openpyxl") as book:
+        for name, sheet in (("notes", pd.DataFrame()), ("flux", pd.DataFrame(rows, dtype=object))):
+            sheet.to_excel(book, sheet_name=name, header=False, index=False)
     with pytest.raises(InputError, match="row 5: poc 'lost' is not a number"):
         read_flux(path)
     frame = read_flux(path, drop=True)
     assert frame["dry_weight"].tolist() == [120, 90]
     assert frame.loc[1, "close"] == pd.Timestamp("2009-04-17")
     assert frame.loc[1, "poc"] == 6.5 and frame["pic"].isna().tolist() == [False, True]
-
-
-@pytest.mark.skipif(importlib.util.find_spec("openpyxl") is None, reason="openpyxl is not installed")
-def test_real_workbook(tmp_path):
-    path = tmp_path / "flux.xlsx"
-    table = pd.DataFrame([["2009-04-03", "2009-04-17", 120, 6, 7]], columns=PLAIN.strip().split(","))
-    table.to_excel(path, index=False)
-    assert read_flux(path).loc[1, "dry_weight"] == 120
 
 
 # -- writing -------------------------------------------------------------------------------------------------

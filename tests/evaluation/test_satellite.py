@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
-from data.command import run_command
+from data.command import run_command, write_json
+from data.errors import InputError
+from data.netcdf import write_dataset
 from data.sites import SITES
-from evaluation.satellite import SatelliteConfig, figure_map, main
-from evaluation.twin_experiment import PLANTED, catchment_scores, planted_flux, planted_lag, summarise, true_catchments
+from evaluation import twin_experiment
+from evaluation.satellite import SatelliteConfig, comparison, figure_map, main, training_span
+from evaluation.twin_experiment import (
+    PLANTED,
+    TwinExperimentConfig,
+    catchment_scores,
+    planted_flux,
+    planted_lag,
+    summarise,
+    true_catchments,
+)
 from lagrangian.binning import bin_centres
-from learning.satellite import SatelliteWindows, catchment_dataset, write_catchments, write_inputs
+from lagrangian.config import RunConfig
+from learning.config import FitConfig
+from learning.fit import main as fit
+from learning.satellite import SatelliteWindows, catchment_dataset, write_inputs
 from tests.learning.conftest import write_run
 
 ENDS = np.datetime64("2001-03-01", "s") + 10 * np.arange(3) * np.timedelta64(86400, "s")
@@ -31,9 +47,11 @@ def folder(tmp_path):
     from learning.inputs import InputSpec
 
     for w in (80.0, 300.0):
-        write_catchments(tmp_path / f"catchment_w{int(w):03d}.nc", catchments(w))
+        write_dataset(tmp_path / f"catchment_w{int(w):03d}.nc", catchments(w))
     values = np.random.default_rng(0).normal(0, 0.1, (3, 2, 100, 100)).astype(np.float32)
-    windows = SatelliteWindows(SITES["pap-so"], ENDS, values, ENDS, np.zeros((3, 5), int), np.zeros(3, bool), (), ())
+    windows = SatelliteWindows(
+        SITES["pap-so"], ENDS, values, ENDS, np.zeros((3, 5), int), np.zeros(3, bool), 0.0, "", "adt", (), ()
+    )  # fmt: skip
     write_inputs(tmp_path / "satellite_inputs.nc", windows, InputSpec.of("sst-ssh"))
     return tmp_path
 
@@ -59,6 +77,42 @@ def test_the_map_shows_the_prediction_of_the_date(folder):
         contour = next(item for item in axes.collections if type(item).__name__.endswith("ContourSet"))
         middle = np.concatenate([path.vertices for path in contour.get_paths()])[:, 0].mean()
         assert middle == pytest.approx(1e3 * shift, abs=6e3)
+
+
+def test_the_map_tells_flags_and_speeds_that_it_has_no_colour_for(folder):
+    maps = xr.open_dataset(folder / "satellite_inputs.nc").load()
+    one = catchments()
+    assert "flagged" not in figure_map(maps, {80.0: one}).get_suptitle()
+    one["flag"][-1] = 2 | 4
+    title = figure_map(maps[["ssh"]], {float(w): one for w in (80, 100, 150, 200, 300, 400)}).get_suptitle()
+    assert "flagged: map of another date used, no SST given, training mean used" in title
+    assert "not drawn: 400 m d⁻¹" in title
+    # the flag is that of the date that is shown
+    assert "flagged" not in figure_map(maps, {80.0: one}, "2001-03-01").get_suptitle()
+
+
+def test_training_is_the_training_part_of_the_record(folder, tmp_path):
+    run = write_run(tmp_path / "run", periods=12, speeds=(80.0,))
+    maps = xr.open_dataset(folder / "satellite_inputs.nc").load()
+
+    def drawn():
+        """Names, means and standard deviations in the legends."""
+        axes = comparison(run, maps, {})["figure_a1"].axes
+        return " ".join(text.get_text() for one in axes for text in one.get_legend().get_texts())
+
+    assert training_span(run)[0] == "whole record of the run" and "whole record of the run" in drawn()
+    fit = run / "w080" / "models" / "sst-ssh" / "fit.json"
+    write_json(fit, {"split": {"train": ["2001-02-01", "2001-03-03"]}, "inputs": {"lags_days": [0, 10, 20, 30, 40]}})
+    label, (first, last) = training_span(run)
+    assert (label, str(first)[:10], str(last)[:10]) == ("training", "2000-12-23", "2001-03-03")
+    words = drawn()
+    assert "training" in words
+    # were the sea warmer after the training part, the figure would be the same
+    fields = xr.open_zarr(run / "fields.zarr", consolidated=False).load()
+    late = fields["time"].values > np.datetime64("2001-03-03")
+    fields["temp"] = fields["temp"] + xr.DataArray(np.where(late, 50.0, 0.0), dims="time")
+    fields.drop_encoding().to_zarr(run / "fields.zarr", mode="w", consolidated=False)
+    assert late.any() and drawn() == words
 
 
 def test_bad_input_is_one_line(folder, tmp_path_factory, capsys):
@@ -126,10 +180,10 @@ def test_predictions_are_scored_against_the_truth_of_the_nearest_end(tmp_path):
     (tmp_path / "truth").mkdir()
     (tmp_path / "predicted").mkdir()
     one = catchments()
-    write_catchments(tmp_path / "truth" / "catchment_w080.nc", one)
+    write_dataset(tmp_path / "truth" / "catchment_w080.nc", one)
     # a day later, and one prediction more: each is compared with its own
     later = catchment_dataset(SITES["pap-so"], 80.0, ENDS[1:] + np.timedelta64(1, "D"), one["pdf"].values[1:])
-    write_catchments(tmp_path / "predicted" / "catchment_w080.nc", later)
+    write_dataset(tmp_path / "predicted" / "catchment_w080.nc", later)
     scores = catchment_scores(tmp_path).set_index("catchment")
     assert scores.loc["predicted", "n"] == 2
     assert scores.loc["predicted", "bl_mean"] == pytest.approx(0, abs=1e-5) and scores.loc["predicted", "valid_percent"] == 100
@@ -143,7 +197,7 @@ def table(best, peak):
         for lag in range(0, 60, 3):
             for catchment, top in (("catchment", best), ("box100", 0.3), ("box200", 0.4)):
                 rows.append({"lag": lag, "variable": name, "period": "all", "catchment": catchment,
-                             "r2": top - 0.001 * abs(lag - peak), "random_p90": 0.2})  # fmt: skip
+                             "r2": top - 0.001 * abs(lag - peak), "random_p90": 0.2, "n": 40})  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -152,3 +206,55 @@ def test_the_summary_by_hand():
     assert (one["lag_truth"] == 36).all() and (one["lag_predicted"] == 33).all()
     np.testing.assert_allclose(one["kept"], 0.5)
     np.testing.assert_allclose(one.set_index("variable")["planted_lag"]["dry_weight"], 35.0)
+
+
+def test_the_summary_passes_over_lags_without_r2_or_of_few_cups():
+    true = table(0.8, 36)
+    true.loc[(true["catchment"] == "catchment") & (true["lag"] > 48), "r2"] = np.nan
+    true.loc[true["lag"] == 0, ["r2", "n"]] = 0.99, 3
+    one = summarise({"truth": true, "predicted": table(0.6, 33)})
+    assert (one["lag_truth"] == 36).all() and np.isfinite(one["kept"]).all()
+    true["r2"] = np.nan
+    with pytest.raises(InputError, match="dry_weight has an R² at no lag; the record is too short"):
+        summarise({"truth": true})
+
+
+def twin(*options):
+    argv = [str(one) for one in options]
+    return run_command(TwinExperimentConfig, twin_experiment.main, prog="evaluation.twin_experiment", argv=argv)
+
+
+def test_bad_options_of_the_twin_experiment_are_one_line_before_anything_is_run(tmp_path, capsys):
+    (tmp_path / "w080" / "models" / "sst-ssh").mkdir(parents=True)
+    (tmp_path / "w080" / "models" / "sst-ssh" / "member-01.safetensors").touch()
+    write_json(tmp_path / "run.json", {"configuration": {"ocean": ["twin"], "seed": 4}})
+    out = tmp_path / "out"
+    for word, options in {
+        "--years 0.2: too few cups": ("--years", 0.2),
+        "--noise -1": ("--noise", -1),
+        "--draws 0": ("--draws", 0),
+        "were trained on that ocean": ("--seed", 4),
+        "holds no models of sst-ssh": ("--models", tmp_path / "other"),
+    }.items():
+        assert twin("--models", tmp_path, "--out", out, *options) == 2
+        error = capsys.readouterr().err.strip().splitlines()
+        assert len(error) == 1 and word in error[0], error
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_the_twin_experiment_finds_the_planted_lag_and_the_truth_beats_the_boxes(tmp_path, monkeypatch):
+    """All of section 4 on seven months of the twin, few particles, one speed, networks that learnt next to nothing."""
+    models = write_run(tmp_path / "models", speeds=(80.0,))
+    options = ["--width", "4", "--epochs", "1", "--members", "2", "--batch", "16", "--threads", "1"]
+    assert run_command(FitConfig, fit, prog="learning.fit", argv=["--run", str(models), *options]) == 0
+    monkeypatch.setattr(twin_experiment, "SINKING_SPEEDS", (80.0,))
+    monkeypatch.setattr(twin_experiment, "PLANTED", {name: (80.0, mean) for name, (_, mean) in PLANTED.items()})
+    monkeypatch.setattr(twin_experiment, "RunConfig", partial(RunConfig, particles=4, levels=(200.0,)))
+    out = tmp_path / "out"
+    assert twin("--models", models, "--years", 0.6, "--noise", 0, "--draws", 20, "--out", out) == 0
+    found = pd.read_csv(out / "summary.csv").set_index("variable").loc["dry_weight"]
+    assert abs(found["lag_truth"] - found["planted_lag"]) <= 3
+    assert found["r2_truth"] > max(found["r2_box100"], found["r2_box200"], found["random_p90_truth"])
+    scores = pd.read_csv(out / "scores.csv").set_index("catchment")
+    assert scores["n"].nunique() == 1 and scores.loc["predicted", "n"] >= 10

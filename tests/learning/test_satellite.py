@@ -87,16 +87,15 @@ def test_one_file_a_speed_as_the_contract_has_it(run, files, tmp_path):
     assert not list(tmp_path.glob("*.aside"))
 
 
-def test_the_file_passes_a_cf_checker(run, files, tmp_path):
+def test_the_files_pass_a_cf_checker(run, files, tmp_path):
     checker = Path(sys.executable).parent / "compliance-checker"
     if not checker.exists():
         pytest.skip("compliance-checker is not installed")
     _, ssh, sst = files
     assert call(run, tmp_path, "--ssh", ssh, "--sst", sst) == 0
-    done = subprocess.run(
-        [checker, "--test=cf:1.8", str(tmp_path / "catchment_w080.nc")], capture_output=True, text=True, timeout=300
-    )
-    assert "All tests passed" in done.stdout, done.stdout[-2000:]
+    for name in ("catchment_w080.nc", "satellite_inputs.nc"):
+        done = subprocess.run([checker, "--test=cf:1.8", str(tmp_path / name)], capture_output=True, text=True, timeout=300)
+        assert "All tests passed" in done.stdout, done.stdout[-2000:]
 
 
 def test_networks_get_maps_with_the_training_mean_of_ssh_and_temperature_as_it_is(run, files):
@@ -126,6 +125,82 @@ def test_the_same_arrays_by_hand_give_the_same_catchment(run, files):
     pdf, spread = ensemble.predict(torch.as_tensor(scaled.reshape(1, -1, 100, 100)))
     np.testing.assert_allclose(found["pdf"].values[0], pdf[0, -1], atol=1e-7)
     np.testing.assert_allclose(found["spread"].values, spread[:, -1], atol=1e-6)
+
+
+def seasonal(day, lon, lat):
+    """Height with a steric cycle of 5 cm."""
+    return height(0, lon, lat) + 0.05 * np.cos(2 * np.pi * day / 365.25)
+
+
+def test_the_ssh_of_a_date_is_the_same_whichever_others_are_asked_for(run, tmp_path):
+    ssh = maps(tmp_path / "year.nc", "adt", "m", seasonal, days=range(366))
+    ensemble = Ensemble.load(run / "w080" / "models" / "sst-ssh")
+    level = [name for name, _ in ensemble.spec.variables].index("ssh")
+
+    def given(**options):
+        windows = satellite_windows((ssh,), (), ensemble.spec, "pap-so", **options)
+        last = windows.instants[np.flatnonzero(windows.ends == np.datetime64("2010-02-10"))[0]]
+        return windows, adjusted(windows, ensemble.spec, ensemble.normalisation.mean)[last, level]
+
+    (alone, one), (year, many) = given(start="2010-02-10", end="2010-02-10"), given()
+    np.testing.assert_allclose(one, many, atol=1e-6)
+    # the season stays in: early February stands 5 cm above the mean of the year
+    assert one.mean() == pytest.approx(ensemble.normalisation.mean[level] + 0.05, abs=0.006)
+    assert alone.ssh_mean_of == "200 of the 366 maps from 2010-01-01 to 2011-01-01" and not alone.notes
+    told, three = given(ssh_mean=year.ssh_mean + 0.1)
+    np.testing.assert_allclose(three, one - 0.1, atol=1e-6)
+    assert told.ssh_mean_of == "--ssh-mean"
+
+
+def test_what_was_taken_off_ssh_is_written(run, files, tmp_path, capsys):
+    folder, _, sst = files
+    sla = maps(folder / "sla.nc", "sla", "m", height)
+    assert call(run, tmp_path, "--ssh", sla, "--sst", sst, "--ssh-mean", "0.25") == 0
+    assert "standing currents are missing" in capsys.readouterr().out
+    with xr.open_dataset(tmp_path / "catchment_w080.nc") as one:
+        assert one.attrs["ssh_mean_removed"] == 0.25 and one.attrs["ssh_source_variable"] == "sla"
+    assert call(run, tmp_path, "--ssh", files[1], "--sst", sst) == 0
+    assert "is of maps of 60 days" in capsys.readouterr().out
+    with xr.open_dataset(tmp_path / "catchment_w080.nc") as one, xr.open_dataset(tmp_path / "satellite_inputs.nc") as two:
+        assert one.attrs["ssh_source_variable"] == "adt"
+        # the maps used lie evenly about the middle of all
+        assert one.attrs["ssh_mean_removed"] == pytest.approx(float(two["ssh"].mean()), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["SSH", "SST"])
+def test_gaps_in_either_kind_of_map_are_told(run, files, tmp_path, capsys, kind):
+    _, ssh, sst = files
+    days = [day for day in range(DAYS) if not 2 <= day <= 6]
+    if kind == "SSH":
+        ssh = maps(tmp_path / "ssh.nc", "adt", "m", height, days=days)
+    else:
+        sst = maps(tmp_path / "sst.nc", "analysed_sst", "kelvin", temperature, days=days)
+    assert call(run, tmp_path, "--ssh", ssh, "--sst", sst) == 0
+    told = f"{kind}: no maps between 2010-01-02 and 2010-01-08: about 5 missing"
+    assert f"note: {told}" in capsys.readouterr().out
+    with xr.open_dataset(tmp_path / "catchment_w080.nc") as one:
+        assert told in one.attrs["comment"]
+
+
+def test_persist_reaches_fifty_days_and_says_how_far_it_went(run, files, tmp_path, capsys):
+    _, ssh, sst = files
+    # the maps end on 2 March: 11 April is 40 days later, 1 May 60
+    options = ("--ssh", ssh, "--sst", sst, "--persist", "--every", "20", "--start", "2010-03-02", "--end", "2010-05-01")
+    assert call(run, tmp_path, *options) == 0
+    told = capsys.readouterr().out
+    assert "1 of 4 dates left out: no map within 50 days" in told
+    assert "2 of 3 dates use maps of other dates, up to 40 days away" in told
+    with xr.open_dataset(tmp_path / "catchment_w080.nc") as one:
+        assert ((one["flag"].values & 2) > 0).tolist() == [False, True, True]
+    assert call(run, tmp_path, *options[:5], "--start", "2019-01-01", "--end", "2020-01-01") == 2
+    error = one_line(capsys)
+    assert "within 50 days" in error and "SSH is of 2010-01-01 to 2010-03-02" in error
+
+
+def test_two_models_of_one_speed_are_refused(run, files, tmp_path, capsys):
+    folder = str(run / "w080" / "models" / "sst-ssh")
+    assert call(run, tmp_path, "--ssh", files[1], "--models", folder, f"{folder}/") == 2
+    assert "both are of 80 m/d" in one_line(capsys)
 
 
 def test_missing_maps_leave_dates_out_or_are_replaced_and_flagged(run, files, tmp_path):
