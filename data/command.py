@@ -23,6 +23,7 @@ import tyro
 from threadpoolctl import threadpool_limits
 
 from data.errors import CatchmentError, OptionError, StoreError, cannot_write
+from data.files import written_aside
 
 Config = TypeVar("Config")
 
@@ -223,10 +224,8 @@ def _git_commit() -> str | None:
 def write_file(path: Path, content: bytes) -> None:
     """Write a file aside and rename it, so that it is complete or absent; StoreError with one line where it cannot be written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(path.name + ".aside")
-        aside.write_bytes(content)
-        aside.replace(path)
+        with written_aside(path) as aside:
+            aside.write_bytes(content)
     except OSError as error:
         raise cannot_write(path, error, "free space or choose another --out") from None
 

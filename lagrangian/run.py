@@ -47,7 +47,7 @@ def _run(config: RunConfig, ocean: Ocean, design: Design) -> int:
     record = {**provenance(config), "ocean": ocean.description, "identity": identity}
     write_json(config.out / "run.json", record)
     speeds = {w: SpeedResults.of(config.out, config, design, ocean, w) for w in config.w}
-    fields = FieldsPlan(config, ocean, design)
+    fields = FieldsPlan(config, ocean, design, check=True)
     first, last = (str(time)[:16].replace("T", " ") for time in ocean.times[[0, -1]])
     _say(f"{ocean.description.get('kind', 'ocean')}: {len(ocean.times)} snapshots, {first} to {last}")
     for assumption in ocean.description.get("assumptions", ()):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import sys
 import time
 
 import torch
 
 from data.command import run_command
+from data.cores import cores
 from data.errors import OptionError
 from data.lock import FolderLock
 from lagrangian import cluster
@@ -24,7 +24,7 @@ def main(config: FitConfig) -> int:
     """Train; see contract.md for what is written."""
     config.validate()
     preset = effective_preset(config)
-    torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(config.threads or cores())
     check_device(config.device)
     speeds = config.w or found_speeds(config.run)
     for w in speeds:
