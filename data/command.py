@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import hashlib
 import importlib.metadata
 import inspect
 import io
@@ -194,8 +196,19 @@ def json_ready(value):
     return str(value)
 
 
+@functools.cache
+def source_word() -> str:
+    """A hash of the source that results depend on: tells one version of the toolkit from another, installed or not."""
+    root = Path(__file__).resolve().parent.parent
+    found = hashlib.sha256()
+    for package in ("data", "lagrangian", "learning"):
+        for path in sorted(root.glob(f"{package}/**/*.py")):
+            found.update(path.read_bytes())
+    return found.hexdigest()[:12]
+
+
 def provenance(config) -> dict:
-    """What ran: options, command line, package versions, Python, machine, git commit of the source (None where unknown)."""
+    """What ran: options, command line, package versions, Python, machine, git commit (None where unknown), hash of the source."""
     versions = {}
     for package in RECORDED_PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -207,6 +220,7 @@ def provenance(config) -> dict:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "git_commit": _git_commit(),
+        "source": source_word(),
     }
 
 

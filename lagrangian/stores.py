@@ -274,7 +274,9 @@ def damaged_parts(path: Path, filled: Sequence[str], n: int) -> list[int]:
     mend = "remove it and give the same command again"
     damaged = set()
     try:
-        arrays = dict(zarr.open_group(str(path), mode="r", use_consolidated=False).arrays())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # notes of what is done may lie beside the arrays
+            arrays = dict(zarr.open_group(str(path), mode="r", use_consolidated=False).arrays())
     except Exception as error:
         raise StoreError(f"{path} is damaged ({one_line(error)}); {mend}") from error
     parts = {name: array for name, array in arrays.items() if name in filled}
