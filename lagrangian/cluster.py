@@ -183,6 +183,8 @@ def open_client(
 
 def _submit(made, kind: str, jobs: int) -> None:
     """Submit the first jobs of a batch system's cluster here and now: what goes wrong later, in its thread, nobody hears."""
+    from distributed import Status
+
     command = made.job_cls.submit_command.split()[0]
     need(shutil.which(command), f"--cluster {kind}: there is no {command} here; give the command where jobs can be submitted")
 
@@ -193,6 +195,8 @@ def _submit(made, kind: str, jobs: int) -> None:
     try:
         made.sync(submit)
     except (RuntimeError, ValueError, OSError) as error:
+        for job in made._created:  # closing the cluster trips over jobs that never began
+            job.status = Status.failed
         *_, said = str(error).partition("stderr:") if "stderr:" in str(error) else ("", str(error))
         raise OptionError(
             f"--cluster {kind}: {command} refuses the job ({one_line(Exception(said.strip()))}); see --cluster-options"

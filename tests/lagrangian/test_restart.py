@@ -10,6 +10,7 @@ import random
 import shutil
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import pytest
 import zarr
@@ -26,7 +27,7 @@ from lagrangian.config import RunConfig
 from lagrangian.experiments import design_experiments
 from lagrangian.run import main
 from lagrangian.stores import open_pdf
-from tests.benchmarks.scaling import SMALL_RUN, WITHOUT_PICTURE, all_pieces, contents, finish, kill_at_random, unlike
+from tests.benchmarks.scaling import SAMPLE, SMALL_RUN, WITHOUT_PICTURE, all_pieces, contents, finish, kill_at_random, unlike
 from tests.lagrangian.test_campaign import SMALL, analytic_ocean
 
 
@@ -421,3 +422,36 @@ def test_a_finished_store_that_is_damaged_later_is_named_and_made_whole(referenc
     told = capsys.readouterr().out
     assert "2 of" in told and "fields.zarr" in told and told.count("made again") == 2
     assert not unlike(contents(out), reference) and not leftovers(out)
+
+
+def test_files_that_changed_under_their_names_are_noticed(tmp_path, capsys, no_picture):
+    """Copied elsewhere: a note. Other values: refused. Another version of the program: a note."""
+    file, out = tmp_path / "croco_his.nc", tmp_path / "run"
+    shutil.copy(SAMPLE, file)
+    options = ["--ocean", file, "--w", 400, "--end", "2000-04-10"]
+    assert command(out, "--ocean", file) == 0
+    capsys.readouterr()
+    os.utime(file, (1, 1))
+    record = json.loads((out / "run.json").read_text())
+    record["sources"] = ["of-before"]
+    (out / "run.json").write_text(json.dumps(record))
+    assert command(out, "--ocean", file) == 0
+    told = capsys.readouterr().out
+    assert "croco_his.nc: changed or copied" in told and "another version of the program (of-before" in told
+    assert command(out, "--ocean", file) == 0
+    told = capsys.readouterr().out
+    assert "changed or copied" not in told and "another version" not in told
+    new = tmp_path / "new.nc"
+    shutil.copy(SAMPLE, new)
+    new.chmod(0o644)
+    with netCDF4.Dataset(new, "a") as dataset:
+        middle = dataset["u"].shape[0] // 2
+        dataset["u"][middle] = 0.5 * dataset["u"][middle]
+    new.replace(file)
+    assert command(out, "--ocean", file, "--w", 500) == 2
+    text = line(capsys)
+    assert "other values" in text and "|u|" in text and "another --out" in text
+    assert not (out / "w500").exists()
+    assert command(out, *options) == 2
+    text = line(capsys)
+    assert "collection periods were 3 from 2000-04-" in text and "now 1 from 2000-04-" in text
