@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import hashlib
 import importlib.metadata
 import inspect
 import io
@@ -23,6 +25,7 @@ import tyro
 from threadpoolctl import threadpool_limits
 
 from data.errors import CatchmentError, OptionError, StoreError, cannot_write
+from data.files import written_aside
 
 Config = TypeVar("Config")
 
@@ -193,8 +196,19 @@ def json_ready(value):
     return str(value)
 
 
+@functools.cache
+def source_word() -> str:
+    """A hash of the source that results depend on: tells one version of the toolkit from another, installed or not."""
+    root = Path(__file__).resolve().parent.parent
+    found = hashlib.sha256()
+    for package in ("data", "lagrangian", "learning"):
+        for path in sorted(root.glob(f"{package}/**/*.py")):
+            found.update(path.read_bytes())
+    return found.hexdigest()[:12]
+
+
 def provenance(config) -> dict:
-    """What ran: options, command line, package versions, Python, machine, git commit of the source (None where unknown)."""
+    """What ran: options, command line, package versions, Python, machine, git commit (None where unknown), hash of the source."""
     versions = {}
     for package in RECORDED_PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -206,6 +220,7 @@ def provenance(config) -> dict:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "git_commit": _git_commit(),
+        "source": source_word(),
     }
 
 
@@ -223,10 +238,8 @@ def _git_commit() -> str | None:
 def write_file(path: Path, content: bytes) -> None:
     """Write a file aside and rename it, so that it is complete or absent; StoreError with one line where it cannot be written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(path.name + ".aside")
-        aside.write_bytes(content)
-        aside.replace(path)
+        with written_aside(path) as aside:
+            aside.write_bytes(content)
     except OSError as error:
         raise cannot_write(path, error, "free space or choose another --out") from None
 

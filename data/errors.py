@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+
+#: Errors that free space does not mend.
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
 
 class CatchmentError(Exception):
     """Base class: something the user can mend. The message says what is wrong, where, and what would mend it."""
@@ -26,5 +31,7 @@ def need(condition, text: str) -> None:
 
 
 def cannot_write(path, error: OSError, mend: str = "free space and give the same command again") -> StoreError:
-    """The StoreError for a file or store that could not be written."""
+    """The StoreError for a file or store that could not be written; ``mend`` where it is not a matter of permission."""
+    if error.errno in _FORBIDDEN:
+        mend = "make it writable for you, or choose another folder"
     return StoreError(f"cannot write {path}: {error.strerror or error}; {mend}")

@@ -9,7 +9,9 @@ import json
 import os
 import socket
 import time
+import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import StoreError, cannot_write
@@ -18,16 +20,65 @@ from data.errors import StoreError, cannot_write
 PATIENCE = 0.5
 
 
+#: Seconds that a worker gives the lock file to show itself (network file systems remember for a while that it was not there).
+SEEN_SECONDS = 60.0
+
+
 class FolderBusy(StoreError):
     """Another command holds the folder."""
+
+
+class CommandGone(StoreError):
+    """The command that a worker works for no longer holds its folder."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That the command of one word holds a folder, as its workers on any host see it.
+
+    Nothing can stop a task that has begun, so that a command that ends may leave workers at work, in a folder that belongs to
+    the next. They ask before they write.
+    """
+
+    path: Path
+    word: str
+
+    def check(self) -> None:
+        """See that the command still holds the folder.
+
+        Raises
+        ------
+        CommandGone
+            It has ended, and maybe another has begun.
+        """
+        if not self._holds():
+            raise CommandGone(f"{self.path.parent} is no longer held by the command of this work; what was finished is kept")
+
+    def wait(self) -> None:
+        """:meth:`check`, with patience for a file system that shows the lock late."""
+        until = time.monotonic() + SEEN_SECONDS
+        while not self._holds() and self._word() is None and time.monotonic() < until:
+            time.sleep(PATIENCE)
+        self.check()
+
+    def _holds(self) -> bool:
+        return self._word() == self.word
+
+    def _word(self) -> str | None:
+        try:
+            return json.loads(self.path.read_bytes()).get("word")
+        except (FileNotFoundError, ValueError, AttributeError):
+            return None
+        except OSError:  # a network that hesitates is no reason to give up
+            return self.word
 
 
 class FolderLock:
     """Holds ``FOLDER/NAME.lock``; a context manager.
 
     The lock is one of the kernel's (flock), so that ``kill -9`` leaves none behind. The file names its holder (host, process
-    id, since when): for the line of the command that is refused, and for file systems without flock, where a holder on
-    another host cannot be asked whether it still runs.
+    id, since when, a word that no other command has): for the line of the command that is refused, for the holder's workers
+    (:class:`Claim`), and for file systems without flock, where a holder on another host cannot be asked whether it still runs.
 
     Parameters
     ----------
@@ -47,7 +98,13 @@ class FolderLock:
     def __init__(self, folder: Path, name: str = "run"):
         self.folder = Path(folder)
         self.path = self.folder / f".{name}.lock"
+        self.word = uuid.uuid4().hex
         self._file: int | None = None
+
+    @property
+    def claim(self) -> Claim:
+        """What workers check."""
+        return Claim(self.path.resolve(), self.word)
 
     def __enter__(self) -> FolderLock:
         try:
@@ -59,7 +116,7 @@ class FolderLock:
                         os.close(file)
                         continue
                     os.ftruncate(file, 0)
-                    os.pwrite(file, json.dumps(_holder()).encode(), 0)
+                    os.pwrite(file, json.dumps(_holder() | {"word": self.word}).encode(), 0)
                 except BaseException:
                     os.close(file)
                     raise

@@ -23,7 +23,8 @@ import numpy as np
 
 from data.command import json_ready
 from data.errors import InputError
-from data.ocean import Ocean
+from data.lock import Claim
+from data.ocean import Ocean, Snapshot
 from lagrangian import checkpoint, cluster
 from lagrangian.campaign import Campaign, seconds
 from lagrangian.checkpoint import SweepState
@@ -73,10 +74,10 @@ def ascent_days(config: RunConfig, w: float) -> float:
 
 def periods_per_block(config: RunConfig, n_periods: int, workers: int) -> int:
     """Length of a block, in periods; see above."""
-    if workers <= 1:
-        return max(1, n_periods)
     if config.block is not None:
         return config.block
+    if not config.distributed and workers <= 1:
+        return max(1, n_periods)
     overlap = (ascent_days(config, min(config.w)) + config.collection) / config.every
     wanted = max(math.ceil(n_periods / (BLOCKS_PER_WORKER * workers)), math.ceil(overlap / READ_TWICE))
     return max(1, min(wanted, math.ceil(n_periods / workers)))
@@ -102,7 +103,7 @@ def plan_blocks(
     states : dict
         Checkpoints by name; each belongs to a block of its own.
     workers : int
-        1: everything without a checkpoint in one block.
+        1, and the work done here: everything without a checkpoint in one block, unless --block says otherwise.
     """
     left = set(missing)
     size = periods_per_block(config, len({cohort.period for cohort in missing}), workers)
@@ -167,6 +168,7 @@ def run_block(
     fields: FieldsPlan,
     identity: str,
     progress: Callable[[int, int], None],
+    check: Callable[[], None] = lambda: None,
 ) -> int:
     """Do what is still missing of a block, from its checkpoint where there is one. Returns the particle-steps made.
 
@@ -177,6 +179,8 @@ def run_block(
         :func:`digest` of the run's identity.
     progress : callable
         Called with (windows done, particle-steps done).
+    check : callable
+        Called in each window and before anything is written; may raise, to end the block.
     """
     path = config.out / checkpoint.FOLDER / f"{block.name}.npz"
     cohorts = [cohort for cohort in block.cohorts if cohort.period not in speeds[cohort.w].done]
@@ -186,11 +190,20 @@ def run_block(
         with Writer() as writer:
 
             def on_result(result: CohortResult) -> None:
-                writer.submit(speeds[result.cohort.w].write, result)
+                writer.submit(speeds[result.cohort.w].write, result, check)
+
+            def on_fields(number: int, snapshot: Snapshot) -> None:
+                check()
+                fields.write(number, snapshot)
 
             def on_checkpoint(state: SweepState) -> None:
                 writer.settle()  # what is not in the state must be in the stores
+                check()
                 checkpoint.save(path, identity, state)
+
+            def on_window(done: int, total: int, made: int) -> None:
+                check()
+                progress(min(done, block.windows), made)
 
             steps = Campaign(
                 ocean,
@@ -199,12 +212,13 @@ def run_block(
                 cohorts=cohorts,
                 on_result=on_result,
                 field_times=field_times,
-                on_fields=fields.write,
-                progress=lambda done, total, made: progress(min(done, block.windows), made),
+                on_fields=on_fields,
+                progress=on_window,
                 resume=checkpoint.load(path, identity),
                 on_checkpoint=on_checkpoint,
                 checkpoint_every=60 * config.checkpoint,
             ).run()
+    check()
     checkpoint.remove(path)
     progress(block.windows, steps)
     return steps
@@ -223,7 +237,8 @@ def for_workers(config: RunConfig, ocean: Ocean) -> RunConfig:
 
 
 @functools.lru_cache(maxsize=1)
-def _ocean_of(config: RunConfig) -> Ocean:
+def _ocean_of(word: str, config: RunConfig) -> Ocean:
+    """Of a worker that does many blocks for the command that ``word`` names (files may change between commands)."""
     return open_ocean(config)
 
 
@@ -232,9 +247,16 @@ def record_of(ocean: Ocean) -> list:
     return [str(ocean.times[0]), str(ocean.times[-1]), len(ocean.times)]
 
 
-def work(block: Block, config: RunConfig, design: Design, identity: str, record: list) -> int:
-    """Do a block in a worker; a task of :func:`lagrangian.cluster.run_tasks`. Returns the particle-steps made."""
-    ocean = _ocean_of(config)
+def work(block: Block, config: RunConfig, design: Design, identity: str, record: list, claim: Claim) -> int:
+    """Do a block in a worker; a task of :func:`lagrangian.cluster.run_tasks`. Returns the particle-steps made.
+
+    Raises
+    ------
+    CommandGone
+        The command that ``claim`` is of has ended: whoever holds the folder now must not find our work in it.
+    """
+    claim.wait()
+    ocean = _ocean_of(claim.word, config)
     if record_of(ocean) != record:
         raise InputError(f"a worker sees another record than this command: {record_of(ocean)}, not {record}")
     speeds = {w: SpeedResults.of(config.out, config, design, ocean, w, create=False) for w in {c.w for c in block.cohorts}}
@@ -247,4 +269,4 @@ def work(block: Block, config: RunConfig, design: Design, identity: str, record:
             told = time.monotonic()
             cluster.report([block.name, done, steps])
 
-    return run_block(block, config, design, ocean, speeds, fields, identity, progress)
+    return run_block(block, config, design, ocean, speeds, fields, identity, progress, claim.check)

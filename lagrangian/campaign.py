@@ -20,7 +20,7 @@ import numpy as np
 
 from data.command import one_line
 from data.errors import CatchmentError, InputError
-from data.ocean import Ocean
+from data.ocean import Ocean, Snapshot
 from lagrangian.advection import ACTIVE, RECORD_ENDED
 from lagrangian.checkpoint import PARTICLE_VARIABLES, SweepState
 from lagrangian.cohorts import Cohort, CohortResult
@@ -228,13 +228,7 @@ class Campaign:
         is_field = index in self.field_times
         if is_field and self.needs_temp:
             wanted.add("temp")
-        try:
-            snapshot = self.ocean.snapshot(index, wanted)
-        except (OSError, EOFError, ValueError) as error:
-            when = str(self.ocean.times[index])[:16].replace("T", " ")
-            raise InputError(
-                f"the snapshot of {when} cannot be read ({one_line(error)}); put its file back and give the same command again"
-            ) from error
+        snapshot = read_snapshot(self.ocean, index, wanted)
         if is_field:
             self.on_fields(self.field_times[index], snapshot)
         if from_file:
@@ -428,6 +422,17 @@ class Campaign:
             self.free_blocks.append(flight.block)
             self.flying.remove(flight)
             self.on_result(result)
+
+
+def read_snapshot(ocean: Ocean, index: int, wanted=frozenset()) -> Snapshot:
+    """One snapshot; InputError where it cannot be read, or no longer."""
+    try:
+        return ocean.snapshot(index, wanted)
+    except (OSError, EOFError, ValueError) as error:
+        when = str(ocean.times[index])[:16].replace("T", " ")
+        raise InputError(
+            f"the snapshot of {when} cannot be read ({one_line(error)}); put its file back and give the same command again"
+        ) from error
 
 
 def diffusivity_of(config: RunConfig) -> Diffusivity:

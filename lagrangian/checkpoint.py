@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import socket
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from data.errors import cannot_write
+from data.files import written_aside
 from lagrangian.cohorts import Cohort
 
 #: Folder of the checkpoints in a run folder.
@@ -85,18 +84,10 @@ def save(path: Path, identity: str, state: SweepState) -> None:
     arrays |= {"crossings": state.crossings, "status": state.status}
     if state.paths is not None:
         arrays["paths"] = state.paths
-    # a name of its own: a worker given up for lost may still be writing
-    aside = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}.aside")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as file:
+        with written_aside(path) as aside, aside.open("wb") as file:
             np.savez(file, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
         raise cannot_write(path, error) from None
 
 
@@ -118,11 +109,17 @@ def load(path: Path, identity: str) -> SweepState | None:
 
 
 def found(out: Path) -> list[Path]:
-    """The checkpoints in a run folder, in order of name; what killed commands left half-written is removed."""
+    """The checkpoints in a run folder, in order of name."""
+    return sorted((out / FOLDER).glob("*.npz"))
+
+
+def clear_strays(out: Path) -> None:
+    """Remove what killed processes left half-written, and the folder where nothing else is in it."""
     folder = out / FOLDER
     for path in folder.glob("*.aside"):
         path.unlink(missing_ok=True)
-    return sorted(folder.glob("*.npz"))
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def remove(path: Path) -> None:

@@ -14,12 +14,17 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import contextvars
 import ctypes
 import functools
 import importlib.util
 import logging
-import os
+import shutil
 import signal
+import socket
+import sys
+import threading
+import time
 import tomllib
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,7 +33,8 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, Literal
 
-from data.command import one_line
+from data.command import one_line, source_word
+from data.cores import cores
 from data.errors import CatchmentError, InputError, OptionError, need
 
 #: Seconds that a scheduler may take to answer, and that its first worker may take to be there.
@@ -43,7 +49,10 @@ WORKER_ENVIRON = {
 }  # fmt: skip
 #: Numbers of glibc's mallopt (malloc.h), and what they are set to in workers: the most that its own adjustment would come to.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, KEPT_BYTES = -1, -3, 32 * 2**20
-TOPIC = "catchment-report"
+#: Seconds without any worker after which that is said.
+WITHOUT_WORKERS_SECONDS = 60.0
+#: Of this process, as it was when it was imported.
+SOURCE = source_word()
 #: What the extra of pyproject.toml that brings dask-jobqueue is called.
 EXTRA = "catchment-toolkit[cluster]"
 
@@ -81,15 +90,15 @@ class WorkerOptions:
             there = importlib.util.find_spec("dask_jobqueue") is not None
             need(there, f"--cluster {self.cluster} needs dask-jobqueue: pip install '{EXTRA}'")
 
-    def client(self, say: Callable[[str], None]):
-        """:func:`open_client` with these options."""
-        return open_client(self.workers, self.scheduler, self.cluster, self.cluster_options, say=say)
+    def client(self, say: Callable[[str], None], folder: Path | None = None):
+        """:func:`open_client` with these options; the workers must see ``folder``."""
+        return open_client(self.workers, self.scheduler, self.cluster, self.cluster_options, say=say, folder=folder)
 
     def threads_each(self, threads: int) -> int:
         """``threads`` for one worker: where 0 and the workers are of this machine, its share of the cores."""
         if threads or self.scheduler or self.cluster:
             return threads
-        return max(1, len(os.sched_getaffinity(0)) // self.workers)
+        return max(1, cores() // self.workers)
 
 
 @contextlib.contextmanager
@@ -100,6 +109,7 @@ def open_client(
     cluster_options: Sequence[str] = (),
     *,
     say: Callable[[str], None] = lambda text: None,
+    folder: Path | None = None,
 ) -> Iterator[Any]:
     """A Dask client with workers; a context manager that ends what it started.
 
@@ -117,11 +127,14 @@ def open_client(
         See :func:`job_options`.
     say : callable
         Told what is being waited for.
+    folder : Path, optional
+        Of the results, which workers must see.
 
     Raises
     ------
     OptionError
-        The scheduler does not answer or has no workers; dask-jobqueue is not installed or refuses its options.
+        The scheduler does not answer or has no workers; its workers lack the toolkit, or have another version of it, or do not
+        see the folder; dask-jobqueue is not installed or refuses its options; the batch system refuses the jobs.
     """
     import dask
     from distributed import Client
@@ -152,16 +165,67 @@ def open_client(
                 raise OptionError(
                     f"--scheduler {scheduler}: has no workers; start some with dask worker {scheduler} --nthreads 1"
                 ) from None
+            _check_workers(client, f"--scheduler {scheduler}", folder)
         else:
             if cluster is None:
                 made = stack.enter_context(_local_cluster(workers))
             else:
                 made = stack.enter_context(batch_cluster(cluster, cluster_options))
-                made.adapt(minimum=workers, maximum=workers)  # unlike scale(), it replaces jobs that ended
+                _submit(made, cluster, workers)
+                made.adapt(minimum_jobs=workers, maximum_jobs=workers)  # unlike scale(), it replaces jobs that ended
                 say(f"{workers} jobs submitted to {cluster}; waiting for the first to start")
             client = stack.enter_context(Client(made, set_as_default=False))
             client.wait_for_workers(1)
+            if cluster is not None:
+                _check_workers(client, f"--cluster {cluster}", folder)
         yield client
+
+
+def _submit(made, kind: str, jobs: int) -> None:
+    """Submit the first jobs of a batch system's cluster here and now: what goes wrong later, in its thread, nobody hears."""
+    from distributed import Status
+
+    command = made.job_cls.submit_command.split()[0]
+    need(shutil.which(command), f"--cluster {kind}: there is no {command} here; give the command where jobs can be submitted")
+
+    async def submit() -> None:
+        made.scale(jobs=jobs)
+        await made._correct_state()
+
+    try:
+        made.sync(submit)
+    except (RuntimeError, ValueError, OSError) as error:
+        for job in made._created:  # closing the cluster trips over jobs that never began
+            job.status = Status.failed
+        *_, said = str(error).partition("stderr:") if "stderr:" in str(error) else ("", str(error))
+        raise OptionError(
+            f"--cluster {kind}: {command} refuses the job ({one_line(Exception(said.strip()))}); see --cluster-options"
+        ) from None
+
+
+def _check_workers(client, what: str, folder: Path | None) -> None:
+    """See that the workers can do what they will be given."""
+    here, path = (source_word(), sys.version_info[:2]), folder and str(folder.resolve())
+
+    def look():  # without a name in a module, it goes to the workers by value, who may lack this package
+        import os
+        import socket
+        import sys
+
+        try:
+            from lagrangian.cluster import SOURCE as source
+        except ImportError:
+            source = None
+        return socket.gethostname(), (source, sys.version_info[:2]), path is None or os.path.isdir(path)
+
+    for address, answer in client.run(look, on_error="return").items():
+        if isinstance(answer, BaseException):
+            raise OptionError(f"{what}: the worker at {address} does not answer ({one_line(answer)}); start it anew")
+        host, there, sees = answer
+        where = f"{what}: the worker at {address} on {host}"
+        need(there[0], f"{where} has no catchment toolkit; start it in the environment that this command runs in")
+        need(there == here, f"{where} has another version of the toolkit or of Python; start it anew in this environment")
+        need(sees, f"{where} does not see {path}; results must lie where all machines see them under one path")
 
 
 def _local_cluster(workers: int):
@@ -206,16 +270,14 @@ def batch_cluster(kind: str, options: Sequence[str] = ()):
         raise OptionError(f"--cluster {kind} needs dask-jobqueue: pip install '{EXTRA}'") from None
     classes = {"slurm": dask_jobqueue.SLURMCluster, "pbs": dask_jobqueue.PBSCluster}
     values = job_options(options)
+    for name in ("cores", "processes"):
+        given = values.get(name, 1)
+        need(isinstance(given, int) and given > 0, f"--cluster-options {name}={given}: must be a whole number, 1 or more")
     # one task at a time in each process, which then has the threads of its share of the job
-    extra = [*values.pop("worker_extra_args", []), "--nthreads", "1"]
+    values["worker_extra_args"] = [*values.get("worker_extra_args", []), "--nthreads", "1"]
+    values["scheduler_options"] = {"dashboard_address": ":0", **values.get("scheduler_options", {})}
     try:
-        return classes[kind](
-            **{"processes": 1, **values},
-            worker_extra_args=extra,
-            death_timeout=values.pop("death_timeout", 300),
-            scheduler_options={"dashboard_address": ":0", **values.pop("scheduler_options", {})},
-            silence_logs=logging.CRITICAL + 1,
-        )
+        return classes[kind](**{"processes": 1, "death_timeout": 300, "silence_logs": logging.CRITICAL + 1, **values})
     except (TypeError, ValueError, RuntimeError, OSError) as error:
         raise OptionError(
             f"--cluster {kind}: {one_line(error)}; give --cluster-options such as cores=8 memory=16GB walltime=24:00:00"
@@ -258,10 +320,12 @@ def run_tasks(
     arguments: Sequence[Any] = (),
     *,
     on_report: Callable[[Any], None] | None = None,
+    say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True),
 ) -> Iterator[tuple[Any, Any]]:
     """Call ``function(item, *arguments)`` for each item on the workers; yield (item, result) as they are done.
 
-    The function may be called twice for an item, even at one time (a worker given up for lost may go on for a while).
+    The function may be called twice for an item, even at one time (a worker given up for lost may go on for a while). ``say`` is
+    told when there has been no worker for a while.
 
     Raises
     ------
@@ -271,18 +335,24 @@ def run_tasks(
     from distributed import KilledWorker, as_completed
 
     items = list(items)
+    topic = f"catchment-report-{command_word()}"  # of this call alone: others may use the same scheduler
     if on_report is not None:
-        client.subscribe_topic(TOPIC, lambda event: on_report(event[1]))
+        client.subscribe_topic(topic, lambda event: on_report(event[1]))
+    here = socket.gethostname()
     # the arguments go with every task: data scattered to a worker would be lost with it
-    futures = {client.submit(_guarded, function, item, *arguments, pure=False, retries=RETRIES): item for item in items}
+    futures = {
+        client.submit(_guarded, topic, here, function, item, *arguments, pure=False, retries=RETRIES): item for item in items
+    }
     waiting = set(futures)
+    ended = threading.Event()
+    threading.Thread(target=_watch, args=(client, ended, say), daemon=True).start()
     try:
         for future in as_completed(futures, loop=client.loop):
             try:
                 result = future.result()
             except KilledWorker as error:
                 raise InputError(
-                    f"a task lost its worker {ALLOWED_LOSSES} times; if memory ran out, fewer --workers may do"
+                    "a task lost its worker again and again; if memory ran out, fewer workers on a machine may do"
                 ) from error
             except (concurrent.futures.CancelledError, TimeoutError) as error:
                 raise InputError("the scheduler was lost; give the same command again") from error
@@ -291,12 +361,28 @@ def run_tasks(
             waiting.discard(future)
             yield futures[future], result
     finally:
+        ended.set()
         if on_report is not None:
             with contextlib.suppress(Exception):
-                client.unsubscribe_topic(TOPIC)
+                client.unsubscribe_topic(topic)
         if waiting:
             with contextlib.suppress(Exception):
                 client.cancel(list(waiting))
+
+
+def _watch(client, ended: threading.Event, say: Callable[[str], None]) -> None:
+    """Say it, once each time, when there has been no worker for :data:`WITHOUT_WORKERS_SECONDS`."""
+    since, told = time.monotonic(), False
+    while not ended.wait(WITHOUT_WORKERS_SECONDS / 6):
+        try:
+            there = client.scheduler_info(n_workers=-1)["workers"]
+        except Exception:  # the scheduler is gone, which the tasks will tell
+            return
+        if there:
+            since, told = time.monotonic(), False
+        elif not told and time.monotonic() - since > WITHOUT_WORKERS_SECONDS and not ended.is_set():
+            told = True
+            say(f"no worker has been there for {WITHOUT_WORKERS_SECONDS:.0f} s; the work goes on when one comes")
 
 
 def command_word() -> str:
@@ -304,13 +390,19 @@ def command_word() -> str:
     return uuid.uuid4().hex
 
 
-def _guarded(function, item, *arguments):
+#: In a worker's task, where its reports go.
+_topic: contextvars.ContextVar[str | None] = contextvars.ContextVar("topic", default=None)
+
+
+def _guarded(topic: str, home: str, function, item, *arguments):
     """In the worker: an error that the user can mend is a result, so that it is not tried again."""
     _keep_freed_memory()
+    _topic.set(topic)
     try:
         return function(item, *arguments)
     except CatchmentError as error:
-        return error
+        host = socket.gethostname()
+        return error if host == home else type(error)(f"{error} (on the worker {host})")
 
 
 @functools.cache
@@ -330,5 +422,7 @@ def report(message: Any) -> None:
     """In a task: send a small message to ``on_report``; does nothing elsewhere."""
     from distributed import get_worker
 
-    with contextlib.suppress(ValueError):
-        get_worker().log_event(TOPIC, message)
+    topic = _topic.get()
+    if topic is not None:
+        with contextlib.suppress(ValueError):
+            get_worker().log_event(topic, message)

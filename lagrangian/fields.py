@@ -10,13 +10,14 @@ import xarray as xr
 import zarr
 from numba import njit
 
+from data.command import one_line
 from data.errors import StoreError, cannot_write
 from data.frame import Frame, Regridder
 from data.grid import HorizontalGrid
 from data.ocean import Ocean, Snapshot
 from lagrangian.config import RunConfig
 from lagrangian.experiments import Design
-from lagrangian.stores import add_array, damaged_parts, finish, open_checked
+from lagrangian.stores import add_array, damaged_parts, finish, is_whole, open_checked, put_chunk
 
 #: Depths of the network inputs, m (method.md section 3, 5v-4l).
 FIELD_DEPTHS = (0.0, 750.0, 1500.0, 2250.0)
@@ -155,13 +156,23 @@ class FieldsWriter:
     def __init__(self, path: Path, ocean: Ocean, frame: Frame, times: np.ndarray, *, site: str, depths=FIELD_DEPTHS):
         self.path, self.ocean, self.frame, self.depths = Path(path), ocean, frame, tuple(depths)
         self._regrid: Regridder | None = None
-        if not (self.path / "zarr.json").exists():
+        if not self.path.exists():
             try:
                 self._create(times, site)
             except OSError as error:
                 raise cannot_write(self.path, error) from None
-        self.group = zarr.open_group(str(self.path), mode="r+", use_consolidated=False)
-        self.written = self.group["written"][...].astype(bool)
+        try:
+            self.group = zarr.open_group(str(self.path), mode="r+", use_consolidated=False)
+            self.written = self._read_written()
+        except Exception as error:
+            raise StoreError(f"{self.path} is damaged ({one_line(error)}); remove it and give the same command again") from error
+
+    def _read_written(self) -> np.ndarray:
+        array = self.group["written"]
+        try:
+            return array[...].astype(bool)
+        except StoreError:
+            return np.array([is_whole(array, number) and bool(array[number]) for number in range(array.size)])
 
     def _create(self, times: np.ndarray, site: str) -> None:
         aside = self.path.with_name(self.path.name + ".new")
@@ -208,11 +219,11 @@ class FieldsWriter:
         if self._regrid is None:
             self._regrid = Regridder(self.ocean.grid, self.frame)
         try:
-            self.group["ssh"][number] = self._regrid(fields["ssh"])
+            put_chunk(self.group, "ssh", number, self._regrid(fields["ssh"])[None])
             for name in LAYERED:
                 if name in fields and name in self.group:
-                    self.group[name][number] = np.stack([self._regrid(level) for level in fields[name]])
-            self.group["written"][number] = 1
+                    put_chunk(self.group, name, number, np.stack([self._regrid(level) for level in fields[name]])[None])
+            put_chunk(self.group, "written", number, np.ones(1, np.uint8))  # last: what it vouches for is on disk
         except OSError as error:
             raise cannot_write(self.path, error) from None
         self.written[number] = True
@@ -223,46 +234,62 @@ class FieldsWriter:
         Raises
         ------
         StoreError
-            A chunk is damaged (its time counts as not written), or the disk cannot be written.
+            A chunk is damaged or missing (its time counts as not written), or the disk cannot be written.
         """
-        self.written = self.group["written"][...].astype(bool)
+        self.written = self._read_written()
         if not self.written.all():
             return
-        damaged = damaged_parts(self.path, 1, self.written.size)
+        damaged = self.forget_damaged()
+        if damaged:
+            raise StoreError(f"{damaged}; give the same command again and they are made again")
         try:
-            for number in damaged:
-                self.group["written"][number] = 0
-            if not damaged:
-                finish(self.path, final)
+            finish(self.path, final)
         except OSError as error:
             raise cannot_write(self.path, error) from None
-        if damaged:
-            raise StoreError(
-                f"{self.path}: the chunks of {len(damaged)} of {self.written.size} times are damaged; give the same command "
-                "again and they are made again"
-            )
+
+    def forget_damaged(self) -> str:
+        """Count the times of which a chunk is lost or damaged as not written, and tell of them; empty where there are none."""
+        damaged = damaged_parts(self.path, (*LAYERED, "ssh", "written"), self.written.size)
+        try:
+            for number in damaged:
+                put_chunk(self.group, "written", number, np.zeros(1, np.uint8))
+                self.written[number] = False
+        except OSError as error:
+            raise cannot_write(self.path, error) from None
+        what = f"{self.path}: the chunks of {len(damaged)} of {self.written.size} times are damaged or missing"
+        return what if damaged else ""
 
 
 class FieldsPlan:
     """Which snapshots go into fields.zarr, and their writing.
 
-    ``todo`` maps snapshot index to index in the store, for those not yet in.
+    ``todo`` maps snapshot index to index in the store, for those not yet in. With ``check``, a finished store is looked through
+    and what is damaged of it is to be made again (not in a worker).
     """
 
-    def __init__(self, config: RunConfig, ocean: Ocean, design: Design):
+    def __init__(self, config: RunConfig, ocean: Ocean, design: Design, *, check: bool = False):
         self.ocean = ocean
         self.path = config.out / "fields.zarr"
         self.partial = config.out / "fields.zarr.partial"
         self.writer: FieldsWriter | None = None
         self.todo: dict[int, int] = {}
-        if self.path.exists():
+        if self.path.exists() and not check:
             return
         times = ocean.times.astype("datetime64[s]")
         indices = sorted({self._nearest(times, end - np.timedelta64(86400 * lag, "s"))
                           for end in design.starts + design.collection for lag in FIELD_LAGS_DAYS} - {None})  # fmt: skip
         extent = float(np.abs(design.trap_offset_km).max())
         frame = run_frame(ocean.grid, (design.site.x, design.site.y), extent, spacing_km=config.fields_spacing)
-        self.writer = FieldsWriter(self.partial, ocean, frame, ocean.times[indices], site=design.site.name)
+        where = self.path if self.path.exists() else self.partial
+        self.writer = FieldsWriter(where, ocean, frame, ocean.times[indices], site=design.site.name)
+        if where == self.path:
+            damaged = self.writer.forget_damaged()
+            if not damaged:
+                self.writer = None
+                return
+            print(f"note: {damaged} and are made again", flush=True)
+            self.path.rename(self.partial)
+            self.writer = FieldsWriter(self.partial, ocean, frame, ocean.times[indices], site=design.site.name)
         written = self.writer.written
         self.todo = {index: number for number, index in enumerate(indices) if not written[number]}
 
@@ -280,9 +307,13 @@ class FieldsPlan:
         self.writer.write(number, snapshot_fields(self.ocean, snapshot))
 
     def close(self) -> None:
-        """Check and name the store once all its times are in."""
-        if self.writer is not None:
-            self.writer.close(self.path)
+        """Check and name the store; StoreError where it is damaged, or not all its times are in."""
+        if self.writer is None:
+            return
+        self.writer.close(self.path)
+        left = int((~self.writer.written).sum())
+        if left:
+            raise StoreError(f"{self.partial}: the marks of {left} times are damaged or missing; give the same command again")
 
 
 def open_fields(path: Path) -> xr.Dataset:

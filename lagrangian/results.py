@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from lagrangian.cohorts import Cohort, CohortResult
 from lagrangian.config import RunConfig, speed_folder
 from lagrangian.experiments import Design
 from lagrangian.stores import (
+    FILLED,
     NO_TIME,
     create_particles,
     create_pdf,
@@ -32,6 +34,7 @@ from lagrangian.stores import (
     damaged_parts,
     finish,
     partial_path,
+    put_chunk,
 )
 
 #: Folder of empty files, one for each period whose chunks are in all stores of a speed.
@@ -75,10 +78,12 @@ class SpeedResults:
         self.marks = folder / DONE
         if self.complete:
             self.done = set(range(design.n_periods))
+            if create:
+                self._reopen_if_damaged()
             return
         self.done: set[int] = set()
         if self.marks.exists() and all(self._where(name).exists() for name in self.names):
-            self.done = {int(path.name) for path in self.marks.iterdir()}
+            self.done = {int(path.name) for path in self.marks.glob("[0-9]*")}
             for name in self.names:
                 self._check_metadata(name)
         elif create:
@@ -127,16 +132,18 @@ class SpeedResults:
         """Cohorts not yet in the stores."""
         return [Cohort(period, self.w) for period in range(self.design.n_periods) if period not in self.done]
 
-    def write(self, result: CohortResult) -> None:
-        """Put one cohort into the stores and note it.
+    def write(self, result: CohortResult, check: Callable[[], None] = lambda: None) -> None:
+        """Put one cohort into the stores and, once it is on disk, note it. ``check`` may end it before either.
 
         Raises
         ------
         StoreError
             The disk is full or cannot be written; what was noted before stays valid.
         """
+        check()
         try:
             self._write(result)
+            check()
             (self.marks / f"{result.cohort.period:05d}").touch()
         except OSError as error:
             raise cannot_write(self.folder, error) from None
@@ -144,48 +151,45 @@ class SpeedResults:
 
     def _write(self, result: CohortResult) -> None:
         design, grid = self.design, self.ocean.grid
-        n_positions, n_particles, n_levels = design.n_positions, design.n_particles, len(self.config.levels)
-        first = result.cohort.period * n_positions
-        rows = slice(first, first + n_positions)
-        shape = (n_positions, n_particles, n_levels)
+        period = result.cohort.period
+        shape = (design.n_positions, design.n_particles, len(self.config.levels))
         xi, eta, time = (result.crossings[..., k].reshape(shape) for k in range(3))
-        members = np.arange(n_particles) % design.n_members
+        members = np.arange(design.n_particles) % design.n_members
         xi0, eta0 = design.release_xi[:, members], design.release_eta[:, members]
         lon, lat = grid.position(xi, eta)
         x, y = grid.displacement_km(xi, eta, xi0[..., None], eta0[..., None])
         lon0, lat0 = grid.position(xi0, eta0)
         delay = np.repeat(design.release_delay, design.n_members)
-        release = design.starts[result.cohort.period].astype("datetime64[s]") + delay
+        release = design.starts[period].astype("datetime64[s]") + delay
         release = (release - np.datetime64("1970-01-01", "s")).astype(np.int64)
-        store = zarr.open_group(str(self._where("particles.zarr")), mode="r+", use_consolidated=False)
-        store["x"][rows], store["y"][rows] = x.astype(np.float32), y.astype(np.float32)
-        store["lon"][rows], store["lat"][rows] = lon, lat
-        store["time"][rows] = np.where(np.isfinite(time), np.rint(np.nan_to_num(time)), NO_TIME).astype(np.int64)
-        store["status"][rows] = result.status.reshape(shape[:2])
-        store["release_time"][rows] = np.broadcast_to(release, shape[:2])
-        store["release_lon"][rows], store["release_lat"][rows] = lon0, lat0
-        counts, reached = count_crossings(x.astype(np.float32), y.astype(np.float32))
-        store = zarr.open_group(str(self._where("pdf.zarr")), mode="r+", use_consolidated=False)
-        store["counts"][rows] = counts.astype(store["counts"].dtype)
-        store["reached"][rows] = reached
+        x, y = x.astype(np.float32), y.astype(np.float32)
+        time = np.where(np.isfinite(time), np.rint(np.nan_to_num(time)), NO_TIME).astype(np.int64)
+        self._put(
+            "particles", period, x=x, y=y, lon=lon, lat=lat, time=time, status=result.status.reshape(shape[:2]),
+            release_time=np.broadcast_to(release, shape[:2]), release_lon=lon0, release_lat=lat0,
+        )  # fmt: skip
+        counts, reached = count_crossings(x, y)
+        self._put("pdf", period, counts=counts, reached=reached)
         if result.path is not None:
             self._write_paths(result, release)
 
+    def _put(self, kind: str, period: int, **values: np.ndarray) -> None:
+        """The chunks of one period of a store."""
+        group = zarr.open_group(str(self._where(f"{kind}.zarr")), mode="r+", use_consolidated=False)
+        for name in FILLED[kind]:
+            put_chunk(group, name, period, values[name].astype(group[name].dtype))
+
     def _write_paths(self, result: CohortResult, release: np.ndarray) -> None:
-        design = self.design
-        n = design.n_positions * design.n_particles
-        rows = slice(result.cohort.period * n, (result.cohort.period + 1) * n)
         # a sweep records for as long as its slowest speed needs
         path = result.path[:, : observations_per_path(self.config, self.w)]
         xi, eta, z = (path[..., k].astype(np.float64) for k in range(3))
         lon, lat = self.ocean.grid.position(xi, eta)
         every = round(3600 * self.config.trajectories)
-        release = np.tile(release, design.n_positions)[:, None]
+        release = np.tile(release, self.design.n_positions)[:, None]
         obs = np.arange(path.shape[1])[None, :]
         time = np.where(obs == 0, release, -(-release // every) * every - obs * every)
-        store = zarr.open_group(str(self._where("trajectories.zarr")), mode="r+", use_consolidated=False)
-        store["lon"][rows], store["lat"][rows], store["z"][rows] = lon, lat, z.astype(np.float32)
-        store["time"][rows] = np.where(np.isfinite(z), time, NO_TIME)
+        time = np.where(np.isfinite(z), time, NO_TIME)
+        self._put("trajectories", result.cohort.period, lon=lon, lat=lat, z=z, time=time)
 
     def close(self) -> None:
         """Check the stores and name them, once every period is in (whoever put it there).
@@ -196,10 +200,14 @@ class SpeedResults:
             A chunk is damaged. Its period counts as not done.
         """
         if not self.complete:
-            self.done = {int(path.name) for path in self.marks.iterdir()}
+            self.done = {int(path.name) for path in self.marks.glob("[0-9]*")}
             if len(self.done) < self.design.n_periods:
                 return
-            self._check()
+            damaged = self._damaged()
+            if damaged:
+                for period in damaged:
+                    (self.marks / f"{period:05d}").unlink(missing_ok=True)
+                raise StoreError(f"{self._told(damaged)}; give the same command again and they are made again")
             try:
                 for name in self.names:
                     partial = partial_path(self.folder, name)
@@ -210,21 +218,41 @@ class SpeedResults:
         if self.marks.exists():
             shutil.rmtree(self.marks)
 
-    def _check(self) -> None:
+    def _damaged(self) -> dict[int, str]:
+        """Periods of which a chunk is lost or damaged, each with its store."""
         damaged: dict[int, str] = {}
         for name in self.names:
             path = self._where(name)
-            rows = self.design.n_positions * (self.design.n_particles if name == "trajectories.zarr" else 1)
-            damaged |= {period: str(path) for period in damaged_parts(path, rows, self.design.n_periods)}
+            filled = FILLED[name.removesuffix(".zarr")]
+            damaged |= {period: str(path) for period in damaged_parts(path, filled, self.design.n_periods)}
+        return damaged
+
+    def _told(self, damaged: dict[int, str]) -> str:
+        first = min(damaged)
+        return (
+            f"{damaged[first]}: the chunks of {len(damaged)} of {self.design.n_periods} periods are damaged or missing (the "
+            f"first begins {self.design.starts[first]})"
+        )
+
+    def _reopen_if_damaged(self) -> None:
+        """Make finished stores unfinished again where chunks of them were damaged since: those periods count as not done."""
+        damaged = self._damaged()
         if not damaged:
             return
-        for period in damaged:
-            (self.marks / f"{period:05d}").unlink(missing_ok=True)
-        first = min(damaged)
-        raise StoreError(
-            f"{damaged[first]}: the chunks of {len(damaged)} of {self.design.n_periods} periods are damaged or missing (the "
-            f"first begins {self.design.starts[first]}); give the same command again and they are made again"
-        )
+        print(f"note: {self._told(damaged)} and are made again", flush=True)
+        self.done -= set(damaged)
+        new = self.folder / f"{DONE}.new"
+        try:
+            shutil.rmtree(new, ignore_errors=True)
+            shutil.rmtree(self.marks, ignore_errors=True)  # of a command killed between naming the stores and clearing up
+            new.mkdir()
+            for period in self.done:
+                (new / f"{period:05d}").touch()
+            new.rename(self.marks)  # before any store loses its name: where one has, the marks tell what is in
+            for name in self.names:
+                (self.folder / name).rename(partial_path(self.folder, name))
+        except OSError as error:
+            raise cannot_write(self.folder, error) from None
 
     def summary(self) -> SpeedSummary:
         """Count particles by status.

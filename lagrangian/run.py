@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import math
 import sys
 import time
 from pathlib import Path
 
-from data.command import json_ready, provenance, read_json, run_command, write_json
+import numpy as np
+
+from data.command import json_ready, provenance, read_json, run_command, source_word, write_json
 from data.errors import InputError, OptionError, StoreError
-from data.lock import FolderLock
+from data.lock import Claim, FolderLock
 from data.ocean import Ocean
 from data.progress import Progress
 from lagrangian import checkpoint, cluster
 from lagrangian.blocks import Block, digest, for_workers, plan_blocks, record_of, run_block, work
+from lagrangian.campaign import read_snapshot
 from lagrangian.config import DT_MINUTES, RunConfig, speed_folder
 from lagrangian.experiments import Design, design_experiments
 from lagrangian.fields import FieldsPlan
@@ -36,19 +41,27 @@ def main(config: RunConfig) -> int:
     design, config = _design(config, ocean)
     _check_options(config, ocean)
     _make_folder(config.out)
-    with FolderLock(config.out):
-        return _run(config, ocean, design)
+    with FolderLock(config.out) as lock, contextlib.ExitStack() as stack:
+        identity = _identity(config, ocean, design)
+        inputs = _inputs(config, ocean)
+        sources = _claim_folder(config.out, identity, inputs)
+        # before any store is laid out: what is refused here leaves the folder as it was
+        client = stack.enter_context(config.client(_say, config.out)) if config.distributed and not _finished(config) else None
+        record = {**provenance(config), "ocean": ocean.description, "identity": identity, "inputs": inputs, "sources": sources}
+        return _run(config, ocean, design, record, lock.claim, client)
 
 
-def _run(config: RunConfig, ocean: Ocean, design: Design) -> int:
-    """What :func:`main` does once the folder is its own."""
-    identity = _identity(config, ocean, design)
-    _claim_folder(config.out, identity)
+def _finished(config: RunConfig) -> bool:
+    stores = [config.out / speed_folder(w) / "pdf.zarr" for w in config.w]
+    return all(path.exists() for path in [*stores, config.out / "fields.zarr"])
+
+
+def _run(config: RunConfig, ocean: Ocean, design: Design, record: dict, claim: Claim, client) -> int:
+    """What :func:`main` does once the folder is its own; ``client``: of the workers that share the work, if any."""
     # before any store: what lies in the folder from now on belongs to this configuration
-    record = {**provenance(config), "ocean": ocean.description, "identity": identity}
     write_json(config.out / "run.json", record)
     speeds = {w: SpeedResults.of(config.out, config, design, ocean, w) for w in config.w}
-    fields = FieldsPlan(config, ocean, design)
+    fields = FieldsPlan(config, ocean, design, check=True)
     first, last = (str(time)[:16].replace("T", " ") for time in ocean.times[[0, -1]])
     _say(f"{ocean.description.get('kind', 'ocean')}: {len(ocean.times)} snapshots, {first} to {last}")
     for assumption in ocean.description.get("assumptions", ()):
@@ -58,7 +71,8 @@ def _run(config: RunConfig, ocean: Ocean, design: Design) -> int:
         f"{design.n_particles} particles at {', '.join(f'{w:g}' for w in config.w)} m/d"
     )
     started = time.perf_counter()
-    steps = _sweep(config, ocean, design, speeds, fields, digest(identity))
+    steps = _sweep(config, ocean, design, speeds, fields, digest(record["identity"]), claim, client)
+    checkpoint.clear_strays(config.out)
     fields.close()
     for results in speeds.values():
         results.close()
@@ -85,11 +99,19 @@ def _run(config: RunConfig, ocean: Ocean, design: Design) -> int:
 
 
 def _sweep(
-    config: RunConfig, ocean: Ocean, design: Design, speeds: dict[float, SpeedResults], fields: FieldsPlan, identity: str
+    config: RunConfig,
+    ocean: Ocean,
+    design: Design,
+    speeds: dict[float, SpeedResults],
+    fields: FieldsPlan,
+    identity: str,
+    claim: Claim,
+    client,
 ) -> int:
-    """Fill the stores, here or by workers. Returns the number of particle-steps made."""
+    """Fill the stores, here or by the workers of ``client``. Returns the number of particle-steps made."""
     missing = [cohort for results in speeds.values() for cohort in results.missing()]
     states = {}
+    checkpoint.clear_strays(config.out)
     for path in checkpoint.found(config.out):
         state = checkpoint.load(path, identity)
         if state is None:
@@ -103,18 +125,17 @@ def _sweep(
         return 0
     _say(f"{len(missing)} of {design.n_periods * len(config.w)} periods to do")
     arguments = (missing, fields.todo, states, config, design, ocean)
-    if not config.distributed:
+    if client is None:
         return _work_here(config, ocean, design, speeds, fields, identity, plan_blocks(*arguments, 1))
-    with config.client(_say) as client:
-        workers = cluster.n_workers(client) if config.scheduler else config.workers
-        blocks = plan_blocks(*arguments, workers)
-        _say(f"{len(blocks)} blocks for {workers} workers")
-        steps = 0
-        shared = (for_workers(config, ocean), design, identity, record_of(ocean))
-        with BlockProgress(blocks) as bar:
-            for block, made in cluster.run_tasks(client, work, blocks, shared, on_report=lambda report: bar.report(*report)):
-                bar.report(block.name, block.windows, made)
-                steps += made
+    workers = max(cluster.n_workers(client), config.workers) if config.scheduler else config.workers
+    blocks = plan_blocks(*arguments, workers)
+    _say(f"{len(blocks)} blocks for {workers} workers")
+    steps = 0
+    shared = (for_workers(config, ocean), design, identity, record_of(ocean), claim)
+    with BlockProgress(blocks) as bar:
+        for block, made in cluster.run_tasks(client, work, blocks, shared, on_report=lambda report: bar.report(*report)):
+            bar.report(block.name, block.windows, made)
+            steps += made
     return steps
 
 
@@ -208,6 +229,18 @@ def _identity(config: RunConfig, ocean: Ocean, design: Design) -> dict:
     }
 
 
+def _inputs(config: RunConfig, ocean: Ocean) -> dict:
+    """What tells whether files are still what they were, under whatever path: sizes, dates, mean |values| of one snapshot."""
+    files = [Path(name) for name in (*ocean.description.get("files", ()), *([config.grid] if config.grid else []))]
+    if not files:
+        return {}
+    middle = len(ocean.times) // 2
+    snapshot = read_snapshot(ocean, middle)
+    means = {name: float(np.nanmean(np.abs(getattr(snapshot, name)), dtype=np.float64)) for name in ("u", "v", "zeta")}
+    stats = {path.name: [(stat := path.stat()).st_size, int(stat.st_mtime)] for path in files}
+    return {"files": stats, "snapshot": str(ocean.times[middle])[:19], "means": means}
+
+
 def _make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -215,20 +248,25 @@ def _make_folder(out: Path) -> None:
         raise StoreError(f"--out {out} cannot be made: {error.strerror or error}") from None
 
 
-def _claim_folder(out: Path, identity: dict) -> None:
-    """Find ``out`` to be ours, or nobody's.
+def _claim_folder(out: Path, identity: dict, inputs: dict) -> list[str]:
+    """Find ``out`` to be ours, or nobody's. Returns the versions of the source (hashes) that have written there, with this one.
 
     Raises
     ------
     StoreError
-        It holds results of another configuration.
+        It holds results of another configuration, or of other values in files of the same names.
     """
     path = out / "run.json"
     if not path.exists():
-        return
-    known = read_json(path).get("identity", {})
+        return [source_word()]
+    record = read_json(path)
+    known = record.get("identity", {})
     if known == identity:
-        return
+        _compare_inputs(out, record.get("inputs", {}), inputs)
+        sources = record.get("sources", [])
+        if sources and source_word() not in sources:
+            _say(f"note: {out} was begun by another version of the program ({sources[-1]}, now {source_word()})")
+        return [*(one for one in sources if one != source_word()), source_word()]
     old, new = known.get("options", {}), identity["options"]
     changed = [
         f"{name.replace('_', '-')} was {old.get(name)}, now {new.get(name)}" for name in new if old.get(name) != new.get(name)
@@ -236,8 +274,23 @@ def _claim_folder(out: Path, identity: dict) -> None:
     if not changed and known.get("record") != identity["record"]:
         changed = [f"the record was {known.get('record')}, now {identity['record']}"]
     if not changed:
-        changed = ["the collection periods differ (--start, --end or a slower --w)"]
+        was, now = (f"{len(one)} from {one[0]} to {one[-1]}" for one in (known.get("starts") or ["?"], identity["starts"]))
+        changed = [f"its collection periods were {was}, now {now} (--start, --end or a slower --w)"]
     raise StoreError(f"--out {out} holds results of another configuration ({'; '.join(changed)}); choose another --out")
+
+
+def _compare_inputs(out: Path, known: dict, inputs: dict) -> None:
+    """See that files of the same names are the same; what cannot be told from their values is a note."""
+    for name, mean in known.get("means", {}).items():
+        if not math.isclose(mean, inputs["means"][name], rel_tol=1e-6):
+            raise StoreError(
+                f"--out {out} holds results of other values in files of the same names (the mean of |{name}| on "
+                f"{inputs['snapshot']} was {mean:.6g}, now {inputs['means'][name]:.6g}); choose another --out"
+            )
+    old = known.get("files", {})
+    changed = [name for name, now in inputs.get("files", {}).items() if name in old and list(now) != list(old[name])]
+    if changed:
+        _say(f"note: {', '.join(changed)}: changed or copied since {out} was begun; the values of one snapshot are the same")
 
 
 def _say(text: str) -> None:

@@ -15,15 +15,21 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 import zarr
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.core.codec_pipeline import BatchedCodecPipeline
+from zarr.registry import register_pipeline
 
 from data.command import one_line
 from data.errors import StoreError
+from data.files import put_on_disk
 from data.ocean import Ocean
+from data.progress import Progress
 from lagrangian.binning import BINS, bin_centres
 from lagrangian.config import RunConfig
 from lagrangian.experiments import Design
 
+#: Chunks that hold nothing but the fill value are written too: one that is not there is one that was lost.
+EVERY_CHUNK = {"write_empty_chunks": True}
 NO_TIME = np.iinfo(np.int64).min
 EPOCH = np.datetime64("1970-01-01T00:00:00", "s")
 TIME_ATTRS = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian", "dtype": "int64"}
@@ -35,6 +41,12 @@ SCHEMA = {
     "pdf": ("counts", "reached", "x", "y", "level", "collection_start", "collection_end", "position", "trap_lon", "trap_lat"),
     "trajectories": ("lon", "lat", "z", "time"),
 }  # fmt: skip
+#: Variables that each store is filled with, a chunk for each collection period; the others are laid out with it.
+FILLED = {
+    "particles": ("x", "y", "lon", "lat", "time", "status", "release_time", "release_lon", "release_lat"),
+    "pdf": ("counts", "reached"),
+    "trajectories": ("lon", "lat", "z", "time"),
+}
 STATUS_MEANINGS = {
     0: "reached the last level",
     1: "left the domain",
@@ -45,20 +57,37 @@ STATUS_MEANINGS = {
 
 def add_array(group, name, shape, chunks, dtype, dims, attrs=None, data=None, fill=None):
     """Add an array to a zarr group as all stores of the toolkit have it; ``data`` is written where given."""
-    # deterministic bytes: blosc with one fixed setting
-    codec = BloscCodec(cname="zstd", clevel=5, shuffle="shuffle")
     array = group.create_array(
         name,
         shape=shape,
         chunks=chunks,
         dtype=dtype,
         dimension_names=dims,
-        compressors=codec,
+        # deterministic bytes: blosc with one fixed setting; and a checksum, which blosc has none of
+        compressors=[BloscCodec(cname="zstd", clevel=5, shuffle="shuffle"), Crc32cCodec()],
         fill_value=fill,
         attributes=attrs or {},
+        config=EVERY_CHUNK,
     )
     if data is not None:
         array[...] = data
+
+
+def put_chunk(group, name: str, number: int, values) -> None:
+    """Fill chunk ``number`` of the first dimension (of one chunk in all others) of an array; it is on disk when this returns.
+
+    ``values`` (rows of the chunk, ...).
+    """
+    array = group[name].with_config(EVERY_CHUNK)
+    rows = array.chunks[0]
+    array[number * rows : (number + 1) * rows] = values
+    put_on_disk(_chunk_path(array, number))
+
+
+def _chunk_path(array, *place: int) -> Path:
+    """File of the chunk at ``place`` (0 along the dimensions that it leaves out)."""
+    place = (*place, *(0,) * (array.ndim - len(place)))
+    return Path(array.store.root) / array.path / array.metadata.encode_chunk_key(place)
 
 
 def _seconds(times) -> np.ndarray:
@@ -194,10 +223,48 @@ def create_trajectories(path: Path, config: RunConfig, design: Design, ocean: Oc
     add_array(group, "obs", (n_obs,), (n_obs,), "int32", dims[1:], data=np.arange(n_obs))
 
 
-def damaged_parts(path: Path, rows: int, n: int) -> list[int]:
-    """Numbers of the parts of a store, of ``n`` of ``rows`` rows each, in which a chunk of some array cannot be read.
+class CheckedPipeline(BatchedCodecPipeline):
+    """zarr's own way from chunks to arrays; a chunk that cannot be decoded is named, and who can make it again."""
 
-    A part whose ``status`` was never written counts too.
+    async def decode_batch(self, chunk_bytes_and_specs):
+        """As in zarr; an error that is no OSError becomes :class:`_Undecodable`, which :meth:`read_batch` knows the place of."""
+        try:
+            return await super().decode_batch(chunk_bytes_and_specs)
+        except (OSError, StoreError):
+            raise
+        except Exception as error:  # each codec fails in its own way
+            raise _Undecodable(one_line(error)) from error
+
+    async def read_batch(self, batch_info, out, drop_axes=()):
+        """As in zarr.
+
+        Raises
+        ------
+        StoreError
+            A chunk is damaged.
+        """
+        batch_info = list(batch_info)
+        try:
+            await super().read_batch(batch_info, out, drop_axes)
+        except _Undecodable as error:
+            place = str(batch_info[0][0]).removeprefix("file://")
+            raise StoreError(
+                f"{place} is damaged ({error}); give the lagrangian.run or learning.predict that wrote the store again, and it "
+                "makes it whole; a store of another command: remove it, and give that again"
+            ) from error
+
+
+class _Undecodable(StoreError):
+    pass
+
+
+register_pipeline(CheckedPipeline)
+zarr.config.set({"codec_pipeline.path": f"{CheckedPipeline.__module__}.{CheckedPipeline.__qualname__}"})
+
+
+def damaged_parts(path: Path, filled: Sequence[str], n: int) -> list[int]:
+    """Numbers of the parts of a store (chunks of the first dimension), of ``n``, that some array of ``filled`` has lost or holds
+    damaged.
 
     Raises
     ------
@@ -207,25 +274,33 @@ def damaged_parts(path: Path, rows: int, n: int) -> list[int]:
     mend = "remove it and give the same command again"
     damaged = set()
     try:
-        arrays = list(zarr.open_group(str(path), mode="r", use_consolidated=False).arrays())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # notes of what is done may lie beside the arrays
+            arrays = dict(zarr.open_group(str(path), mode="r", use_consolidated=False).arrays())
     except Exception as error:
         raise StoreError(f"{path} is damaged ({one_line(error)}); {mend}") from error
-    for name, array in arrays:
-        parts = n if array.chunks[0] == rows and array.shape[0] == n * rows else 0
-        for part in set(range(parts)) - damaged:
-            try:
-                values = array[part * rows : (part + 1) * rows]
-            except Exception:  # each codec fails in its own way
-                damaged.add(part)
-                continue
-            if name == "status" and (values < 0).any():
-                damaged.add(part)
-        if not parts:
-            try:
-                _ = array[...]
-            except Exception as error:
-                raise StoreError(f"{path}: {name} is damaged ({one_line(error)}); {mend}") from error
+    parts = {name: array for name, array in arrays.items() if name in filled}
+    for name in arrays.keys() - parts.keys():
+        if not all(is_whole(arrays[name], *place) for place in np.ndindex(arrays[name].cdata_shape)):
+            raise StoreError(f"{path}: {name} is damaged; {mend}")
+    with Progress(f"checking {path.name}", "part") as bar:
+        for number in range(n):
+            if not all(is_whole(array, number) for array in parts.values()):
+                damaged.add(number)
+            bar.update(number + 1, n)
     return sorted(damaged)
+
+
+def is_whole(array, *place: int) -> bool:
+    """Whether a chunk is there and can be read."""
+    # stores of earlier versions have neither checksums nor chunks that hold fill values alone
+    if any(isinstance(codec, Crc32cCodec) for codec in array.metadata.codecs) and not _chunk_path(array, *place).exists():
+        return False
+    try:
+        _ = array.blocks[place]
+    except Exception:
+        return False
+    return True
 
 
 def finish(partial: Path, final: Path | None = None) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import sys
 import time
 
 import torch
 
 from data.command import run_command
+from data.cores import cores
 from data.errors import OptionError
 from data.lock import FolderLock
 from lagrangian import cluster
@@ -24,7 +24,7 @@ def main(config: FitConfig) -> int:
     """Train; see contract.md for what is written."""
     config.validate()
     preset = effective_preset(config)
-    torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(config.threads or cores())
     check_device(config.device)
     speeds = config.w or found_speeds(config.run)
     for w in speeds:
@@ -38,19 +38,21 @@ def main(config: FitConfig) -> int:
             "members, for a small machine; the paper's recipe is --preset paper"
         )
     groups = [tuple(speeds)] if preset.joint else [(w,) for w in speeds]
+    sets = [(inputs, group) for inputs in config.inputs for group in groups]
+    tasks = []
     with contextlib.ExitStack() as locks:
-        for inputs in config.inputs:
-            for group in groups:
-                for member in _members(config, preset):
-                    folder = models_folder(config.run, group[0], inputs)
-                    folder.mkdir(parents=True, exist_ok=True)
-                    locks.enter_context(FolderLock(folder, f"member-{member:02d}"))
+        for inputs, group in sets:
+            folder = models_folder(config.run, group[0], inputs)
+            folder.mkdir(parents=True, exist_ok=True)
+            for member in _members(config, preset):
+                lock = locks.enter_context(FolderLock(folder, f"member-{member:02d}"))
+                tasks.append((inputs, group, member, lock.claim))
         if config.distributed:
-            _fit_with_workers(config, preset, [(inputs, group) for inputs in config.inputs for group in groups])
+            with config.client(_say, config.run) as client:
+                _fit_with_workers(client, config, preset, sets, tasks)
         else:
-            for inputs in config.inputs:
-                for group in groups:
-                    _fit(config, preset, inputs, group)
+            for one in sets:
+                _fit(config, preset, *one)
     return 0
 
 
@@ -79,18 +81,16 @@ def _fit(config: FitConfig, preset: Preset, inputs: str, speeds: tuple[float, ..
     _say(f"{inputs}: {time.monotonic() - started:.0f} s")
 
 
-def _fit_with_workers(config: FitConfig, preset: Preset, sets: list[tuple[str, tuple[float, ...]]]) -> None:
+def _fit_with_workers(client, config: FitConfig, preset: Preset, sets: list[tuple[str, tuple[float, ...]]], tasks: list) -> None:
     """The same, each member a task of a Dask worker."""
     plans = [make_plan(config, preset, *one) for one in sets]
     for plan in plans:
         plan.announce(_say)
-    tasks = [(*one, member) for one in sets for member in _members(config, preset)]
     run, threads = config.run.resolve(), config.threads_each(config.threads)
     theirs = dataclasses.replace(config, run=run, threads=threads, test_run=config.test_run and config.test_run.resolve())
-    with config.client(_say) as client:
-        _say(f"{len(tasks)} members for {cluster.n_workers(client)} workers")
-        for _ in cluster.run_tasks(client, train_task, tasks, (theirs, preset, cluster.command_word()), on_report=_say):
-            pass
+    _say(f"{len(tasks)} members for {cluster.n_workers(client)} workers")
+    for _ in cluster.run_tasks(client, train_task, tasks, (theirs, preset, cluster.command_word()), on_report=_say):
+        pass
     for plan in plans:
         plan.conclude(_say)
 

@@ -162,6 +162,9 @@ class KeepState(lightning.Callback):
     def __init__(self, progress, order):
         self.progress, self.order = progress, order
 
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        self.progress.check()
+
     def on_train_epoch_end(self, trainer, module) -> None:
         loss = module.take_loss()
         if trainer.is_global_zero:

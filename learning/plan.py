@@ -16,6 +16,7 @@ import torch
 
 from data.command import json_ready, provenance, read_json, write_file, write_json
 from data.errors import OptionError, StoreError
+from data.lock import Claim
 from lagrangian import cluster
 from learning.config import FitConfig, Preset
 from learning.folders import CLIMATOLOGY, member_path, models_folder, run_identity
@@ -35,13 +36,20 @@ NOT_IDENTITY = (
 EPOCH_BOUNDS = (3, 40)
 
 
-def train_task(task: tuple[str, tuple[float, ...], int], config: FitConfig, preset: Preset, word: str) -> None:
-    """Train one member in a worker; a task of :func:`lagrangian.cluster.run_tasks`."""
-    inputs, speeds, member = task
+def train_task(task: tuple[str, tuple[float, ...], int, Claim], config: FitConfig, preset: Preset, word: str) -> None:
+    """Train one member in a worker; a task of :func:`lagrangian.cluster.run_tasks`.
+
+    Raises
+    ------
+    CommandGone
+        The command that the claim is of has ended: whoever holds the member now must not find our work in its place.
+    """
+    inputs, speeds, member, claim = task
+    claim.wait()
     if config.threads:
         torch.set_num_threads(config.threads)
     check_device(config.device)
-    _plan_of(word, config, preset, inputs, speeds).train(member, cluster.report)
+    _plan_of(word, config, preset, inputs, speeds).train(member, cluster.report, claim.check)
 
 
 @dataclass(eq=False)
@@ -85,8 +93,11 @@ class FitPlan:
             _claim(folder, self.record)
             save_tensors(folder / CLIMATOLOGY, {"pdf": mean}, {"levels": self.samples.levels.tolist(), "w": w})
 
-    def train(self, member: int, say: Callable[[str], None]) -> None:
-        """Train a member, or go on with it; nothing where it is there already."""
+    def train(self, member: int, say: Callable[[str], None], check: Callable[[], None] = lambda: None) -> None:
+        """Train a member, or go on with it; nothing where it is there already.
+
+        ``check`` is called at each step and before anything is written; it may raise, to end the training.
+        """
         if all(member_path(folder, member).exists() for folder in self.folders):
             say(f"member {member} is there already")
             return
@@ -97,7 +108,9 @@ class FitPlan:
         task = Task(samples, self.split.train, self.split.validation, self.normalisation, self.preset, config.seed, member, state,
                     level, self.climatology)  # fmt: skip
         tensorboard = self.folders[0] / "tensorboard" if config.tensorboard else None
-        networks = train_member(task, device=config.device, precision=config.precision, tensorboard=tensorboard, say=say)
+        options = {"device": config.device, "precision": config.precision, "tensorboard": tensorboard}
+        networks = train_member(task, **options, say=say, check=check)
+        check()
         rows = load_tensors(state)[1]["rows"]
         for w, folder, network in zip(samples.speeds, self.folders, networks, strict=True):
             best = min((row for row in rows if row["w"] == w), key=lambda row: row["bl_200"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Literal
 import torch
 
 from data.command import run_command
+from data.cores import cores
 from data.errors import OptionError, need
 from lagrangian.cluster import WorkerOptions
 from learning.config import THREADS
@@ -56,7 +56,7 @@ def main(config: PredictConfig) -> int:
     """Predict all experiments of a run; see contract.md for what is written."""
     config.validate_workers()
     need(config.threads >= 0, f"--threads {config.threads}: must be 0 or more")
-    torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(config.threads or cores())
     inputs = "sst-ssh" if config.ssh else "*"
     found = {path.parent for path in config.run.glob(f"w*/models/{inputs}/member-*[0-9].safetensors")}
     folders = config.models or tuple(sorted(found))

@@ -15,12 +15,12 @@ import zarr
 
 from data.command import provenance, read_json, write_json
 from data.errors import StoreError, cannot_write
-from data.lock import FolderLock
+from data.lock import Claim, FolderLock
 from data.progress import Progress
 from lagrangian import cluster
 from lagrangian.binning import bin_centres
 from lagrangian.config import speed_folder
-from lagrangian.stores import add_array, finish, partial_path
+from lagrangian.stores import add_array, damaged_parts, finish, partial_path, put_chunk
 from learning.ensemble import Ensemble, torch_device
 from learning.folders import CLIMATOLOGY, run_identity
 from learning.samples import RunSamples
@@ -29,6 +29,8 @@ from learning.weights import load_tensors
 #: Which part of the networks' training record an experiment belongs to; ``between``: in a gap; ``unseen``: of another run.
 PARTS = ("train", "validation", "test", "between", "unseen")
 BLOCK = 36
+#: Variables that are filled block by block.
+FILLED = ("pdf", "spread")
 #: Bits of the mantissa that a stored PDF keeps: a relative error of 1e-4, and half of the disk.
 KEPT_BITS = 12
 
@@ -54,28 +56,47 @@ def predict_run(config, folder: Path, client=None) -> Path:
     partial = partial_path(final.parent, final.name)
     identity = {"networks": [read_identity(path) for path in sorted(folder.glob("member-*[0-9].safetensors"))],
                 "run": run_identity(config.run)}  # fmt: skip
-    if final.exists():
-        if zarr.open_group(str(final), mode="r").attrs.get("identity") == identity:
-            print(f"{final} is there already", flush=True)
-            return final
-        print(f"{final} is of other networks and is made anew", flush=True)
     final.parent.mkdir(parents=True, exist_ok=True)
-    with FolderLock(final.parent, ensemble.spec.name):
+    n = len(samples)
+    n_blocks = -(-n // BLOCK)
+    with FolderLock(final.parent, ensemble.spec.name) as lock:
+        done_path = partial / "done.json"
         try:
-            done_path = partial / "done.json"
-            if not done_path.exists() or zarr.open_group(str(partial), mode="r").attrs.get("identity") != identity:
+            if final.exists():
+                if _identity_of(final) == identity:
+                    damaged = damaged_parts(final, FILLED, n_blocks)
+                    if not damaged:
+                        (final / done_path.name).unlink(missing_ok=True)
+                        print(f"{final} is there already", flush=True)
+                        return final
+                    print(f"note: {final}: {len(damaged)} blocks are damaged or missing and are made again", flush=True)
+                    shutil.rmtree(partial, ignore_errors=True)
+                    write_json(final / done_path.name, {"blocks": sorted(set(range(n_blocks)) - set(damaged))})
+                    final.rename(partial)
+                else:
+                    print(f"{final} is of other networks and is made anew", flush=True)
+            if not done_path.exists() or _identity_of(partial) != identity:
                 _create(partial, samples, ensemble, identity, folder)
                 write_json(done_path, {"blocks": []})
-            done = set(read_json(done_path).get("blocks", []))
-            n = len(samples)
-            blocks = [block for block in range(-(-n // BLOCK)) if block not in done]
-            with Progress(f"predicting {ensemble.spec.name} at {w:g} m/d", "experiment") as bar:
-                for block in _blocks_done(client, blocks, config, folder, partial):
-                    done.add(block)
-                    write_json(done_path, {"blocks": sorted(done)})
-                    bar.update(min(len(done) * BLOCK, n), n)
-            done_path.unlink()
+        except OSError as error:
+            raise cannot_write(partial, error) from None
+        done = set(read_json(done_path).get("blocks", []))
+        blocks = [block for block in range(n_blocks) if block not in done]
+        with Progress(f"predicting {ensemble.spec.name} at {w:g} m/d", "experiment") as bar:
+            for block in _blocks_done(client, blocks, config, folder, partial, lock.claim):
+                done.add(block)
+                write_json(done_path, {"blocks": sorted(done)})
+                bar.update(min(len(done) * BLOCK, n), n)
+        damaged = damaged_parts(partial, FILLED, n_blocks)
+        if damaged:
+            write_json(done_path, {"blocks": sorted(done - set(damaged))})
+            raise StoreError(
+                f"{partial}: {len(damaged)} of {n_blocks} blocks are damaged or missing; give the same command again and they "
+                "are made again"
+            )
+        try:
             finish(partial)
+            (final / done_path.name).unlink()
         except OSError as error:
             raise cannot_write(partial, error) from None
     write_json(final.with_suffix(".json"), {**provenance(config), "identity": identity})
@@ -83,27 +104,42 @@ def predict_run(config, folder: Path, client=None) -> Path:
     return final
 
 
-def _blocks_done(client, blocks: list[int], config, folder: Path, store: Path) -> Iterator[int]:
+def _identity_of(store: Path) -> dict | None:
+    """Which networks and run a store is of; None where it cannot be told."""
+    try:
+        return zarr.open_group(str(store), mode="r").attrs.get("identity")
+    except Exception:  # what is damaged is made anew
+        return None
+
+
+def _blocks_done(client, blocks: list[int], config, folder: Path, store: Path, claim: Claim) -> Iterator[int]:
     """Numbers of the blocks as they are done, here or by workers."""
     shared = (config.run.resolve(), folder.resolve(), store.resolve(), config.device)
-    word = cluster.command_word()
     if client is None:
         for block in blocks:
-            yield predict_block(block, *shared, 0, word)
+            yield predict_block(block, *shared, 0, claim)
         return
     threads = config.threads_each(config.threads)
-    for block, _ in cluster.run_tasks(client, predict_block, blocks, (*shared, threads, word)):
+    for block, _ in cluster.run_tasks(client, predict_block, blocks, (*shared, threads, claim)):
         yield block
 
 
-def predict_block(block: int, run: Path, folder: Path, store: Path, device: str, threads: int, word: str) -> int:
+def predict_block(block: int, run: Path, folder: Path, store: Path, device: str, threads: int, claim: Claim) -> int:
     """Fill a block of experiments in an unfinished store; a task of :func:`lagrangian.cluster.run_tasks`. Returns its number.
 
-    ``threads`` of PyTorch (0: as they are); ``word``: see :func:`lagrangian.cluster.command_word`.
+    ``threads`` of PyTorch (0: as they are).
+
+    Raises
+    ------
+    CommandGone
+        The command that ``claim`` is of has ended.
+    StoreError
+        The store cannot be written.
     """
     if threads:
         torch.set_num_threads(threads)
-    ensemble, samples = _opened(word, run, folder, device)
+    claim.wait()
+    ensemble, samples = _opened(claim.word, run, folder, device)
     group = zarr.open_group(str(store), mode="r+", use_consolidated=False)
     rows = np.arange(block * BLOCK, min((block + 1) * BLOCK, len(samples)))
     pdf = np.full((rows.size, *group["pdf"].shape[1:]), np.nan, np.float32)
@@ -111,8 +147,12 @@ def predict_block(block: int, run: Path, folder: Path, store: Path, device: str,
     use = (samples.instants[rows] >= 0).all(axis=1)
     if use.any():
         pdf[use], spread[use] = ensemble.predict(samples.inputs(rows[use], ensemble.normalisation))
-    group["pdf"][rows[0] : rows[-1] + 1] = shortened(pdf)
-    group["spread"][rows[0] : rows[-1] + 1] = spread
+    claim.check()
+    try:
+        put_chunk(group, "pdf", block, shortened(pdf))
+        put_chunk(group, "spread", block, spread)
+    except OSError as error:
+        raise cannot_write(store, error) from None
     return block
 
 

@@ -115,9 +115,11 @@ def learning_rate(preset: Preset, step: int, steps: int) -> float:
 
 
 def train_member(
-    task: Task, *, device: str, precision: str, tensorboard: Path | None = None, say=print
+    task: Task, *, device: str, precision: str, tensorboard: Path | None = None, say=print, check=lambda: None
 ) -> list[CatchmentNetwork]:
     """Train one member, or go on with one. Returns its best network for each speed (by validation BL at the level).
+
+    ``check`` is called at each step and before the state is written; it may raise, to end the training.
 
     Raises
     ------
@@ -142,7 +144,7 @@ def train_member(
     chosen = task.train
     if preset.resample == "bootstrap":
         chosen = np.random.default_rng([task.seed, task.member, 1]).choice(chosen, chosen.size)
-    progress = TrainingProgress(module, task, say)
+    progress = TrainingProgress(module, task, say, check)
     if not progress.resume():
         module.start_from(task.climatology)
     if progress.epoch < preset.epochs:
@@ -196,8 +198,8 @@ HISTORY = ("member", "epoch", "w", "train_loss", "validation_loss", "bl_200", "f
 class TrainingProgress:
     """What is kept of a member's training after each epoch: state, best weights, history."""
 
-    def __init__(self, module, task: Task, say):
-        self.module, self.task, self.say = module, task, say
+    def __init__(self, module, task: Task, say, check):
+        self.module, self.task, self.say, self.check = module, task, say, check
         self.epoch = 0
         self.rows: list[dict] = []
         self.terminal = sys.stderr.isatty()
@@ -221,6 +223,7 @@ class TrainingProgress:
 
     def epoch_done(self, train_loss: float, results: list[dict]) -> None:
         """Note an epoch: ``results`` for each speed."""
+        self.check()
         seconds = round(time.monotonic() - self._started, 2)
         self._started = time.monotonic()
         speeds = self.task.samples.speeds

@@ -14,7 +14,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from data.errors import StoreError
+from data.errors import StoreError, cannot_write
+from data.files import written_aside
 from learning.inputs import INPUT_SETS, InputSpec, Normalisation
 from learning.network import Architecture, CatchmentNetwork
 
@@ -29,17 +30,14 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], card: dict) -> No
     StoreError
         The disk is full or cannot be written.
     """
-    aside = path.with_name(path.name + ".aside")
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, aside, {"card": json.dumps(card)}
-        )
-        aside.replace(path)
-    except (OSError, SafetensorError) as error:
-        aside.unlink(missing_ok=True)
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise StoreError(f"cannot write {path}: {reason}; free space and give the same command again") from None
+        with written_aside(path) as aside:
+            save_file(whole, aside, {"card": json.dumps(card)})
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    except SafetensorError as error:  # what it says of the system's error is text
+        raise cannot_write(path, OSError(str(error).splitlines()[0])) from None
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict]:

@@ -13,6 +13,7 @@ import numpy as np
 import platformdirs
 
 from data.errors import StoreError
+from data.files import written_aside
 from data.lock import waiting_lock
 from data.twin.defaults import default_parameters
 from data.twin.solver import Model, State
@@ -138,10 +139,8 @@ class Record:
 
     @staticmethod
     def _save(path: Path, write) -> None:
-        aside = path.with_name(path.name + ".aside")
-        with aside.open("wb") as file:
+        with written_aside(path) as aside, aside.open("wb") as file:
             write(file)
-        aside.replace(path)
 
     def day(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """psi (layer, y, x) in m2/s and surface-temperature anomaly (y, x) in K at the start of day ``index``, float32."""

@@ -13,8 +13,9 @@ import time
 import numpy as np
 import pytest
 
-from data.command import run_command
+from data.command import parse, run_command
 from data.errors import InputError, OptionError
+from data.lock import Claim, CommandGone, FolderLock
 from lagrangian import cluster
 from lagrangian.blocks import READ_TWICE, _span, ascent_days, digest, periods_per_block, plan_blocks
 from lagrangian.checkpoint import SweepState
@@ -155,6 +156,84 @@ def test_a_task_that_lost_its_worker_is_done_again(client, tmp_path):
     assert sorted(result for _, result in cluster.run_tasks(client, _die_once, range(2), (tmp_path,))) == [0, 1]
 
 
+def _report_slowly(item, word):
+    for _ in range(10):
+        cluster.report(word)
+        time.sleep(0.02)
+
+
+def test_two_commands_on_one_scheduler_hear_their_own_reports_alone(client):
+    from distributed import Client
+
+    heard = {"one": [], "two": []}
+
+    def go(word):
+        with Client(client.scheduler.address, set_as_default=False) as mine:
+            list(cluster.run_tasks(mine, _report_slowly, range(2), (word,), on_report=heard[word].append))
+            time.sleep(0.5)
+
+    threads = [threading.Thread(target=go, args=(word,)) for word in heard]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert set(heard["one"]) == {"one"} and set(heard["two"]) == {"two"}
+
+
+def test_a_worker_gives_up_for_a_command_that_no_longer_holds_the_folder(client, tmp_path, monkeypatch):
+    """Another command, of another --dt, has begun meanwhile, or none: no chunk and no mark is written for the old one."""
+    from lagrangian.blocks import for_workers, record_of, work
+    from lagrangian.config import RunConfig
+    from lagrangian.oceans import open_ocean
+    from lagrangian.results import SpeedResults
+
+    monkeypatch.setattr("data.lock.SEEN_SECONDS", 0.5)
+    config = parse(RunConfig, [*SMALL_RUN, "--out", str(tmp_path / "run")], prog="x")
+    ocean = open_ocean(config)
+    design = design_experiments(config, ocean)
+    config.out.mkdir()
+    speeds = {w: SpeedResults.of(config.out, config, design, ocean, w) for w in config.w}
+    (block,) = plan_blocks([c for s in speeds.values() for c in s.missing()], {}, {}, config, design, ocean, 1)
+    arguments = (for_workers(config, ocean), design, "word", record_of(ocean))
+    with FolderLock(config.out) as lock:
+        claim = lock.claim
+        claim.check()
+        real = Claim.check
+        calls = []
+
+        def check(self):  # the command ends when the block is under way
+            calls.append(1)
+            if len(calls) == 12:
+                lock.path.write_text('{"word": "of another command"}')
+            real(self)
+
+        monkeypatch.setattr(Claim, "check", check)
+        with pytest.raises(CommandGone, match="no longer held"):
+            work(block, *arguments, claim)
+    assert len(calls) == 12 and not list(config.out.glob("w*/periods_done/*"))
+    with pytest.raises(CommandGone):
+        work(block, *arguments, claim)  # the lock is gone
+    with pytest.raises(CommandGone, match="no longer held"):  # as a task it is told, not tried again
+        list(cluster.run_tasks(client, work, [block], (*arguments, Claim(claim.path, "another"))))
+    assert not list(config.out.glob("w*/periods_done/*"))
+
+
+def test_a_worker_opens_files_anew_for_another_command(tmp_path):
+    from lagrangian.blocks import _ocean_of
+    from lagrangian.config import RunConfig
+
+    config = parse(RunConfig, [*SMALL_RUN], prog="x")
+    assert _ocean_of("one", config) is _ocean_of("one", config)
+    assert _ocean_of("one", config) is not _ocean_of("two", config)
+
+
+def test_one_worker_at_the_start_is_given_blocks_that_others_can_share(long_run):
+    ocean, config, design, cohorts = long_run
+    shared = dataclasses.replace(config, scheduler="tcp://somewhere:1")
+    assert len(plan_blocks(cohorts, {}, {}, config, design, ocean, 1)) == 1
+    assert len(plan_blocks(cohorts, {}, {}, shared, design, ocean, 1)) > 2
+    assert periods_per_block(shared, 1000, 1) == 100  # ten blocks
+    assert periods_per_block(dataclasses.replace(shared, block=1), 1000, 1) == 1
+
+
 def test_a_block_that_fails_ends_the_command_with_its_line_and_the_next_goes_on(client, tmp_path, capsys):
     """The folder's stores are gone from under the workers: a block cannot be written."""
     out = tmp_path / "run"
@@ -191,6 +270,67 @@ def test_a_scheduler_that_does_not_answer_is_named(tmp_path, capsys, monkeypatch
     assert "nonsense" in refused(capsys, tmp_path / "b", "--scheduler", "nonsense://?")
 
 
+def test_workers_that_cannot_do_the_work_are_named(tmp_path, capsys):
+    """One without the toolkit, one with another version of it."""
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0", silence_logs=60) as made:
+        for module, expected in (("sys.modules['lagrangian'] = None", "has no catchment toolkit"),
+                                 ("import lagrangian.cluster as c; c.SOURCE = 'old'", "another version")):  # fmt: skip
+            code = f"import sys; {module}; from distributed.cli.dask_worker import main; main()"
+            worker = subprocess.Popen(
+                [sys.executable, "-c", code, made.scheduler_address, "--nthreads", "1", "--no-nanny", "--no-dashboard"],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+            try:
+                text = refused(capsys, tmp_path / "out", "--scheduler", made.scheduler_address)
+            finally:
+                worker.kill()
+                worker.wait()
+            assert expected in text and os.uname().nodename in text
+            assert not list((tmp_path / "out").iterdir())  # nothing was laid out
+            while made.scheduler_info["workers"]:
+                time.sleep(0.05)
+
+
+def test_that_no_worker_is_left_is_said(client, monkeypatch):
+    monkeypatch.setattr(cluster, "WITHOUT_WORKERS_SECONDS", 0.6)
+    said, ended = [], threading.Event()
+
+    class Empty:
+        def scheduler_info(self, n_workers):
+            return {"workers": {}}
+
+    thread = threading.Thread(target=cluster._watch, args=(Empty(), ended, said.append))
+    thread.start()
+    time.sleep(2)
+    ended.set()
+    thread.join()
+    assert len(said) == 1 and "no worker" in said[0]
+
+
+def test_a_batch_system_that_is_not_there_or_refuses_is_told(tmp_path, capsys, monkeypatch):
+    options = ["--cluster", "slurm", "--cluster-options", "cores=2", "memory=4GB"]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "no sbatch here" in refused(capsys, tmp_path / "out", *options)
+    script = tmp_path / "sbatch"
+    script.write_text("#!/bin/sh\necho 'sbatch: error: Invalid account or account/partition combination' >&2\nexit 1\n")
+    script.chmod(0o755)
+    text = refused(capsys, tmp_path / "out", *options)
+    assert "sbatch refuses the job (sbatch: error: Invalid account" in text
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_an_error_on_another_machine_names_it(monkeypatch):
+    def fail(item):
+        raise InputError("no such file")
+
+    assert "elsewhere" not in str(cluster._guarded("topic", os.uname().nodename, fail, 0))
+    monkeypatch.setattr("lagrangian.cluster.socket.gethostname", lambda: "elsewhere")
+    error = cluster._guarded("topic", "here", fail, 0)
+    assert isinstance(error, InputError) and str(error) == "no such file (on the worker elsewhere)"
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
@@ -202,6 +342,7 @@ def test_a_scheduler_that_does_not_answer_is_named(tmp_path, capsys, monkeypatch
         (["--cluster", "lsf"], "lsf"),
         (["--cluster", "slurm", "--cluster-options", "memory=4GB"], "cores"),
         (["--cluster", "slurm", "--cluster-options", "cores=2", "memory=4GB", "wings=2"], "wings"),
+        (["--cluster", "slurm", "--cluster-options", "cores=x", "memory=4GB"], "cores=x"),
         (["--cluster", "pbs", "--cluster-options", "cores"], "KEY=VALUE"),
         (["--cluster", "pbs", "--cluster-options", "absent.toml"], "absent.toml"),
     ],
@@ -231,9 +372,12 @@ def test_the_job_scripts_ask_for_what_was_given_and_take_one_task_at_a_time(tmp_
     for text in ("#SBATCH -p long", "--cpus-per-task=4", "-t 2-00:00:00", "module load python", "--nworkers 2"):
         assert text in script, script
     assert script.rstrip().endswith("--nthreads 1") or "--nthreads 1 " in script.split("distributed.cli.dask_worker")[1]
-    with cluster.batch_cluster("pbs", ["cores=8", "memory=16GB", "walltime=24:00:00", "account=ocean"]) as made:
+    more = tmp_path / "more.toml"
+    more.write_text("scheduler-options = {port = 0}\ndeath-timeout = 600\n")
+    options = ["cores=8", "memory=16GB", "walltime=24:00:00", "account=ocean", str(more)]
+    with cluster.batch_cluster("pbs", options) as made:
         script = made.job_script()
-    for text in ("#PBS -A ocean", "ncpus=8", "walltime=24:00:00", "--nthreads 1"):
+    for text in ("#PBS -A ocean", "ncpus=8", "walltime=24:00:00", "--nthreads 1", "--death-timeout 600"):
         assert text in script, script
 
 

@@ -10,6 +10,7 @@ import random
 import shutil
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import pytest
 import zarr
@@ -17,6 +18,7 @@ import zarr
 import lagrangian.checkpoint
 import lagrangian.run
 from data.command import run_command
+from data.errors import StoreError
 from data.lock import FolderLock
 from lagrangian import checkpoint
 from lagrangian.campaign import Campaign, CohortResult
@@ -24,7 +26,8 @@ from lagrangian.cohorts import Cohort
 from lagrangian.config import RunConfig
 from lagrangian.experiments import design_experiments
 from lagrangian.run import main
-from tests.benchmarks.scaling import SMALL_RUN, WITHOUT_PICTURE, all_pieces, contents, finish, kill_at_random, unlike
+from lagrangian.stores import open_pdf
+from tests.benchmarks.scaling import SAMPLE, SMALL_RUN, WITHOUT_PICTURE, all_pieces, contents, finish, kill_at_random, unlike
 from tests.lagrangian.test_campaign import SMALL, analytic_ocean
 
 
@@ -366,3 +369,90 @@ def test_damaged_metadata_of_an_unfinished_store_gets_one_line_that_says_what_to
     shutil.rmtree(store)
     assert command(out) == 0
     assert not unlike(contents(out), reference)
+
+
+def damage(path: Path, how: str) -> None:
+    assert path.exists()
+    if how == "lost":
+        path.unlink()
+    else:
+        path.write_bytes(_flipped(path.read_bytes()))
+
+
+@pytest.mark.parametrize(
+    ("chunk", "how"),
+    [
+        ("w300/pdf.zarr.partial/counts/c/1/0/0/0", "lost"),
+        ("w300/pdf.zarr.partial/counts/c/2/0/0/0", "flipped"),
+        ("w400/particles.zarr.partial/x/c/1/0/0", "lost"),
+        ("w400/particles.zarr.partial/x/c/0/0/0", "flipped"),
+        ("w300/trajectories.zarr.partial/z/c/1/0", "lost"),
+        ("fields.zarr.partial/u/c/2/0/0/0", "lost"),
+        ("fields.zarr.partial/written/c/1", "flipped"),
+    ],
+)
+def test_no_chunk_is_lost_or_wrong_by_a_bit_unnoticed(chunk, how, reference, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "damaged"
+    real = lagrangian.run._sweep
+
+    def sweep(*arguments):
+        steps = real(*arguments)
+        damage(out / chunk, how)
+        return steps
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lagrangian.run._sweep", sweep)
+        code = command(out)
+    assert code == 2
+    text = line(capsys)
+    assert chunk.split(".partial")[0] in text and "damaged or missing" in text
+    assert command(out) == 0
+    assert not unlike(contents(out), reference) and not leftovers(out)
+
+
+def test_a_finished_store_that_is_damaged_later_is_named_and_made_whole(reference, tmp_path, capsys, no_picture):
+    out = tmp_path / "later"
+    assert command(out) == 0
+    damage(out / "w300/pdf.zarr/counts/c/1/0/0/0", "flipped")
+    with pytest.raises(StoreError, match=r"w300/pdf.zarr/counts/c/1/0/0/0 is damaged .* lagrangian.run"):
+        open_pdf(out / "w300/pdf.zarr")["pdf"].values  # noqa: B018
+    damage(out / "w300/particles.zarr/status/c/2/0", "lost")
+    damage(out / "fields.zarr/ssh/c/3/0/0", "flipped")
+    capsys.readouterr()
+    assert command(out) == 0
+    told = capsys.readouterr().out
+    assert "2 of" in told and "fields.zarr" in told and told.count("made again") == 2
+    assert not unlike(contents(out), reference) and not leftovers(out)
+
+
+def test_files_that_changed_under_their_names_are_noticed(tmp_path, capsys, no_picture):
+    """Copied elsewhere: a note. Other values: refused. Another version of the program: a note."""
+    file, out = tmp_path / "croco_his.nc", tmp_path / "run"
+    shutil.copy(SAMPLE, file)
+    options = ["--ocean", file, "--w", 400, "--end", "2000-04-10"]
+    assert command(out, "--ocean", file) == 0
+    capsys.readouterr()
+    os.utime(file, (1, 1))
+    record = json.loads((out / "run.json").read_text())
+    record["sources"] = ["of-before"]
+    (out / "run.json").write_text(json.dumps(record))
+    assert command(out, "--ocean", file) == 0
+    told = capsys.readouterr().out
+    assert "croco_his.nc: changed or copied" in told and "another version of the program (of-before" in told
+    assert command(out, "--ocean", file) == 0
+    told = capsys.readouterr().out
+    assert "changed or copied" not in told and "another version" not in told
+    new = tmp_path / "new.nc"
+    shutil.copy(SAMPLE, new)
+    new.chmod(0o644)
+    with netCDF4.Dataset(new, "a") as dataset:
+        middle = dataset["u"].shape[0] // 2
+        dataset["u"][middle] = 0.5 * dataset["u"][middle]
+    new.replace(file)
+    assert command(out, "--ocean", file, "--w", 500) == 2
+    text = line(capsys)
+    assert "other values" in text and "|u|" in text and "another --out" in text
+    assert not (out / "w500").exists()
+    assert command(out, *options) == 2
+    text = line(capsys)
+    assert "collection periods were 3 from 2000-04-" in text and "now 1 from 2000-04-" in text

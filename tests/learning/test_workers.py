@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from data.command import read_json, run_command
+from data.command import parse, read_json, run_command
 from data.lock import FolderLock
 from lagrangian.cluster import open_client
 from learning import simulation
@@ -108,6 +108,64 @@ def test_an_unfinished_prediction_goes_on_with_workers(alone, client, tmp_path, 
     assert predicted(run, "--scheduler", client.scheduler.address) == 0
     stores = [xr.open_zarr(one / "w080/predictions/sst-ssh.zarr", consolidated=False) for one in (run, alone)]
     np.testing.assert_array_equal(stores[0]["pdf"].values, stores[1]["pdf"].values)
+
+
+def test_a_prediction_that_is_damaged_is_made_again(alone, tmp_path, capsys, monkeypatch):
+    """After it was finished, and while it is being filled."""
+    run = shutil.copytree(alone, tmp_path / "run")
+    whole = bytes_of(run, "w*/predictions/*.zarr/**/*")
+    store = run / "w080/predictions/sst-ssh.zarr"
+    (store / "spread/c/1/0").unlink()
+    chunk = store / "pdf/c/2/0/0/0"
+    chunk.write_bytes(chunk.read_bytes()[:-3])
+    capsys.readouterr()
+    assert predicted(run) == 0
+    told = capsys.readouterr().out
+    assert "2 blocks are damaged or missing" in told and "w300/predictions/sst-ssh.zarr is there already" in told
+    assert bytes_of(run, "w*/predictions/*.zarr/**/*") == whole
+    shutil.rmtree(store)
+    real = simulation.predict_block
+
+    def losing(block, *arguments):
+        real(block, *arguments)
+        if block == 1:
+            (store.with_name("sst-ssh.zarr.partial") / "pdf/c/1/0/0/0").unlink()
+        return block
+
+    with monkeypatch.context() as patch:
+        patch.setattr(simulation, "predict_block", losing)
+        assert predicted(run) == 2
+    assert "1 of 4 blocks are damaged or missing" in capsys.readouterr().err
+    assert predicted(run) == 0
+    assert bytes_of(run, "w*/predictions/*.zarr/**/*") == whole
+
+
+def test_a_member_whose_command_has_ended_is_not_trained_on(alone, tmp_path):
+    from data.lock import CommandGone
+    from learning.fit import effective_preset
+    from learning.plan import train_task
+
+    run = shutil.copytree(alone, tmp_path / "run", ignore=shutil.ignore_patterns("models", "predictions"))
+    config = parse(FitConfig, ["--run", str(run), *SMALL], prog="x")
+    folder = run / "w080/models/sst-ssh"
+    folder.mkdir(parents=True)
+    steps = []
+    with FolderLock(folder, "member-01") as lock:
+        claim = lock.claim
+
+        def check(self):
+            steps.append(1)
+            if len(steps) == 5:  # in the second of the epoch's four steps and more
+                lock.path.unlink()
+            real(self)
+
+        real = type(claim).check
+        patch = pytest.MonkeyPatch()
+        patch.setattr("data.lock.Claim.check", check)
+        with pytest.raises(CommandGone):
+            train_task(("sst-ssh", (80.0, 300.0), 1, claim), config, effective_preset(config), "word")
+        patch.undo()
+    assert len(steps) == 5 and not list(folder.glob("member*"))
 
 
 def test_satellite_predictions_are_the_same(alone, client, tmp_path, monkeypatch):

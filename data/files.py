@@ -1,0 +1,66 @@
+"""Files that are complete or absent: written aside under a name of their own, put on disk, renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """The path to write to, beside ``path``; on leaving, what is there is put on disk and takes the name ``path``.
+
+    Several processes may write one name at once: each writes aside under a name of its own, the last to rename stays. Where the
+    block raises, what it wrote is removed; what a killed process of this host left is removed by the next that writes the name.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; what ``path`` held before stays.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_strays(path.parent, path.name)
+    aside = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.aside")
+    try:
+        yield aside
+        put_on_disk(aside)
+        aside.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise
+
+
+def put_on_disk(path: Path) -> None:
+    """Wait until the content of a file would survive a power cut."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def remove_strays(folder: Path, name: str | None = None) -> None:
+    """Remove what processes of this host, now dead, left half-written in ``folder`` (of ``name`` only, where given)."""
+    start = f"{glob.escape(name)}." if name else "*."
+    for path in folder.glob(f"{start}{glob.escape(socket.gethostname())}-*.aside"):
+        pid = path.name.removesuffix(".aside").rsplit("-", 2)[1]
+        if pid.isdigit() and not _lives(int(pid)):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
