@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 
+from data.cores import cores
 from data.grid import HorizontalGrid
 from data.vertical import SCoordinate
 from lagrangian.advection import MASK, OMEGA, PM, PN, RECORD, W_AT_CENTRES, W_AT_INTERFACES, ZETA0, H, advance
@@ -114,7 +114,7 @@ class Window:
         self.grid, self.s_coordinate, self.dt = grid, s_coordinate, float(dt)
         self.levels = -np.asarray(levels, dtype=np.float64)
         self.diffusivity = diffusivity or Diffusivity()
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or cores()
         self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
         ny, nx = grid.shape
         n = s_coordinate.n
