@@ -19,6 +19,7 @@ import zarr
 from data.command import one_line
 from data.errors import StoreError, cannot_write
 from data.ocean import Ocean
+from data.times import whole_seconds
 from lagrangian.advection import REACHED
 from lagrangian.binning import count_crossings
 from lagrangian.campaign import observations_per_path
@@ -160,8 +161,7 @@ class SpeedResults:
         x, y = grid.displacement_km(xi, eta, xi0[..., None], eta0[..., None])
         lon0, lat0 = grid.position(xi0, eta0)
         delay = np.repeat(design.release_delay, design.n_members)
-        release = design.starts[period].astype("datetime64[s]") + delay
-        release = (release - np.datetime64("1970-01-01", "s")).astype(np.int64)
+        release = whole_seconds(design.starts[period].astype("datetime64[s]") + delay)
         x, y = x.astype(np.float32), y.astype(np.float32)
         time = np.where(np.isfinite(time), np.rint(np.nan_to_num(time)), NO_TIME).astype(np.int64)
         self._put(
