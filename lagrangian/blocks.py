@@ -177,7 +177,7 @@ def run_block(
     progress : callable
         Called with (windows done, particle-steps done).
     check : callable
-        Called in each window and before anything is written; may raise, to end the block.
+        Called in each window and before fields or checkpoints are written; may raise, to end the block.
     ending : callable
         Asked in each window whether to keep what is in flight and end (:class:`~lagrangian.campaign.Terminated`).
     """
@@ -189,7 +189,7 @@ def run_block(
         with Writer() as writer:
 
             def on_result(result: CohortResult) -> None:
-                writer.submit(speeds[result.cohort.w].write, result, check)
+                writer.submit(speeds[result.cohort.w].write, result)
 
             def on_fields(number: int, snapshot: Snapshot) -> None:
                 check()
@@ -259,7 +259,8 @@ def work(block: Block, config: RunConfig, design: Design, identity: str, record:
     ocean = _ocean_of(claim.word, config)
     if record_of(ocean) != record:
         raise InputError(f"a worker sees another record than this command: {record_of(ocean)}, not {record}")
-    speeds = {w: SpeedResults.of(config.out, config, design, ocean, w, create=False) for w in {c.w for c in block.cohorts}}
+    options = {"create": False, "check": claim.check}
+    speeds = {w: SpeedResults.of(config.out, config, design, ocean, w, **options) for w in {c.w for c in block.cohorts}}
     fields = FieldsPlan(config, ocean, design)
     told = 0.0
 
