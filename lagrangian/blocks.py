@@ -25,12 +25,13 @@ from data.command import json_ready
 from data.errors import InputError
 from data.lock import Claim
 from data.ocean import Ocean, Snapshot
+from data.times import seconds
 from lagrangian import checkpoint, cluster
-from lagrangian.campaign import Campaign, seconds
+from lagrangian.campaign import Campaign
 from lagrangian.checkpoint import SweepState
 from lagrangian.cohorts import Cohort, CohortResult
 from lagrangian.config import SECONDS_PER_DAY, RunConfig
-from lagrangian.experiments import LEAD_FACTOR, Design
+from lagrangian.experiments import Design, ascent_days
 from lagrangian.fields import FieldsPlan
 from lagrangian.oceans import open_ocean
 from lagrangian.results import SpeedResults, Writer
@@ -65,11 +66,6 @@ def digest(identity: dict) -> str:
     """A run's identity (what must be equal for a folder to be gone on with) in a short word."""
     text = json.dumps(json_ready(identity), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def ascent_days(config: RunConfig, w: float) -> float:
-    """Days of record before its release that a particle may need at speed ``w``, m/d."""
-    return LEAD_FACTOR * (config.trap_depth - min(config.levels)) / w
 
 
 def periods_per_block(config: RunConfig, n_periods: int, workers: int) -> int:
@@ -169,6 +165,7 @@ def run_block(
     identity: str,
     progress: Callable[[int, int], None],
     check: Callable[[], None] = lambda: None,
+    ending: Callable[[], bool] = lambda: False,
 ) -> int:
     """Do what is still missing of a block, from its checkpoint where there is one. Returns the particle-steps made.
 
@@ -180,7 +177,9 @@ def run_block(
     progress : callable
         Called with (windows done, particle-steps done).
     check : callable
-        Called in each window and before anything is written; may raise, to end the block.
+        Called in each window and before fields or checkpoints are written; may raise, to end the block.
+    ending : callable
+        Asked in each window whether to keep what is in flight and end (:class:`~lagrangian.campaign.Terminated`).
     """
     path = config.out / checkpoint.FOLDER / f"{block.name}.npz"
     cohorts = [cohort for cohort in block.cohorts if cohort.period not in speeds[cohort.w].done]
@@ -190,7 +189,7 @@ def run_block(
         with Writer() as writer:
 
             def on_result(result: CohortResult) -> None:
-                writer.submit(speeds[result.cohort.w].write, result, check)
+                writer.submit(speeds[result.cohort.w].write, result)
 
             def on_fields(number: int, snapshot: Snapshot) -> None:
                 check()
@@ -217,6 +216,7 @@ def run_block(
                 resume=checkpoint.load(path, identity),
                 on_checkpoint=on_checkpoint,
                 checkpoint_every=60 * config.checkpoint,
+                ending=ending,
             ).run()
     check()
     checkpoint.remove(path)
@@ -259,7 +259,8 @@ def work(block: Block, config: RunConfig, design: Design, identity: str, record:
     ocean = _ocean_of(claim.word, config)
     if record_of(ocean) != record:
         raise InputError(f"a worker sees another record than this command: {record_of(ocean)}, not {record}")
-    speeds = {w: SpeedResults.of(config.out, config, design, ocean, w, create=False) for w in {c.w for c in block.cohorts}}
+    options = {"create": False, "check": claim.check}
+    speeds = {w: SpeedResults.of(config.out, config, design, ocean, w, **options) for w in {c.w for c in block.cohorts}}
     fields = FieldsPlan(config, ocean, design)
     told = 0.0
 

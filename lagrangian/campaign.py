@@ -21,6 +21,7 @@ import numpy as np
 from data.command import one_line
 from data.errors import CatchmentError, InputError
 from data.ocean import Ocean, Snapshot
+from data.times import seconds
 from lagrangian.advection import ACTIVE, RECORD_ENDED
 from lagrangian.checkpoint import PARTICLE_VARIABLES, SweepState
 from lagrangian.cohorts import Cohort, CohortResult
@@ -38,12 +39,9 @@ from lagrangian.kernels import (
 from lagrangian.velocity import omega_by_continuity
 from lagrangian.window import Diffusivity, PreparedSnapshot, Window
 
-EPOCH = np.datetime64("1970-01-01T00:00:00", "ns")
 
-
-def seconds(times) -> np.ndarray:
-    """datetime64 as seconds since 1970, float64."""
-    return (np.asarray(times).astype("datetime64[ns]") - EPOCH) / np.timedelta64(1, "s")
+class Terminated(Exception):
+    """A sweep was asked to end (:attr:`Campaign.ending`), and has handed its state over."""
 
 
 class _InFlight:
@@ -75,6 +73,8 @@ class Campaign:
     on_checkpoint : callable, optional
         Called between two windows with the :class:`SweepState`, every ``checkpoint_every`` seconds, and when a snapshot
         cannot be read. Results handed over before must then be made safe first.
+    ending : callable, optional
+        Asked after each window whether to hand the state over and end there.
     """
 
     def __init__(
@@ -91,13 +91,14 @@ class Campaign:
         resume: SweepState | None = None,
         on_checkpoint: Callable[[SweepState], None] | None = None,
         checkpoint_every: float = 300.0,
+        ending: Callable[[], bool] = lambda: False,
     ):
         self.ocean, self.design, self.config = ocean, design, config
         self.cohorts = list(cohorts)
         self.on_result, self.on_fields = on_result, on_fields
         self.field_times = dict(field_times or {})
         self.progress = progress or (lambda done, total, steps: None)
-        self.on_checkpoint, self.checkpoint_every = on_checkpoint, checkpoint_every
+        self.on_checkpoint, self.checkpoint_every, self.ending = on_checkpoint, checkpoint_every, ending
         self.resume = resume if resume is not None and set(resume.flying) & set(self.cohorts) else None
         self.times = seconds(ocean.times)
         self.levels = np.array(config.ordered_levels)
@@ -148,6 +149,8 @@ class Campaign:
         ------
         InputError
             A snapshot cannot be read; the state before it has been handed to ``on_checkpoint``.
+        Terminated
+            As ``ending`` had it; likewise.
         """
         pending = sorted(self._releases(), key=lambda item: item[0])  # popped from the end: latest first
         waiting = Counter(cohort for _, cohort, _ in pending)
@@ -178,9 +181,13 @@ class Campaign:
                     self._advance(snapshot.time, later.time)
                     self._collect(lambda cohort: waiting[cohort] == 0)
                     self.progress(last - index, last, self.table.steps)
-                    if index > 0 and time.monotonic() - saved >= self.checkpoint_every:
+                    ending = self.ending()
+                    if index > 0 and (ending or time.monotonic() - saved >= self.checkpoint_every):
                         self._checkpoint(index)
                         saved = time.monotonic()
+                    if ending:
+                        ahead.cancel()
+                        raise Terminated
                 later = snapshot
                 if not pending and not self.flying and self.resume is None and field_first >= index:
                     if index > 0:

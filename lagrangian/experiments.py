@@ -177,9 +177,9 @@ def _check_traps(config, grid, site, trap, east, north, xi, eta):
             )
 
 
-def lead_days(config: RunConfig) -> float:
-    """Days of record that the default first period leaves for its earliest and slowest particles."""
-    return LEAD_FACTOR * (config.trap_depth - min(config.levels)) / min(config.w)
+def ascent_days(config: RunConfig, w: float) -> float:
+    """Days of record before its release that a particle may need at speed ``w``, m/d."""
+    return LEAD_FACTOR * (config.trap_depth - min(config.levels)) / w
 
 
 def _periods(config: RunConfig, ocean: Ocean, last_delay: np.timedelta64) -> np.ndarray:
@@ -190,7 +190,7 @@ def _periods(config: RunConfig, ocean: Ocean, last_delay: np.timedelta64) -> np.
     # release interval away.
     latest = last - last_delay
     if config.start is None:
-        days = np.ceil(lead_days(config) - 1e-9)
+        days = np.ceil(ascent_days(config, min(config.w)) - 1e-9)
         start = first + _seconds(days * SECONDS_PER_DAY)
         if start > latest:
             need = days + last_delay / np.timedelta64(86400, "s")

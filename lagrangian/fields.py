@@ -15,6 +15,7 @@ from data.errors import StoreError, cannot_write
 from data.frame import Frame, Regridder
 from data.grid import HorizontalGrid
 from data.ocean import Ocean, Snapshot
+from data.times import SECONDS_ATTRS, whole_seconds
 from lagrangian.config import RunConfig
 from lagrangian.experiments import Design
 from lagrangian.stores import add_array, damaged_parts, finish, is_whole, open_checked, put_chunk
@@ -30,7 +31,6 @@ LAYERED = {
     "v": ("m s-1", "northward velocity"),
     "vorticity_over_f": ("1", "relative vorticity over the Coriolis parameter"),
 }
-EPOCH = np.datetime64("1970-01-01T00:00:00", "s")
 
 
 def run_frame(grid: HorizontalGrid, center: tuple[float, float], extent_km: float, spacing_km: float | None = None) -> Frame:
@@ -197,9 +197,8 @@ class FieldsWriter:
                       {"units": units, "long_name": title, "coordinates": "lon lat"}, fill=np.nan)  # fmt: skip
         array("ssh", (n_t, ny, nx), (1, ny, nx), "float32", ("time", "y", "x"),
               {"units": "m", "long_name": "sea surface height", "coordinates": "lon lat"}, fill=np.nan)  # fmt: skip
-        stamps = (np.asarray(times).astype("datetime64[s]") - EPOCH).astype(np.int64)
-        attrs = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian", "standard_name": "time"}
-        array("time", (n_t,), (n_t,), "int64", ("time",), attrs, data=stamps)
+        attrs = {**SECONDS_ATTRS, "standard_name": "time"}
+        array("time", (n_t,), (n_t,), "int64", ("time",), attrs, data=whole_seconds(times))
         array("depth", (n_d,), (n_d,), "float64", ("depth",), {"units": "m", "positive": "down"}, data=np.array(self.depths))
         for name, values, way in (("x", self.frame.x, "east"), ("y", self.frame.y, "north")):
             attrs = {"units": "km", "long_name": f"distance {way} of the site"}

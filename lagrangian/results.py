@@ -19,6 +19,7 @@ import zarr
 from data.command import one_line
 from data.errors import StoreError, cannot_write
 from data.ocean import Ocean
+from data.times import whole_seconds
 from lagrangian.advection import REACHED
 from lagrangian.binning import count_crossings
 from lagrangian.campaign import observations_per_path
@@ -65,6 +66,8 @@ class SpeedResults:
         ``OUT/w080``.
     create : bool
         Whether to lay the stores out where there are none (not in a worker: what it would lay out is being filled by others).
+    check : callable
+        Called before anything is written or noted; may raise, to leave it.
 
     Raises
     ------
@@ -72,8 +75,19 @@ class SpeedResults:
         The stores are not there and not to be made; or damaged so that they cannot be gone on with.
     """
 
-    def __init__(self, folder: Path, config: RunConfig, design: Design, ocean: Ocean, w: float, *, create: bool = True):
+    def __init__(
+        self,
+        folder: Path,
+        config: RunConfig,
+        design: Design,
+        ocean: Ocean,
+        w: float,
+        *,
+        create: bool = True,
+        check: Callable[[], None] = lambda: None,
+    ):
         self.folder, self.config, self.design, self.ocean, self.w = folder, config, design, ocean, w
+        self.check = check
         self.names = ["particles.zarr", "pdf.zarr"] + (["trajectories.zarr"] if config.trajectories else [])
         self.marks = folder / DONE
         if self.complete:
@@ -92,9 +106,9 @@ class SpeedResults:
             raise StoreError(f"{folder} does not hold the stores that are to be filled; is it the same folder on all machines?")
 
     @classmethod
-    def of(cls, out: Path, config: RunConfig, design: Design, ocean: Ocean, w: float, *, create: bool = True) -> SpeedResults:
+    def of(cls, out: Path, config: RunConfig, design: Design, ocean: Ocean, w: float, **options) -> SpeedResults:
         """The results of speed ``w`` (m/d) under the run folder ``out``."""
-        return cls(out / speed_folder(w), config, design, ocean, w, create=create)
+        return cls(out / speed_folder(w), config, design, ocean, w, **options)
 
     @property
     def complete(self) -> bool:
@@ -132,18 +146,18 @@ class SpeedResults:
         """Cohorts not yet in the stores."""
         return [Cohort(period, self.w) for period in range(self.design.n_periods) if period not in self.done]
 
-    def write(self, result: CohortResult, check: Callable[[], None] = lambda: None) -> None:
-        """Put one cohort into the stores and, once it is on disk, note it. ``check`` may end it before either.
+    def write(self, result: CohortResult) -> None:
+        """Put one cohort into the stores and, once it is on disk, note it.
 
         Raises
         ------
         StoreError
             The disk is full or cannot be written; what was noted before stays valid.
         """
-        check()
+        self.check()
         try:
             self._write(result)
-            check()
+            self.check()
             (self.marks / f"{result.cohort.period:05d}").touch()
         except OSError as error:
             raise cannot_write(self.folder, error) from None
@@ -160,8 +174,7 @@ class SpeedResults:
         x, y = grid.displacement_km(xi, eta, xi0[..., None], eta0[..., None])
         lon0, lat0 = grid.position(xi0, eta0)
         delay = np.repeat(design.release_delay, design.n_members)
-        release = design.starts[period].astype("datetime64[s]") + delay
-        release = (release - np.datetime64("1970-01-01", "s")).astype(np.int64)
+        release = whole_seconds(design.starts[period].astype("datetime64[s]") + delay)
         x, y = x.astype(np.float32), y.astype(np.float32)
         time = np.where(np.isfinite(time), np.rint(np.nan_to_num(time)), NO_TIME).astype(np.int64)
         self._put(

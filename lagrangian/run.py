@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import signal
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +21,7 @@ from data.ocean import Ocean
 from data.progress import Progress
 from lagrangian import checkpoint, cluster
 from lagrangian.blocks import Block, digest, for_workers, plan_blocks, record_of, run_block, work
-from lagrangian.campaign import read_snapshot
+from lagrangian.campaign import Terminated, read_snapshot
 from lagrangian.config import DT_MINUTES, RunConfig, speed_folder
 from lagrangian.experiments import Design, design_experiments
 from lagrangian.fields import FieldsPlan
@@ -141,14 +144,32 @@ def _sweep(
 
 def _work_here(config, ocean, design, speeds, fields, identity, blocks: list[Block]) -> int:
     steps = 0
-    with BlockProgress(blocks) as bar:
+    with _ending_on_sigterm() as ending, BlockProgress(blocks) as bar:
         for block in blocks:
 
             def progress(done: int, made: int, name: str = block.name) -> None:
                 bar.report(name, done, made)
 
-            steps += run_block(block, config, design, ocean, speeds, fields, identity, progress)
+            steps += run_block(block, config, design, ocean, speeds, fields, identity, progress, ending=ending)
     return steps
+
+
+@contextlib.contextmanager
+def _ending_on_sigterm() -> Iterator[Callable[[], bool]]:
+    """Batch systems send SIGTERM some seconds before SIGKILL: the sweep is told, keeps its particles, and dies of it then."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    told = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: told.set())
+    try:
+        yield told.is_set
+    except Terminated:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if told.is_set():
+            signal.raise_signal(signal.SIGTERM)
 
 
 class BlockProgress:

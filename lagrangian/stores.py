@@ -24,6 +24,8 @@ from data.errors import StoreError
 from data.files import put_on_disk
 from data.ocean import Ocean
 from data.progress import Progress
+from data.times import EPOCH as EPOCH  # evaluation.diagnostics takes it from here
+from data.times import SECONDS_ATTRS, whole_seconds
 from lagrangian.binning import BINS, bin_centres
 from lagrangian.config import RunConfig
 from lagrangian.experiments import Design
@@ -31,8 +33,6 @@ from lagrangian.experiments import Design
 #: Chunks that hold nothing but the fill value are written too: one that is not there is one that was lost.
 EVERY_CHUNK = {"write_empty_chunks": True}
 NO_TIME = np.iinfo(np.int64).min
-EPOCH = np.datetime64("1970-01-01T00:00:00", "s")
-TIME_ATTRS = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian", "dtype": "int64"}
 
 #: Variables that each store must have, checked on opening.
 SCHEMA = {
@@ -90,10 +90,6 @@ def _chunk_path(array, *place: int) -> Path:
     return Path(array.store.root) / array.path / array.metadata.encode_chunk_key(place)
 
 
-def _seconds(times) -> np.ndarray:
-    return (np.asarray(times).astype("datetime64[s]") - EPOCH).astype(np.int64)
-
-
 def position_attrs(ocean: Ocean, axis: str) -> dict:
     """Attributes of a lon or lat variable: degrees, or metres on a Cartesian grid."""
     if ocean.grid.degrees:
@@ -123,9 +119,8 @@ def _experiment_coordinates(group, design: Design, ocean: Ocean) -> None:
     every = (n_e,)
     dims = ("experiment",)
     start = np.repeat(design.starts, n_p)
-    seconds = {"units": TIME_ATTRS["units"], "calendar": TIME_ATTRS["calendar"]}
-    add_array(group, "collection_start", every, every, "int64", dims, attrs=seconds, data=_seconds(start))
-    add_array(group, "collection_end", every, every, "int64", dims, attrs=seconds, data=_seconds(start + design.collection))
+    for name, times in (("collection_start", start), ("collection_end", start + design.collection)):
+        add_array(group, name, every, every, "int64", dims, attrs=SECONDS_ATTRS, data=whole_seconds(times))
     add_array(group, "period", every, every, "int32", dims, attrs={"long_name": "number of the collection period"},
            data=np.repeat(np.arange(design.n_periods), n_p))  # fmt: skip
     add_array(group, "position", every, every, "int32", dims, attrs={"long_name": "number of the trap position"},
@@ -162,16 +157,14 @@ def create_particles(path: Path, config: RunConfig, design: Design, ocean: Ocean
     for name, axis in (("lon", "x"), ("lat", "y")):
         add_array(group, name, shape, chunks, "float64" if not ocean.grid.degrees else "float32", dims,
                attrs=position_attrs(ocean, axis), fill=np.nan)  # fmt: skip
-    time_attrs = {"units": TIME_ATTRS["units"], "calendar": TIME_ATTRS["calendar"], "_FillValue": NO_TIME,
-                  "long_name": "time of the crossing"}  # fmt: skip
+    time_attrs = {**SECONDS_ATTRS, "_FillValue": NO_TIME, "long_name": "time of the crossing"}
     add_array(group, "time", shape, chunks, "int64", dims, attrs=time_attrs, fill=NO_TIME)
     flags = {
         "flag_values": list(STATUS_MEANINGS),
         "flag_meanings": " ".join(text.replace(" ", "_") for text in STATUS_MEANINGS.values()),
     }
     add_array(group, "status", shape[:2], chunks[:2], "int8", dims[:2], attrs=flags, fill=-1)
-    release_attrs = {"units": TIME_ATTRS["units"], "calendar": TIME_ATTRS["calendar"]}
-    add_array(group, "release_time", shape[:2], chunks[:2], "int64", dims[:2], attrs=release_attrs, fill=0)
+    add_array(group, "release_time", shape[:2], chunks[:2], "int64", dims[:2], attrs=SECONDS_ATTRS, fill=0)
     for name, axis in (("release_lon", "x"), ("release_lat", "y")):
         add_array(group, name, shape[:2], chunks[:2], "float64", dims[:2], attrs=position_attrs(ocean, axis), fill=np.nan)
     _level_coordinate(group, config)
@@ -216,7 +209,7 @@ def create_trajectories(path: Path, config: RunConfig, design: Design, ocean: Oc
                attrs=position_attrs(ocean, axis), fill=np.nan)  # fmt: skip
     add_array(group, "z", shape, chunks, "float32", dims,
               attrs={"units": "m", "positive": "up", "long_name": "height"}, fill=np.nan)  # fmt: skip
-    attrs = {"units": TIME_ATTRS["units"], "calendar": TIME_ATTRS["calendar"], "_FillValue": NO_TIME, "axis": "T"}
+    attrs = {**SECONDS_ATTRS, "_FillValue": NO_TIME, "axis": "T"}
     add_array(group, "time", shape, chunks, "int64", dims, attrs=attrs, fill=NO_TIME)
     attrs = {"cf_role": "trajectory_id", "long_name": "experiment * particles of an experiment + particle"}
     add_array(group, "trajectory", (n,), (rows,), "int64", dims[:1], attrs=attrs, data=np.arange(n))

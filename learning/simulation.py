@@ -17,6 +17,7 @@ from data.command import provenance, read_json, write_json
 from data.errors import StoreError, cannot_write
 from data.lock import Claim, FolderLock
 from data.progress import Progress
+from data.times import SECONDS_ATTRS, whole_seconds
 from lagrangian import cluster
 from lagrangian.binning import bin_centres
 from lagrangian.config import speed_folder
@@ -211,9 +212,8 @@ def _create(path: Path, samples: RunSamples, ensemble: Ensemble, identity: dict,
     array("level", levels.shape, levels.shape, "float64", ("level",), {"units": "m", "positive": "down"}, levels)
     for name, axis in (("y", 0), ("x", 1)):
         array(name, (bins[axis],), (bins[axis],), "float64", (name,), {"units": "km"}, bin_centres())
-    seconds = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian"}
     for name, values in (("collection_start", samples.start), ("collection_end", samples.end)):
-        array(name, (n,), (n,), "int64", ("experiment",), seconds, values.astype("datetime64[s]").astype(np.int64))
+        array(name, (n,), (n,), "int64", ("experiment",), SECONDS_ATTRS, whole_seconds(values))
     meanings = {"flag_values": list(range(len(PARTS))), "flag_meanings": " ".join(PARTS),
                 "long_name": "what the experiment was to the networks"}  # fmt: skip
     array("part", (n,), (n,), "int8", ("experiment",), meanings, parts_of(samples, ensemble.card))

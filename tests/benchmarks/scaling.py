@@ -30,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import zarr
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SAMPLE = ROOT / "tests" / "data" / "croco_sample" / "croco_his.nc"
@@ -286,8 +287,11 @@ def sizes(title: str, cases: list[tuple[str, int, list[str]]]) -> list[dict]:
 def fit(rows: list[dict], key: str = "cpu") -> tuple[float, float, float]:
     """Least squares of seconds = a + b snapshots + c steps: (a, b, c), printed."""
     matrix = np.array([[1.0, row["snapshots"], row["steps"]] for row in rows])
-    (a, b, c), *_ = np.linalg.lstsq(matrix, np.array([row[key] for row in rows]), rcond=None)
-    print(f"{key} seconds = {a:.2f} + {1e3 * b:.2f} ms x snapshots + {1e6 * c:.3f} s x million particle-steps")
+    measured = np.array([row[key] for row in rows])
+    (a, b, c), *_ = np.linalg.lstsq(matrix, measured, rcond=None)
+    left = np.abs(measured - matrix @ [a, b, c])
+    print(f"{key} seconds = {a:.2f} + {1e3 * b:.2f} ms x snapshots + {1e6 * c:.3f} s x million particle-steps; "
+          f"off by {left.max():.2f} s at the most, {100 * (left / measured).max():.0f} %, in {len(rows)} runs")  # fmt: skip
     return a, b, c
 
 
@@ -549,8 +553,10 @@ def estimate(years: float = 30.0, nx: int = 512, ny: int = 512, levels: int = 80
     import netCDF4
 
     from data.vertical import SCoordinate
-    from lagrangian.config import SINKING_SPEEDS
-    from lagrangian.fields import snapshot_fields
+    from lagrangian.config import SINKING_SPEEDS, RunConfig
+    from lagrangian.experiments import ascent_days
+    from lagrangian.fields import FIELD_DEPTHS, FIELD_LAGS_DAYS, HALF_WINDOW_KM, LAYERED, snapshot_fields
+    from lagrangian.stores import add_array, damaged_parts, put_chunk
     from lagrangian.velocity import omega_by_continuity
     from lagrangian.window import PreparedSnapshot, Window
     from tests.lagrangian.analytic import AnalyticOcean, eddies, plane
@@ -590,6 +596,15 @@ def estimate(years: float = 30.0, nx: int = 512, ny: int = 512, levels: int = 80
     costs["omega"] = cpu(lambda: omega_by_continuity(snapshot.u, snapshot.v, snapshot.zeta, grid, s))
     costs["pack"] = cpu(lambda: window.load(PreparedSnapshot(0.0, snapshot.u, snapshot.v, snapshot.zeta, omega), 0))
     fields = cpu(lambda: snapshot_fields(ocean, snapshot))
+    with tempfile.TemporaryDirectory() as name:
+        group = zarr.create_group(store=f"{name}/store", zarr_format=3)
+        numbers = np.random.default_rng(0).standard_normal((8, 1_000_000), np.float32)
+        add_array(group, "x", numbers.shape, (1, numbers.shape[1]), "float32", ("row", "column"))
+        for k, row in enumerate(numbers):
+            put_chunk(group, "x", k, row[None])
+        began = time.process_time()
+        damaged_parts(Path(name) / "store", ("x",), len(numbers))
+        checking = (time.process_time() - began) / numbers.nbytes
     rows = sizes("unit costs", [("particles 36", 1, []), ("particles 361", 1, ["--particles", "361"])])
     per_step = (rows[1]["cpu"] - rows[0]["cpu"]) / (rows[1]["steps"] - rows[0]["steps"])
     cells, snapshots = nx * ny * levels, years * 365.25 * 24 / hours
@@ -601,22 +616,31 @@ def estimate(years: float = 30.0, nx: int = 512, ny: int = 512, levels: int = 80
     periods = years * 365.25 / 10
     print(f"{'fields.zarr':24s} {1e9 * fields:6.1f} ns/cell  {fields * cells:7.2f} s/snapshot  "
           f"{fields * cells * periods / 3600:7.1f} h (one snapshot in ten days)")  # fmt: skip
-    particles = periods * 36 * 720 * len(SINKING_SPEEDS)
-    steps = periods * 36 * 720 * sum(2800 / w for w in SINKING_SPEEDS) * 12
+    config = RunConfig(w=SINKING_SPEEDS)
+    rise = config.trap_depth - min(config.levels)
+    side = config.positions * config.positions
+    particles = periods * side * 720 * len(SINKING_SPEEDS)
+    steps = periods * side * 720 * sum(rise / w for w in SINKING_SPEEDS) * 12
     print(f"{'particle-steps':24s} {1e9 * per_step:6.0f} ns/step  {steps / 1e9:7.2f} G      {per_step * steps / 3600:7.1f} h "
           f"({particles / 1e6:.0f} M particles, dt 2 h)")  # fmt: skip
     seconds += fields * cells * periods + per_step * steps
     stored = 2 * 4 * cells * snapshots / 1e12
-    ascent = 1.1 * 2800 / min(SINKING_SPEEDS)
-    in_flight = 36 * 72 * sum(10 + 2800 / w for w in SINKING_SPEEDS)
+    ascent = ascent_days(config, min(SINKING_SPEEDS))
+    in_flight = side * 72 * sum(10 + rise / w for w in SINKING_SPEEDS)
     window_bytes = 2 * 3 * 4 * cells + 3 * 4 * cells * 2 + 16 * cells  # packed pair; two prepared ahead; temporaries of omega
-    disk = particles * (8 * (4 * 4 + 8) + 25) + periods * 36 * len(SINKING_SPEEDS) * 8 * 1e4 * 2
+    disk = particles * (8 * (4 * 4 + 8) + 25) + periods * side * len(SINKING_SPEEDS) * 8 * 1e4 * 2
+    across = 2 * (HALF_WINDOW_KM + config.spacing * (config.positions - 1) / 2) / 2.0  # points of 2 km
+    fields_disk = (periods + len(FIELD_LAGS_DAYS)) * across**2 * (len(LAYERED) * len(FIELD_DEPTHS) + 1) * 4
+    check = checking * (disk + fields_disk)
+    seconds += check
     print(
         f"reads {stored:.1f} TB as float32, about {packed * cells * snapshots / 1e12:.1f} TB as stored (noise compresses worst)"
     )
     print(f"memory {window_bytes / 2**30:.1f} GiB for snapshots + {in_flight * 300 / 2**30:.2f} GiB for {in_flight / 1e6:.2f} M "
           "particles in flight + 0.7 GiB, a worker")  # fmt: skip
-    print(f"disk {disk / 1e9:.0f} GB before compression for five speeds; checkpoints {in_flight * 290 / 1e6:.0f} MB a worker")
+    print(f"disk {disk / 1e9:.0f} GB for five speeds and {fields_disk / 1e9:.0f} GB for fields.zarr, before compression; "
+          f"{1e9 * checking:.2f} s/GB to check at the end: {check / 60:.0f} min; "
+          f"checkpoints {in_flight * 290 / 1e6:.0f} MB a worker")  # fmt: skip
     again = 1 + (ascent + 10) / 365
     print(f"one core {seconds / 3600:.0f} h; ten workers with blocks of a year, {100 * (again - 1):.0f} % read twice: "
           f"{seconds / 3600 / 10 * again:.1f} h")  # fmt: skip

@@ -4,8 +4,8 @@
 
 On the jet files where they are found (``--jet``, default ../shared/data/croco/jet beside the repository), else on the sample in
 tests/data. Rates are particle-steps per second; a step is one call of the integrator (four evaluations of the velocity in our
-RK4, two in the stock RK2). Every figure is the best of three, compiled code and imports warm; the whole command is one
-``lagrangian.run`` in this process, files read, results written, picture drawn.
+RK4, two in the stock RK2). Rates of kernels are the best of three, compiled code and imports warm; the whole command is one
+``lagrangian.run`` in this process, once, files read, results written, picture drawn.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from parcels import convert
 from parcels.kernels import AdvectionRK2_3D_CROCO
 
 from data.croco import open_croco
-from lagrangian.campaign import seconds
+from data.times import seconds
 from lagrangian.config import DT_MINUTES, SINKING_SPEEDS, RunConfig
 from lagrangian.kernels import CrossingTable, SinkingAdvectionRK4, bathymetry_fieldset, particle_set
 from lagrangian.run import main as run_main

@@ -8,6 +8,8 @@ import json
 import os
 import random
 import shutil
+import signal
+import sys
 from pathlib import Path
 
 import netCDF4
@@ -27,7 +29,17 @@ from lagrangian.config import RunConfig
 from lagrangian.experiments import design_experiments
 from lagrangian.run import main
 from lagrangian.stores import open_pdf
-from tests.benchmarks.scaling import SAMPLE, SMALL_RUN, WITHOUT_PICTURE, all_pieces, contents, finish, kill_at_random, unlike
+from tests.benchmarks.scaling import (
+    SAMPLE,
+    SMALL_RUN,
+    WITHOUT_PICTURE,
+    all_pieces,
+    contents,
+    finish,
+    kill_at_random,
+    start,
+    unlike,
+)
 from tests.lagrangian.test_campaign import SMALL, analytic_ocean
 
 
@@ -265,6 +277,30 @@ def test_where_locks_do_not_work_the_file_says_who_holds_the_folder(tmp_path, mo
     path.write_text(json.dumps({"pid": 1, "host": "elsewhere"}))
     with pytest.raises(Exception, match="if it has died, remove"), FolderLock(tmp_path):
         pass
+
+
+def test_sigterm_keeps_what_is_in_flight_at_the_next_window(reference, tmp_path, monkeypatch):
+    """As batch systems send it, some seconds before SIGKILL; long before the next checkpoint is due."""
+    out = tmp_path / "told"
+    code = (
+        "import os, signal, sys, types\n"
+        "sys.modules['lagrangian.maps'] = types.SimpleNamespace(draw_catchment=lambda *a: None)\n"
+        "from data.croco import CrocoOcean\nfrom data.command import run_command\n"
+        "from lagrangian.config import RunConfig\nfrom lagrangian.run import main\n"
+        "real = CrocoOcean.snapshot\n"
+        "def snapshot(self, index, *rest):\n"
+        "    if index == 25: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return real(self, index, *rest)\n"
+        "CrocoOcean.snapshot = snapshot\n"
+        "sys.exit(run_command(RunConfig, main, prog='x'))\n"
+    )
+    assert start([*SMALL_RUN, "--checkpoint", "1000"], out, [sys.executable, "-c", code]).wait(120) == -signal.SIGTERM
+    (path,) = (out / "checkpoints").glob("*.npz")
+    assert np.load(path)["particle_x"].size
+    read = read_snapshots(monkeypatch)
+    assert command(out) == 0
+    assert max(read) <= 28
+    assert not unlike(contents(out), reference) and not leftovers(out)
 
 
 # -- what fails ------------------------------------------------------------------------------------------------------
