@@ -144,8 +144,8 @@ def test_a_run_cut_short_goes_on_to_the_same_bytes(whole, tmp_path, monkeypatch)
     arguments = ("--every", 2, "--collection", 4, "--trajectories", 12)
     real, seen = lagrangian.run.SpeedResults.write, []
 
-    def die_after_two(self, result):
-        real(self, result)
+    def die_after_two(self, result, *rest):
+        real(self, result, *rest)
         seen.append(result.cohort)
         if len(seen) == 2:
             raise KeyboardInterrupt
@@ -155,7 +155,7 @@ def test_a_run_cut_short_goes_on_to_the_same_bytes(whole, tmp_path, monkeypatch)
     assert (out / "w300" / "particles.zarr.partial").exists() and not (out / "w300" / "particles.zarr").exists()
     again = []
     monkeypatch.setattr(
-        lagrangian.run.SpeedResults, "write", lambda self, result: (again.append(result.cohort), real(self, result))
+        lagrangian.run.SpeedResults, "write", lambda self, result, *rest: (again.append(result.cohort), real(self, result, *rest))
     )
     assert command(*arguments, out=out) == 0
     assert not set(again) & set(seen)
