@@ -16,6 +16,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+import traceback
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -51,17 +52,17 @@ def run_command(kind: type[Config], main: Callable[[Config], Any], *, prog: str,
             return int(main(config) or 0)
     except CatchmentError as error:
         if debug:
-            raise
+            traceback.print_exc()
         print(f"{prog}: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         if debug:
-            raise
+            traceback.print_exc()
         print(f"{prog}: interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
         return 130
     except OSError as error:
         if debug:
-            raise
+            traceback.print_exc()
         print(f"{prog}: {one_line(error)}; what was finished is kept, the same command goes on from there", file=sys.stderr)
         return 2
 

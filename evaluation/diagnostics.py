@@ -27,11 +27,12 @@ from data.lock import FolderLock
 from data.ocean import Ocean
 from data.progress import Progress
 from data.sites import parse_site
+from data.times import SECONDS_ATTRS, whole_seconds
 from evaluation.experiments import EXPERIMENT_COORDINATES
 from lagrangian.config import RunConfig, speed_folder
 from lagrangian.fields import horizontal_velocity
 from lagrangian.oceans import open_ocean
-from lagrangian.stores import EPOCH, add_array, finish, open_checked, open_store, partial_path
+from lagrangian.stores import add_array, finish, open_checked, open_store, partial_path
 from learning.folders import found_speeds, run_record
 
 #: Full width of the box centred on the trap, km, and the depth range, m, of the deep dynamics (method.md section 4).
@@ -302,9 +303,8 @@ def _create(path: Path, ocean: Ocean, offset: np.ndarray, identity: dict) -> Non
     chunks = (min(BLOCK, shape[0]), *shape[1:])
     for name in VARIABLES:
         array(name, shape, chunks, "float32", ("time", "position", "depth"), _attributes(name), fill=np.nan)
-    stamps = (ocean.times.astype("datetime64[s]") - EPOCH).astype(np.int64)
-    attrs = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian", "standard_name": "time"}
-    array("time", stamps.shape, stamps.shape, "int64", ("time",), attrs, stamps)
+    stamps = whole_seconds(ocean.times)
+    array("time", stamps.shape, stamps.shape, "int64", ("time",), {**SECONDS_ATTRS, "standard_name": "time"}, stamps)
     array("depth", depths.shape, depths.shape, "float64", ("depth",), {"units": "m", "positive": "down"}, depths)
     for name, way, column in (("trap_dx", "east", 0), ("trap_dy", "north", 1)):
         attrs = {"units": "km", "long_name": f"distance of the trap {way} of the site"}

@@ -124,6 +124,7 @@ class RunConfig(WorkerOptions):
         need(self.particles > 0 and side * side == self.particles, f"--particles {self.particles}: must be a square number")
         need(self.positions == "domain" or self.positions > 0, f"--positions {self.positions}: must be at least 1")
         need(self.threads >= 0, f"--threads {self.threads}: must be 0 or more")
+        need(self.seed >= 0, f"--seed {self.seed}: must be 0 or more")
         self.validate_workers()
         need(self.block is None or self.block > 0, f"--block {self.block}: must be at least 1 period")
         need(self.checkpoint >= 0, f"--checkpoint {self.checkpoint:g}: must be 0 minutes or more")

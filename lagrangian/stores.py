@@ -24,7 +24,6 @@ from data.errors import StoreError
 from data.files import put_on_disk
 from data.ocean import Ocean
 from data.progress import Progress
-from data.times import EPOCH as EPOCH  # evaluation.diagnostics takes it from here
 from data.times import SECONDS_ATTRS, whole_seconds
 from lagrangian.binning import BINS, bin_centres
 from lagrangian.config import RunConfig
@@ -47,6 +46,9 @@ FILLED = {
     "pdf": ("counts", "reached"),
     "trajectories": ("lon", "lat", "z", "time"),
 }
+#: What xarray takes for coordinates of an experiment, and of a particle (CF: each in the attribute of what is measured there).
+_EXPERIMENT_COORDINATES = "collection_start collection_end period position trap_lon trap_lat trap_dx trap_dy"
+_PARTICLE_COORDINATES = f"release_time release_lon release_lat {_EXPERIMENT_COORDINATES}"
 STATUS_MEANINGS = {
     0: "reached the last level",
     1: "left the domain",
@@ -146,12 +148,11 @@ def create_particles(path: Path, config: RunConfig, design: Design, ocean: Ocean
     shape = (design.n_experiments, design.n_particles, len(config.levels))
     chunks = (design.n_positions, *shape[1:])
     dims = ("experiment", "particle", "level")
-    coordinates = "lon lat time"
     for name, way in (("x", "east"), ("y", "north")):
         attrs = {
             "units": "km",
             "long_name": f"displacement {way} of the particle's own release point",
-            "coordinates": coordinates,
+            "coordinates": _PARTICLE_COORDINATES,
         }
         add_array(group, name, shape, chunks, "float32", dims, attrs=attrs, fill=np.nan)
     for name, axis in (("lon", "x"), ("lat", "y")):
@@ -179,7 +180,14 @@ def create_pdf(path: Path, config: RunConfig, design: Design, ocean: Ocean, w: f
     dtype = "uint16" if design.n_particles < 65536 else "uint32"
     chunks = (design.n_positions, *shape[1:])
     add_array(
-        group, "counts", shape, chunks, dtype, dims, attrs={"long_name": "particles that crossed the level in the bin"}, fill=0
+        group,
+        "counts",
+        shape,
+        chunks,
+        dtype,
+        dims,
+        attrs={"long_name": "particles that crossed the level in the bin", "coordinates": _EXPERIMENT_COORDINATES},
+        fill=0,
     )
     add_array(
         group,
@@ -252,7 +260,8 @@ class _Undecodable(StoreError):
 
 
 register_pipeline(CheckedPipeline)
-zarr.config.set({"codec_pipeline.path": f"{CheckedPipeline.__module__}.{CheckedPipeline.__qualname__}"})
+#: Setting of zarr under which what is opened is read so.
+CHECKED = {"codec_pipeline.path": f"{CheckedPipeline.__module__}.{CheckedPipeline.__qualname__}"}
 
 
 def damaged_parts(path: Path, filled: Sequence[str], n: int) -> list[int]:
@@ -335,7 +344,7 @@ def open_store(path: Path, kind: str, *, chunks: dict | None = None) -> xr.Datas
 def open_checked(path: Path, kind: str, variables: Sequence[str], *, chunks: dict | None = None) -> xr.Dataset:
     """Open a zarr store that is there, lazily; StoreError in one line where it is damaged or lacks a variable."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), zarr.config.set(CHECKED):
             warnings.simplefilter("ignore")
             dataset = xr.open_zarr(path, consolidated=None, chunks=chunks)
     except Exception as error:

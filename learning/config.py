@@ -142,5 +142,6 @@ class FitConfig(WorkerOptions):
         need(self.lags and min(self.lags) >= 0, "--lags: days must be 0 or more")
         need(self.ssh_resolution >= 0 and self.sst_resolution >= 0, "--ssh-resolution, --sst-resolution: must be 0 km or more")
         need(self.threads >= 0, f"--threads {self.threads}: must be 0 or more")
+        need(self.seed >= 0, f"--seed {self.seed}: must be 0 or more")
         self.validate_workers()
         need(self.device in ("auto", "cpu", "gpu"), f"--device {self.device}: must be auto, cpu or gpu")

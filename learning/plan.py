@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from data.command import json_ready, provenance, read_json, write_file, write_json
-from data.errors import OptionError, StoreError
+from data.errors import OptionError, StoreError, need
 from data.lock import Claim
 from lagrangian import cluster
 from learning.config import FitConfig, Preset
-from learning.folders import CLIMATOLOGY, member_path, models_folder, run_identity
+from learning.folders import CLIMATOLOGY, found_speeds, member_path, models_folder, run_identity
 from learning.inputs import InputSpec, Normalisation
 from learning.samples import RunSamples
 from learning.split import DAY, Split, gap_days, split_by_time
@@ -150,6 +150,9 @@ def make_plan(config: FitConfig, preset: Preset, inputs: str, speeds: tuple[floa
     samples = RunSamples.open(config.run, speeds, spec)
     gap = gap_days(config.lags, samples.start, samples.end)
     split = split_by_time(samples.start, samples.end, samples.usable, gap, test=config.test_run is None)
+    if config.test_run is not None:
+        lacking = [f"{w:g}" for w in samples.speeds if w not in found_speeds(config.test_run)]
+        need(not lacking, f"--test-run {config.test_run}: no finished PDFs at {', '.join(lacking)} m/d; run them, or give --w")
     if config.test_run is not None and run_identity(config.test_run) == run_identity(config.run):
         raise OptionError(f"--test-run {config.test_run} is the same simulation as --run; it would be tested on what it learnt")
     if config.experiments is not None and config.experiments < split.train.size:

@@ -83,6 +83,16 @@ def test_the_stores_are_as_the_contract_says(whole):
     ).all()
 
 
+def test_any_reader_finds_the_coordinates_that_the_contract_names(whole):
+    where = {"collection_start", "collection_end", "position", "trap_lon", "trap_lat", "level"}
+    with xr.open_zarr(whole / "w300" / "particles.zarr") as particles:
+        assert where | {"release_time", "release_lon", "release_lat"} <= set(particles.coords)
+        assert set(particles.data_vars) == {"x", "y", "lon", "lat", "time", "status"}
+    with xr.open_zarr(whole / "w300" / "pdf.zarr") as store:
+        assert where | {"x", "y"} <= set(store.coords) and set(store.data_vars) == {"counts", "reached"}
+        assert store["counts"].trap_lon.dims == ("experiment",)
+
+
 def test_displacements_are_those_of_the_crossings_from_the_release_points(whole):
     from pyproj import Geod
 
@@ -228,6 +238,18 @@ def altered(tmp_path, change) -> Path:
     with netCDF4.Dataset(path, "a") as file:
         change(file)
     return path
+
+
+def test_debug_shows_the_traceback_and_the_same_exit_code(tmp_path, capsys):
+    assert command("--dt", -1, "--debug", out=tmp_path / "run") == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_periods_that_a_folder_lends_are_told(whole, tmp_path, capsys):
+    out = shutil.copytree(whole, tmp_path / "run")
+    start = ("--every", 2, "--collection", 4, "--trajectories", 12)
+    assert command(*start, "--w", 400, out=out) == 0
+    assert "periods of" in (told := capsys.readouterr().out) and "are taken again" in told
 
 
 def test_damaged_files_get_one_line_and_exit_2(tmp_path, capsys):

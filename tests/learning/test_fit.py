@@ -238,6 +238,8 @@ def test_bad_options_get_one_line(run, trained, tmp_path, capsys):
     refused(capsys, fitted(run, "--inputs", "6v"), "inputs")
     refused(capsys, fitted(run, "--member", "9"), "--member 9")
     refused(capsys, fitted(run, "--test-run", str(run)), "--test-run", "same simulation")
+    refused(capsys, fitted(run, "--test-run", str(tmp_path / "nothing")), "nothing holds no finished PDFs")
+    refused(capsys, fitted(run, "--seed", "-1"), "--seed -1")
     refused(capsys, fitted(trained, "--seed", "9"), "trained otherwise")
     short = write_run(tmp_path / "short", periods=9)
     refused(capsys, fitted(short), "too short to split")
