@@ -89,6 +89,8 @@ class FitPlan:
             f"{self.samples.fields.spec.name} at {', '.join(f'{w:g}' for w in self.samples.speeds)} m/d: {counts} experiments, "
             f"{self.record['gap_days']:g} days left out between; {self.preset.epochs} epochs a member"
         )
+        for note in self.samples.fields.notes:
+            say(f"note: {note}")
         for w, folder, mean in zip(self.samples.speeds, self.folders, self.climatology, strict=True):
             _claim(folder, self.record)
             save_tensors(folder / CLIMATOLOGY, {"pdf": mean}, {"levels": self.samples.levels.tolist(), "w": w})

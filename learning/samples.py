@@ -24,6 +24,8 @@ from learning.inputs import InputSpec, Normalisation, to_resolution
 DAY = np.timedelta64(86400, "s")
 #: A field further than this from the instant asked for does not count as it, days.
 TIME_TOLERANCE_DAYS = 1.0
+#: From this share of unknown values on they are told.
+TOLD_UNKNOWN = 0.02
 
 
 @dataclass(eq=False)
@@ -37,12 +39,25 @@ class RegionalFields:
     times : (time,) datetime64[s]
     values : (time, variable, y, x) float32
         At the effective resolution; NaN where missing.
+    unknown : float
+        Share of the fields that the run does not know (land, or beyond its ocean's domain), for which their training mean stands.
     """
 
     spec: InputSpec
     frame: Frame
     times: np.ndarray
     values: np.ndarray
+    unknown: float = 0.0
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user of the fields must know."""
+        if self.unknown < TOLD_UNKNOWN:
+            return []
+        return [
+            f"{100 * self.unknown:.0f} % of the fields around the traps are not known (land, or beyond the ocean's domain); their "
+            "training mean stands there, and what networks make of it is the less certain"
+        ]
 
     @classmethod
     def read(cls, run: Path, spec: InputSpec) -> RegionalFields:
@@ -53,7 +68,7 @@ class RegionalFields:
         StoreError
             There is no such store.
         InputError
-            It lacks a variable or a depth.
+            It lacks a variable or a depth, or knows nothing of a variable at some time.
         """
         path = Path(run) / "fields.zarr"
         dataset = open_fields(path)
@@ -62,11 +77,21 @@ class RegionalFields:
         times = dataset["time"].values.astype("datetime64[s]")
         # one lattice point more on every side, equal to its neighbour: the margin that cubic weights take at the edge
         values = np.empty((times.size, len(spec.variables), frame.shape[0] + 2, frame.shape[1] + 2), np.float32)
+        unknown = 0
         for channel, (name, depth) in enumerate(spec.variables):
-            field = to_resolution(_variable(dataset, path, name, depth), spacing, spec.resolution_km.get(name, 0.0), spec.method)
+            field = _variable(dataset, path, name, depth)
+            missing = np.isnan(field).mean(axis=(1, 2))
+            if missing.size and (missing == 1).all():
+                raise InputError(f"{path}: {name} holds no value{_at(depth)}: the sea is shallower there; choose other --inputs")
+            if (missing == 1).any():
+                when = str(times[missing == 1][0]).replace("T", " ")
+                raise InputError(f"{path}: {name}{_at(depth)} of {when} holds no value; remove {path} and give the lagrangian.run again")
+            unknown += missing.sum()
+            field = to_resolution(field, spacing, spec.resolution_km.get(name, 0.0), spec.method)
             values[:, channel] = np.pad(field, ((0, 0), (1, 1), (1, 1)), mode="edge")
         wide = (np.concatenate([[axis[0] - spacing], axis, [axis[-1] + spacing]]) for axis in (frame.x, frame.y))
-        return cls(spec, Frame(frame.center, spacing, *wide), times, values)
+        share = float(unknown / max(1, times.size * len(spec.variables)))
+        return cls(spec, Frame(frame.center, spacing, *wide), times, values, share)
 
     def instants(self, ends: np.ndarray) -> np.ndarray:
         """(experiment, lag) number of the field at each lag before each end of a collection period; -1 where there is none."""
@@ -147,6 +172,10 @@ def _taps(offset: float, axis: np.ndarray, block: int) -> tuple[int, np.ndarray]
     if first < 0 or first + weights.size + block * (WINDOW_POINTS - 1) > axis.size:
         return None
     return first, weights.astype(np.float32)
+
+
+def _at(depth: float | None) -> str:
+    return "" if depth is None else f" at {depth:g} m"
 
 
 def _variable(dataset: xr.Dataset, path: Path, name: str, depth: float | None) -> np.ndarray:

@@ -53,6 +53,8 @@ def predict_run(config, folder: Path, client=None) -> Path:
         raise StoreError(
             f"{folder} predicts the levels {ensemble.card['levels']} m, but {config.run} holds {samples.levels.tolist()} m"
         )
+    for note in samples.fields.notes:
+        print(f"note: {note}", flush=True)
     final = config.run / speed_folder(w) / "predictions" / f"{ensemble.spec.name}.zarr"
     partial = partial_path(final.parent, final.name)
     identity = {"networks": [read_identity(path) for path in sorted(folder.glob("member-*[0-9].safetensors"))],

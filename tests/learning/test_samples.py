@@ -17,6 +17,32 @@ RNG = np.random.default_rng(11)
 DAY = np.timedelta64(86400, "s")
 
 
+# -- what is not known -------------------------------------------------------------------------------------------------
+def test_unknown_fields_are_told_or_refused(tmp_path):
+    run = write_run(tmp_path / "run", periods=3, side=1, speeds=(80.0,))
+    spec = InputSpec.of("sst-ssh")
+    assert RegionalFields.read(run, spec).notes == []
+    whole = xr.open_zarr(run / "fields.zarr", consolidated=False).load()
+
+    def changed(select):
+        fields = whole.copy(deep=True)
+        select(fields["ssh"].values)
+        fields.to_zarr(run / "fields.zarr", mode="w", consolidated=False)
+        return RegionalFields.read(run, spec)
+
+    nx = whole.sizes["x"]
+    half = changed(lambda ssh: ssh[..., : nx // 2].fill(np.nan))
+    assert half.unknown == pytest.approx(0.25)  # half of one of two variables
+    assert len(half.notes) == 1 and "25 % of the fields" in half.notes[0]
+    plain = Normalisation(np.zeros(2, np.float32), np.ones(2, np.float32))
+    assert np.isfinite(half.window(np.array([0]), 0.0, 0.0, plain)).all()
+    when = str(whole["time"].values[2])[:10]
+    with pytest.raises(InputError, match=rf"ssh of {when} .*holds no value"):
+        changed(lambda ssh: ssh[2].fill(np.nan))
+    with pytest.raises(InputError, match=r"ssh holds no value.*other --inputs"):
+        changed(lambda ssh: ssh.fill(np.nan))
+
+
 # -- windows -----------------------------------------------------------------------------------------------------------
 def keys(s):
     """Cubic convolution kernel with a = -1/2."""
