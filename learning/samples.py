@@ -55,8 +55,8 @@ class RegionalFields:
         if self.unknown < TOLD_UNKNOWN:
             return []
         return [
-            f"{100 * self.unknown:.0f} % of the fields around the traps are not known (land, or beyond the ocean's domain); their "
-            "training mean stands there, and what networks make of it is the less certain"
+            f"{100 * self.unknown:.0f} % of the fields around the traps are not known (land, or beyond the ocean's domain); "
+            "their training mean stands there, and what networks make of it is the less certain"
         ]
 
     @classmethod
@@ -85,7 +85,7 @@ class RegionalFields:
                 raise InputError(f"{path}: {name} holds no value{_at(depth)}: the sea is shallower there; choose other --inputs")
             if (missing == 1).any():
                 when = str(times[missing == 1][0]).replace("T", " ")
-                raise InputError(f"{path}: {name}{_at(depth)} of {when} holds no value; remove {path} and give the lagrangian.run again")
+                raise InputError(f"{path}: {name}{_at(depth)} of {when} holds no value; remove it and give the run again")
             unknown += missing.sum()
             field = to_resolution(field, spacing, spec.resolution_km.get(name, 0.0), spec.method)
             values[:, channel] = np.pad(field, ((0, 0), (1, 1), (1, 1)), mode="edge")
