@@ -40,7 +40,7 @@ from evaluation.cross_correlation import (
 from evaluation.figures_flux import example_cups, figure_7, figure_8, figure_9, png, save_png
 from evaluation.intervals import ENOUGH_BLOCKS
 from evaluation.scores import BOXES_KM, box_pdf
-from lagrangian.stores import add_array, finish, partial_path
+from lagrangian.stores import CHECKED, add_array, finish, partial_path
 
 #: The paper's period (section 4), years, first and last.
 PAPER_YEARS = (2009, 2019)
@@ -376,7 +376,8 @@ def daily_maps(dataset: xr.Dataset, frame: Frame, flux: pd.DataFrame, lags: np.n
     final = out / "chlorophyll_on_frame.zarr"
     if not (final.exists() and _identity(final) == identity):
         _regrid(variable, frame, final, identity)
-    stored = zarr.open_group(str(final), mode="r")["chlorophyll"]
+    with zarr.config.set(CHECKED):
+        stored = zarr.open_group(str(final), mode="r")["chlorophyll"]
     return DailyMaps.of(times, _blocks(stored), frame.x.size * frame.y.size)
 
 
