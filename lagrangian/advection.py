@@ -493,39 +493,55 @@ def _end(at, some, h1, wet, n_levels, sea):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _cross(lane, at, crossing, seat, row_of, next_level, levels, crossings, sea):
-    """Write down the next crossing of each lane in ``crossing`` (a mask); TARGET becomes the level after it, or not a number."""
+def _cross(lane, at, crossing, seat, row_of, next_level, levels, crossings, waiting, place_of, n_waiting, sea):
+    """Write down the next crossing of each lane in ``crossing`` (a mask); TARGET becomes the level after it, or not a number.
+
+    What is to be refined waits in the columns of ``waiting`` (ROWS, LANES) until there are as many as lanes: a step redone for
+    one costs what it costs for all. ``place_of`` (LANES, 2): row and level of each. Returns how many wait now.
+    """
     some = bits(crossing)
     for i in range(LANES):
+        if not some >> i & 1:
+            continue
+        target, step, sink = lane[TARGET, i], lane[STEP, i], lane[SINK, i]
         part = 1.0
-        if some >> i & 1:
-            target, step, sink = lane[TARGET, i], lane[STEP, i], lane[SINK, i]
-            if lane[Z, i] >= target:
-                part = 0.0
-            elif lane[Z1, i] > target:
-                slope0, slope1 = step * (lane[Z_RATE, i] - sink), step * (lane[Z1_RATE, i] - sink)
-                part = _crossing(lane[Z, i], slope0, lane[Z1, i], slope1, target)
-            place = crossings[row_of[seat[i]], next_level[seat[i]]]
-            place[0] = _hermite(lane[X, i], step * lane[X_RATE, i], lane[X1, i], step * lane[X1_RATE, i], part)
-            place[1] = _hermite(lane[Y, i], step * lane[Y_RATE, i], lane[Y1, i], step * lane[Y1_RATE, i], part)
-        lane[PART, i] = part
-    within = crossing & (get_row(at, PART) > 0.0) & (get_row(at, PART) < 1.0)
-    inside = bits(within)
-    there = np.empty((2, LANES))
-    if inside:
-        part, x, y = _refined(at, within, sea)
-        set_row(at, PART, part)
-        set_row(there.ctypes.data, 0, x)
-        set_row(there.ctypes.data, 1, y)
+        if lane[Z, i] >= target:
+            part = 0.0
+        elif lane[Z1, i] > target:
+            slope0, slope1 = step * (lane[Z_RATE, i] - sink), step * (lane[Z1_RATE, i] - sink)
+            part = _crossing(lane[Z, i], slope0, lane[Z1, i], slope1, target)
+        r, level = row_of[seat[i]], next_level[seat[i]]
+        crossings[r, level, 0] = _hermite(lane[X, i], step * lane[X_RATE, i], lane[X1, i], step * lane[X1_RATE, i], part)
+        crossings[r, level, 1] = _hermite(lane[Y, i], step * lane[Y_RATE, i], lane[Y1, i], step * lane[Y1_RATE, i], part)
+        crossings[r, level, 2] = lane[BEGAN, i] + (lane[DONE, i] + part) * step
+        if 0.0 < part < 1.0:
+            for k in range(ROWS):
+                waiting[k, n_waiting] = lane[k, i]
+            waiting[PART, n_waiting] = part
+            place_of[n_waiting, 0], place_of[n_waiting, 1] = r, level
+            n_waiting += 1
+            if n_waiting == LANES:
+                n_waiting = _settle(waiting, place_of, n_waiting, crossings, sea)
+        next_level[seat[i]] += 1
+        lane[TARGET, i] = levels[level + 1] if level + 1 < levels.shape[0] else np.nan
+    return n_waiting
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _settle(waiting, place_of, n_waiting, crossings, sea):
+    """Refine the crossings that wait, and write them down. Returns how many wait now: 0."""
     for i in range(LANES):
-        if some >> i & 1:
-            p = seat[i]
-            place = crossings[row_of[p], next_level[p]]
-            if inside >> i & 1:
-                place[0], place[1] = there[0, i], there[1, i]
-            place[2] = lane[BEGAN, i] + (lane[DONE, i] + lane[PART, i]) * lane[STEP, i]
-            next_level[p] += 1
-            lane[TARGET, i] = levels[next_level[p]] if next_level[p] < levels.shape[0] else np.nan
+        waiting[TAKEN, i] = 1.0 if i < n_waiting else 0.0
+    at = waiting.ctypes.data
+    part, x, y = _refined(at, get_row(at, TAKEN) > 0.0, sea)
+    set_row(at, PART, part)
+    set_row(at, X1, x)
+    set_row(at, Y1, y)
+    for i in range(n_waiting):
+        r, level = place_of[i, 0], place_of[i, 1]
+        crossings[r, level, 0], crossings[r, level, 1] = waiting[X1, i], waiting[Y1, i]
+        crossings[r, level, 2] = waiting[BEGAN, i] + (waiting[DONE, i] + waiting[PART, i]) * waiting[STEP, i]
+    return 0
 
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
@@ -633,6 +649,9 @@ def advance(
     at = lane.ctypes.data
     seat = np.full(LANES, -1)
     key = np.zeros(LANES, np.uint64)
+    waiting = np.zeros((ROWS, LANES))
+    place_of = np.zeros((LANES, 2), np.int64)
+    n_waiting = 0
     following = start
     taken = 0
     steps_done = 0
@@ -686,7 +705,9 @@ def advance(
             set_row(at, Z1_RATE, (z1 - get_row(at, Z)) / step + get_row(at, SINK))
             crossing = _crosses(at, walking)
             while bits(crossing):
-                _cross(lane, at, crossing, seat, row, next_level, levels, crossings, sea)
+                n_waiting = _cross(
+                    lane, at, crossing, seat, row, next_level, levels, crossings, waiting, place_of, n_waiting, sea
+                )
                 crossing = _crosses(at, walking)
             _end(at, walking, h1, wet, n_levels, sea)
             _jump(lane, at, walking & (get_row(at, STATE) <= ACTIVE), key, sea)
@@ -711,7 +732,9 @@ def advance(
             set_row(at, Z1_RATE, z_rate)
             crossing = _crosses(at, arrived)
             while bits(crossing):
-                _cross(lane, at, crossing, seat, row, next_level, levels, crossings, sea)
+                n_waiting = _cross(
+                    lane, at, crossing, seat, row, next_level, levels, crossings, waiting, place_of, n_waiting, sea
+                )
                 crossing = _crosses(at, arrived)
             _end(at, arrived, h1, wet, n_levels, sea)
         begins = fresh & ~(get_row(at, FINISHED) > 0.0)
@@ -728,4 +751,6 @@ def advance(
         set_row(at, FRESH, splat(0.0))
         if diffusive:
             set_row(at, KAPPA, _kappa_at(0.0 - get_row(at, Z), kappa_depth, kappa, n_kappa))
+    if n_waiting:
+        _settle(waiting, place_of, n_waiting, crossings, sea)
     return steps_done

@@ -184,13 +184,14 @@ def _figure(folder: Path) -> Figure:
     few = ""
     if reached.sum() < FEW:
         few = f" Few particles ({reached.sum():.0f}): the map shows these, not a catchment."
-    left = ended.get(STATUS_MEANINGS[1], 0.0)
-    remarks = (" It is cut off where they left the domain." if left > CUT else "") + few
+    remark = few
+    if not few and ended.get(STATUS_MEANINGS[1], 0.0) > CUT:
+        remark = " The catchment is cut off where they left the domain."
     text = (
         f"{number} of {particles.sizes['particle']} particles; {100 * reached.sum() / released:.1f} % of {released} reached "
-        f"{depth:g} m{lost}. Mass centre of an experiment: median {np.nanmedian(distance):.0f} km from the trap.\n"
-        f"Mean catchment (every experiment counts alike): {shares}, {100 * outside:.1f} % beyond ±{HALF_WIDTH_KM:g} km."
-        f"{remarks}\n"
+        f"{depth:g} m{lost}.{remark}\n"
+        f"Mass centre of an experiment: median {np.nanmedian(distance):.0f} km from the trap. Mean catchment (every experiment "
+        f"counts alike): {shares}, {100 * outside:.1f} % beyond ±{HALF_WIDTH_KM:g} km.\n"
         "Left: mean of the experiments, each seen from its own trap (star), smoothed by "
         f"{SMOOTHING_KM:.0f} km; lines hold 25, 50 and 75 %. Right: crossings of single experiments, + mass centre."
     )
