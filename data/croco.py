@@ -19,6 +19,7 @@ import cftime
 import netCDF4
 import numpy as np
 
+from data.command import one_line
 from data.errors import InputError, OptionError
 from data.grid import HorizontalGrid
 from data.netcdf import NETCDF_LOCK, expand, open_dataset
@@ -112,7 +113,7 @@ def open_croco(
         variables = _optional_variables(files, notes)
     except InputError as error:
         handles.close()
-        raise InputError(_one_line(error)) from error
+        raise InputError(one_line(error)) from error
     description = {
         "kind": "croco",
         "files": [file.path for file in files],
@@ -212,7 +213,7 @@ class CrocoOcean:
             return _decode_record(dataset.variables[name], record if file.record_dimension else Ellipsis)
         except (RuntimeError, OSError, IndexError, KeyError, ValueError) as error:
             raise InputError(
-                f"{file.path}: variable {name} of record {record} cannot be read ({_one_line(error)}); the "
+                f"{file.path}: variable {name} of record {record} cannot be read ({one_line(error)}); the "
                 "file is damaged or still being written: copy it again, or leave it out"
             ) from error
 
@@ -264,7 +265,7 @@ class _Handles:
                 yield self._open[path]
             except (RuntimeError, OSError, IndexError) as error:
                 raise InputError(
-                    f"{path}: {what or 'the file'} cannot be read ({_one_line(error)}); it is damaged or "
+                    f"{path}: {what or 'the file'} cannot be read ({one_line(error)}); it is damaged or "
                     "still being written: copy it again, or leave it out"
                 ) from error
 
@@ -525,7 +526,7 @@ def _decode_times(what, values, units, calendar, origin, notes):
         year_zero = {"has_year_zero": dates[0].has_year_zero} if dates.size else {}
         passed = cftime.date2num(dates, "microseconds since 1970-01-01", calendar=calendar, **year_zero)
     except (ValueError, OverflowError, TypeError) as error:
-        raise InputError(f"{what} has units {units!r}, which cannot be read ({_one_line(error)})") from error
+        raise InputError(f"{what} has units {units!r}, which cannot be read ({one_line(error)})") from error
     years = [date.year for date in dates]
     step = UNDATED_UNITS.get(since[1].lower())
     # a clock that starts in year 1 is how ROMS says that a run has no date
@@ -962,7 +963,3 @@ def _stretching_curves(statics, first, n, hc, vtransform, notes):
     except InputError as error:
         raise InputError(f"{first.path}: {error}") from error
     return {name: getattr(made, name) for name in ("s_rho", "cs_rho", "s_w", "cs_w")}
-
-
-def _one_line(error) -> str:
-    return " ".join(str(error).split())
