@@ -26,8 +26,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from data.compiled import njit
 from lagrangian.simd import (
     LANES,
     bits,
@@ -71,7 +71,7 @@ PART, EAST, NORTH = range(29, 32)
 
 
 class Sea(NamedTuple):
-    """What particles move through, see :func:`advance`; ``halves`` is the address of :func:`_half_levels`."""
+    """What particles move through, see :func:`advance`; ``halves`` is the address of :func:`half_levels`."""
 
     u: int
     v: int
@@ -90,24 +90,22 @@ class Sea(NamedTuple):
     per_span: float
 
 
-@njit(cache=True, nogil=True)
-def _half_levels(a_rho, c_rho, a_w, c_w, n):
-    """(2 n + 3, 2) a and c of interfaces and layer centres in turn, from the floor up, and of one more on either side.
+def half_levels(vertical) -> np.ndarray:
+    """(2 n + 3, 2) a and c of interfaces and layer centres of a vertical coordinate in turn, floor first, one more at each end.
 
-    Half layer m = 0 ... 2 n - 1 lies between entries m + 1 and m + 2.
+    Half layer m = 0 ... 2 n - 1 lies between entries m + 1 and m + 2. The kernel knows the table by its address: whoever calls
+    :func:`advance` holds the array.
     """
+    n = vertical.n
     table = np.empty((2 * n + 3, 2))
-    for k in range(n):
-        table[2 * k + 1, 0], table[2 * k + 1, 1] = element(a_w, k), element(c_w, k)
-        table[2 * k + 2, 0], table[2 * k + 2, 1] = element(a_rho, k), element(c_rho, k)
-    table[2 * n + 1, 0], table[2 * n + 1, 1] = element(a_w, n), element(c_w, n)
-    for side in range(2):
-        table[0, side] = 2.0 * table[1, side] - table[2, side]
-        table[2 * n + 2, side] = 2.0 * table[2 * n + 1, side] - table[2 * n, side]
+    table[1::2, 0], table[1::2, 1] = vertical.a_w, vertical.cs_w
+    table[2:-1:2, 0], table[2:-1:2, 1] = vertical.a_rho, vertical.cs_rho
+    table[0] = 2.0 * table[1] - table[2]
+    table[-1] = 2.0 * table[-2] - table[-3]
     return table
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
 def _cell(position, period, n):
     """Position wrapped, lower index of the rho cell that holds it on an axis of n points, and the fraction within, clamped."""
     if period > 0:
@@ -117,15 +115,15 @@ def _cell(position, period, n):
     return position, lower, clip(position - lower, 0.0, 1.0)
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
 def _faces(position, period, n):
     """The two faces (of u or v, at i + 1/2) around a position on an axis of n rho points, and the fraction between them."""
     first = floor(position - 0.5)
     if period > 0:
         fraction = position - 0.5 - first
         second = first + 1.0
-        second = where(second >= period, second - period, second)
-        first = where(first < 0, first + period, first)
+        second = clip(where(second >= period, second - period, second), 0.0, n - 2)
+        first = clip(where(first < 0, first + period, first), 0.0, n - 2)
     else:
         first = clip(first, 0, n - 3)
         fraction = clip(position - 0.5 - first, 0.0, 1.0)
@@ -133,7 +131,7 @@ def _faces(position, period, n):
     return first, second, fraction
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
 def _stretch(h, ze, hc, vtransform):
     """Stretch D(h, zeta) of z = zeta + D (a + h c), 1/D, dD/dh and dD/dzeta."""
     if vtransform == 2:
@@ -149,38 +147,41 @@ def _stretch(h, ze, hc, vtransform):
     return d, inverse, d_h, d_ze
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
 def _layers(m, n):
     """Layer between interfaces, and the lower of the two layer centres around, of the half layer m."""
     return floor(0.5 * m), clip(floor(0.5 * (m - 1.0)), 0, n - 2)
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
 def _columns(i, j, first_u, second_u, first_v, second_v, m, sea):
-    """Where the columns around a place in the half layer m are located, two of u, of v and of w, for :func:`column_sums`."""
+    """Offsets of the columns around a place in the half layer m, two of u, of v and of w; the caller locates them.
+
+    A located place lasts no longer than the function that called ``located`` (see :mod:`lagrangian.simd`).
+    """
     k, kr = _layers(m, sea.n)
     depth2 = 2 * sea.n
     k2 = 2.0 * kr
     start = j * (sea.nx - 1)
-    u0 = located(sea.u, 4, (start + first_u) * depth2 + k2)
-    u1 = located(sea.u, 4, (start + second_u) * depth2 + k2)
-    v0 = located(sea.v, 4, (first_v * sea.nx + i) * depth2 + k2)
-    v1 = located(sea.v, 4, (second_v * sea.nx + i) * depth2 + k2)
+    u0 = (start + first_u) * depth2 + k2
+    u1 = (start + second_u) * depth2 + k2
+    v0 = (first_v * sea.nx + i) * depth2 + k2
+    v1 = (second_v * sea.nx + i) * depth2 + k2
     if sea.mode != W_AT_CENTRES:
         depth2 = 2 * (sea.n + 1)
         k2 = 2.0 * k
     start = (j * sea.nx + i) * depth2 + k2
-    return u0, u1, v0, v1, located(sea.w, 4, start), located(sea.w, 4, start + sea.nx * depth2)
+    return u0, u1, v0, v1, start, start + sea.nx * depth2
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
 def _beyond(g, h, m, levels, n):
     """Where g lies below the half layer m, so that a[m] + h c[m] > g, and where above it, so that g >= a[m + 1] + h c[m + 1]."""
     _a, _c, a1, c1, a2, c2, _b, _d = levels
     return (g < a1 + h * c1) & (m > 0), (g >= a2 + h * c2) & (m < 2 * n - 1)
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
 def _fractions(g, h, m, levels, n):
     """The fraction within the layer between interfaces and (a, c) there; the fraction between the two layer centres around."""
     a0, c0, a1, c1, a2, c2, a3, c3 = levels
@@ -197,7 +198,7 @@ def _fractions(g, h, m, levels, n):
     return fw, where(top, a0 + fw * (a2 - a0), a1 + fw * (a3 - a1)), where(top, c0 + fw * (c2 - c0), c1 + fw * (c3 - c1)), fr
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
 def _rates(x, y, q, clock, m, a0, c0, fresh, sea):
     """Rates of change at one place and instant of each lane.
 
@@ -217,7 +218,9 @@ def _rates(x, y, q, clock, m, a0, c0, fresh, sea):
     # all is located first, as if the layer were the same as before, which it most often is
     corner = located(sea.cells, 8, (j * sea.nx + i) * RECORD)
     places = located(sea.halves, 8, 2.0 * m)
-    u0, u1, v0, v1, lower, upper = _columns(i, j, first_u, second_u, first_v, second_v, m, sea)
+    at_u0, at_u1, at_v0, at_v1, at_lower, at_upper = _columns(i, j, first_u, second_u, first_v, second_v, m, sea)
+    u0, u1, v0, v1 = located(sea.u, 4, at_u0), located(sea.u, 4, at_u1), located(sea.v, 4, at_v0), located(sea.v, 4, at_v1)
+    lower, upper = located(sea.w, 4, at_lower), located(sea.w, 4, at_upper)
     fx, fy, fu, fv = kept(fx), kept(fy), kept(fu), kept(fv)
     h, z0, z1, pm, pn, wet, _, _, h_xi, z0_xi, z1_xi, h_eta, z0_eta, z1_eta = cell_sums(corner, 8 * RECORD * sea.nx, fx, fy)
     ze = w0 * z0 + w1 * z1
@@ -241,7 +244,9 @@ def _rates(x, y, q, clock, m, a0, c0, fresh, sea):
             down, up = _beyond(g, h, m, levels, n)
             if bits(down | up) == 0:
                 break
-        u0, u1, v0, v1, lower, upper = _columns(i, j, first_u, second_u, first_v, second_v, m, sea)
+        at_u0, at_u1, at_v0, at_v1, at_lower, at_upper = _columns(i, j, first_u, second_u, first_v, second_v, m, sea)
+        u0, u1, v0, v1 = located(sea.u, 4, at_u0), located(sea.u, 4, at_u1), located(sea.v, 4, at_v0), located(sea.v, 4, at_v1)
+        lower, upper = located(sea.w, 4, at_lower), located(sea.w, 4, at_upper)
     fw, a, c, fr = _fractions(g, h, m, levels, n)
     gr = 1.0 - fr
     row_bytes = 8 * n
@@ -267,13 +272,13 @@ def _rates(x, y, q, clock, m, a0, c0, fresh, sea):
     return rate_xi, rate_eta, ww + excess, ww + surface, ww, z, h, ze, wet, m, a, c
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
 def _records(i, j, fx, fy, sea):
     """Bilinear values at fractions (fx, fy) of the cell (i, j), in the order of H, ZETA0, ..., MASK; derivatives behind."""
     return cell_sums(located(sea.cells, 8, (j * sea.nx + i) * RECORD), 8 * RECORD * sea.nx, kept(fx), kept(fy))
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy")
 def _height(x, y, q, clock, a0, c0, sea):
     """z, h, zeta and the share of sea at (x, y), of what is q above the s-surface (a0, c0) there (of q where z is integrated)."""
     _x, i, fx = _cell(x, sea.px, sea.nx)
@@ -287,7 +292,7 @@ def _height(x, y, q, clock, a0, c0, sea):
     return ze + d * (a0 + h * c0) + q, h, ze, sums[MASK]
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy")
 def _stride(at, part, sea):
     """``part`` (lanes) of a Runge-Kutta step from its start, all as in the rows at ``at``. Returns x, y, q at its end, and m."""
     x = get_row(at, X)
@@ -326,7 +331,7 @@ def _stride(at, part, sea):
     return x1, y1, q1, m
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy")
 def _refined(at, some, sea):
     """The part of a step at which each of ``some`` (a mask) really is at TARGET: the step is redone up to there, until it fits.
 
@@ -359,7 +364,7 @@ def _refined(at, some, sea):
     return part, x1, y1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _hermite(f0, g0, f1, g1, s):
     """Cubic through f0, f1 with slopes g0, g1 (per unit of s in [0, 1])."""
     s2 = s * s
@@ -367,7 +372,7 @@ def _hermite(f0, g0, f1, g1, s):
     return (2 * s3 - 3 * s2 + 1) * f0 + (s3 - 2 * s2 + s) * g0 + (3 * s2 - 2 * s3) * f1 + (s3 - s2) * g1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _crossing(z0, g0, z1, g1, target):
     """Fraction s of the step at which the Hermite curve of z passes ``target``, by bisection and secant (z0 < target <= z1)."""
     low = 0.0
@@ -388,7 +393,7 @@ def _crossing(z0, g0, z1, g1, target):
     return s
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _mix(x):
     """SplitMix64 finaliser: a 64-bit hash (Steele et al. 2014, doi:10.1145/2660193.2660195)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -396,14 +401,14 @@ def _mix(x):
     return x ^ (x >> np.uint64(31))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _key(seed, uid):
     """What makes a particle's random numbers its own."""
     key = _mix(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15))
     return _mix(key ^ (np.uint64(uid) * np.uint64(0xD1342543DE82EF95) + np.uint64(1)))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _uniform_pair(key, instant):
     """Two numbers of mean 0 and variance 1, uniform over +-sqrt(3), that depend on nothing but the arguments."""
     bits = _mix(key ^ np.uint64(instant))
@@ -413,7 +418,7 @@ def _uniform_pair(key, instant):
     return scale * one - math.sqrt(3.0), scale * two - math.sqrt(3.0)
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy")
 def _on_land(x, y, sea):
     """Where the rho point nearest to (x, y) is land."""
     _x, i, fx = _cell(x, sea.px, sea.nx)
@@ -423,7 +428,7 @@ def _on_land(x, y, sea):
     return _records(i, j, nearest_x, nearest_y, sea)[MASK] < 0.5
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
 def _outside(x, y, sea):
     """Where (x, y) lies beyond the outermost u or v points, where velocities end."""
     out = x < x
@@ -434,7 +439,7 @@ def _outside(x, y, sea):
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, error_model="numpy", forceinline=True)
 def _kappa_at(depth, kappa_depth, kappa, n_kappa):
     """Diffusivity at a depth, m2/s."""
     found = splat(element(kappa, 0))
@@ -443,7 +448,7 @@ def _kappa_at(depth, kappa_depth, kappa, n_kappa):
     return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _jump(lane, at, some, key, sea):
     """Random horizontal steps of ``some``, of variance 2 kappa |step| each way; none that would end on land or outside."""
     for i in range(LANES):
@@ -463,7 +468,7 @@ def _jump(lane, at, some, key, sea):
     set_row(at, Y1, where(free, y2, y))
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
 def _crosses(at, some):
     """Where the step of ``some`` passes TARGET; a level that the surface itself is below counts where the surface is met."""
     z1 = get_row(at, Z1)
@@ -472,7 +477,7 @@ def _crosses(at, some):
     return some & ((z1 >= target) | ((z1 >= ze1) & (target > ze1 - 1e-3)))
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy")
 def _end(at, some, h1, wet, n_levels, sea):
     """End the step of ``some``: their height, the steps made, and whether that was the last of them."""
     z = where(get_row(at, Z1) < get_row(at, ZETA), get_row(at, Z1), get_row(at, ZETA))
@@ -492,7 +497,7 @@ def _end(at, some, h1, wet, n_levels, sea):
     set_row(at, FINISHED, where(some & finished, 1.0, get_row(at, FINISHED)))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _cross(lane, at, crossing, seat, row_of, next_level, levels, crossings, waiting, place_of, n_waiting, sea):
     """Write down the next crossing of each lane in ``crossing`` (a mask); TARGET becomes the level after it, or not a number.
 
@@ -527,7 +532,7 @@ def _cross(lane, at, crossing, seat, row_of, next_level, levels, crossings, wait
     return n_waiting
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _settle(waiting, place_of, n_waiting, crossings, sea):
     """Refine the crossings that wait, and write them down. Returns how many wait now: 0."""
     for i in range(LANES):
@@ -544,7 +549,7 @@ def _settle(waiting, place_of, n_waiting, crossings, sea):
     return 0
 
 
-@njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy")
 def advance(
     start,
     stop,
@@ -568,10 +573,7 @@ def advance(
     v,
     w,
     cells,
-    a_rho,
-    c_rho,
-    a_w,
-    c_w,
+    halves,
     n,
     hc,
     vtransform,
@@ -584,6 +586,8 @@ def advance(
     kappa,
     n_kappa,
     seed,
+    lane,
+    waiting,
 ):
     """Move particles ``order[start:stop]`` in place, each by its own signed ``duration``, in equal steps no longer than ``dt``.
 
@@ -616,8 +620,8 @@ def advance(
         Packed velocities of :class:`lagrangian.window.Window`: (eta, xi, s, 2).
     cells : address of (eta, xi, RECORD) float64
         h, zeta in both slots, pm, pn, mask (0 or 1) of each rho point.
-    a_rho, c_rho, a_w, c_w : addresses of (n,) and (n + 1,) float64; hc, vtransform
-        The s-coordinate of n layers, see :mod:`data.vertical`.
+    halves : address of (2 n + 3, 2) float64; hc, vtransform
+        The s-coordinate of n layers, see :func:`half_levels` and :mod:`data.vertical`.
     mode : OMEGA, W_AT_INTERFACES or W_AT_CENTRES
     ny, nx : int
         Number of rho points along eta and xi.
@@ -628,6 +632,8 @@ def advance(
         A step of the random walk follows each step made where it is greater than 0: uniform in each direction, of
         variance 2 kappa dt, so that n of them have the kurtosis 3 - 1.2 / n.
     seed : int
+    lane, waiting : (ROWS, LANES) float64
+        Zeros that nobody else uses, room for what is known of each lane and of each crossing that waits to be refined.
 
     Arrays that are named by address (see :mod:`lagrangian.simd`) must stay alive, and contiguous, during the call.
 
@@ -636,20 +642,15 @@ def advance(
     int
         Number of steps made by all particles together.
     """
-    halves = _half_levels(a_rho, c_rho, a_w, c_w, n)
-    sea = Sea(
-        u, v, w, cells, halves.ctypes.data, n, hc, vtransform, mode, ny, nx, px, py, time0, 1.0 / (time1 - time0)
-    )  # fmt: skip
+    sea = Sea(u, v, w, cells, halves, n, hc, vtransform, mode, ny, nx, px, py, time0, 1.0 / (time1 - time0))
     n_levels = levels.shape[0]
     diffusive = False
     for m in range(n_kappa):
         if element(kappa, m) > 0:
             diffusive = True
-    lane = np.zeros((ROWS, LANES))
     at = lane.ctypes.data
     seat = np.full(LANES, -1)
     key = np.zeros(LANES, np.uint64)
-    waiting = np.zeros((ROWS, LANES))
     place_of = np.zeros((LANES, 2), np.int64)
     n_waiting = 0
     following = start

@@ -8,8 +8,8 @@ nor the free surface.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from data.compiled import njit
 from data.grid import HorizontalGrid
 from data.vertical import SCoordinate
 from lagrangian.velocity import vertical_velocity_from_omega
@@ -19,7 +19,7 @@ from lagrangian.window import PreparedSnapshot
 DEPTH_STEP = 25.0
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _to_depths(field, z, height, out):
     """Columns (s, eta, xi) at heights z (s, eta, xi) to fixed heights (decreasing), linear; constant beyond the ends."""
     n, ny, nx = field.shape

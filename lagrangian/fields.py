@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 import zarr
-from numba import njit
 
 from data.command import one_line
+from data.compiled import njit
 from data.errors import StoreError, cannot_write
 from data.frame import Frame, Regridder
 from data.grid import HorizontalGrid
@@ -44,7 +44,7 @@ def run_frame(grid: HorizontalGrid, center: tuple[float, float], extent_km: floa
     return Frame.around(center, HALF_WINDOW_KM + extent_km, spacing_km)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _at_depths(field, z, depths, out):
     """Columns (s, j, i) at heights z to depths (m, positive down), linear; NaN below the lowest centre.
 

@@ -8,8 +8,8 @@ W put on layer centres plus the slope of the s-surfaces times the horizontal vel
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from data.compiled import njit
 from data.grid import HorizontalGrid
 from data.vertical import SCoordinate
 
@@ -123,12 +123,12 @@ def _copy_edges(field: np.ndarray, periodic: tuple[bool, bool], sea: np.ndarray)
         field[:, :, 0], field[:, :, -1] = field[:, :, 1] * sea[:, 0], field[:, :, -2] * sea[:, -1]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _stretch(h, zeta, hc, vtransform):
     return (zeta + h) / (hc + h) if vtransform == 2 else 1.0 + zeta / h
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _continuity(u, v, zeta, h, a_w, c_w, hc, vtransform, pm, pn, width_u, width_v, sea, periodic_xi, periodic_eta, flux):
     """W at interfaces, (s_w, eta, xi): the sum of the divergence of volume fluxes from the floor up."""
     n = u.shape[0]
@@ -170,7 +170,7 @@ def _continuity(u, v, zeta, h, a_w, c_w, hc, vtransform, pm, pn, width_u, width_
                     flux[k + 1, j, i] = total[i]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _less_surface_motion(flux, zeta, h, a_w, c_w, hc, vtransform):
     """W to omega in place: less (z_w + h) / (zeta + h) times W at the surface."""
     n = flux.shape[0] - 1

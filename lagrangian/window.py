@@ -7,12 +7,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from data.compiled import njit
 from data.cores import cores
 from data.grid import HorizontalGrid
 from data.vertical import SCoordinate
-from lagrangian.advection import MASK, OMEGA, PM, PN, RECORD, W_AT_CENTRES, W_AT_INTERFACES, ZETA0, H, advance
+from lagrangian.advection import (
+    LANES,
+    MASK,
+    OMEGA,
+    PM,
+    PN,
+    RECORD,
+    ROWS,
+    W_AT_CENTRES,
+    W_AT_INTERFACES,
+    ZETA0,
+    H,
+    advance,
+    half_levels,
+)
 
 #: Cells on a side of the blocks that particles are taken in turn of; velocities of a few blocks fit a core's cache.
 BLOCK = 4
@@ -57,7 +71,7 @@ class Diffusivity:
     seed: int = 0
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _pack(source, target, slot):
     """(s, eta, xi) into slot of (eta, xi, s, 2)."""
     n, ny, nx = source.shape
@@ -130,8 +144,7 @@ class Window:
         self._v = _zeros((ny - 1, nx, n, 2), np.float32)
         self._w = _zeros((ny, nx, n + 1, 2), np.float32)
         # held here because the kernel knows them by address
-        s = s_coordinate
-        self._levels_of_s = [np.ascontiguousarray(array) for array in (s.a_rho, s.cs_rho, s.a_w, s.cs_w)]
+        self._halves = half_levels(s_coordinate)
         self._kappa_depth = np.array(self.diffusivity.depth, dtype=np.float64)
         self._kappa = np.array(self.diffusivity.kappa, dtype=np.float64)
         self._slot_time = [np.nan, np.nan]
@@ -174,16 +187,18 @@ class Window:
         steps = np.minimum(np.abs(duration) / self.dt, 2**16 - 1).astype(np.uint16)
         if steps.size and steps.min() < steps.max():  # those side by side in the kernel had better take as many steps
             order = order[np.argsort(steps[order], kind="stable")]
-        arrays = (self._u, self._v, self._w, self._cells, *self._levels_of_s, self._kappa_depth, self._kappa)
+        # the kernel knows these by address: ``arrays`` holds them until it returns
+        arrays = (self._u, self._v, self._w, self._cells, self._halves, self._kappa_depth, self._kappa)
         addresses = [array.ctypes.data for array in arrays]
 
         def part(start, stop):
+            lane, waiting = np.zeros((2, ROWS, LANES))
             return advance(
                 start, stop, order, xi, eta, z, time, duration, sinking_speed, status, next_level, row, uid, self.levels,
                 crossings, self.dt, self._slot_time[0], self._slot_time[1],
-                *addresses[:8], s.n, float(s.hc), s.vtransform, self._mode, ny, nx, px, py,
-                *addresses[8:], self._kappa.size,
-                self.diffusivity.seed,
+                *addresses[:5], s.n, float(s.hc), s.vtransform, self._mode, ny, nx, px, py,
+                *addresses[5:], self._kappa.size,
+                self.diffusivity.seed, lane, waiting,
             )  # fmt: skip
 
         if self._pool is None or n < 2 * self.threads:

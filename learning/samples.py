@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
-from numba import njit
 
+from data.compiled import njit
 from data.errors import InputError
 from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM, Frame, cubic_kernels, cut_window
 from lagrangian.config import speed_folder
@@ -120,7 +120,7 @@ class RegionalFields:
         return out
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _cut(values, instants, first_y, weights_y, first_x, weights_x, block, mean, std, out):
     """Windows of fields (time, variable, y, x) at some times, cut along y and x by shifted weights: (lag * variable, y, x).
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy import ndimage
 
+from data.compiled import njit
 from data.errors import need
 from data.sphere import east_north
 from data.twin.defaults import SPACING
@@ -78,7 +78,7 @@ def advect(field: np.ndarray, u: np.ndarray, v: np.ndarray, seconds: float, spac
     return _steps(np.array(field, np.float64), u * scale, v * scale, steps)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _limited(behind, here, ahead):
     """Value on the face between ``here`` and ``ahead``, the flow going from one to the other; never above 2 ``here``."""
     up, down = here - behind, ahead - here
@@ -88,7 +88,7 @@ def _limited(behind, here, ahead):
     return here + 0.5 * slope if down > 0.0 else here - 0.5 * slope
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _stage(c, u, v, east, north, out):
     """out = c + its change over one step; u and v in cells a step, east and north are working space."""
     n, m = c.shape
@@ -108,7 +108,7 @@ def _stage(c, u, v, east, north, out):
             out[j, i] = c[j, i] - (east[j, i] - east[j, i - 1]) - (north[j, i] - north[j - 1, i])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _steps(c, u, v, count):
     """``count`` steps of third-order Runge-Kutta, made of forward steps only: what keeps C positive in one does in all."""
     east, north, one, two = np.empty_like(c), np.empty_like(c), np.empty_like(c), np.empty_like(c)

@@ -21,9 +21,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numba import njit
 from scipy import fft
 
+from data.compiled import njit
 from data.errors import InputError
 
 #: Adams-Bashforth weights of the newest tendency, the last and the one before.
@@ -316,7 +316,7 @@ def mix_layers(matrix: np.ndarray, fields: np.ndarray) -> np.ndarray:
     return _mix_layers(np.ascontiguousarray(matrix), flat).reshape(matrix.shape[0], *fields.shape[1:])
 
 
-@njit(cache=True)
+@njit()
 def _mix_layers(matrix, fields):
     out = np.zeros((matrix.shape[0], fields.shape[1]), np.complex128)
     for m in range(matrix.shape[0]):

@@ -1,0 +1,100 @@
+"""numba's ``njit`` with a cache of machine code that is never older than the sources which the machine code is built from.
+
+numba keys the cache of a function by the file that holds the function. A kernel is also built from the functions, intrinsics and
+constants of the modules that its own module imports; a change there alone would leave the old machine code in use. Here the
+cache lies in a folder that is named by a hash of all those sources, outside the installed package, which may be read-only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import threading
+import time
+from functools import cache
+from pathlib import Path
+
+import numba
+import platformdirs
+from numba.core import config
+
+#: Packages whose sources count; other libraries are known to numba's cache by their own versions or do not reach machine code.
+_PACKAGES = ("data", "lagrangian", "learning", "evaluation")
+_IMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+import\s+(\([^)]*\)|[^\n#]*)|import\s+([\w., ]+))", re.MULTILINE)
+#: Machine code that nobody has loaded for this long is removed, s.
+_KEEP = 30 * 86400.0
+_LOCK = threading.Lock()
+
+
+def njit(**options):
+    """Decorator: ``numba.njit(cache=True, **options)`` with the cache folder described above; uncached where none is writable."""
+
+    def decorate(function):
+        folder = _writable_folder(Path(function.__code__.co_filename).resolve())
+        if folder is None:
+            return numba.njit(**options)(function)
+        with _LOCK:  # numba reads the setting when it decorates
+            previous, config.CACHE_DIR = config.CACHE_DIR, str(folder)
+            try:
+                return numba.njit(cache=True, **options)(function)
+            finally:
+                config.CACHE_DIR = previous
+
+    return decorate
+
+
+def sources_of(path: Path) -> list[Path]:
+    """Files of a module of this project and of all modules of the project that it imports, directly or not; sorted."""
+    root = path.parent
+    while (root / "__init__.py").exists():
+        root = root.parent
+    found, waiting = set(), [path]
+    while waiting:
+        file = waiting.pop()
+        if file in found:
+            continue
+        found.add(file)
+        for origin, names, plain in _IMPORT.findall(file.read_text(encoding="utf-8")):
+            modules = [*re.findall(r"[\w.]+", plain), origin, *(f"{origin}.{name}" for name in re.findall(r"\w+", names))]
+            for module in modules:
+                if module.partition(".")[0] in _PACKAGES:
+                    base = root.joinpath(*module.split("."))
+                    waiting += [one for one in (base.with_suffix(".py"), base / "__init__.py") if one.is_file()]
+    return sorted(found)
+
+
+def fingerprint(path: Path) -> str:
+    """Hash (16 hexadecimal digits) of the sources that machine code of the module at ``path`` is built from."""
+    digest = hashlib.sha256()
+    for source in sources_of(path):
+        content = source.read_bytes()
+        digest.update(f"{source.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _writable_folder(path: Path) -> Path | None:
+    """The cache folder of the module at ``path``; None where it cannot be made."""
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    base = Path(given) / "catchment-toolkit" if given else Path(platformdirs.user_cache_dir("catchment-toolkit")) / "compiled"
+    folder = base / f"{path.stem}-{fingerprint(path)}"
+    try:
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            _prune(base)
+        os.utime(folder)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def _prune(base: Path) -> None:
+    """Remove the folders of sources that nobody has used for a long time."""
+    for folder in base.iterdir():
+        try:
+            if folder.is_dir() and time.time() - folder.stat().st_mtime > _KEEP:
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue

@@ -1,0 +1,80 @@
+"""Machine code is never older than the sources that it is built from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from data.compiled import fingerprint, sources_of
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = """
+import numpy as np
+from data.vertical import SCoordinate
+from data.grid import HorizontalGrid
+from lagrangian.window import PreparedSnapshot, Window
+ones = np.ones((8, 12)); eta, xi = np.mgrid[:8, :12] * 8e3
+grid = HorizontalGrid(4000 * ones, ones / 8e3, ones / 8e3, xi, eta, ones > 0, 0 * ones, 1e-4 * ones, spherical=False)
+s = SCoordinate.from_stretching(30, 6.0, 2.0, 250.0)
+window = Window(grid, s, dt=3600.0, threads=1)
+for t in (0.0, 86400.0):
+    window.load(PreparedSnapshot(t, np.full((30, 8, 11), 0.1, np.float32), np.zeros((30, 7, 12), np.float32),
+                np.zeros((8, 12), np.float32), np.zeros((31, 8, 12), np.float32)))
+x, y, z = (np.array([value]) for value in (5.0, 4.0, -2000.0))
+window.advance(x, y, z, np.zeros(1), np.full(1, 43200.0), np.zeros(1), np.full(1, -1, np.int32), np.zeros(1, np.int32),
+               np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros((1, 0, 3)))
+print(x[0])
+"""
+
+
+def test_a_change_in_what_the_kernel_is_built_from_reaches_the_kernel(tmp_path):
+    """The fault that this keeps out: simd.py changed, multiplication made addition, and the old kernel stayed in use."""
+    for package in ("data", "lagrangian"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    def run():
+        done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return float(done.stdout)
+
+    assert abs(run() - (5.0 + 0.1 * 43200.0 / 8e3)) < 1e-7
+    compiled = len(list((tmp_path / "cache").rglob("*.nbc")))
+    assert abs(run() - (5.0 + 0.1 * 43200.0 / 8e3)) < 1e-7
+    assert compiled and len(list((tmp_path / "cache").rglob("*.nbc"))) == compiled  # the second run compiled nothing
+    simd = tmp_path / "lagrangian" / "simd.py"
+    text = simd.read_text()
+    assert text.count("builder.fmul(one, two)") == 1
+    simd.write_text(text.replace("builder.fmul(one, two)", "builder.fadd(one, two)"))
+    assert abs(run() - (5.0 + 0.1 * 43200.0 / 8e3)) > 1e-3
+
+
+def test_sources_are_followed_through_every_form_of_import(tmp_path):
+    package = tmp_path / "data"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "top.py").write_text("from data.one import (\n    A,\n    B,\n)\nimport numpy\n")
+    (package / "one.py").write_text("import data.two\nfrom data import three\n")
+    for name in ("two", "three", "apart"):
+        (package / f"{name}.py").write_text("")
+    assert {path.name for path in sources_of(package / "top.py")} == {"top.py", "one.py", "two.py", "three.py", "__init__.py"}
+    before = fingerprint(package / "top.py")
+    (package / "apart.py").write_text("X = 1\n")
+    assert fingerprint(package / "top.py") == before
+    (package / "three.py").write_text("X = 1\n")
+    assert fingerprint(package / "top.py") != before
+
+
+def test_the_kernel_counts_its_intrinsics_among_its_sources():
+    assert ROOT / "lagrangian" / "simd.py" in sources_of(ROOT / "lagrangian" / "advection.py")
+
+
+def test_where_no_folder_can_be_written_code_is_compiled_all_the_same(tmp_path):
+    (tmp_path / "file").write_text("in the way of a folder")
+    script = "from data.compiled import njit\nfrom lagrangian import velocity\nprint('ok')"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path / "file")}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert done.stdout == "ok\n", done.stderr
