@@ -107,7 +107,7 @@ def open_croco(
         first = files[0]
         sources = [*files, *([_scan_grid_file(handles, grid, first)] if grid is not None else [])]
         horizontal = _read_grid(_Statics(handles, sources), first, spherical, notes)
-        s_coordinate = _read_s_coordinate(_Statics(handles, sources), first, horizontal, notes)
+        vertical = _read_s_coordinate(_Statics(handles, sources), first, horizontal, notes)
         times, records = _merge_times(files, notes)
         _check_gaps(times, records, allow_gaps, notes)
         variables = _optional_variables(files, notes)
@@ -119,13 +119,13 @@ def open_croco(
         "files": [file.path for file in files],
         "grid_file": None if grid is None else str(grid),
         "assumptions": list(dict.fromkeys(notes)),
-        "vtransform": s_coordinate.vtransform,
+        "vtransform": vertical.vtransform,
         "records": int(times.size),
         "first": str(np.datetime_as_string(times[0], unit="s")),
         "last": str(np.datetime_as_string(times[-1], unit="s")),
     }
     has_mask = any("mask_rho" in source.names for source in sources)
-    return CrocoOcean(horizontal, s_coordinate, times, variables, description, records, handles, has_mask)
+    return CrocoOcean(horizontal, vertical, times, variables, description, records, handles, has_mask)
 
 
 class CrocoOcean:
@@ -133,15 +133,15 @@ class CrocoOcean:
 
     Attributes
     ----------
-    grid, s_coordinate, times, variables, description
+    grid, vertical, times, variables, description
         As :class:`~data.ocean.Ocean` says.
 
     Snapshots may be asked for from several threads. The object can be pickled; it opens its files anew.
     """
 
-    def __init__(self, grid, s_coordinate, times, variables, description, records, handles, has_mask):
+    def __init__(self, grid, vertical, times, variables, description, records, handles, has_mask):
         self.grid: HorizontalGrid = grid
-        self.s_coordinate: SCoordinate = s_coordinate
+        self.vertical: SCoordinate = vertical
         self.times: np.ndarray = times
         self.variables: frozenset[str] = variables
         self.description: dict = description
@@ -199,7 +199,7 @@ class CrocoOcean:
         eta, xi = self.grid.shape
         return (
             f"CrocoOcean({len(self)} records {self.description['first']} to {self.description['last']}, "
-            f"{self.s_coordinate.n} levels, {eta} x {xi} rho points)"
+            f"{self.vertical.n} levels, {eta} x {xi} rho points)"
         )
 
     def _checked(self, index):

@@ -53,7 +53,7 @@ class Ocean(Protocol):
     Attributes
     ----------
     grid : HorizontalGrid
-    s_coordinate : SCoordinate
+    vertical : SCoordinate
     times : (n,) datetime64[ns]
         Strictly increasing instants at which snapshots exist.
     variables : frozenset of str
@@ -63,7 +63,7 @@ class Ocean(Protocol):
     """
 
     grid: HorizontalGrid
-    s_coordinate: SCoordinate
+    vertical: SCoordinate
     times: np.ndarray
     variables: frozenset[str]
     description: dict

@@ -39,14 +39,14 @@ class AGrid:
 
     Parameters
     ----------
-    grid, s_coordinate
+    grid, vertical
         The ocean's geometry; not periodic.
     deepest : float
         Depth down to which velocities are needed, m; the levels reach one step farther.
     """
 
-    def __init__(self, grid: HorizontalGrid, s_coordinate: SCoordinate, deepest: float, step: float = DEPTH_STEP):
-        self.grid, self.s_coordinate = grid, s_coordinate
+    def __init__(self, grid: HorizontalGrid, vertical: SCoordinate, deepest: float, step: float = DEPTH_STEP):
+        self.grid, self.vertical = grid, vertical
         self.depth = np.arange(0.0, deepest + 2.5 * step, step)
 
     def fields(self, earlier: PreparedSnapshot, later: PreparedSnapshot) -> dict[str, np.ndarray]:
@@ -55,14 +55,14 @@ class AGrid:
         return {name: np.stack([one[name] for one in pair]) for name in ("U", "V", "W")}
 
     def _at_depths(self, snapshot: PreparedSnapshot) -> dict[str, np.ndarray]:
-        grid, s = self.grid, self.s_coordinate
+        grid, s = self.grid, self.vertical
         h = np.where(grid.mask_rho, grid.h, grid.h[grid.mask_rho].min())
         z = s.z_rho(h, snapshot.zeta)
         z_vertical = z
         if snapshot.is_omega:
-            w = vertical_velocity_from_omega(snapshot.u, snapshot.v, snapshot.zeta, snapshot.vertical, grid, s)
+            w = vertical_velocity_from_omega(snapshot.u, snapshot.v, snapshot.zeta, snapshot.vertical_velocity, grid, s)
         else:
-            w = snapshot.vertical
+            w = snapshot.vertical_velocity
             if w.shape[0] == s.n + 1:
                 z_vertical = s.z_w(h, snapshot.zeta)
         u = _between_faces(snapshot.u, axis=2) * grid.pm.astype(np.float32)

@@ -119,7 +119,7 @@ class Campaign:
         if self._compiled:
             self.window = Window(
                 grid,
-                self.ocean.s_coordinate,
+                self.ocean.vertical,
                 dt=60 * self.dt,
                 levels=self.levels,
                 diffusivity=diffusivity_of(self.config),
@@ -131,7 +131,7 @@ class Campaign:
         else:
             from lagrangian.agrid import AGrid
 
-            self.agrid = AGrid(grid, self.ocean.s_coordinate, float(self.config.trap_depth))
+            self.agrid = AGrid(grid, self.ocean.vertical, float(self.config.trap_depth))
             self.fieldset = None
 
     def _setup_paths(self) -> None:
@@ -243,7 +243,7 @@ class Campaign:
             is_omega = snapshot.w is None
         else:
             vertical, is_omega = omega_by_continuity(
-                snapshot.u, snapshot.v, snapshot.zeta, self.ocean.grid, self.ocean.s_coordinate
+                snapshot.u, snapshot.v, snapshot.zeta, self.ocean.grid, self.ocean.vertical
             ), True  # fmt: skip
         return PreparedSnapshot(self.times[index], snapshot.u, snapshot.v, snapshot.zeta, vertical, is_omega)
 

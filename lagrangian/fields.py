@@ -91,7 +91,7 @@ def horizontal_velocity(ocean: Ocean, snapshot: Snapshot, depths) -> tuple[np.nd
     -------
     (east, north, vorticity_over_f), each (depth, eta, xi) float64
     """
-    grid, s = ocean.grid, ocean.s_coordinate
+    grid, s = ocean.grid, ocean.vertical
     sea = grid.mask_rho
     h = np.where(sea, grid.h, grid.h[sea].min())
     z = s.z_rho(h, snapshot.zeta)
@@ -139,7 +139,7 @@ def snapshot_fields(ocean: Ocean, snapshot: Snapshot, depths=FIELD_DEPTHS) -> di
     out["ssh"] = np.where(grid.mask_rho, snapshot.zeta, np.nan)
     if snapshot.temp is not None:
         h = np.where(grid.mask_rho, grid.h, grid.h[grid.mask_rho].min())
-        out["temp"] = at_depths(snapshot.temp, ocean.s_coordinate.z_rho(h, snapshot.zeta), depths)
+        out["temp"] = at_depths(snapshot.temp, ocean.vertical.z_rho(h, snapshot.zeta), depths)
         out["temp"][:, ~grid.mask_rho] = np.nan
     return out
 

@@ -15,7 +15,7 @@ from data.vertical import SCoordinate
 
 
 def omega_by_continuity(
-    u: np.ndarray, v: np.ndarray, zeta: np.ndarray, grid: HorizontalGrid, s_coordinate: SCoordinate
+    u: np.ndarray, v: np.ndarray, zeta: np.ndarray, grid: HorizontalGrid, vertical: SCoordinate
 ) -> np.ndarray:
     """Velocity through the moving s-surfaces.
 
@@ -30,26 +30,26 @@ def omega_by_continuity(
         omega, m/s, positive up; exactly 0 at the sea floor and the surface, and on land. At rho points on the edge of a domain
         that is not periodic, where a face is missing, the value of the nearest interior point.
     """
-    flux = _flux(u, v, zeta, grid, s_coordinate)
-    _less_surface_motion(flux, zeta, *_geometry(grid, s_coordinate))
+    flux = _flux(u, v, zeta, grid, vertical)
+    _less_surface_motion(flux, zeta, *_geometry(grid, vertical))
     return flux
 
 
 def vertical_velocity_from_omega(
-    u: np.ndarray, v: np.ndarray, zeta: np.ndarray, omega: np.ndarray, grid: HorizontalGrid, s_coordinate: SCoordinate
+    u: np.ndarray, v: np.ndarray, zeta: np.ndarray, omega: np.ndarray, grid: HorizontalGrid, vertical: SCoordinate
 ) -> np.ndarray:
     """True vertical velocity at rho points of layer centres, (s_rho, eta, xi) float32, m/s, positive up.
 
     Parameters as for :func:`omega_by_continuity`, and ``omega`` (s_w, eta, xi), m/s. The motion of the free surface, which
     omega leaves out, is taken from the divergence of the whole column, as CROCO does.
     """
-    flux = _flux(u, v, zeta, grid, s_coordinate)
-    h = _geometry(grid, s_coordinate)[0]
+    flux = _flux(u, v, zeta, grid, vertical)
+    h = _geometry(grid, vertical)[0]
     w = np.empty(u.shape[:1] + zeta.shape, np.float32)
-    z_w = s_coordinate.z_w(h, zeta)
+    z_w = vertical.z_w(h, zeta)
     surface = (z_w + h) / (zeta + h) * flux[-1]
     total = np.asarray(omega, np.float64) + surface
-    z_r = s_coordinate.z_rho(h, zeta)
+    z_r = vertical.z_rho(h, zeta)
     w[:] = _to_centres(total, z_w, z_r) + _slope(u, v, z_r, grid)
     _copy_edges(w, grid.periodic, grid.mask_rho)
     return w * grid.mask_rho
@@ -85,23 +85,23 @@ def _slope(u: np.ndarray, v: np.ndarray, z_r: np.ndarray, grid: HorizontalGrid) 
     return out
 
 
-def _geometry(grid: HorizontalGrid, s_coordinate: SCoordinate):
+def _geometry(grid: HorizontalGrid, vertical: SCoordinate):
     """Static arrays of the compiled functions; land has the depth and metrics of typical sea."""
     sea = grid.mask_rho
     h = np.where(sea, grid.h, grid.h[sea].min())
-    return h, s_coordinate.a_w, s_coordinate.cs_w, float(s_coordinate.hc), s_coordinate.vtransform
+    return h, vertical.a_w, vertical.cs_w, float(vertical.hc), vertical.vtransform
 
 
-def _flux(u, v, zeta, grid, s_coordinate) -> np.ndarray:
+def _flux(u, v, zeta, grid, vertical) -> np.ndarray:
     sea = grid.mask_rho
     pm = np.where(sea, grid.pm, np.median(grid.pm[sea]))
     pn = np.where(sea, grid.pn, np.median(grid.pn[sea]))
-    flux = np.zeros((s_coordinate.n + 1, *grid.shape), np.float32)
+    flux = np.zeros((vertical.n + 1, *grid.shape), np.float32)
     _continuity(
         np.ascontiguousarray(u, np.float32),
         np.ascontiguousarray(v, np.float32),
         np.ascontiguousarray(zeta, np.float32),
-        *_geometry(grid, s_coordinate),
+        *_geometry(grid, vertical),
         pm,
         pn,
         2 / (pn[:, :-1] + pn[:, 1:]),

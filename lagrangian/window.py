@@ -42,7 +42,7 @@ class PreparedSnapshot:
         Seconds since the campaign's epoch.
     u : (s, eta, xi - 1), v : (s, eta - 1, xi), zeta : (eta, xi) float32
         As in :class:`data.ocean.Snapshot`.
-    vertical : (s or s + 1, eta, xi) float32
+    vertical_velocity : (s or s + 1, eta, xi) float32
         omega, or true w, m/s, positive up.
     is_omega : bool
     """
@@ -51,15 +51,15 @@ class PreparedSnapshot:
     u: np.ndarray
     v: np.ndarray
     zeta: np.ndarray
-    vertical: np.ndarray
+    vertical_velocity: np.ndarray
     is_omega: bool = True
 
     @property
     def mode(self) -> int:
-        """How the kernel reads ``vertical``."""
+        """How the kernel reads ``vertical_velocity``."""
         if self.is_omega:
             return OMEGA
-        return W_AT_CENTRES if self.vertical.shape[0] == self.u.shape[0] else W_AT_INTERFACES
+        return W_AT_CENTRES if self.vertical_velocity.shape[0] == self.u.shape[0] else W_AT_INTERFACES
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Window:
 
     Parameters
     ----------
-    grid, s_coordinate
+    grid, vertical
         The ocean's geometry.
     dt : float
         Longest Runge-Kutta step, s.
@@ -118,20 +118,20 @@ class Window:
     def __init__(
         self,
         grid: HorizontalGrid,
-        s_coordinate: SCoordinate,
+        vertical: SCoordinate,
         *,
         dt: float,
         levels=(),
         diffusivity: Diffusivity | None = None,
         threads: int = 0,
     ):
-        self.grid, self.s_coordinate, self.dt = grid, s_coordinate, float(dt)
+        self.grid, self.vertical, self.dt = grid, vertical, float(dt)
         self.levels = -np.asarray(levels, dtype=np.float64)
         self.diffusivity = diffusivity or Diffusivity()
         self.threads = threads or cores()
         self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
         ny, nx = grid.shape
-        n = s_coordinate.n
+        n = vertical.n
         sea = grid.mask_rho
         # On land the depth is that of the shallowest sea point and the metrics are typical ones, so that the cells which
         # straddle the coast have finite, positive values; velocities there are 0.
@@ -144,7 +144,7 @@ class Window:
         self._v = _zeros((ny - 1, nx, n, 2), np.float32)
         self._w = _zeros((ny, nx, n + 1, 2), np.float32)
         # held here because the kernel knows them by address
-        self._halves = half_levels(s_coordinate)
+        self._halves = half_levels(vertical)
         self._kappa_depth = np.array(self.diffusivity.depth, dtype=np.float64)
         self._kappa = np.array(self.diffusivity.kappa, dtype=np.float64)
         self._slot_time = [np.nan, np.nan]
@@ -157,8 +157,8 @@ class Window:
             slot = int(np.argmax(distance))
         if snapshot.mode != self._mode:
             self._mode = snapshot.mode
-            self._w = _zeros((*self._w.shape[:2], snapshot.vertical.shape[0], 2), np.float32)
-        jobs = [(snapshot.u, self._u), (snapshot.v, self._v), (snapshot.vertical, self._w)]
+            self._w = _zeros((*self._w.shape[:2], snapshot.vertical_velocity.shape[0], 2), np.float32)
+        jobs = [(snapshot.u, self._u), (snapshot.v, self._v), (snapshot.vertical_velocity, self._w)]
         if self._pool is None:
             for source, target in jobs:
                 _pack(source, target, slot)
@@ -180,7 +180,7 @@ class Window:
     def advance(self, xi, eta, z, time, duration, sinking_speed, status, next_level, row, uid, crossings) -> int:
         """Move particles in place between the two snapshots; see :func:`lagrangian.advection.advance`. Returns steps made."""
         n = xi.shape[0]
-        s = self.s_coordinate
+        s = self.vertical
         px, py = self.grid.period
         ny, nx = self.grid.shape
         order = _by_place(xi, eta, px, py, ny, nx)

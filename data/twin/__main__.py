@@ -109,7 +109,7 @@ def _products(ocean: TwinOcean, config: TwinConfig) -> str:
 
 
 def _write(path: Path, ocean: TwinOcean, days: range) -> None:
-    grid, s = ocean.grid, ocean.s_coordinate
+    grid, s = ocean.grid, ocean.vertical
     ny, nx = grid.shape
     lon, lat = grid.position(*np.meshgrid(np.arange(nx), np.arange(ny)))
     with netCDF4.Dataset(path, "w") as file:

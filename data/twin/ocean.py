@@ -46,7 +46,7 @@ class TwinOcean:
     record: Record
     times: np.ndarray
     grid: HorizontalGrid
-    s_coordinate: SCoordinate
+    vertical: SCoordinate
     variables: frozenset[str]
     description: dict
     diffusivity: float = DIFFUSIVITY
@@ -56,7 +56,7 @@ class TwinOcean:
         """Day ``index`` of the record."""
         psi, tracer = self.record.day(index)
         p = self.record.model.parameters
-        depth = -self.s_coordinate.z_rho(np.array(DEPTH), np.array(0.0)).ravel()
+        depth = -self.vertical.z_rho(np.array(DEPTH), np.array(0.0)).ravel()
         weights = vertical_weights(depth).astype(np.float32)
         mean_u, mean_v = (weights @ flow.astype(np.float32) for flow in (p.mean_u, p.mean_v))
         # values at psi points i + 1/2, j + 1/2; row and column -1/2 are those of the periodic image

@@ -454,7 +454,7 @@ def kernel() -> None:
     n = 40_000
     rng = np.random.default_rng(0)
     ny, nx = ocean.grid.shape
-    levels = ocean.s_coordinate.n
+    levels = ocean.vertical.n
 
     def best(function) -> float:
         """Highest count per second of thread CPU time of a function that returns a count."""

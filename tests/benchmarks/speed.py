@@ -52,7 +52,7 @@ def best(function, repeat=3):
 
 def stock_fieldset(ocean):
     """Two snapshots as Parcels' own CROCO route wants them, all in memory."""
-    grid, s = ocean.grid, ocean.s_coordinate
+    grid, s = ocean.grid, ocean.vertical
     pair = [ocean.snapshot(index, {"w"} & ocean.variables) for index in (10, 11)]
     ny, nx = grid.shape
     dims = {
@@ -108,10 +108,10 @@ def stock_rate(ocean, n, dt=1800.0, steps=8):
 
 def our_window(ocean, dt, threads):
     """A window on the same two snapshots."""
-    window = Window(ocean.grid, ocean.s_coordinate, dt=dt, levels=(250.0,), threads=threads)
+    window = Window(ocean.grid, ocean.vertical, dt=dt, levels=(250.0,), threads=threads)
     for index in (10, 11):
         one = ocean.snapshot(index)
-        omega = omega_by_continuity(one.u, one.v, one.zeta, ocean.grid, ocean.s_coordinate)
+        omega = omega_by_continuity(one.u, one.v, one.zeta, ocean.grid, ocean.vertical)
         window.load(PreparedSnapshot(float(seconds(ocean.times[index])), one.u, one.v, one.zeta, omega))
     return window
 
@@ -191,7 +191,7 @@ def main() -> None:
     n = options.particles
     warnings.simplefilter("ignore")
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, parcels {parcels.__version__}")
-    print(f"{'jet' if jet else 'sample'}: {ocean.grid.shape} points, {ocean.s_coordinate.n} levels; {n} particles")
+    print(f"{'jet' if jet else 'sample'}: {ocean.grid.shape} points, {ocean.vertical.n} levels; {n} particles")
     stock = stock_rate(ocean, n)
     rows = [("Parcels' AdvectionRK2_3D_CROCO, one core", stock)]
     bare = {threads: bare_rate(ocean, n, threads=threads) for threads in (1, 2)}

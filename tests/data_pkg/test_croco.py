@@ -79,7 +79,7 @@ def test_only_what_is_asked_for_is_read(croco_file):
 def test_levels_end_at_floor_and_surface(croco_file, vtransform):
     ocean = open_croco(croco_file(vtransform=vtransform))
     zeta = ocean.snapshot(1).zeta.astype(np.float64)
-    z_w = ocean.s_coordinate.z_w(ocean.grid.h, zeta)
+    z_w = ocean.vertical.z_w(ocean.grid.h, zeta)
     np.testing.assert_allclose(z_w[0], -ocean.grid.h, rtol=1e-14)
     np.testing.assert_array_equal(z_w[-1], zeta)
     assert (np.diff(z_w, axis=0) > 0).all()
@@ -366,10 +366,10 @@ def test_every_way_to_give_the_levels(croco_file, vtransform, levels, vtransform
     path = croco_file(vtransform=vtransform, levels=levels, vtransform_as=vtransform_as)
     ocean = open_croco(path)
     expected = SCoordinate.from_stretching(5, 5.0, 0.4, 20.0, vtransform)
-    assert ocean.s_coordinate.vtransform == ocean.description["vtransform"] == vtransform
-    assert ocean.s_coordinate.hc == 20
+    assert ocean.vertical.vtransform == ocean.description["vtransform"] == vtransform
+    assert ocean.vertical.hc == 20
     for name in ("s_rho", "cs_rho", "s_w", "cs_w"):
-        np.testing.assert_allclose(getattr(ocean.s_coordinate, name), getattr(expected, name), atol=1e-7)
+        np.testing.assert_allclose(getattr(ocean.vertical, name), getattr(expected, name), atol=1e-7)
     assert ("computed from theta_s" in assumptions(ocean)) == (levels == "theta")
     assert ("Vtransform 1" in assumptions(ocean)) == (vtransform == 1 and vtransform_as != "variable")
 
@@ -380,7 +380,7 @@ def test_an_index_is_no_level(croco_file):
         new.createVariable("s_w", "f4", ("s_w",))[:] = np.arange(6)
 
     ocean = open_croco(croco_file(levels="attributes", edit=edit))
-    np.testing.assert_allclose(ocean.s_coordinate.s_rho, [-0.9, -0.7, -0.5, -0.3, -0.1], atol=1e-7)
+    np.testing.assert_allclose(ocean.vertical.s_rho, [-0.9, -0.7, -0.5, -0.3, -0.1], atol=1e-7)
 
 
 def test_levels_under_their_other_names(croco_file):
@@ -389,13 +389,13 @@ def test_levels_under_their_other_names(croco_file):
         new.createVariable("s_w", "f8", ("s_w",))[:] = np.linspace(-1, 0, 6)
 
     ocean = open_croco(croco_file(edit=edit, without=("sc_r", "sc_w")))
-    np.testing.assert_allclose(ocean.s_coordinate.s_w, np.linspace(-1, 0, 6), atol=1e-7)
+    np.testing.assert_allclose(ocean.vertical.s_w, np.linspace(-1, 0, 6), atol=1e-7)
     assert "s levels" not in assumptions(ocean)
 
 
 def test_missing_s_is_spaced_evenly(croco_file):
     ocean = open_croco(croco_file(without=("sc_r", "sc_w")))
-    np.testing.assert_allclose(ocean.s_coordinate.s_w, np.linspace(-1, 0, 6), atol=1e-15)
+    np.testing.assert_allclose(ocean.vertical.s_w, np.linspace(-1, 0, 6), atol=1e-15)
     assert "spaced evenly" in assumptions(ocean)
 
 
@@ -403,10 +403,10 @@ def test_tcline_stands_for_hc(croco_file):
     def edit(new):
         new.Tcline = np.float32(300.0)
 
-    assert open_croco(croco_file("a.nc", without=("hc",), edit=edit)).s_coordinate.hc == 300
+    assert open_croco(croco_file("a.nc", without=("hc",), edit=edit)).vertical.hc == 300
     # under the old transform the shallowest point is the limit
     old = open_croco(croco_file("b.nc", without=("hc",), edit=edit, vtransform=1))
-    assert old.s_coordinate.hc == old.grid.h[old.grid.mask_rho].min()
+    assert old.vertical.hc == old.grid.h[old.grid.mask_rho].min()
     assert "Tcline" in assumptions(old)
 
 
@@ -416,8 +416,8 @@ def test_roms_stretching(croco_file):
 
     song = open_croco(croco_file("a.nc", levels="theta", edit=edit(1)))
     expected = SCoordinate.from_stretching(5, 5.0, 0.4, 20.0, 1)
-    np.testing.assert_allclose(song.s_coordinate.cs_rho, expected.cs_rho, atol=1e-6)
-    assert song.s_coordinate.vtransform == 2
+    np.testing.assert_allclose(song.vertical.cs_rho, expected.cs_rho, atol=1e-6)
+    assert song.vertical.vtransform == 2
     assert "Vstretching 3" in refusal(croco_file("b.nc", levels="theta", edit=edit(3)))
     assert "computed" not in assumptions(open_croco(croco_file("c.nc", edit=edit(3))))
 
@@ -436,7 +436,7 @@ def test_levels_may_come_from_the_grid_file(croco_file, grid_file):
 
     path = croco_file(levels=None, vtransform_as=None)
     ocean = open_croco(path, grid=grid_file(edit=edit))
-    assert ocean.s_coordinate.vtransform == 2 and ocean.s_coordinate.hc == 20
+    assert ocean.vertical.vtransform == 2 and ocean.vertical.hc == 20
 
 
 def test_files_cut_in_the_vertical_are_refused(croco_file):
@@ -593,7 +593,7 @@ def test_static_fields_repeated_along_time(croco_file, tmp_path):
         new["time"].units = "second"
     joined, plain = open_croco(tmp_path / "joined.nc"), open_croco(tmp_path / "his.nc")
     np.testing.assert_array_equal(joined.grid.h, plain.grid.h)
-    np.testing.assert_array_equal(joined.s_coordinate.cs_w, plain.s_coordinate.cs_w)
+    np.testing.assert_array_equal(joined.vertical.cs_w, plain.vertical.cs_w)
 
 
 def test_static_fields_missing_on_land(croco_file):
@@ -919,8 +919,8 @@ def test_jet_second_file_needs_the_grid_file():
     for name in ("h", "pm", "pn", "x_rho", "y_rho", "angle", "coriolis"):
         np.testing.assert_allclose(getattr(ocean.grid, name), getattr(whole.grid, name), rtol=1e-6, atol=1e-12)
     for name in ("s_rho", "cs_rho", "s_w", "cs_w"):
-        np.testing.assert_array_equal(getattr(ocean.s_coordinate, name), getattr(whole.s_coordinate, name))
-    assert ocean.s_coordinate.vtransform == 2
+        np.testing.assert_array_equal(getattr(ocean.vertical, name), getattr(whole.vertical, name))
+    assert ocean.vertical.vtransform == 2
     assert "croco_grd.nc: no variable u" in refusal(str(SHARED / "jet" / "croco_*.nc"))
 
 
@@ -939,11 +939,11 @@ def test_jet_metrics_follow_from_positions():
 def test_canyon(name, vtransform, records):
     path = SHARED / "canyon" / f"{name}.nc"
     ocean = open_croco(path)
-    assert len(ocean) == records and ocean.s_coordinate.vtransform == vtransform
+    assert len(ocean) == records and ocean.vertical.vtransform == vtransform
     assert not ocean.grid.spherical and (ocean.grid.angle == 0).all() and ocean.grid.mask_rho.all()
     snapshot = ocean.snapshot(1, ("omega",))
     np.testing.assert_array_equal(snapshot.omega, plain_read(path, "omega", 1))
-    z_w = ocean.s_coordinate.z_w(ocean.grid.h, snapshot.zeta)
+    z_w = ocean.vertical.z_w(ocean.grid.h, snapshot.zeta)
     np.testing.assert_allclose(z_w[0], -ocean.grid.h, rtol=1e-14)
     np.testing.assert_array_equal(z_w[-1], snapshot.zeta)
 
@@ -961,7 +961,7 @@ def test_jet_exact_holds_omega():
 @needs_shared
 def test_parcels_tutorial_file_has_one_record():
     ocean = open_croco(SHARED / "parcels_CROCO_idealized.nc")
-    assert len(ocean) == 1 and ocean.s_coordinate.vtransform == 1
+    assert len(ocean) == 1 and ocean.vertical.vtransform == 1
     assert not ocean.grid.spherical
     snapshot = ocean.snapshot(0, ("w", "omega"))
     assert snapshot.w.shape == (10, 52, 62) and snapshot.omega.shape == (11, 52, 62)
@@ -982,7 +982,7 @@ def test_sample_is_a_deep_sea():
     snapshot = ocean.snapshot(0, ("temp",))
     assert 0.3 < np.abs(snapshot.u).max() < 2
     assert snapshot.temp.min() > 0 and snapshot.temp.max() < 20
-    z_w = ocean.s_coordinate.z_w(ocean.grid.h, snapshot.zeta)
+    z_w = ocean.vertical.z_w(ocean.grid.h, snapshot.zeta)
     np.testing.assert_allclose(z_w[0], -ocean.grid.h, rtol=1e-14)
 
 
@@ -1001,7 +1001,7 @@ def test_sample_is_the_run():
     for name in ("h", "pm", "pn", "x_rho", "y_rho", "coriolis"):
         np.testing.assert_array_equal(getattr(sample.grid, name), getattr(run.grid, name)[window])
     for name in ("s_rho", "cs_rho", "s_w", "cs_w"):
-        np.testing.assert_array_equal(getattr(sample.s_coordinate, name), getattr(run.s_coordinate, name))
+        np.testing.assert_array_equal(getattr(sample.vertical, name), getattr(run.vertical, name))
     cut, whole = sample.snapshot(30), run.snapshot(30)
     assert cut.time == whole.time
     np.testing.assert_array_equal(cut.zeta, whole.zeta[window])

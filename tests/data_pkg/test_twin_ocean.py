@@ -57,12 +57,12 @@ def test_it_is_an_ocean_and_its_flow_has_no_divergence(ocean):
     assert isinstance(ocean, Ocean)
     one = ocean.snapshot(1, {"temp"})
     ny, nx = ocean.grid.shape
-    n = ocean.s_coordinate.n
+    n = ocean.vertical.n
     assert one.u.shape == (n, ny, nx - 1) and one.v.shape == (n, ny - 1, nx) and one.temp.shape == (n, ny, nx)
     np.testing.assert_array_equal(one.u[:, 0], one.u[:, -1])
     np.testing.assert_array_equal(one.zeta[:, 0], one.zeta[:, -1])
     flat = np.zeros_like(one.zeta)
-    omega = omega_by_continuity(one.u, one.v, flat, ocean.grid, ocean.s_coordinate)
+    omega = omega_by_continuity(one.u, one.v, flat, ocean.grid, ocean.vertical)
     assert np.abs(omega).max() < 2e-7  # float32 of 0.5 m/s over 8 km and 4800 m
 
 
@@ -146,7 +146,7 @@ def test_its_croco_files_open_to_the_same_numbers(ocean, tmp_path, monkeypatch):
     files = open_croco(str(tmp_path / "files" / "croco_his.*.nc"))
     assert len(files.description["files"]) == 2
     np.testing.assert_array_equal(files.times, ocean.times)
-    np.testing.assert_allclose(files.s_coordinate.cs_w, ocean.s_coordinate.cs_w)
+    np.testing.assert_allclose(files.vertical.cs_w, ocean.vertical.cs_w)
     np.testing.assert_allclose(files.grid.pm, ocean.grid.pm)
     for day in (0, len(ocean.times) - 1):
         one, two = files.snapshot(day, {"temp"}), ocean.snapshot(day, {"temp"})

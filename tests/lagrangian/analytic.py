@@ -177,7 +177,7 @@ class AnalyticOcean:
     """Functions of (x, y, z, t) behind the Ocean interface; t in s from the first snapshot."""
 
     grid: HorizontalGrid
-    s_coordinate: SCoordinate
+    vertical: SCoordinate
     times: np.ndarray
     u: object
     v: object
@@ -188,7 +188,7 @@ class AnalyticOcean:
     def snapshot(self, index, variables=()):
         """Evaluate one snapshot."""
         t = float((self.times[index] - self.times[0]) / np.timedelta64(1, "s"))
-        made = evaluate(self.grid, self.s_coordinate, self.u, self.v, w=zero, zeta=self.zeta, t=t)
+        made = evaluate(self.grid, self.vertical, self.u, self.v, w=zero, zeta=self.zeta, t=t)
         return Snapshot(self.times[index], made.u, made.v, made.zeta)
 
 

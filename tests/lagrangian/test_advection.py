@@ -221,7 +221,7 @@ def test_on_flat_layers_linear_velocities_are_reproduced_to_float32_accuracy(s, 
     window = Window(grid, s, dt=1e6)
     for t in (0.0, DAY):
         made = evaluate(grid, s, u, v, w=w, zeta=level, t=t, w_points="s_rho" if vertical == "s_rho" else "s_w")
-        window.load(PreparedSnapshot(t, made.u, made.v, made.zeta, made.vertical, is_omega=vertical == "omega"))
+        window.load(PreparedSnapshot(t, made.u, made.v, made.zeta, made.vertical_velocity, is_omega=vertical == "omega"))
     particles = cloud(xi, eta, z, time=0.4 * DAY)
     step = 0.01  # so short that the velocity does not change on the way
     move(window, particles, step)
@@ -298,7 +298,7 @@ def test_on_a_sphere_an_eastward_flow_keeps_to_its_parallel():
             u = 0.2 * 0.5 * (cosine[:, 1:] + cosine[:, :-1]) * np.ones((s.n, 1, 1))
             v = -0.2 * 0.5 * (sine[1:] + sine[:-1]) * np.ones((s.n, 1, 1))
             blank = still_omega(grid, s, zero, zero, t=t)
-            made.append(type(blank)(t, u.astype(np.float32), v.astype(np.float32), blank.zeta, blank.vertical))
+            made.append(type(blank)(t, u.astype(np.float32), v.astype(np.float32), blank.zeta, blank.vertical_velocity))
         window = Window(grid, s, dt=7200.0)
         for snapshot in made:
             window.load(snapshot)
@@ -409,7 +409,7 @@ def test_over_a_seamount_a_flow_without_divergence_in_its_layers_keeps_particles
     free = lambda x, y, t: 0.5 * np.sin(x / 30e3 - t / DAY)
     particles = cloud(RNG.uniform(5, 12, n), RNG.uniform(8, 22, n), RNG.uniform(-2000.0, -100.0, n))
     made = {t: along_layers(grid, s, psi, free, t) for t in np.arange(9) * DAY / 2}
-    assert np.abs(made[0.0].vertical).max() < 1e-8
+    assert np.abs(made[0.0].vertical_velocity).max() < 1e-8
     before, height = level_number(grid, s, particles, made[0.0].zeta.astype(float)), particles.z.copy()
     sweep(grid, s, made.get, particles, t_from=0.0, t_to=4 * DAY, every=DAY / 2, dt=7200.0)
     after = level_number(grid, s, particles, made[4 * DAY].zeta.astype(float))

@@ -1,4 +1,4 @@
-"""The kernel at the numbers of layers and threads that users have: straight paths, and equal bytes from all numbers of threads."""
+"""The kernel at the numbers of layers and threads that users have: straight paths, equal bytes from all numbers of threads."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_uniform_current_gives_straight_paths_at_every_number_of_layers_and_th
     current = lambda x, y, z, t: 0.025 + 0.0 * z
     make = still_omega if vertical == "omega" else (lambda *args, **rest: evaluate(*args, w=zero, **rest))
     snapshot = make(grid, s, current, zero)
-    at = lambda t: type(snapshot)(t, snapshot.u, snapshot.v, snapshot.zeta, snapshot.vertical, snapshot.is_omega)
+    at = lambda t: type(snapshot)(t, snapshot.u, snapshot.v, snapshot.zeta, snapshot.vertical_velocity, snapshot.is_omega)
     found = {threads: paths(grid, s, at, threads) for threads in THREADS}
     for threads, particles in found.items():
         assert (particles.status == REACHED).all(), threads

@@ -23,8 +23,8 @@ def test_omega_and_w_are_those_of_croco_to_float32_accuracy(name):
     for index in range(len(ocean.times)):
         one = ocean.snapshot(index, {"w", "omega"})
         inside = (slice(None), slice(2, -2), slice(2, -2))
-        omega = omega_by_continuity(one.u, one.v, one.zeta, ocean.grid, ocean.s_coordinate)
-        w = vertical_velocity_from_omega(one.u, one.v, one.zeta, omega, ocean.grid, ocean.s_coordinate)
+        omega = omega_by_continuity(one.u, one.v, one.zeta, ocean.grid, ocean.vertical)
+        w = vertical_velocity_from_omega(one.u, one.v, one.zeta, omega, ocean.grid, ocean.vertical)
         rms = [np.sqrt(np.mean((got - given)[inside].astype(float) ** 2)) for got, given in ((omega, one.omega), (w, one.w))]
         print(f"{name} record {index}: omega {rms[0]:.1e}, w {rms[1]:.1e} m/s rms")
         # u, v, zeta are stored as float32: 2e-7 of 1e-2 m/s (u times the slope) is what can be asked
