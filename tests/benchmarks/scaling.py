@@ -109,7 +109,7 @@ def worker_processes(process: subprocess.Popen) -> list[psutil.Process]:
 
 def pieces(out: Path) -> int:
     """Pieces of a run that are done: periods of each speed and times of the fields."""
-    return sum(1 for pattern in ("w*/periods_done/*", "fields.zarr*/written/c/*") for _ in out.glob(pattern))
+    return sum(1 for pattern in ("w*/pdf.zarr*/parts_done/*", "fields.zarr*/written/c/*") for _ in out.glob(pattern))
 
 
 def all_pieces(finished: Path) -> int:
@@ -136,7 +136,7 @@ def kill_at_random(arguments, out: Path, kind: str, rng: random.Random, total: i
     process = start(arguments, out, command)
     target = rng.randint(pieces(out), total)
     delay = rng.uniform(0.0, 0.5)
-    working = wait_for(lambda: _holds(process, out) and any(out.glob("w*/periods_done")), process)
+    working = wait_for(lambda: _holds(process, out) and any(out.glob("w*/pdf.zarr.partial")), process)
     if working and kind == "worker":
         wait_for(lambda: len(worker_processes(process)) == 2, process)
     wait_for(lambda: pieces(out) >= target, process, 300)
@@ -552,11 +552,11 @@ def estimate(years: float = 30.0, nx: int = 512, ny: int = 512, levels: int = 80
     """What a long, fine record needs, from costs per cell and per step measured here on one core."""
     import netCDF4
 
+    from data.chunks import add_array, damaged_parts, put_chunk
     from data.vertical import SCoordinate
     from lagrangian.config import SINKING_SPEEDS, RunConfig
     from lagrangian.experiments import ascent_days
     from lagrangian.fields import FIELD_DEPTHS, FIELD_LAGS_DAYS, HALF_WINDOW_KM, LAYERED, snapshot_fields
-    from lagrangian.stores import add_array, damaged_parts, put_chunk
     from lagrangian.velocity import omega_by_continuity
     from lagrangian.window import PreparedSnapshot, Window
     from tests.lagrangian.analytic import AnalyticOcean, eddies, plane
