@@ -81,10 +81,15 @@ def _chunk_path(array, *place: int) -> Path:
     return Path(array.store.root) / array.path / array.metadata.encode_chunk_key(place)
 
 
+def has_chunk(array, *place: int) -> bool:
+    """Whether the file of a chunk is there; nothing is read."""
+    return _chunk_path(array, *place).exists()
+
+
 def is_whole(array, *place: int) -> bool:
     """Whether a chunk is there and can be read."""
     # stores of earlier versions have neither checksums nor chunks that hold fill values alone
-    if has_checksums(array) and not _chunk_path(array, *place).exists():
+    if has_checksums(array) and not has_chunk(array, *place):
         return False
     try:
         _ = array.blocks[place]

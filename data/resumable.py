@@ -22,6 +22,7 @@ from data.chunks import (
     array_is_whole,
     arrays_of,
     damaged_parts,
+    has_chunk,
     is_whole,
     layout_is_whole,
     put_chunk,
@@ -97,7 +98,7 @@ class ResumableStore:
     done : set of int
         Parts that are in.
     damaged : list of int
-        Parts of a finished store that were lost or damaged when it was opened; they are missing now.
+        Parts that had been in and were lost or damaged when the store was opened; they are missing now.
     renewed : bool
         Whether a finished store of another identity is there, which this one will replace.
 
@@ -207,17 +208,19 @@ class ResumableStore:
         try:
             group = zarr.open_group(str(self.partial), mode="r+", use_consolidated=False)
             arrays_of(self.partial)
-            for name in self.filled:
-                _ = group[name]
+            arrays = [group[name] for name in self.filled]
             if self._lay_out_at and self.identity is not None and IDENTITY not in group.attrs:  # of an earlier version
                 group.attrs[IDENTITY] = self.identity
         except OSError:
             raise
         except Exception as error:
-            raise self._unusable(one_line(error)) from error
-
-    def _unusable(self, why: str) -> StoreError:
-        return StoreError(f"{self.partial} is damaged ({why}); remove it and give the same command again")
+            raise StoreError(
+                f"{self.partial} is damaged ({one_line(error)}); remove it and give the same command again"
+            ) from error
+        if self._lay_out_at:  # what is damaged is found at the end, what is lost can be seen now
+            lost = [number for number in sorted(self.done) if not all(has_chunk(array, number) for array in arrays)]
+            self.damaged = sorted({*self.damaged, *lost})
+            self.forget(lost)
 
     # -- marks -------------------------------------------------------------------------------------------------------
 
@@ -272,7 +275,7 @@ class ResumableStore:
         if not layout_is_whole(self.path, self.filled):
             reopened = True
             self._write_marks(self.path, ())
-            self._mend_layout()
+            self._mend_layout(self.path)
         damaged = self._damaged(self.path)
         if not damaged and not reopened:
             self.done = self._all()
@@ -286,26 +289,26 @@ class ResumableStore:
         self.path.rename(self.partial)
         return False
 
-    def _mend_layout(self) -> None:
-        """Put what is damaged of a finished store's metadata and coordinates in again, from a new layout."""
+    def _mend_layout(self, path: Path) -> None:
+        """Put what is damaged of a store's metadata and coordinates in again, from a new layout."""
         self._lay_out_aside()
         try:
-            zarr.open_group(str(self.path), mode="r", use_consolidated=False)
+            zarr.open_group(str(path), mode="r", use_consolidated=False)
             files = []
         except Exception:
             files = [self._aside / "zarr.json"]
         for name in arrays_of(self._aside):
-            if not self._array_is_usable(name):
+            if not self._array_is_usable(path / name):
                 files += [one for one in (self._aside / name).rglob("*") if one.is_file()]
         for file in files:
-            with written_aside(self.path / file.relative_to(self._aside)) as aside:
+            with written_aside(path / file.relative_to(self._aside)) as aside:
                 shutil.copyfile(file, aside)
         shutil.rmtree(self._aside)
 
-    def _array_is_usable(self, name: str) -> bool:
+    def _array_is_usable(self, path: Path) -> bool:
         try:
-            array = zarr.open_array(str(self.path / name), mode="r")
-            return name in self.filled or array_is_whole(array)
+            array = zarr.open_array(str(path), mode="r")
+            return path.name in self.filled or array_is_whole(array)
         except Exception:
             return False
 
@@ -355,8 +358,10 @@ class ResumableStore:
         self.done = self._marks()
         if len(self.done) < self.n_parts:
             return False
-        damaged = self._damaged(self.partial)
         try:
+            if self._lay_out_at and not layout_is_whole(self.partial, self.filled):
+                self._mend_layout(self.partial)
+            damaged = self._damaged(self.partial)
             if damaged:
                 self.forget(damaged)
                 raise StoreError(f"{self.told(damaged)}; give the same command again and they are made again")
@@ -368,10 +373,6 @@ class ResumableStore:
     def told(self, damaged: Sequence[int]) -> str:
         """That some parts are damaged or missing, for a line."""
         return f"{self.where}: {len(damaged)} of {self.n_parts} {self.parts} are damaged or missing"
-
-    def check(self) -> list[int]:
-        """Parts of an unfinished store, among those marked, of which a chunk is damaged or missing."""
-        return [number for number in self._damaged(self.partial) if number in self.done]
 
     def forget(self, numbers: Iterable[int]) -> None:
         """Count parts as not in."""
