@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import importlib.metadata
 import inspect
 import io
@@ -27,6 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from data.errors import CatchmentError, OptionError, StoreError, cannot_write
 from data.files import written_aside
+from data.fingerprint import fingerprint
 
 Config = TypeVar("Config")
 
@@ -201,11 +201,8 @@ def json_ready(value):
 def source_word() -> str:
     """A hash of the source that results depend on: tells one version of the toolkit from another, installed or not."""
     root = Path(__file__).resolve().parent.parent
-    found = hashlib.sha256()
-    for package in ("data", "lagrangian", "learning"):
-        for path in sorted(root.glob(f"{package}/**/*.py")):
-            found.update(path.read_bytes())
-    return found.hexdigest()[:12]
+    paths = [path for package in ("data", "lagrangian", "learning") for path in sorted(root.glob(f"{package}/**/*.py"))]
+    return fingerprint(*(path.read_bytes() for path in paths))[:12]
 
 
 def provenance(config) -> dict:

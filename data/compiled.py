@@ -7,7 +7,6 @@ cache lies in a folder that is named by a hash of all those sources, outside the
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -19,6 +18,8 @@ from pathlib import Path
 import numba
 import platformdirs
 from numba.core import config
+
+from data.fingerprint import fingerprint as short_hash
 
 #: Packages whose sources count; other libraries are known to numba's cache by their own versions or do not reach machine code.
 _PACKAGES = ("data", "lagrangian", "learning", "evaluation")
@@ -67,11 +68,8 @@ def sources_of(path: Path) -> list[Path]:
 
 def fingerprint(path: Path) -> str:
     """Hash (16 hexadecimal digits) of the sources that machine code of the module at ``path`` is built from."""
-    digest = hashlib.sha256()
-    for source in sources_of(path):
-        content = source.read_bytes()
-        digest.update(f"{source.name} {len(content)}\n".encode() + content)
-    return digest.hexdigest()[:16]
+    contents = [(source.name, source.read_bytes()) for source in sources_of(path)]
+    return short_hash(*(f"{name} {len(content)}\n".encode() + content for name, content in contents))
 
 
 @cache

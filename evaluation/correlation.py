@@ -12,12 +12,14 @@ import pandas as pd
 import xarray as xr
 import zarr
 
-from data.command import one_line, provenance, read_json, run_command, write_file, write_json
-from data.errors import InputError, OptionError, StoreError, cannot_write, need
+from data.chunks import add_array, checked_setting
+from data.command import one_line, provenance, run_command, write_file, write_json
+from data.errors import InputError, OptionError, StoreError, need
 from data.frame import Frame
 from data.lock import FolderLock
 from data.netcdf import expand, write_dataset
 from data.progress import Progress
+from data.resumable import ResumableStore
 from data.satellite import around, on_frame, open_chlorophyll, time_notes
 from data.trap_flux import COLUMNS, read_flux
 from evaluation.cross_correlation import (
@@ -40,7 +42,6 @@ from evaluation.cross_correlation import (
 from evaluation.figures_flux import example_cups, figure_7, figure_8, figure_9, png, save_png
 from evaluation.intervals import ENOUGH_BLOCKS
 from evaluation.scores import BOXES_KM, box_pdf
-from lagrangian.stores import CHECKED, add_array, finish, partial_path
 
 #: The paper's period (section 4), years, first and last.
 PAPER_YEARS = (2009, 2019)
@@ -374,9 +375,8 @@ def daily_maps(dataset: xr.Dataset, frame: Frame, flux: pd.DataFrame, lags: np.n
         "method": "linear", "times": [str(times[0]), str(times[-1]), int(times.size)],
     }  # fmt: skip
     final = out / "chlorophyll_on_frame.zarr"
-    if not (final.exists() and _identity(final) == identity):
-        _regrid(variable, frame, final, identity)
-    with zarr.config.set(CHECKED):
+    _regrid(variable, frame, final, identity)
+    with zarr.config.set(checked_setting(final, "chlorophyll")):
         stored = zarr.open_group(str(final), mode="r")["chlorophyll"]
     return DailyMaps.of(times, _blocks(stored), frame.x.size * frame.y.size)
 
@@ -391,33 +391,27 @@ def _blocks(stored) -> Iterator[np.ndarray]:
         yield block.reshape(len(block), -1)
 
 
-def _identity(path: Path) -> dict | None:
-    try:
-        return zarr.open_group(str(path), mode="r").attrs.get("identity")
-    except (OSError, ValueError, KeyError):
-        return None
-
-
 def _regrid(variable: xr.DataArray, frame: Frame, final: Path, identity: dict) -> None:
-    partial = partial_path(final.parent, final.name)
-    n, done_path = variable.sizes["time"], partial / "done.json"
-    try:
-        if not done_path.exists() or _identity(partial) != identity:
-            group = zarr.open_group(str(partial), mode="w", attributes={"identity": identity})
-            attrs = {"units": "mg m-3", "long_name": "chlorophyll"}
-            add_array(group, "chlorophyll", (n, *frame.shape), (BLOCK, *frame.shape), "float32", ("time", "y", "x"), attrs)
-            write_json(done_path, {"maps": 0})
-        store = zarr.open_group(str(partial), mode="r+", use_consolidated=False)["chlorophyll"]
-        with Progress("regridding chlorophyll", "map") as bar:
-            for begin in range(read_json(done_path)["maps"], n, BLOCK):
-                part = slice(begin, min(begin + BLOCK, n))
-                store[part] = on_frame(variable.isel(time=part).load(), frame, method="linear").values
-                write_json(done_path, {"maps": part.stop})
-                bar.update(part.stop, n)
-        done_path.unlink()
-        finish(partial)
-    except OSError as error:
-        raise cannot_write(partial, error) from None
+    """Fill the store with what it lacks of the maps (time, latitude, longitude) on the frame."""
+    n = variable.sizes["time"]
+
+    def lay_out(path: Path) -> None:
+        group = zarr.create_group(store=str(path), zarr_format=3)
+        attrs = {"units": "mg m-3", "long_name": "chlorophyll"}
+        add_array(group, "chlorophyll", (n, *frame.shape), (BLOCK, *frame.shape), "float32", ("time", "y", "x"), attrs)
+
+    options = {"lay_out": lay_out, "identity": identity, "renew": True, "parts": "blocks of maps"}
+    store = ResumableStore(final, ("chlorophyll",), -(-n // BLOCK), **options)
+    if store.damaged:
+        print(f"note: {store.told(store.damaged)} and are made again", flush=True)
+    if store.whole:
+        return
+    with Progress("regridding chlorophyll", "map") as bar:
+        for number in store.missing():
+            part = slice(number * BLOCK, min((number + 1) * BLOCK, n))
+            store.put(number, chlorophyll=on_frame(variable.isel(time=part).load(), frame, method="linear").values)
+            bar.update(part.stop, n)
+    store.close()
 
 
 # -- what is told and written ----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ each experiment took to sink (method.md section 4).
 from __future__ import annotations
 
 import contextlib
-import shutil
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,19 +20,21 @@ import xarray as xr
 import zarr
 from scipy.sparse import csr_array
 
-from data.command import provenance, read_json, run_command, write_json
-from data.errors import InputError, OptionError, StoreError, cannot_write
+from data.chunks import add_array, arrays_of, open_checked
+from data.command import provenance, run_command, write_json
+from data.errors import InputError, OptionError, StoreError
 from data.grid import HorizontalGrid
 from data.lock import FolderLock
 from data.ocean import Ocean
 from data.progress import Progress
+from data.resumable import ResumableStore, identity_of
 from data.sites import parse_site
 from data.times import SECONDS_ATTRS, whole_seconds
 from evaluation.experiments import EXPERIMENT_COORDINATES
 from lagrangian.config import RunConfig, speed_folder
 from lagrangian.fields import horizontal_velocity
 from lagrangian.oceans import open_ocean
-from lagrangian.stores import add_array, finish, open_checked, open_store, partial_path
+from lagrangian.stores import open_store
 from learning.folders import found_speeds, run_record
 
 #: Full width of the box centred on the trap, km, and the depth range, m, of the deep dynamics (method.md section 4).
@@ -214,26 +216,35 @@ def run_dynamics(
     """
     run = Path(run)
     record = read_run(run)
-    final, partial = run / STORE, partial_path(run, STORE)
+    final = run / STORE
     identity = {"run": record.get("identity", {}), "depths": [float(depth) for depth in depths], "box_km": float(box_km)}
-    if _identity_of(final) == identity:
-        return final
-    if final.exists():
-        print(f"{final} is of other options and is made anew", flush=True)
     config = run_config(record)
     offset = trap_offsets(run)
-    ocean = open_ocean(config) if ocean is None else ocean
+    opened = functools.cache(lambda: open_ocean(config) if ocean is None else ocean)  # not where the store is whole
+    n = _snapshots(final, identity, opened)
+    store = ResumableStore(
+        final, tuple(VARIABLES), -(-n // BLOCK), lay_out=lambda path: _lay_out(path, opened(), offset, identity),
+        identity=identity, renew=True, parts="blocks of snapshots",
+    )  # fmt: skip
+    if store.whole:
+        return final
+    if store.renewed:
+        print(f"{final} is of other options and is made anew", flush=True)
+    if store.damaged:
+        print(f"note: {store.told(store.damaged)} and are made again", flush=True)
     site = parse_site(config.site)
-    boxes = trap_boxes(ocean.grid, offset, (site.x, site.y), box_km)
-    try:
-        if _identity_of(partial) != identity:
-            _create(partial, ocean, offset, identity)
-        _fill(partial, ocean, boxes, depths)
-        finish(partial)
-    except OSError as error:
-        raise cannot_write(partial, error) from None
+    _fill(store, opened(), trap_boxes(opened().grid, offset, (site.x, site.y), box_km), depths)
+    store.close()
     write_json(final.with_suffix(".json"), provenance(DiagnosticsConfig(run, tuple(identity["depths"]), float(box_km))))
     return final
+
+
+def _snapshots(path: Path, identity: dict, opened: Callable[[], Ocean]) -> int:
+    """Number of snapshots of the run: as a store of this identity has it, else as the ocean has."""
+    if identity_of(path) == identity:
+        with contextlib.suppress(Exception):  # where its metadata are damaged
+            return arrays_of(path)["time"].size
+    return len(opened().times)
 
 
 def open_dynamics(run: Path) -> xr.Dataset:
@@ -251,8 +262,9 @@ def open_dynamics(run: Path) -> xr.Dataset:
 def read_run(run: Path) -> dict:
     """run.json; StoreError where it is absent or is not that of a lagrangian.run."""
     path, record = Path(run) / "run.json", run_record(run)
-    if not record:
-        raise StoreError(f"{path} does not exist; run python -m lagrangian.run first")
+    if not path.exists():
+        mend = "give the same lagrangian.run again: it is made anew" if record else "run python -m lagrangian.run first"
+        raise StoreError(f"{path} does not exist; {mend}")
     if "configuration" not in record:
         raise StoreError(f"{path} holds no configuration; run python -m lagrangian.run again")
     return record
@@ -279,23 +291,11 @@ def _attributes(name: str) -> dict:
     return {"units": units, "long_name": title}
 
 
-def _identity_of(path: Path) -> dict | None:
-    """What a store says it was made of; None where it is absent or cannot be read."""
-    try:
-        return zarr.open_group(str(path), mode="r", use_consolidated=False).attrs.get("identity")
-    except Exception:
-        return None
-
-
-def _create(path: Path, ocean: Ocean, offset: np.ndarray, identity: dict) -> None:
-    """Lay out an empty store: (time, position, depth), :data:`BLOCK` times a chunk."""
-    aside = path.with_name(path.name + ".new")
-    for old in (path, aside):
-        if old.exists():
-            shutil.rmtree(old)
-    group = zarr.create_group(store=str(aside), zarr_format=3)
+def _lay_out(path: Path, ocean: Ocean, offset: np.ndarray, identity: dict) -> None:
+    """An empty store: (time, position, depth), :data:`BLOCK` times a chunk."""
+    group = zarr.create_group(store=str(path), zarr_format=3)
     title = "Kinetic energy and vorticity in boxes around the traps"
-    group.attrs.update({"title": title, "Conventions": "CF-1.8", "box_km": identity["box_km"], "identity": identity})
+    group.attrs.update({"title": title, "Conventions": "CF-1.8", "box_km": identity["box_km"]})
     array = partial(add_array, group)
 
     depths = np.array(identity["depths"])
@@ -309,26 +309,18 @@ def _create(path: Path, ocean: Ocean, offset: np.ndarray, identity: dict) -> Non
     for name, way, column in (("trap_dx", "east", 0), ("trap_dy", "north", 1)):
         attrs = {"units": "km", "long_name": f"distance of the trap {way} of the site"}
         array(name, shape[1:2], shape[1:2], "float64", ("position",), attrs, offset[:, column])
-    write_json(aside / "done.json", {"snapshots": 0})
-    aside.rename(path)
 
 
-def _fill(path: Path, ocean: Ocean, boxes: BoxMeans, depths: Sequence[float]) -> None:
-    """Put in the snapshots that are not in yet, a chunk at a time; ``done.json`` within counts them."""
-    done_path = path / "done.json"
+def _fill(store: ResumableStore, ocean: Ocean, boxes: BoxMeans, depths: Sequence[float]) -> None:
+    """Put in the snapshots that are not in yet, a chunk at a time."""
     n = len(ocean.times)
-    begun = read_json(done_path)["snapshots"] if done_path.exists() else n
-    group = zarr.open_group(str(path), mode="r+", use_consolidated=False)
     with Progress("deep dynamics", "snapshot") as bar:
-        for first in range(begun, n, BLOCK):
+        for number in store.missing():
             rows = []
-            for index in range(first, min(first + BLOCK, n)):
+            for index in range(number * BLOCK, min((number + 1) * BLOCK, n)):
                 rows.append(snapshot_means(ocean, index, boxes, depths))
                 bar.update(index + 1, n)
-            for name in VARIABLES:
-                group[name][first : first + len(rows)] = np.stack([row[name] for row in rows])
-            write_json(done_path, {"snapshots": first + len(rows)})
-    done_path.unlink(missing_ok=True)
+            store.put(number, **{name: np.stack([row[name] for row in rows]) for name in VARIABLES})
 
 
 # -- averages ------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import pandas as pd
 
 from data.command import provenance, read_json, run_command, write_json
 from data.errors import CatchmentError, InputError, need
+from data.fingerprint import fingerprint_of_file
 from data.progress import Progress
 from evaluation.animation import animate_experiment
 from evaluation.diagnostics import deep_dynamics, open_dynamics, profiles
@@ -32,7 +33,6 @@ from lagrangian.stores import STATUS_MEANINGS
 from learning.ensemble import Ensemble
 from learning.folders import found_speeds, models_folder, run_record
 from learning.inputs import InputSpec
-from learning.simulation import read_identity
 
 #: Level whose true PDFs tell of the deep part of the way (paper Fig. 5), m.
 DEEP_LEVEL = 1000.0
@@ -476,7 +476,7 @@ def _network(one: Scored, name: str) -> dict:
     """What fit.json says of the networks of some predictions, where it is theirs."""
     store, folder = one.speed.predictions[name], models_folder(one.speed.run, one.w, name)
     row = {"w, m/d": one.w, "inputs": name, "members": store.attrs.get("members", "")}
-    members = [read_identity(path) for path in sorted(folder.glob("member-*[0-9].safetensors"))]
+    members = [fingerprint_of_file(path) for path in sorted(folder.glob("member-*[0-9].safetensors"))]
     if not members or members != store.attrs.get("identity", {}).get("networks") or not (folder / "fit.json").exists():
         return row | dict.fromkeys(("preset", "epochs", "train", "validation", "test"), "of another folder")
     fit = read_json(folder / "fit.json")

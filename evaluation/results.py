@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from data.chunks import open_checked
 from data.errors import CatchmentError, InputError
 from evaluation.experiments import (
     BLOCK,
@@ -35,7 +36,7 @@ from evaluation.scores import (
 )
 from lagrangian.binning import smooth_pdf
 from lagrangian.config import speed_folder
-from lagrangian.stores import open_checked, open_store
+from lagrangian.stores import open_store
 from learning.folders import run_identity
 from learning.simulation import PARTS
 

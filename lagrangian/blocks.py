@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable
@@ -23,6 +21,7 @@ import numpy as np
 
 from data.command import json_ready
 from data.errors import InputError
+from data.fingerprint import fingerprint, fingerprint_of_json
 from data.lock import Claim
 from data.ocean import Ocean, Snapshot
 from data.times import seconds
@@ -64,8 +63,7 @@ class Block:
 
 def digest(identity: dict) -> str:
     """A run's identity (what must be equal for a folder to be gone on with) in a short word."""
-    text = json.dumps(json_ready(identity), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return fingerprint_of_json(json_ready(identity))
 
 
 def periods_per_block(config: RunConfig, n_periods: int, workers: int) -> int:
@@ -140,8 +138,7 @@ def _ordered(cohorts) -> list[Cohort]:
 
 
 def _name(cohorts: list[Cohort]) -> str:
-    word = hashlib.sha256(repr(cohorts).encode()).hexdigest()[:8]
-    return f"{cohorts[-1].period:05d}-{cohorts[0].period:05d}-{word}"
+    return f"{cohorts[-1].period:05d}-{cohorts[0].period:05d}-{fingerprint(repr(cohorts).encode())[:8]}"
 
 
 def _span(cohorts, state: SweepState | None, config: RunConfig, design: Design, ocean: Ocean) -> tuple[int, int]:

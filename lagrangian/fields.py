@@ -9,16 +9,16 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from data.command import one_line
+from data.chunks import add_array, open_checked
 from data.compiled import njit
-from data.errors import StoreError, cannot_write
+from data.errors import StoreError
 from data.frame import Frame, Regridder
 from data.grid import HorizontalGrid
 from data.ocean import Ocean, Snapshot
+from data.resumable import OLDER_ARRAY, ResumableStore
 from data.times import SECONDS_ATTRS, whole_seconds
 from lagrangian.config import RunConfig
 from lagrangian.experiments import Design
-from lagrangian.stores import add_array, damaged_parts, finish, is_whole, open_checked, put_chunk
 
 #: Depths of the network inputs, m (method.md section 3, 5v-4l).
 FIELD_DEPTHS = (0.0, 750.0, 1500.0, 2250.0)
@@ -147,42 +147,46 @@ def snapshot_fields(ocean: Ocean, snapshot: Snapshot, depths=FIELD_DEPTHS) -> di
 class FieldsWriter:
     """Fills fields.zarr one time (one chunk of every variable) at a time; made anew or gone on with.
 
+    Parameters
+    ----------
+    path : Path
+        Of the store once it is whole.
+    create : bool
+        Whether to lay the store out where there is none (not in a worker).
+    identity : dict, optional
+        Of the run that the fields are of.
+
     Attributes
     ----------
-    written : (time,) bool
-        Which times are in.
+    store : ResumableStore
     """
 
-    def __init__(self, path: Path, ocean: Ocean, frame: Frame, times: np.ndarray, *, site: str, depths=FIELD_DEPTHS):
+    def __init__(
+        self, path: Path, ocean: Ocean, frame: Frame, times: np.ndarray, *, site: str, depths=FIELD_DEPTHS,
+        create: bool = True, identity: dict | None = None,
+    ):  # fmt: skip
         self.path, self.ocean, self.frame, self.depths = Path(path), ocean, frame, tuple(depths)
+        self.times, self.site = times, site
         self._regrid: Regridder | None = None
-        if not self.path.exists():
-            try:
-                self._create(times, site)
-            except OSError as error:
-                raise cannot_write(self.path, error) from None
-        try:
-            self.group = zarr.open_group(str(self.path), mode="r+", use_consolidated=False)
-            self.written = self._read_written()
-        except Exception as error:
-            raise StoreError(f"{self.path} is damaged ({one_line(error)}); remove it and give the same command again") from error
+        layered = [name for name in LAYERED if name != "temp" or "temp" in ocean.variables]
+        filled = ("ssh", *layered, OLDER_ARRAY)  # last what vouches for the others in stores of earlier versions
+        self.store = ResumableStore(
+            self.path, filled, len(times), lay_out=self._lay_out if create else None, identity=identity, parts="times"
+        )
 
-    def _read_written(self) -> np.ndarray:
-        array = self.group["written"]
-        try:
-            return array[...].astype(bool)
-        except Exception:  # each codec fails in its own way
-            return np.array([is_whole(array, number) and bool(array[number]) for number in range(array.size)])
+    @property
+    def written(self) -> np.ndarray:
+        """(time,) bool: which times are in."""
+        return np.isin(np.arange(self.store.n_parts), list(self.store.done))
 
-    def _create(self, times: np.ndarray, site: str) -> None:
-        aside = self.path.with_name(self.path.name + ".new")
-        group = zarr.create_group(store=str(aside), zarr_format=3, overwrite=True)
+    def _lay_out(self, path: Path) -> None:
+        group = zarr.create_group(store=str(path), zarr_format=3, overwrite=True)
         has_temp = "temp" in self.ocean.variables
         group.attrs.update(
             {
                 "title": "Regional fields for the inputs of catchment networks",
                 "Conventions": "CF-1.8",
-                "site": site,
+                "site": self.site,
                 "frame_center": list(self.frame.center),
                 "frame_spacing_km": self.frame.spacing_km,
                 "temperature": "yes" if has_temp else "none: the ocean holds no temp",
@@ -190,7 +194,7 @@ class FieldsWriter:
         )
         array = partial(add_array, group)
 
-        n_t, n_d, (ny, nx) = len(times), len(self.depths), self.frame.shape
+        n_t, n_d, (ny, nx) = len(self.times), len(self.depths), self.frame.shape
         for name, (units, title) in LAYERED.items():
             if name != "temp" or has_temp:
                 array(name, (n_t, n_d, ny, nx), (1, n_d, ny, nx), "float32", ("time", "depth", "y", "x"),
@@ -198,7 +202,7 @@ class FieldsWriter:
         array("ssh", (n_t, ny, nx), (1, ny, nx), "float32", ("time", "y", "x"),
               {"units": "m", "long_name": "sea surface height", "coordinates": "lon lat"}, fill=np.nan)  # fmt: skip
         attrs = {**SECONDS_ATTRS, "standard_name": "time"}
-        array("time", (n_t,), (n_t,), "int64", ("time",), attrs, data=whole_seconds(times))
+        array("time", (n_t,), (n_t,), "int64", ("time",), attrs, data=whole_seconds(self.times))
         array("depth", (n_d,), (n_d,), "float64", ("depth",), {"units": "m", "positive": "down"}, data=np.array(self.depths))
         for name, values, way in (("x", self.frame.x, "east"), ("y", self.frame.y, "north")):
             attrs = {"units": "km", "long_name": f"distance {way} of the site"}
@@ -210,24 +214,19 @@ class FieldsWriter:
         sea_floor = Regridder(self.ocean.grid, self.frame)(np.where(self.ocean.grid.mask_rho, self.ocean.grid.h, np.nan))
         array("h", (ny, nx), (ny, nx), "float32", ("y", "x"),
               {"units": "m", "positive": "down", "long_name": "depth of the ocean's sea floor"}, sea_floor, np.nan)  # fmt: skip
-        array("written", (n_t,), (1,), "uint8", ("time",), {"long_name": "1 where the time is in"}, fill=0)
-        aside.rename(self.path)
+        array(OLDER_ARRAY, (n_t,), (1,), "uint8", ("time",), {"long_name": "1 where the time is in"}, fill=0)
 
     def write(self, number: int, fields: dict[str, np.ndarray]) -> None:
         """Regrid the fields of one snapshot (:func:`snapshot_fields`) and put them in as time ``number``."""
         if self._regrid is None:
             self._regrid = Regridder(self.ocean.grid, self.frame)
-        try:
-            put_chunk(self.group, "ssh", number, self._regrid(fields["ssh"])[None])
-            for name in LAYERED:
-                if name in fields and name in self.group:
-                    put_chunk(self.group, name, number, np.stack([self._regrid(level) for level in fields[name]])[None])
-            put_chunk(self.group, "written", number, np.ones(1, np.uint8))  # last: what it vouches for is on disk
-        except OSError as error:
-            raise cannot_write(self.path, error) from None
-        self.written[number] = True
+        values = {"ssh": self._regrid(fields["ssh"])[None], OLDER_ARRAY: np.ones(1, np.uint8)}
+        for name in LAYERED:
+            if name in self.store.filled:
+                values[name] = np.stack([self._regrid(level) for level in fields[name]])[None]
+        self.store.put(number, **values)
 
-    def close(self, final: Path) -> None:
+    def close(self) -> None:
         """Check the store and give it its name once all its times are in (whoever put them there).
 
         Raises
@@ -235,41 +234,21 @@ class FieldsWriter:
         StoreError
             A chunk is damaged or missing (its time counts as not written), or the disk cannot be written.
         """
-        self.written = self._read_written()
-        if not self.written.all():
-            return
-        damaged = self.forget_damaged()
-        if damaged:
-            raise StoreError(f"{damaged}; give the same command again and they are made again")
-        try:
-            finish(self.path, final)
-        except OSError as error:
-            raise cannot_write(self.path, error) from None
-
-    def forget_damaged(self) -> str:
-        """Count the times of which a chunk is lost or damaged as not written, and tell of them; empty where there are none."""
-        damaged = damaged_parts(self.path, (*LAYERED, "ssh", "written"), self.written.size)
-        try:
-            for number in damaged:
-                put_chunk(self.group, "written", number, np.zeros(1, np.uint8))
-                self.written[number] = False
-        except OSError as error:
-            raise cannot_write(self.path, error) from None
-        what = f"{self.path}: the chunks of {len(damaged)} of {self.written.size} times are damaged or missing"
-        return what if damaged else ""
+        self.store.close()
 
 
 class FieldsPlan:
     """Which snapshots go into fields.zarr, and their writing.
 
     ``todo`` maps snapshot index to index in the store, for those not yet in. With ``check``, a finished store is looked through
-    and what is damaged of it is to be made again (not in a worker).
+    and what is damaged of it is to be made again (not in a worker). ``identity`` of the run, where it is to be looked at.
     """
 
-    def __init__(self, config: RunConfig, ocean: Ocean, design: Design, *, check: bool = False):
+    def __init__(
+        self, config: RunConfig, ocean: Ocean, design: Design, *, check: bool = False, identity: dict | None = None
+    ):  # fmt: skip
         self.ocean = ocean
         self.path = config.out / "fields.zarr"
-        self.partial = config.out / "fields.zarr.partial"
         self.writer: FieldsWriter | None = None
         self.todo: dict[int, int] = {}
         if self.path.exists() and not check:
@@ -279,18 +258,13 @@ class FieldsPlan:
                           for end in design.starts + design.collection for lag in FIELD_LAGS_DAYS} - {None})  # fmt: skip
         extent = float(np.abs(design.trap_offset_km).max())
         frame = run_frame(ocean.grid, (design.site.x, design.site.y), extent, spacing_km=config.fields_spacing)
-        where = self.path if self.path.exists() else self.partial
-        self.writer = FieldsWriter(where, ocean, frame, ocean.times[indices], site=design.site.name)
-        if where == self.path:
-            damaged = self.writer.forget_damaged()
-            if not damaged:
-                self.writer = None
-                return
-            print(f"note: {damaged} and are made again", flush=True)
-            self.path.rename(self.partial)
-            self.writer = FieldsWriter(self.partial, ocean, frame, ocean.times[indices], site=design.site.name)
-        written = self.writer.written
-        self.todo = {index: number for number, index in enumerate(indices) if not written[number]}
+        options = {"site": design.site.name, "create": check, "identity": identity}
+        self.writer = FieldsWriter(self.path, ocean, frame, ocean.times[indices], **options)
+        store = self.writer.store
+        if store.damaged:
+            print(f"note: {store.told(store.damaged)} and are made again", flush=True)
+        missing = set(store.missing())
+        self.todo = {index: number for number, index in enumerate(indices) if number in missing}
 
     @staticmethod
     def _nearest(times: np.ndarray, target: np.datetime64) -> int | None:
@@ -307,12 +281,9 @@ class FieldsPlan:
 
     def close(self) -> None:
         """Check and name the store; StoreError where it is damaged, or not all its times are in."""
-        if self.writer is None:
-            return
-        self.writer.close(self.path)
-        left = int((~self.writer.written).sum())
-        if left:
-            raise StoreError(f"{self.partial}: the marks of {left} times are damaged or missing; give the same command again")
+        if self.writer is not None and not self.writer.store.close():
+            store = self.writer.store
+            raise StoreError(f"{store.where}: {len(store.missing())} of its times are not in; give the same command again")
 
 
 def open_fields(path: Path) -> xr.Dataset:

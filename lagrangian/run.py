@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import signal
 import sys
 import threading
@@ -14,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data.command import json_ready, provenance, read_json, run_command, source_word, write_json
+from data.command import json_ready, provenance, run_command, source_word, write_json
 from data.errors import InputError, OptionError, StoreError
+from data.fingerprint import fingerprint
 from data.lock import Claim, FolderLock
 from data.ocean import Ocean
 from data.progress import Progress
@@ -26,7 +26,8 @@ from lagrangian.config import DT_MINUTES, RunConfig, speed_folder
 from lagrangian.experiments import Design, design_experiments
 from lagrangian.fields import FieldsPlan
 from lagrangian.oceans import open_ocean
-from lagrangian.results import SpeedResults, is_done
+from lagrangian.record import run_record
+from lagrangian.results import SpeedResults, is_done, store_names
 from lagrangian.stores import STATUS_MEANINGS
 
 #: Options that do not change what the stores hold.
@@ -55,7 +56,7 @@ def main(config: RunConfig) -> int:
 
 
 def _finished(config: RunConfig) -> bool:
-    stores = [config.out / speed_folder(w) / "pdf.zarr" for w in config.w]
+    stores = [config.out / speed_folder(w) / name for w in config.w for name in store_names(config)]
     return all(path.exists() for path in [*stores, config.out / "fields.zarr"])
 
 
@@ -63,8 +64,9 @@ def _run(config: RunConfig, ocean: Ocean, design: Design, record: dict, claim: C
     """What :func:`main` does once the folder is its own; ``client``: of the workers that share the work, if any."""
     # before any store: what lies in the folder from now on belongs to this configuration
     write_json(config.out / "run.json", record)
-    speeds = {w: SpeedResults.of(config.out, config, design, ocean, w) for w in config.w}
-    fields = FieldsPlan(config, ocean, design, check=True)
+    identity = json_ready(record["identity"])
+    speeds = {w: SpeedResults.of(config.out, config, design, ocean, w, identity=identity) for w in config.w}
+    fields = FieldsPlan(config, ocean, design, check=True, identity=identity)
     first, last = (str(time)[:16].replace("T", " ") for time in ocean.times[[0, -1]])
     _say(f"{ocean.description.get('kind', 'ocean')}: {len(ocean.times)} snapshots, {first} to {last}")
     for assumption in ocean.description.get("assumptions", ()):
@@ -120,7 +122,7 @@ def _sweep(
         if state is None:
             _say(f"note: {path} is damaged or of another version; its particles begin anew")
             checkpoint.remove(path)
-        elif all(is_done(config.out, cohort) for cohort in state.flying):  # killed before it could be removed
+        elif all(is_done(config.out, config, cohort) for cohort in state.flying):  # killed before it could be removed
             checkpoint.remove(path)
         else:
             states[path.stem] = state
@@ -224,9 +226,8 @@ def _check_options(config: RunConfig, ocean: Ocean) -> None:
 
 def _design(config: RunConfig, ocean: Ocean) -> tuple[Design, RunConfig]:
     """The design; a folder that already holds other speeds lends its periods where the command names none."""
-    path = config.out / "run.json"
-    if path.exists() and config.start is None and config.end is None:
-        known = read_json(path).get("identity", {})
+    if config.start is None and config.end is None:
+        known = run_record(config.out).get("identity", {})
         starts = known.get("starts")
         if starts and known.get("options") == _options(config, ocean):
             config = dataclasses.replace(config, start=starts[0], end=starts[-1])
@@ -258,10 +259,7 @@ def _values(config: RunConfig, ocean: Ocean) -> str | None:
     if config.ocean == ("twin",):
         return None
     snapshot = read_snapshot(ocean, len(ocean.times) // 2)
-    found = hashlib.sha256()
-    for name in ("u", "v", "zeta"):
-        found.update(np.ascontiguousarray(getattr(snapshot, name)))
-    return found.hexdigest()[:16]
+    return fingerprint(*(np.ascontiguousarray(getattr(snapshot, name)) for name in ("u", "v", "zeta")))
 
 
 def _files(config: RunConfig, ocean: Ocean) -> dict[str, list[int]]:
@@ -283,13 +281,14 @@ def _claim_folder(out: Path, identity: dict, files: dict) -> list[str]:
     Raises
     ------
     StoreError
-        It holds results of another configuration, or of other values in files of the same names.
+        It holds results of another configuration, or of other values in files of the same names; or nothing tells of which.
     """
-    path = out / "run.json"
-    if not path.exists():
+    record = run_record(out)
+    if not record:
         return [source_word()]
-    record = read_json(path)
     known = record.get("identity", {})
+    if not (out / "run.json").exists() and known == identity:
+        _say(f"note: {out / 'run.json'} was gone; it is made anew from what the stores tell")
     if known == identity:
         before = record.get("files", {})
         changed = [name for name, now in files.items() if name in before and now != before[name]]

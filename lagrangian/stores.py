@@ -1,36 +1,25 @@
 """Result stores of a run: particles.zarr, pdf.zarr, trajectories.zarr. Created by one function, opened by one function.
 
-A store is filled under the name ``NAME.partial``, one collection period (one chunk of every array) at a time; ``periods_done``
-beside it holds a file for each period that is in. When all are, it is renamed. A killed run so leaves either a whole store or
-one that the next run completes.
+Each is a :class:`~data.resumable.ResumableStore` whose parts are collection periods.
 """
 
 from __future__ import annotations
 
-import shutil
-import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 import zarr
-from zarr.codecs import BloscCodec, Crc32cCodec
-from zarr.core.codec_pipeline import BatchedCodecPipeline
-from zarr.registry import register_pipeline
 
-from data.command import one_line
+from data.chunks import add_array, open_checked
 from data.errors import StoreError
-from data.files import put_on_disk
 from data.ocean import Ocean
-from data.progress import Progress
+from data.resumable import partial_path
 from data.times import SECONDS_ATTRS, whole_seconds
 from lagrangian.binning import BINS, bin_centres
 from lagrangian.config import RunConfig
 from lagrangian.experiments import Design
 
-#: Chunks that hold nothing but the fill value are written too: one that is not there is one that was lost.
-EVERY_CHUNK = {"write_empty_chunks": True}
 NO_TIME = np.iinfo(np.int64).min
 
 #: Variables that each store must have, checked on opening.
@@ -55,41 +44,6 @@ STATUS_MEANINGS = {
     2: "reached land or the sea floor",
     3: "record ended first",
 }
-
-
-def add_array(group, name, shape, chunks, dtype, dims, attrs=None, data=None, fill=None):
-    """Add an array to a zarr group as all stores of the toolkit have it; ``data`` is written where given."""
-    array = group.create_array(
-        name,
-        shape=shape,
-        chunks=chunks,
-        dtype=dtype,
-        dimension_names=dims,
-        # deterministic bytes: blosc with one fixed setting; and a checksum, which blosc has none of
-        compressors=[BloscCodec(cname="zstd", clevel=5, shuffle="shuffle"), Crc32cCodec()],
-        fill_value=fill,
-        attributes=attrs or {},
-        config=EVERY_CHUNK,
-    )
-    if data is not None:
-        array[...] = data
-
-
-def put_chunk(group, name: str, number: int, values) -> None:
-    """Fill chunk ``number`` of the first dimension (of one chunk in all others) of an array; it is on disk when this returns.
-
-    ``values`` (rows of the chunk, ...).
-    """
-    array = group[name].with_config(EVERY_CHUNK)
-    rows = array.chunks[0]
-    array[number * rows : (number + 1) * rows] = values
-    put_on_disk(_chunk_path(array, number))
-
-
-def _chunk_path(array, *place: int) -> Path:
-    """File of the chunk at ``place`` (0 along the dimensions that it leaves out)."""
-    place = (*place, *(0,) * (array.ndim - len(place)))
-    return Path(array.store.root) / array.path / array.metadata.encode_chunk_key(place)
 
 
 def position_attrs(ocean: Ocean, axis: str) -> dict:
@@ -224,105 +178,6 @@ def create_trajectories(path: Path, config: RunConfig, design: Design, ocean: Oc
     add_array(group, "obs", (n_obs,), (n_obs,), "int32", dims[1:], data=np.arange(n_obs))
 
 
-class CheckedPipeline(BatchedCodecPipeline):
-    """zarr's own way from chunks to arrays; a chunk that cannot be decoded is named, and who can make it again."""
-
-    async def decode_batch(self, chunk_bytes_and_specs):
-        """As in zarr; an error that is no OSError becomes :class:`_Undecodable`, which :meth:`read_batch` knows the place of."""
-        try:
-            return await super().decode_batch(chunk_bytes_and_specs)
-        except (OSError, StoreError):
-            raise
-        except Exception as error:  # each codec fails in its own way
-            raise _Undecodable(one_line(error)) from error
-
-    async def read_batch(self, batch_info, out, drop_axes=()):
-        """As in zarr.
-
-        Raises
-        ------
-        StoreError
-            A chunk is damaged.
-        """
-        batch_info = list(batch_info)
-        try:
-            await super().read_batch(batch_info, out, drop_axes)
-        except _Undecodable as error:
-            place = str(batch_info[0][0]).removeprefix("file://")
-            raise StoreError(
-                f"{place} is damaged ({error}); give the lagrangian.run or learning.predict that wrote the store again, and it "
-                "makes it whole; a store of another command: remove it, and give that again"
-            ) from error
-
-
-class _Undecodable(StoreError):
-    pass
-
-
-register_pipeline(CheckedPipeline)
-#: Setting of zarr under which what is opened is read so.
-CHECKED = {"codec_pipeline.path": f"{CheckedPipeline.__module__}.{CheckedPipeline.__qualname__}"}
-
-
-def damaged_parts(path: Path, filled: Sequence[str], n: int) -> list[int]:
-    """Numbers of the parts of a store (chunks of the first dimension), of ``n``, that some array of ``filled`` has lost or holds
-    damaged.
-
-    Raises
-    ------
-    StoreError
-        What is damaged is no such part, but the metadata or a coordinate.
-    """
-    mend = "remove it and give the same command again"
-    damaged = set()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # notes of what is done may lie beside the arrays
-            arrays = dict(zarr.open_group(str(path), mode="r", use_consolidated=False).arrays())
-    except Exception as error:
-        raise StoreError(f"{path} is damaged ({one_line(error)}); {mend}") from error
-    parts = {name: array for name, array in arrays.items() if name in filled}
-    for name in arrays.keys() - parts.keys():
-        if not all(is_whole(arrays[name], *place) for place in np.ndindex(arrays[name].cdata_shape)):
-            raise StoreError(f"{path}: {name} is damaged; {mend}")
-    with Progress(f"checking {path.name}", "part") as bar:
-        for number in range(n):
-            if not all(is_whole(array, number) for array in parts.values()):
-                damaged.add(number)
-            bar.update(number + 1, n)
-    return sorted(damaged)
-
-
-def is_whole(array, *place: int) -> bool:
-    """Whether a chunk is there and can be read."""
-    # stores of earlier versions have neither checksums nor chunks that hold fill values alone
-    if any(isinstance(codec, Crc32cCodec) for codec in array.metadata.codecs) and not _chunk_path(array, *place).exists():
-        return False
-    try:
-        _ = array.blocks[place]
-    except Exception:
-        return False
-    return True
-
-
-def finish(partial: Path, final: Path | None = None) -> None:
-    """Give a complete store its name (default: that of ``partial`` without its last suffix)."""
-    for stray in partial.rglob("*.partial"):  # half-written chunks of killed processes
-        stray.unlink()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        zarr.consolidate_metadata(str(partial))
-    final = final or partial.with_suffix("")
-    if final.exists():
-        shutil.rmtree(final)
-    partial.rename(final)
-
-
-def partial_path(folder: Path, name: str) -> Path:
-    """Where the store ``name`` (such as ``pdf.zarr``) stands until it is complete."""
-    return folder / f"{name}.partial"
-
-
 def open_store(path: Path, kind: str, *, chunks: dict | None = None) -> xr.Dataset:
     """Open a finished store (kind: particles, pdf or trajectories) lazily, its variables checked.
 
@@ -331,28 +186,14 @@ def open_store(path: Path, kind: str, *, chunks: dict | None = None) -> xr.Datas
     Raises
     ------
     StoreError
-        The store is absent, unfinished, damaged, or of another kind.
+        The store is absent, unfinished, damaged, lacks a chunk, or is of another kind.
     """
     path = Path(path)
     if not path.exists():
-        unfinished = path.with_name(path.name + ".partial").exists()
+        unfinished = partial_path(path.parent, path.name).exists()
         hint = "its run was not finished: give the same command again" if unfinished else "run python -m lagrangian.run first"
         raise StoreError(f"{path} does not exist; {hint}")
     return open_checked(path, kind, SCHEMA[kind], chunks=chunks)
-
-
-def open_checked(path: Path, kind: str, variables: Sequence[str], *, chunks: dict | None = None) -> xr.Dataset:
-    """Open a zarr store that is there, lazily; StoreError in one line where it is damaged or lacks a variable."""
-    try:
-        with warnings.catch_warnings(), zarr.config.set(CHECKED):
-            warnings.simplefilter("ignore")
-            dataset = xr.open_zarr(path, consolidated=None, chunks=chunks)
-    except Exception as error:
-        raise StoreError(f"{path} cannot be opened as zarr: {str(error).splitlines()[0]}") from error
-    missing = [name for name in variables if name not in dataset.variables]
-    if missing:
-        raise StoreError(f"{path} is not a complete {kind} store: {', '.join(missing)} missing")
-    return dataset
 
 
 def open_pdf(path: Path) -> xr.Dataset:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 from pathlib import Path
 
-from data.command import read_json
 from data.errors import StoreError
+from data.fingerprint import fingerprint_of_json
 from lagrangian.config import speed_folder
+from lagrangian.record import run_record
 
 #: Beside the members: the mean PDF of the training experiments, which predictions are compared with.
 CLIMATOLOGY = "climatology.safetensors"
@@ -34,15 +33,9 @@ def found_speeds(run: Path) -> tuple[float, ...]:
     return tuple(sorted(speeds))
 
 
-def run_record(run: Path) -> dict:
-    """run.json of a run, or {} where it is absent."""
-    path = Path(run) / "run.json"
-    return read_json(path) if path.exists() else {}
-
-
 def run_identity(run: Path) -> str:
     """A hash of what a run's ocean and experiments are, the same wherever its folder lies."""
-    return hashlib.sha256(json.dumps(run_record(run).get("identity", {}), sort_keys=True).encode()).hexdigest()[:16]
+    return fingerprint_of_json(run_record(run).get("identity", {}))
 
 
 def models_folder(run: Path, w: float, inputs: str) -> Path:

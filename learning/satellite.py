@@ -8,7 +8,6 @@ Maps come at their own effective resolution, which is what the training fields w
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import xarray as xr
 
 from data.command import provenance, write_json
 from data.errors import InputError, OptionError, cannot_write
+from data.fingerprint import fingerprint_of_file
 from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM, Frame
 from data.lock import FolderLock
 from data.netcdf import write_dataset
@@ -498,7 +498,7 @@ def _predict_folders(config, folders, out: Path, client) -> None:
                 flush=True,
             )
         dataset.attrs["networks"] = " ".join(
-            hashlib.sha256(one.read_bytes()).hexdigest()[:16] for one in sorted(folder.glob("member-*[0-9].safetensors"))
+            fingerprint_of_file(one) for one in sorted(folder.glob("member-*[0-9].safetensors"))
         )
         write_dataset(path, dataset)
         write_json(path.with_suffix(".json"), {**provenance(config), "models": str(folder)})

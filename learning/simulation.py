@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,15 +11,17 @@ import numpy as np
 import torch
 import zarr
 
-from data.command import provenance, read_json, write_json
-from data.errors import StoreError, cannot_write
+from data.chunks import add_array
+from data.command import provenance, write_json
+from data.errors import StoreError
+from data.fingerprint import fingerprint_of_file
 from data.lock import Claim, FolderLock
 from data.progress import Progress
+from data.resumable import ResumableStore
 from data.times import SECONDS_ATTRS, whole_seconds
 from lagrangian import cluster
 from lagrangian.binning import bin_centres
 from lagrangian.config import speed_folder
-from lagrangian.stores import add_array, damaged_parts, finish, partial_path, put_chunk
 from learning.ensemble import Ensemble, torch_device
 from learning.folders import CLIMATOLOGY, run_identity
 from learning.samples import RunSamples
@@ -56,63 +56,35 @@ def predict_run(config, folder: Path, client=None) -> Path:
     for note in samples.fields.notes:
         print(f"note: {note}", flush=True)
     final = config.run / speed_folder(w) / "predictions" / f"{ensemble.spec.name}.zarr"
-    partial = partial_path(final.parent, final.name)
-    identity = {"networks": [read_identity(path) for path in sorted(folder.glob("member-*[0-9].safetensors"))],
+    identity = {"networks": [fingerprint_of_file(path) for path in sorted(folder.glob("member-*[0-9].safetensors"))],
                 "run": run_identity(config.run)}  # fmt: skip
     final.parent.mkdir(parents=True, exist_ok=True)
     n = len(samples)
-    n_blocks = -(-n // BLOCK)
     with FolderLock(final.parent, ensemble.spec.name) as lock:
-        done_path = partial / "done.json"
-        try:
-            if final.exists():
-                if _identity_of(final) == identity:
-                    damaged = damaged_parts(final, FILLED, n_blocks)
-                    if not damaged:
-                        (final / done_path.name).unlink(missing_ok=True)
-                        print(f"{final} is there already", flush=True)
-                        return final
-                    print(f"note: {final}: {len(damaged)} blocks are damaged or missing and are made again", flush=True)
-                    shutil.rmtree(partial, ignore_errors=True)
-                    write_json(final / done_path.name, {"blocks": sorted(set(range(n_blocks)) - set(damaged))})
-                    final.rename(partial)
-                else:
-                    print(f"{final} is of other networks and is made anew", flush=True)
-            if not done_path.exists() or _identity_of(partial) != identity:
-                _create(partial, samples, ensemble, identity, folder)
-                write_json(done_path, {"blocks": []})
-        except OSError as error:
-            raise cannot_write(partial, error) from None
-        done = set(read_json(done_path).get("blocks", []))
-        blocks = [block for block in range(n_blocks) if block not in done]
+        lay_out = partial(_lay_out, samples=samples, ensemble=ensemble, folder=folder)
+        store = _store(final, n, lay_out=lay_out, identity=identity)
+        if store.whole:
+            print(f"{final} is there already", flush=True)
+            return final
+        if store.renewed:
+            print(f"{final} is of other networks and is made anew", flush=True)
+        if store.damaged:
+            print(f"note: {final}: {len(store.damaged)} blocks are damaged or missing and are made again", flush=True)
         with Progress(f"predicting {ensemble.spec.name} at {w:g} m/d", "experiment") as bar:
-            for block in _blocks_done(client, blocks, config, folder, partial, lock.claim):
-                done.add(block)
-                write_json(done_path, {"blocks": sorted(done)})
-                bar.update(min(len(done) * BLOCK, n), n)
-        damaged = damaged_parts(partial, FILLED, n_blocks)
-        if damaged:
-            write_json(done_path, {"blocks": sorted(done - set(damaged))})
-            raise StoreError(
-                f"{partial}: {len(damaged)} of {n_blocks} blocks are damaged or missing; give the same command again and they "
-                "are made again"
-            )
-        try:
-            finish(partial)
-            (final / done_path.name).unlink()
-        except OSError as error:
-            raise cannot_write(partial, error) from None
+            done = len(store.done)
+            for _ in _blocks_done(client, store.missing(), config, folder, final, lock.claim):
+                done += 1
+                bar.update(min(done * BLOCK, n), n)
+        if not store.close():
+            raise StoreError(f"{store.where}: {len(store.missing())} of its blocks are not in; give the same command again")
     write_json(final.with_suffix(".json"), {**provenance(config), "identity": identity})
     print(f"{final}", flush=True)
     return final
 
 
-def _identity_of(store: Path) -> dict | None:
-    """Which networks and run a store is of; None where it cannot be told."""
-    try:
-        return zarr.open_group(str(store), mode="r").attrs.get("identity")
-    except Exception:  # what is damaged is made anew
-        return None
+def _store(path: Path, experiments: int, **options) -> ResumableStore:
+    """The predictions of a number of experiments, in blocks; without ``lay_out``, as a worker joins them."""
+    return ResumableStore(path, FILLED, -(-experiments // BLOCK), renew=True, parts="blocks", **options)
 
 
 def _blocks_done(client, blocks: list[int], config, folder: Path, store: Path, claim: Claim) -> Iterator[int]:
@@ -130,7 +102,7 @@ def _blocks_done(client, blocks: list[int], config, folder: Path, store: Path, c
 def predict_block(block: int, run: Path, folder: Path, store: Path, device: str, threads: int, claim: Claim) -> int:
     """Fill a block of experiments in an unfinished store; a task of :func:`lagrangian.cluster.run_tasks`. Returns its number.
 
-    ``threads`` of PyTorch (0: as they are).
+    ``store`` is the store's name once it is whole, ``threads`` of PyTorch (0: as they are).
 
     Raises
     ------
@@ -143,19 +115,14 @@ def predict_block(block: int, run: Path, folder: Path, store: Path, device: str,
         torch.set_num_threads(threads)
     claim.wait()
     ensemble, samples = _opened(claim.word, run, folder, device)
-    group = zarr.open_group(str(store), mode="r+", use_consolidated=False)
     rows = np.arange(block * BLOCK, min((block + 1) * BLOCK, len(samples)))
-    pdf = np.full((rows.size, *group["pdf"].shape[1:]), np.nan, np.float32)
+    pdf = np.full((rows.size, samples.levels.size, *samples.pdfs[0].n_bins), np.nan, np.float32)
     spread = np.full(pdf.shape[:2], np.nan, np.float32)
     use = (samples.instants[rows] >= 0).all(axis=1)
     if use.any():
         pdf[use], spread[use] = ensemble.predict(samples.inputs(rows[use], ensemble.normalisation))
     claim.check()
-    try:
-        put_chunk(group, "pdf", block, shortened(pdf))
-        put_chunk(group, "spread", block, spread)
-    except OSError as error:
-        raise cannot_write(store, error) from None
+    _store(store, len(samples)).put(block, pdf=shortened(pdf), spread=spread)
     return block
 
 
@@ -164,11 +131,6 @@ def _opened(word: str, run: Path, folder: Path, device: str) -> tuple[Ensemble, 
     """Of a process that predicts many blocks for the command that ``word`` names."""
     ensemble = Ensemble.load(folder).to(torch_device(device))
     return ensemble, RunSamples.open(run, (float(ensemble.card["w"]),), ensemble.spec)
-
-
-def read_identity(path: Path) -> str:
-    """A hash of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def parts_of(samples: RunSamples, card: dict) -> np.ndarray:
@@ -189,15 +151,12 @@ def shortened(values: np.ndarray, bits: int = KEPT_BITS) -> np.ndarray:
     return np.where(np.isfinite(values), rounded.view(np.float32), values)
 
 
-def _create(path: Path, samples: RunSamples, ensemble: Ensemble, identity: dict, folder: Path) -> None:
+def _lay_out(path: Path, *, samples: RunSamples, ensemble: Ensemble, folder: Path) -> None:
     n, levels, bins = len(samples), samples.levels, samples.pdfs[0].n_bins
-    if path.exists():
-        shutil.rmtree(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     group = zarr.create_group(store=str(path), zarr_format=3)
     group.attrs.update({
         "title": "Predicted catchments of a sediment trap", "Conventions": "CF-1.8", "inputs": ensemble.spec.name,
-        "sinking_speed_m_per_day": float(ensemble.card["w"]), "members": len(ensemble.networks), "identity": identity,
+        "sinking_speed_m_per_day": float(ensemble.card["w"]), "members": len(ensemble.networks),
     })  # fmt: skip
     array = partial(add_array, group)
 

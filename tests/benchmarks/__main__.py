@@ -23,6 +23,7 @@ BENCHMARKS = {
     "memory": ["scaling", "memory"],
     "estimate": ["scaling", "estimate"],
     "kills": ["scaling", "kills"],
+    "losses": ["scaling", "losses"],
     "correlation": ["correlation"],
     "scores": ["scores"],
 }

@@ -1,6 +1,7 @@
 """Large, long and unlucky runs: what they cost by size, what workers and memory do, and that killed ones end the same.
 
     python -m tests.benchmarks.scaling kills [--runs 20] [--seed 0]   random kills, each resumed and compared with the reference
+    python -m tests.benchmarks.scaling losses [--kills 24] [--deletions 12] [--seed 0]   kills, and stores, chunks, run.json lost
     python -m tests.benchmarks.scaling particles                      particles x 10: seconds and memory
     python -m tests.benchmarks.scaling record                         record x 4: seconds and memory
     python -m tests.benchmarks.scaling workers                        1 against 2 workers; ten blocks a worker; a worker killed
@@ -43,6 +44,8 @@ SMALL_RUN = [
     "--checkpoint", "0", "--fields-spacing", "40",
 ]  # fmt: skip
 COMMAND = [sys.executable, "-m", "lagrangian.run"]
+#: Suffixes of what a finished run has cleared away.
+LEFT_BEHIND = (".partial", ".aside", ".npz", ".lock", ".new", ".old")
 #: The same command without its picture, which costs seconds.
 WITHOUT_PICTURE = [
     sys.executable,
@@ -109,7 +112,7 @@ def worker_processes(process: subprocess.Popen) -> list[psutil.Process]:
 
 def pieces(out: Path) -> int:
     """Pieces of a run that are done: periods of each speed and times of the fields."""
-    return sum(1 for pattern in ("w*/periods_done/*", "fields.zarr*/written/c/*") for _ in out.glob(pattern))
+    return sum(1 for pattern in ("w*/pdf.zarr*/parts_done/*", "fields.zarr*/written/c/*") for _ in out.glob(pattern))
 
 
 def all_pieces(finished: Path) -> int:
@@ -136,7 +139,7 @@ def kill_at_random(arguments, out: Path, kind: str, rng: random.Random, total: i
     process = start(arguments, out, command)
     target = rng.randint(pieces(out), total)
     delay = rng.uniform(0.0, 0.5)
-    working = wait_for(lambda: _holds(process, out) and any(out.glob("w*/periods_done")), process)
+    working = wait_for(lambda: _holds(process, out) and any(out.glob("w*/pdf.zarr.partial")), process)
     if working and kind == "worker":
         wait_for(lambda: len(worker_processes(process)) == 2, process)
     wait_for(lambda: pieces(out) >= target, process, 300)
@@ -199,14 +202,112 @@ def kills(runs: int, seed: int) -> int:
             extra = rng.choice([[], two])
             finish([*SMALL_RUN, *extra], out)
             differ = unlike(contents(out), expected)
-            left = [
-                str(path.relative_to(out)) for path in out.rglob("*") if path.suffix in (".partial", ".aside", ".npz", ".lock")
-            ]
+            left = [str(path.relative_to(out)) for path in out.rglob("*") if path.suffix in LEFT_BEHIND]
             bad += bool(differ or left)
             verdict = f"{len(differ)} FILES DIFFER {differ[:3]}" if differ else f"LEFT BEHIND {left[:3]}" if left else "equal"
             print(f"{run + 1:2d}  {'; '.join(said)}; resumed{' by 2 workers' if extra else ''}: {verdict}", flush=True)
             shutil.rmtree(out)
     print(f"{runs - bad} of {runs} equal the reference byte for byte")
+    return bad
+
+
+LOSSES = ("store", "chunk", "run.json")
+
+
+def stores_of(out: Path) -> list[Path]:
+    """Stores of a run folder, finished and unfinished."""
+    return sorted(path for end in ("", ".partial") for name in ("*.zarr", "w*/*.zarr") for path in out.glob(name + end))
+
+
+def lose(out: Path, kind: str, rng: random.Random) -> Path:
+    """Delete something of :data:`LOSSES` from a run folder. Returns its path."""
+    stores = stores_of(out)
+    if kind == "store":
+        path = rng.choice(stores)
+        shutil.rmtree(path)
+        return path
+    chunks = [path for store in stores for path in sorted(store.rglob("*")) if path.is_file() and "c" in path.parts]
+    path = rng.choice(chunks) if kind == "chunk" else out / "run.json"
+    path.unlink()
+    return path
+
+
+def finished(out: Path) -> dict[Path, tuple[int, int]]:
+    """Every file of every finished store, with what changes when the file is written again."""
+    files = [path for store in stores_of(out) if store.suffix == ".zarr" for path in store.rglob("*") if path.is_file()]
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+
+
+def kept_of(before: dict[Path, tuple[int, int]], lost: Path) -> dict[Path, tuple[int, int]]:
+    """What of :func:`finished` must be the same files still: all but the store that something was lost of."""
+    store = next((path for path in (lost, *lost.parents) if path.suffix in (".zarr", ".partial")), None)
+    return {path: stamp for path, stamp in before.items() if store is None or store not in path.parents}
+
+
+def kill_and_lose(
+    out: Path, kinds: list[str], losses: list[str], rng: random.Random, total: int, command=COMMAND, again=SMALL_RUN
+) -> tuple[list[str], dict[Path, tuple[int, int]]]:
+    """Kill the small run ``kinds``-wise, delete something of each of ``losses`` at random moments in between, and finish it.
+
+    Returns
+    -------
+    list of str
+        What happened.
+    dict
+        :func:`kept_of` the finished stores at each loss.
+    """
+    events = [(kind, None) for kind in kinds] + [("end", None)]
+    for loss in losses:
+        events.insert(rng.randint(1, len(events)), (None, loss))
+    said, kept, ended = [], {}, False
+    for kind, loss in events:
+        if loss is not None:
+            before = finished(out)
+            lost = lose(out, loss, rng)
+            kept = kept_of(kept | before, lost)
+            said.append(f"lost {lost.relative_to(out)}")
+            ended = False
+        elif kind == "end":
+            finish(again, out, command)
+            ended = True
+        else:
+            extra = ["--workers", "2", "--block", "2"] if "worker" in kind else []
+            said.append(kill_at_random([*again, *extra], out, kind.split()[0], rng, total, command))
+            ended = False
+    if not ended:
+        finish(again, out, command)
+    return said, kept
+
+
+def losses(kills: int, deletions: int, seed: int) -> int:
+    """Random kills and deletions, resumed; returns the number of runs that lost something finished or ended with other bytes."""
+    rng = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        reference = Path(folder) / "reference"
+        finish(SMALL_RUN, reference)
+        expected, total = contents(reference), all_pieces(reference)
+        print(f"reference: {len(expected)} files", flush=True)
+        runs = max(1, min(kills, deletions))
+        bad, done = 0, [0, 0]
+        for run in range(runs):
+            out = Path(folder) / f"run-{run:02d}"
+            kinds = [rng.choice(["SIGKILL", "SIGKILL", "SIGTERM", "SIGINT", "worker", "SIGKILL with workers"])
+                     for _ in range(run, kills, runs)]  # fmt: skip
+            chosen = [LOSSES[number % len(LOSSES)] for number in range(run, deletions, runs)]
+            said, kept = kill_and_lose(out, kinds, chosen, rng, total)
+            differ = unlike(contents(out), expected)
+            now = finished(out)
+            again = sorted(str(path.relative_to(out)) for path, stamp in kept.items() if now.get(path) != stamp)
+            left = [str(path.relative_to(out)) for path in out.rglob("*") if path.suffix in LEFT_BEHIND]
+            found = {"FILES DIFFER": differ, "FINISHED FILES MADE AGAIN": again, "LEFT BEHIND": left}
+            wrong = [f"{len(names)} {what} {names[:3]}" for what, names in found.items() if names]
+            bad += bool(wrong)
+            done = [done[0] + len(kinds), done[1] + len(chosen)]
+            verdict = "; ".join(wrong) or f"equal, {len(kept)} finished files kept"
+            print(f"{run + 1:2d}  {'; '.join(said)}: {verdict}", flush=True)
+            shutil.rmtree(out)
+    print(f"{done[0]} kills and {done[1]} deletions in {runs} runs: {runs - bad} of {runs} equal the reference byte for byte and "
+          "kept what was finished")  # fmt: skip
     return bad
 
 
@@ -552,11 +653,11 @@ def estimate(years: float = 30.0, nx: int = 512, ny: int = 512, levels: int = 80
     """What a long, fine record needs, from costs per cell and per step measured here on one core."""
     import netCDF4
 
+    from data.chunks import add_array, damaged_parts, put_chunk
     from data.vertical import SCoordinate
     from lagrangian.config import SINKING_SPEEDS, RunConfig
     from lagrangian.experiments import ascent_days
     from lagrangian.fields import FIELD_DEPTHS, FIELD_LAGS_DAYS, HALF_WINDOW_KM, LAYERED, snapshot_fields
-    from lagrangian.stores import add_array, damaged_parts, put_chunk
     from lagrangian.velocity import omega_by_continuity
     from lagrangian.window import PreparedSnapshot, Window
     from tests.lagrangian.analytic import AnalyticOcean, eddies, plane
@@ -657,6 +758,13 @@ def main() -> int:
         parser.add_argument("--seed", type=int, default=0)
         options = parser.parse_args(sys.argv[2:])
         return min(1, kills(options.runs, options.seed))
+    elif what == "losses":
+        parser = argparse.ArgumentParser(prog="scaling losses")
+        parser.add_argument("--kills", type=int, default=24)
+        parser.add_argument("--deletions", type=int, default=12)
+        parser.add_argument("--seed", type=int, default=0)
+        options = parser.parse_args(sys.argv[2:])
+        return min(1, losses(options.kills, options.deletions, options.seed))
     elif what == "particles":
         fit(sizes("particles x 10", [("36 a release", 1, []), ("361 a release", 1, ["--particles", "361"]),
                                      ("36, record x 2", 2, []), ("1600 a release", 1, ["--particles", "1600"])]))  # fmt: skip

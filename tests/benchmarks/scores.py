@@ -17,10 +17,10 @@ import numpy as np
 import zarr
 from threadpoolctl import threadpool_limits
 
+from data.chunks import add_array
 from evaluation.results import Scored, SpeedRun
 from evaluation.scores import bhattacharyya_loss, entropy, mass_centre_distance, overlap
 from lagrangian.binning import bin_centres
-from lagrangian.stores import add_array
 from learning.simulation import PARTS, shortened
 
 BLOCK = 256

@@ -208,12 +208,12 @@ def test_a_worker_gives_up_for_a_command_that_no_longer_holds_the_folder(client,
         monkeypatch.setattr(Claim, "check", check)
         with pytest.raises(CommandGone, match="no longer held"):
             work(block, *arguments, claim)
-    assert len(calls) == 12 and not list(config.out.glob("w*/periods_done/*"))
+    assert len(calls) == 12 and not list(config.out.glob("w*/*/parts_done/*"))
     with pytest.raises(CommandGone):
         work(block, *arguments, claim)  # the lock is gone
     with pytest.raises(CommandGone, match="no longer held"):  # as a task it is told, not tried again
         list(cluster.run_tasks(client, work, [block], (*arguments, Claim(claim.path, "another"))))
-    assert not list(config.out.glob("w*/periods_done/*"))
+    assert not list(config.out.glob("w*/*/parts_done/*"))
 
 
 def test_a_worker_opens_files_anew_for_another_command(tmp_path):

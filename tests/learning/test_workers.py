@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from data.command import parse, read_json, run_command
+from data.command import parse, run_command
 from data.lock import FolderLock
 from lagrangian.cluster import open_client
 from learning import simulation
@@ -104,7 +104,7 @@ def test_an_unfinished_prediction_goes_on_with_workers(alone, client, tmp_path, 
     assert predicted(run) == 2
     assert "No space left" in capsys.readouterr().err
     monkeypatch.undo()
-    assert len(read_json(next(run.glob("w080/predictions/*.partial/done.json")))["blocks"]) == 2
+    assert len(list(run.glob("w080/predictions/*.partial/parts_done/*"))) == 2
     assert predicted(run, "--scheduler", client.scheduler.address) == 0
     stores = [xr.open_zarr(one / "w080/predictions/sst-ssh.zarr", consolidated=False) for one in (run, alone)]
     np.testing.assert_array_equal(stores[0]["pdf"].values, stores[1]["pdf"].values)

@@ -1,0 +1,276 @@
+"""Chunks of zarr stores: written whole with a checksum, on disk before they count, and missed where they are lost."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.core.codec_pipeline import BatchedCodecPipeline
+from zarr.registry import register_pipeline
+
+from data.command import one_line
+from data.errors import StoreError
+from data.files import put_on_disk
+
+#: Chunks that hold nothing but the fill value are written too: one that is not there is one that was lost.
+EVERY_CHUNK = {"write_empty_chunks": True}
+#: Attribute of a store of which every chunk is written.
+EVERY_CHUNK_ATTRIBUTE = "every_chunk_is_written"
+#: Kinds of store of which earlier versions left out the chunks of arrays that held nothing but fill values.
+SPARSE_BEFORE = ("dynamics", "chlorophyll")
+#: Which command makes a store, by the name of the store or of its folder.
+MAKERS = {
+    "particles.zarr": "lagrangian.run",
+    "pdf.zarr": "lagrangian.run",
+    "trajectories.zarr": "lagrangian.run",
+    "fields.zarr": "lagrangian.run",
+    "predictions": "learning.predict",
+    "dynamics.zarr": "evaluation.diagnostics",
+    "chlorophyll_on_frame.zarr": "evaluation.correlation",
+}
+
+
+def mend_of(path: Path) -> str:
+    """What makes a damaged store whole again, as the end of an error line; ``path`` of the store or of a file in it."""
+    path = Path(path)
+    for part in (path, *path.parents):
+        if part.suffix == ".zarr":
+            maker = MAKERS.get(part.name) or MAKERS.get(part.parent.name)
+            return f"give the {maker} that wrote the store again, and it makes it whole" if maker else "make the store again"
+    return "make the store again"
+
+
+def add_array(group, name, shape, chunks, dtype, dims, attrs=None, data=None, fill=None):
+    """Add an array to a zarr group as all stores of the toolkit have it; ``data`` is written where given."""
+    array = group.create_array(
+        name,
+        shape=shape,
+        chunks=chunks,
+        dtype=dtype,
+        dimension_names=dims,
+        # deterministic bytes: blosc with one fixed setting; and a checksum, which blosc has none of
+        compressors=[BloscCodec(cname="zstd", clevel=5, shuffle="shuffle"), Crc32cCodec()],
+        fill_value=fill,
+        attributes=attrs or {},
+        config=EVERY_CHUNK,
+    )
+    if data is not None:
+        array[...] = data
+
+
+def put_chunk(group, name: str, number: int, values) -> None:
+    """Fill chunk ``number`` of the first dimension (of one chunk in all others) of an array; it is on disk when this returns.
+
+    ``values`` (rows of the chunk, ...).
+    """
+    array = group[name].with_config(EVERY_CHUNK)
+    rows = array.chunks[0]
+    array[number * rows : (number + 1) * rows] = values
+    put_on_disk(_chunk_path(array, number))
+
+
+def _chunk_path(array, *place: int) -> Path:
+    """File of the chunk at ``place`` (0 along the dimensions that it leaves out)."""
+    place = (*place, *(0,) * (array.ndim - len(place)))
+    return Path(array.store.root) / array.path / array.metadata.encode_chunk_key(place)
+
+
+def has_chunk(array, *place: int) -> bool:
+    """Whether the file of a chunk is there; nothing is read."""
+    return _chunk_path(array, *place).exists()
+
+
+def is_whole(array, *place: int) -> bool:
+    """Whether a chunk is there and can be read."""
+    # stores of earlier versions have neither checksums nor chunks that hold fill values alone
+    if has_checksums(array) and not has_chunk(array, *place):
+        return False
+    try:
+        _ = array.blocks[place]
+    except Exception:
+        return False
+    return True
+
+
+def has_checksums(array) -> bool:
+    """Whether the chunks of an array carry checksums, as :func:`add_array` has it."""
+    return any(isinstance(codec, Crc32cCodec) for codec in array.metadata.codecs)
+
+
+def arrays_of(path: Path, *, consolidated: bool = False) -> dict:
+    """The arrays of a store by name; whatever zarr raises where it cannot be opened."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # marks of what is done may lie beside the arrays
+        group = zarr.open_group(str(path), mode="r", use_consolidated=None if consolidated else False)
+        return dict(group.arrays())
+
+
+def layout_is_whole(path: Path, filled: Sequence[str]) -> bool:
+    """Whether the metadata of a store, and all its arrays but those of ``filled``, can be read."""
+    try:
+        arrays, named = arrays_of(path), set(arrays_of(path, consolidated=True))
+    except Exception:
+        return False
+    if (named | set(filled)) - arrays.keys():
+        return False
+    return all(array_is_whole(array) for name, array in arrays.items() if name not in filled)
+
+
+def array_is_whole(array) -> bool:
+    """Whether every chunk of an array is there and can be read."""
+    return all(is_whole(array, *place) for place in np.ndindex(array.cdata_shape))
+
+
+def damaged_parts(path: Path, filled: Sequence[str], n: int, progress=lambda done, total: None) -> list[int]:
+    """Numbers of the parts of a store (chunks of the first dimension), of ``n``, that some array of ``filled`` has lost or holds
+    damaged; ``progress`` is called with the number of parts looked through and ``n``.
+
+    Raises
+    ------
+    StoreError
+        What is damaged is no such part, but the metadata or a coordinate.
+    """
+    if not layout_is_whole(path, filled):
+        raise StoreError(f"{path} is damaged{_what(path, filled)}; remove it and give the same command again")
+    arrays = arrays_of(path)
+    damaged = []
+    for number in range(n):
+        if not all(is_whole(arrays[name], number) for name in filled):
+            damaged.append(number)
+        progress(number + 1, n)
+    return damaged
+
+
+def _what(path: Path, filled: Sequence[str]) -> str:
+    """Of a store whose layout is not whole: what is not, in brackets."""
+    try:
+        arrays, named = arrays_of(path), set(arrays_of(path, consolidated=True))
+    except Exception as error:
+        return f" ({one_line(error)})"
+    bad = {name for name, array in arrays.items() if name not in filled and not array_is_whole(array)}
+    return f" ({', '.join(sorted(bad | ((named | set(filled)) - arrays.keys())))})"
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------
+
+
+class CheckedPipeline(BatchedCodecPipeline):
+    """zarr's own way from chunks to arrays; a chunk that cannot be decoded, or is lost, is named, and what makes it again."""
+
+    _lost_is_damaged = True
+
+    async def decode_batch(self, chunk_bytes_and_specs):
+        """As in zarr; an error that is no OSError becomes :class:`_Undecodable`, which :meth:`read_batch` knows the place of."""
+        chunk_bytes_and_specs = list(chunk_bytes_and_specs)
+        checksums = any(isinstance(codec, Crc32cCodec) for codec in self.bytes_bytes_codecs)
+        if self._lost_is_damaged and checksums and any(content is None for content, _ in chunk_bytes_and_specs):
+            raise _Undecodable("is missing")
+        try:
+            return await super().decode_batch(chunk_bytes_and_specs)
+        except (OSError, StoreError):
+            raise
+        except Exception as error:  # each codec fails in its own way
+            raise _Undecodable(f"is damaged ({one_line(error)})") from error
+
+    async def read_batch(self, batch_info, out, drop_axes=()):
+        """As in zarr.
+
+        Raises
+        ------
+        StoreError
+            A chunk is damaged or missing.
+        """
+        batch_info = list(batch_info)
+        try:
+            await super().read_batch(batch_info, out, drop_axes)
+        except _Undecodable as error:
+            place = str(batch_info[0][0]).removeprefix("file://")
+            raise StoreError(f"{place} {error}; {mend_of(Path(place))}") from error
+
+
+class SparsePipeline(CheckedPipeline):
+    """The same for stores of earlier versions in which a chunk that is not there may hold fill values."""
+
+    _lost_is_damaged = False
+
+
+class _Undecodable(StoreError):
+    pass
+
+
+register_pipeline(CheckedPipeline)
+register_pipeline(SparsePipeline)
+
+
+def _setting(pipeline: type) -> dict:
+    return {"codec_pipeline.path": f"{pipeline.__module__}.{pipeline.__qualname__}"}
+
+
+def lost_chunk(path: Path, kind: str = "") -> Path | None:
+    """File of a chunk that a finished store has lost; None where all are there. Looks at names, reads no chunk.
+
+    Stores without checksums are of earlier versions, which left out chunks of fill values: nothing can be told of them. The kinds
+    of :data:`SPARSE_BEFORE` have checksums, and lacked arrays of fill values alone until :data:`EVERY_CHUNK_ATTRIBUTE` came.
+    """
+    sparse = is_sparse(path, kind)
+    for array in arrays_of(path, consolidated=True).values():
+        if not has_checksums(array):
+            continue
+        root = Path(array.store.root) / array.path
+        there = {os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names if name != "zarr.json"}
+        if sparse and not there:
+            continue
+        for place in np.ndindex(array.cdata_shape):
+            chunk = os.path.join(root, array.metadata.encode_chunk_key(place))
+            if chunk not in there:
+                return Path(chunk)
+    return None
+
+
+def is_sparse(path: Path, kind: str) -> bool:
+    """Whether an array of which a store holds no chunk at all may be one of fill values."""
+    attributes = zarr.open_group(str(path), mode="r").attrs
+    return kind in SPARSE_BEFORE and not attributes.get(EVERY_CHUNK_ATTRIBUTE, False)
+
+
+def checked_setting(path: Path, kind: str) -> dict:
+    """Setting of zarr (:func:`zarr.config.set`) under which a finished store is to be opened so that its chunks are checked.
+
+    Raises
+    ------
+    StoreError
+        A chunk is missing.
+    """
+    lost = lost_chunk(path, kind)
+    if lost is not None:
+        raise StoreError(f"{lost} is missing; {mend_of(lost)}")
+    return _setting(SparsePipeline if is_sparse(path, kind) else CheckedPipeline)
+
+
+def open_checked(path: Path, kind: str, variables: Sequence[str], *, chunks: dict | None = None) -> xr.Dataset:
+    """Open a zarr store that is there, lazily; every chunk must be there now, and is checked when it is read.
+
+    Raises
+    ------
+    StoreError
+        The store is damaged, lacks a variable or a chunk; also later, when a chunk is read that is damaged or was lost since.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with zarr.config.set(checked_setting(path, kind)):
+                dataset = xr.open_zarr(path, consolidated=None, chunks=chunks)
+    except StoreError:
+        raise
+    except Exception as error:
+        raise StoreError(f"{path} cannot be opened as zarr: {one_line(error)}; {mend_of(Path(path))}") from error
+    missing = [name for name in variables if name not in dataset.variables]
+    if missing:
+        raise StoreError(f"{path} is not a complete {kind} store: {', '.join(missing)} missing; {mend_of(Path(path))}")
+    return dataset
