@@ -11,7 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from data.errors import InputError, OptionError, StoreError
+from data.errors import InputError, OptionError, cannot_write
+from data.files import written_aside
 from evaluation.figures_catchments import BOX_COLOUR, deep_to_light, describe, open_experiment, reach_km
 from lagrangian.maps import TRAP_STYLE
 
@@ -166,10 +167,8 @@ def animate_experiment(run: Path, w: float, experiment: int, path: Path, fps: fl
     # the colours of one picture do for all: the particles' come by depth, and half way all depths are there
     palette = pictures[frames // 2].quantize(COLOURS)
     pictures = [one.quantize(palette=palette, dither=Image.Dither.NONE) for one in pictures]
-    aside = path.with_name(f".{path.name}.gif")
     try:
-        pictures[0].save(aside, save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0)
-        aside.replace(path)
+        with written_aside(path) as aside:
+            pictures[0].save(aside, "GIF", save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0)
     except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise StoreError(f"cannot write {path}: {error.strerror or error}") from None
+        raise cannot_write(path, error) from None

@@ -10,11 +10,13 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from data.bounds import MAX_SEED, bounds
 from data.command import provenance, run_command, write_file, write_json
 from data.errors import InputError, OptionError, need
 from data.lock import FolderLock
@@ -49,13 +51,13 @@ class TwinExperimentConfig:
 
     models: Path = Path("runs/learn")
     """Run whose sst-ssh networks are used; trained on another --seed than this one's."""
-    years: float = 3.0
+    years: Annotated[float, *bounds(above=0, most=1000, unit="years")] = 3.0
     """Length of the record, years."""
-    seed: int = 1
+    seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 1
     """Which twin ocean; also of noise and clouds."""
-    noise: float = 0.3
+    noise: Annotated[float, *bounds(least=0, most=1000)] = 0.3
     """Noise of the trap record: its standard deviation over that of the signal."""
-    draws: int = 100
+    draws: Annotated[int, *bounds(least=1, most=10_000)] = 100
     """Series of random catchments of the envelope."""
     out: Path = Path("runs/twin-experiment")
     """Folder of the results."""
