@@ -177,6 +177,8 @@ def requests(config: DownloadConfig) -> list[Request]:
     """
     product, site = PRODUCTS[config.product], parse_site(config.site)
     first, last = (_day(name, getattr(config, name)) for name in ("start", "end"))
+    for name, day in (("start", first), ("end", last)):
+        need(1970 <= day.year <= 2100, f"--{name} {day}: must lie between 1970-01-01 and 2100-12-31: satellites' maps do")
     need(first <= last, f"--start {first} is after --end {last}; exchange them")
     box = box_around(site, config.half_width)
     out = []

@@ -33,7 +33,7 @@ def need(condition, text: str) -> None:
 
 
 def cannot_write(path, error: OSError, mend: str = "free space and give the same command again") -> StoreError:
-    """StoreError for a file or store that could not be written; ``mend`` where it is neither for want of permission nor for a name."""
+    """StoreError for a file or store that could not be written; ``mend`` where neither permission nor a name is lacking."""
     if error.errno in _FORBIDDEN:
         mend = "make it writable for you, or choose another folder"
     elif error.errno in _IN_THE_WAY:

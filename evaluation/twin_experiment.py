@@ -6,7 +6,6 @@ catchments. What the whole chain finds, from maps to R², is then compared with 
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from data.bounds import MAX_SEED, bounds
-from data.command import provenance, run_command, write_file, write_json
+from data.command import provenance, read_json, run_command, write_file, write_json
 from data.errors import InputError, OptionError, need
 from data.lock import FolderLock
 from data.netcdf import write_dataset
@@ -77,7 +76,7 @@ def main(config: TwinExperimentConfig) -> int:
     )
     trained = config.models / "run.json"
     if trained.exists():
-        used = json.loads(trained.read_text()).get("configuration", {})
+        used = read_json(trained).get("configuration", {})
         if used.get("ocean") == ["twin"] and used.get("seed") == config.seed:
             raise OptionError(f"--seed {config.seed}: the networks of {config.models} were trained on that ocean; choose another")
     run = config.out / "truth"

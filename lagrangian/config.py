@@ -17,6 +17,8 @@ SINKING_SPEEDS = (80.0, 100.0, 150.0, 200.0, 300.0)
 SECONDS_PER_DAY = 86400.0
 #: Longest time step where the ocean names none, minutes (tests/benchmarks/convergence.py).
 DT_MINUTES = 120.0
+#: Releases within one collection period must be fewer.
+MOST_RELEASES = 100_000
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,11 @@ class RunConfig(WorkerOptions):
         need(
             releases >= 1 - 1e-9,
             f"--release-every {self.release_every:g} h is longer than the collection period of {self.collection:g} days",
+        )
+        need(
+            releases < MOST_RELEASES,
+            f"--collection {self.collection:g} days with --release-every {self.release_every:g} hours are {releases:.3g} "
+            f"releases; must be fewer than {MOST_RELEASES}",
         )
         side = round(self.particles**0.5)
         need(self.particles > 0 and side * side == self.particles, f"--particles {self.particles}: must be a square number")
