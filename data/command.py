@@ -24,9 +24,12 @@ from typing import Any, TypeVar
 import tyro
 from threadpoolctl import threadpool_limits
 
+from data import start
+from data.bounds import check_bounds
 from data.errors import CatchmentError, OptionError, StoreError, cannot_write
 from data.files import written_aside
 from data.fingerprint import fingerprint
+from data.terminal import clean, open_standard_streams, plain_streams
 
 Config = TypeVar("Config")
 
@@ -45,31 +48,35 @@ def run_command(kind: type[Config], main: Callable[[Config], Any], *, prog: str,
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in argv
+    open_standard_streams()
     try:
+        start.imported()
         config = parse(kind, argv, prog=prog)
         # matrix products of numpy in one thread: with another number of them their last digits differ
-        with threadpool_limits(1, user_api="blas"):
-            return int(main(config) or 0)
+        with plain_streams(), threadpool_limits(1, user_api="blas"):
+            code = int(main(config) or 0)
+            sys.stdout.flush()  # what a full disk does not take is told here, not while Python ends
+            return code
     except CatchmentError as error:
-        if debug:
-            traceback.print_exc()
-        print(f"{prog}: {one_line(error)}", file=sys.stderr)
-        return 2
+        line, code = one_line(error), 2
     except KeyboardInterrupt:
-        if debug:
-            traceback.print_exc()
-        print(f"{prog}: interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
-        return 130
+        line, code = "interrupted; what was finished is kept, the same command goes on from there", 130
     except OSError as error:
-        if debug:
-            traceback.print_exc()
-        print(f"{prog}: {one_line(error)}; what was finished is kept, the same command goes on from there", file=sys.stderr)
-        return 2
+        line, code = f"{one_line(error)}; what was finished is kept, the same command goes on from there", 2
+    except MemoryError as error:
+        line, code = f"memory ran out ({one_line(error)}); what was finished is kept; ask for less, or use a larger machine", 2
+    except RecursionError:
+        line, code = "a file is nested too deep to be read; replace it (--debug shows where)", 2
+    if debug:
+        traceback.print_exc()
+    with plain_streams():
+        print(f"{prog}: {line}", file=sys.stderr)
+    return code
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an exception on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """The message of an exception on one line, its control characters as escapes."""
+    return clean(" ".join(str(error).split())) or type(error).__name__
 
 
 def parse(kind: type[Config], argv: Sequence[str], *, prog: str) -> Config:
@@ -89,9 +96,14 @@ def parse(kind: type[Config], argv: Sequence[str], *, prog: str) -> Config:
     captured = io.StringIO()
     try:
         with contextlib.redirect_stderr(captured), contextlib.redirect_stdout(captured):
-            return tyro.cli(kind, args=argv, prog=prog, default=default)
+            config = tyro.cli(kind, args=argv, prog=prog, default=default)
     except SystemExit as stop:
+        if stop.code in (0, None):  # what was asked for, such as a shell's completion
+            print(captured.getvalue(), end="")
+            raise
         raise OptionError(_parser_message(captured.getvalue())) from stop
+    check_bounds(config)
+    return config
 
 
 def _description(kind) -> str:
@@ -100,13 +112,15 @@ def _description(kind) -> str:
 
 
 def _parser_message(text: str) -> str:
-    """The words of a boxed parser error."""
+    """The words of a boxed parser error, with the options that it takes for meant."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
     plain = re.sub(r"[─-╿]+|-{5,}", " ", plain)
     plain = re.sub(r"\s+", " ", plain)
-    plain = re.split(r"Argument helptext|For full helptext|Similar arguments|Perhaps you meant", plain)[0]
-    plain = re.sub(r"^\s*(Parsing error|Value error|Invalid choice)\s+", "", plain)
-    return plain.strip() + " (--help lists the options)"
+    plain, *more = re.split(r"Argument helptext|For full helptext|Similar arguments:?|Perhaps you meant:?", plain)
+    plain = re.sub(r"^\s*(Parsing error|Value error|Invalid choice|Unrecognized options)\s+(?=\S)", "", plain).strip()
+    meant = list(dict.fromkeys(re.findall(r"(?<![\w-])--[a-z][\w-]*", " ".join(more)))) if "nrecognized" in plain else []
+    meant = [name for name in meant if name != "--help"][:3]
+    return plain + (f"; perhaps you meant {' or '.join(meant)}" if meant else "") + " (--help lists the options)"
 
 
 def _join_negative_values(argv: Sequence[str]) -> list[str]:
@@ -139,7 +153,7 @@ def _with_config_file(kind: type[Config], argv: list[str]) -> tuple[Config, list
         table = tomllib.loads(Path(path).read_text())
     except OSError as error:
         raise OptionError(f"--config {path}: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise OptionError(f"--config {path} is not valid TOML: {one_line(error)}") from None
     return dataclasses.replace(default, **_checked(kind, table, path)), rest
 
@@ -248,8 +262,13 @@ def write_json(path: Path, content: dict) -> None:
 
 
 def read_json(path: Path) -> dict:
-    """Read a JSON file; StoreError with one line when it cannot be read."""
+    """Read a JSON file that holds an object; StoreError with one line when it cannot be read."""
     try:
-        return json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise StoreError(f"cannot read {path}: {one_line(error)}") from None
+    except RecursionError:
+        raise StoreError(f"cannot read {path}: it is nested too deep to be one of the toolkit's") from None
+    if not isinstance(content, dict):
+        raise StoreError(f"cannot read {path}: it holds {type(content).__name__} where the toolkit writes an object {{...}}")
+    return content

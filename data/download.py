@@ -6,7 +6,6 @@ calendar year; a file is complete or absent, so that the same command goes on wh
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import importlib
 import logging
@@ -16,14 +15,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import netCDF4
 import numpy as np
 import tyro
 
+from data.bounds import bounds
 from data.command import one_line, provenance, read_json, run_command, write_json
 from data.errors import InputError, OptionError, StoreError, cannot_write, need
+from data.files import written_aside
 from data.lock import FolderLock
 from data.lonlat import square_bounds
 from data.progress import Progress
@@ -84,7 +85,7 @@ class DownloadConfig:
     """First day, YYYY-MM-DD."""
     end: str = "2019-06-01"
     """Last day, YYYY-MM-DD; it is fetched too."""
-    half_width: float = 500.0
+    half_width: Annotated[float, *bounds(above=0, most=5000, unit="km")] = 500.0
     """Half the side of the box around the site, km. The networks' inputs reach 400 km from the trap."""
     dataset: str = ""
     """Another dataset id of the same kind, instead of the reprocessed one: near real time for recent dates."""
@@ -176,6 +177,8 @@ def requests(config: DownloadConfig) -> list[Request]:
     """
     product, site = PRODUCTS[config.product], parse_site(config.site)
     first, last = (_day(name, getattr(config, name)) for name in ("start", "end"))
+    for name, day in (("start", first), ("end", last)):
+        need(1970 <= day.year <= 2100, f"--{name} {day}: must lie between 1970-01-01 and 2100-12-31: satellites' maps do")
     need(first <= last, f"--start {first} is after --end {last}; exchange them")
     box = box_around(site, config.half_width)
     out = []
@@ -274,30 +277,26 @@ def _check_login(toolbox) -> None:
 
 def _fetch(subset: Callable, request: Request) -> None:
     """Fetch one file aside, check it, and rename it."""
-    # hidden, so that a pattern of finished files never matches it; the toolbox wants the ending .nc
-    aside = request.path.with_name("." + request.path.name)
     logger = logging.getLogger("copernicusmarine")
     level = logger.level
     logger.setLevel(logging.WARNING)
     try:
-        answer = subset(**request.arguments(aside), disable_progress_bar=True)
-        if not aside.exists():
-            # the toolbox returns nothing where its question for a password was not answered
-            raise (
-                _not_logged_in("it asked for a name and a password")
-                if answer is None
-                else InputError(f"{request.path}: the toolbox wrote no file; give the same command again")
-            )
-        days = _checked(aside, request)
-        aside.replace(request.path)
+        with written_aside(request.path, ".nc") as aside:  # the toolbox wants the ending
+            answer = subset(**request.arguments(aside), disable_progress_bar=True)
+            if not aside.exists():
+                # the toolbox returns nothing where its question for a password was not answered
+                raise (
+                    _not_logged_in("it asked for a name and a password")
+                    if answer is None
+                    else InputError(f"{request.path}: the toolbox wrote no file; give the same command again")
+                )
+            days = _checked(aside, request)
     except (InputError, OptionError):
         raise
     except Exception as error:
         raise _refusal(error, request) from error
     finally:
         logger.setLevel(level)
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
     if days < request.days:
         print(f"{request.path}: {days} of {request.days} days; the dataset has no more there", file=sys.stderr)
 

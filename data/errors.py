@@ -6,6 +6,8 @@ import errno
 
 #: Errors that free space does not mend.
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+#: Errors of a name: something else has it, or a file has that of a folder on the way.
+_IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.ELOOP)
 
 
 class CatchmentError(Exception):
@@ -31,7 +33,11 @@ def need(condition, text: str) -> None:
 
 
 def cannot_write(path, error: OSError, mend: str = "free space and give the same command again") -> StoreError:
-    """The StoreError for a file or store that could not be written; ``mend`` where it is not a matter of permission."""
+    """StoreError for a file or store that could not be written; ``mend`` where neither permission nor a name is lacking."""
     if error.errno in _FORBIDDEN:
         mend = "make it writable for you, or choose another folder"
+    elif error.errno in _IN_THE_WAY:
+        mend = "remove or rename what is in the way, or choose another folder"
+    elif error.errno == errno.ENAMETOOLONG:
+        mend = "choose a shorter name"
     return StoreError(f"cannot write {path}: {error.strerror or error}; {mend}")

@@ -12,11 +12,20 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
+def written_aside(path: Path, ending: str = "") -> Iterator[Path]:
     """The path to write to, beside ``path``; on leaving, what is there is put on disk and takes the name ``path``.
 
     Several processes may write one name at once: each writes aside under a name of its own, the last to rename stays. Where the
     block raises, what it wrote is removed; what a killed process of this host left is removed by the next that writes the name.
+    Nobody can foresee the name aside: one that could be foreseen could be planted, as a symbolic link, where others write too.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+    ending : str
+        Of the name aside, for libraries that go by it; a name with an ending is hidden, so that no pattern of finished files
+        finds it.
 
     Raises
     ------
@@ -27,6 +36,8 @@ def written_aside(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_strays(path.parent, path.name)
     aside = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.aside")
+    if ending:
+        aside = path.with_name(f".{aside.name}{ending}")
     try:
         yield aside
         put_on_disk(aside)
@@ -49,8 +60,9 @@ def put_on_disk(path: Path) -> None:
 def remove_strays(folder: Path, name: str | None = None) -> None:
     """Remove what processes of this host, now dead, left half-written in ``folder`` (of ``name`` only, where given)."""
     start = f"{glob.escape(name)}." if name else "*."
-    for path in folder.glob(f"{start}{glob.escape(socket.gethostname())}-*.aside"):
-        pid = path.name.removesuffix(".aside").rsplit("-", 2)[1]
+    ours = f"{start}{glob.escape(socket.gethostname())}-*.aside"
+    for path in (*folder.glob(ours), *folder.glob(f".{ours}.*")):
+        pid = path.name.rpartition(".aside")[0].rsplit("-", 2)[1]
         if pid.isdigit() and not _lives(int(pid)):
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -109,7 +109,8 @@ class FolderLock:
     def __enter__(self) -> FolderLock:
         try:
             while True:
-                file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+                # never through a symbolic link: in a folder that others write to, it could be of their making
+                file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
                 try:
                     self._take(file)
                     if not self._is_current(file):  # its holder removed it between our opening and our locking
@@ -123,6 +124,8 @@ class FolderLock:
                 self._file = file
                 return self
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise StoreError(f"{self.path} is a symbolic link, which a lock never is; remove it") from None
             raise cannot_write(self.path, error) from None
 
     def __exit__(self, *_) -> None:

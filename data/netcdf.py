@@ -14,6 +14,7 @@ import xarray as xr
 
 from data.command import one_line
 from data.errors import InputError, cannot_write
+from data.files import written_aside
 
 #: The netCDF and HDF5 libraries are not thread-safe, not even between files: one lock for the whole process.
 NETCDF_LOCK = threading.Lock()
@@ -95,14 +96,11 @@ def write_dataset(path: Path, dataset: xr.Dataset) -> None:
         else:
             encoding[name] = {"_FillValue": None}
     path = Path(path)
-    aside = path.with_name(path.name + ".aside")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings():
+        with written_aside(path) as aside, warnings.catch_warnings():
             # bounds have the units of their coordinate, which xarray warns of and CF wants
             warnings.simplefilter("ignore")
             dataset.to_netcdf(aside, encoding=encoding, engine="netcdf4", format="NETCDF4")
-        aside.replace(path)
     except (OSError, RuntimeError) as error:  # the netCDF library tells of a full disk by the latter
         raise cannot_write(path, error if isinstance(error, OSError) else OSError(str(error))) from None
 

@@ -33,7 +33,8 @@ class Progress:
             self._bar.close()
 
     def update(self, done: int, total: int, note: str = "") -> None:
-        """Say that ``done`` of ``total`` units are done."""
+        """Say that ``done`` of ``total`` units are done; more than all (a last part that is longer than asked for) is all."""
+        done = min(done, total)
         if self._terminal:
             if self._bar is None:
                 self._bar = tqdm(total=total, desc=self.title, unit=self.unit, delay=2, file=sys.stderr)
@@ -46,6 +47,6 @@ class Progress:
         if now - self._printed >= (2.0 if self._printed == self._started else self.every) and done:
             self._printed = now
             since, before = self._first  # what came before the first word (compiling, opening) is not repeated
-            left = f", {(now - since) / (done - before) * (total - done):.0f} s left" if done > before else ""
+            left = f", {(now - since) / (done - before) * (total - done):.0f} s left" if total > done > before else ""
             line = f"{self.title}: {done}/{total} {self.unit}s{left}" + (f", {note}" if note else "")
             print(line, file=sys.stderr, flush=True)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from data.errors import OptionError
+from data.errors import OptionError, need
+
+#: No place is farther from the origin of a Cartesian grid, m.
+MAX_METRES = 1e8
 
 
 @dataclass(frozen=True)
@@ -46,4 +49,6 @@ def parse_site(text: str) -> Site:
         x, y = (float(part) for part in parts)
     except ValueError:
         raise OptionError(f"--site {text!r} is neither LON,LAT nor one of the known sites: {', '.join(SITES)}") from None
+    finite = abs(x) < MAX_METRES and abs(y) < MAX_METRES
+    need(finite, f"--site {text}: must be two numbers, LON,LAT in degrees (X,Y in metres on a Cartesian grid)")
     return Site(f"{x:g},{y:g}", x, y)

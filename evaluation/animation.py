@@ -1,9 +1,12 @@
-"""A film of one experiment: its particles, backward in time from the trap to where they crossed the last level."""
+"""``python -m evaluation.animation``: a film of one experiment, its particles backward in time from the trap to where they
+crossed the last level."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import xarray as xr
@@ -11,15 +14,47 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from data.errors import InputError, OptionError, StoreError
+from data.bounds import bounds
+from data.command import run_command
+from data.errors import InputError, OptionError, cannot_write
+from data.files import written_aside
 from evaluation.figures_catchments import BOX_COLOUR, deep_to_light, describe, open_experiment, reach_km
+from lagrangian.config import speed_folder
 from lagrangian.maps import TRAP_STYLE
+from learning.folders import found_speeds
 
 FRAMES = 60
 DPI = 85
 #: Colours of the film, of the 256 that a GIF can have.
 COLOURS = 128
 SECOND = np.timedelta64(1, "s")
+
+
+@dataclass(frozen=True)
+class AnimationConfig:
+    """Write a film (GIF) of the particles of one experiment of a run."""
+
+    run: Path = Path("runs/demo")
+    """Folder of a lagrangian.run."""
+    w: Annotated[float | None, *bounds(above=0, below=1e5, unit="m/d")] = None
+    """Sinking speed, m/d (default: the slowest of the run)."""
+    experiment: Annotated[int, *bounds(least=0)] = 0
+    """Number of the experiment."""
+    fps: Annotated[float, *bounds(least=0.1, most=50, unit="frames a second")] = 8.0
+    """Frames a second."""
+    frames: Annotated[int, *bounds(least=2, most=2000)] = FRAMES
+    """Frames in all, evenly spaced in time."""
+    out: Path | None = None
+    """File to write (default: RUN/w080/film-0000.gif, by speed and experiment)."""
+
+
+def main(config: AnimationConfig) -> int:
+    """Write the film."""
+    w = found_speeds(config.run)[0] if config.w is None else config.w
+    out = config.out or config.run / speed_folder(w) / f"film-{config.experiment:04d}.gif"
+    animate_experiment(config.run, w, config.experiment, out, config.fps, config.frames)
+    print(f"film: {out}", flush=True)
+    return 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,10 +201,12 @@ def animate_experiment(run: Path, w: float, experiment: int, path: Path, fps: fl
     # the colours of one picture do for all: the particles' come by depth, and half way all depths are there
     palette = pictures[frames // 2].quantize(COLOURS)
     pictures = [one.quantize(palette=palette, dither=Image.Dither.NONE) for one in pictures]
-    aside = path.with_name(f".{path.name}.gif")
     try:
-        pictures[0].save(aside, save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0)
-        aside.replace(path)
+        with written_aside(path) as aside:
+            pictures[0].save(aside, "GIF", save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0)
     except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise StoreError(f"cannot write {path}: {error.strerror or error}") from None
+        raise cannot_write(path, error) from None
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(AnimationConfig, main, prog="evaluation.animation"))

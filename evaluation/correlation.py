@@ -6,12 +6,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 import zarr
 
+from data.bounds import MAX_SEED, bounds
 from data.chunks import add_array, checked_setting
 from data.command import one_line, provenance, run_command, write_file, write_json
 from data.errors import InputError, OptionError, StoreError, need
@@ -65,25 +67,25 @@ class CorrelationConfig:
     """Files of daily chlorophyll, mg m-3 (ocean colour L3 or L4): paths or quoted globs."""
     flux: Path | None = None
     """Flux record of the trap, CSV or .xlsx: open, close, dry_weight, poc, pic, tpn (mg m-2 d-1), or BODC's names."""
-    flux_depth: float = 3000.0
+    flux_depth: Annotated[float, *bounds(above=0, most=12000, unit="m, positive down")] = 3000.0
     """Depth of the trap, m, where the record holds several."""
     drop_bad: bool = False
     """Leave bad rows and values of the flux record out instead of refusing them."""
     variables: tuple[str, ...] = ()
     """Fluxes: dry_weight, poc, pic, tpn (default: all that the record holds)."""
-    lags: tuple[float, float, float] = (0.0, 110.0, 3.0)
+    lags: Annotated[tuple[float, float, float], *bounds(least=-3650, most=3650, unit="days")] = (0.0, 110.0, 3.0)
     """First lag, last lag and step, days: chlorophyll so long before the flux."""
-    exclude_years: tuple[int, ...] = (2011, 2013)
+    exclude_years: Annotated[tuple[int, ...], *bounds(least=1, most=9999)] = (2011, 2013)
     """Years left out of the second period; a cup belongs to the year of its middle."""
     start: str | None = None
     """First day of the period, by the cups' middles (default: 2009-01-01 where the record covers 2009 to 2019, else all)."""
     end: str | None = None
     """Last day of the period, by the cups' middles (default: 2019-12-31 where the record covers 2009 to 2019, else all)."""
-    draws: int = 100
+    draws: Annotated[int, *bounds(least=1, most=10_000)] = 100
     """Series of catchments at random dates that the envelope is made of."""
-    block_days: float = BLOCK_DAYS
+    block_days: Annotated[float, *bounds(least=1, most=36500, unit="days")] = BLOCK_DAYS
     """Length of the blocks that intervals are made of, days."""
-    seed: int = 0
+    seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
     """Of the random dates and of the bootstrap."""
     out: Path = Path("runs/demo")
     """Folder of the results."""

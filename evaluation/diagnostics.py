@@ -14,12 +14,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import xarray as xr
 import zarr
 from scipy.sparse import csr_array
 
+from data.bounds import bounds
 from data.chunks import add_array, arrays_of, open_checked
 from data.command import provenance, run_command, write_json
 from data.errors import InputError, OptionError, StoreError
@@ -64,9 +66,9 @@ class DiagnosticsConfig:
 
     run: Path = Path("runs/demo")
     """Folder of a lagrangian.run; dynamics.zarr is written there."""
-    depths: tuple[float, ...] = DEPTHS
+    depths: Annotated[tuple[float, ...], *bounds(most=12000, unit="m, positive down")] = DEPTHS
     """Depths, m, positive down, increasing."""
-    box: float = BOX_KM
+    box: Annotated[float, *bounds(above=0, below=1e4, unit="km")] = BOX_KM
     """Full width of the square box centred on each trap, km."""
 
     def validate(self) -> None:

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 
+from data.bounds import MAX_SEED, bounds
 from data.command import provenance, read_json, run_command, write_json
 from data.errors import CatchmentError, InputError, need
 from data.fingerprint import fingerprint_of_file
@@ -50,15 +52,15 @@ class ReportConfig:
     """Folder of a lagrangian.run, with or without predictions of learning.predict."""
     out: Path | None = None
     """Folder of the report (default: RUN/report)."""
-    level: float = 200.0
+    level: Annotated[float, *bounds(least=0, most=12000, unit="m, positive down")] = 200.0
     """Export level that is scored, m."""
-    depth_range: tuple[float, float] | None = None
+    depth_range: Annotated[tuple[float, float] | None, *bounds(least=0, most=12000, unit="m, positive down")] = None
     """Depths, m, that the deep dynamics of Figure 6 are averaged over (default: 1000 to 3000, no deeper than the trap)."""
-    resolution_experiments: int = 288
+    resolution_experiments: Annotated[int, *bounds(least=0, most=10**9)] = 288
     """Experiments of the resolution test (0: leave the test out)."""
-    emd_experiments: int = 200
+    emd_experiments: Annotated[int, *bounds(least=0, most=10**9)] = 200
     """Experiments whose earth mover's, Hellinger and Jensen-Shannon distances are computed (0: leave them out)."""
-    seed: int = 0
+    seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
     """Of the bootstrap and of the choice of experiments, 0 or greater."""
 
     def validate(self) -> None:

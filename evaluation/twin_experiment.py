@@ -6,16 +6,17 @@ catchments. What the whole chain finds, from maps to R², is then compared with 
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from data.command import provenance, run_command, write_file, write_json
+from data.bounds import MAX_SEED, bounds
+from data.command import provenance, read_json, run_command, write_file, write_json
 from data.errors import InputError, OptionError, need
 from data.lock import FolderLock
 from data.netcdf import write_dataset
@@ -49,13 +50,13 @@ class TwinExperimentConfig:
 
     models: Path = Path("runs/learn")
     """Run whose sst-ssh networks are used; trained on another --seed than this one's."""
-    years: float = 3.0
+    years: Annotated[float, *bounds(above=0, most=1000, unit="years")] = 3.0
     """Length of the record, years."""
-    seed: int = 1
+    seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 1
     """Which twin ocean; also of noise and clouds."""
-    noise: float = 0.3
+    noise: Annotated[float, *bounds(least=0, most=1000)] = 0.3
     """Noise of the trap record: its standard deviation over that of the signal."""
-    draws: int = 100
+    draws: Annotated[int, *bounds(least=1, most=10_000)] = 100
     """Series of random catchments of the envelope."""
     out: Path = Path("runs/twin-experiment")
     """Folder of the results."""
@@ -75,7 +76,7 @@ def main(config: TwinExperimentConfig) -> int:
     )
     trained = config.models / "run.json"
     if trained.exists():
-        used = json.loads(trained.read_text()).get("configuration", {})
+        used = read_json(trained).get("configuration", {})
         if used.get("ocean") == ["twin"] and used.get("seed") == config.seed:
             raise OptionError(f"--seed {config.seed}: the networks of {config.models} were trained on that ocean; choose another")
     run = config.out / "truth"

@@ -31,8 +31,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from data.bounds import bounds
 from data.command import one_line, source_word
 from data.cores import cores
 from data.errors import CatchmentError, InputError, OptionError, need
@@ -61,10 +62,11 @@ EXTRA = "catchment-toolkit[cluster]"
 class WorkerOptions:
     """Options of a command whose work Dask workers can share, with the same result."""
 
-    workers: int = 1
+    workers: Annotated[int, *bounds(least=1, most=10_000)] = 1
     """Local processes, or jobs of --cluster, that share the work."""
     scheduler: str | None = None
-    """Address of a running Dask scheduler, such as tcp://HOST:8786, whose workers share the work."""
+    """Address of a running Dask scheduler, such as tls://HOST:8786, whose workers share the work. A tcp:// scheduler runs code
+    for everyone who reaches it: use one only where that is you alone. For tls://, Dask's configuration names the certificates."""
     cluster: Literal["slurm", "pbs"] | None = None
     """Submit --workers jobs to this batch system through dask-jobqueue."""
     cluster_options: tuple[str, ...] = ()
@@ -83,7 +85,6 @@ class WorkerOptions:
         OptionError
             Names the option, its value and its bounds.
         """
-        need(self.workers > 0, f"--workers {self.workers}: must be at least 1")
         need(not (self.scheduler and self.cluster), "--scheduler and --cluster contradict each other; give one")
         need(self.cluster or not self.cluster_options, "--cluster-options goes with --cluster slurm or pbs")
         if self.cluster:
@@ -113,7 +114,8 @@ def open_client(
 ) -> Iterator[Any]:
     """A Dask client with workers; a context manager that ends what it started.
 
-    Each worker takes one task at a time, in a process of its own.
+    Each worker takes one task at a time, in a process of its own. What is started here talks by TLS, with certificates made for
+    this once, and serves no web pages: a Dask scheduler runs code for whoever reaches it, and others share the machine.
 
     Parameters
     ----------
@@ -149,6 +151,8 @@ def open_client(
         "distributed.worker.memory.pause": False,
         "distributed.worker.memory.terminate": False,
     }
+    if scheduler is None:
+        settings |= {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
     for name in ("distributed", "asyncio", "tornado.application"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     with dask.config.set(settings), contextlib.ExitStack() as stack:
@@ -170,15 +174,30 @@ def open_client(
             if cluster is None:
                 made = stack.enter_context(_local_cluster(workers))
             else:
-                made = stack.enter_context(batch_cluster(cluster, cluster_options))
+                made = stack.enter_context(batch_cluster(cluster, cluster_options, folder))
                 _submit(made, cluster, workers)
                 made.adapt(minimum_jobs=workers, maximum_jobs=workers)  # unlike scale(), it replaces jobs that ended
                 say(f"{workers} jobs submitted to {cluster}; waiting for the first to start")
             client = stack.enter_context(Client(made, set_as_default=False))
+            made.scheduler.http_server.stop()
+            client.register_plugin(_without_pages())
             client.wait_for_workers(1)
             if cluster is not None:
                 _check_workers(client, f"--cluster {cluster}", folder)
         yield client
+
+
+def _without_pages():
+    """A plugin that ends the web server of every worker, those that replace dead ones too."""
+    from distributed import WorkerPlugin
+
+    class WithoutPages(WorkerPlugin):
+        name = "without-pages"
+
+        def setup(self, worker) -> None:
+            worker.http_server.stop()
+
+    return WithoutPages()
 
 
 def _submit(made, kind: str, jobs: int) -> None:
@@ -230,6 +249,7 @@ def _check_workers(client, what: str, folder: Path | None) -> None:
 
 def _local_cluster(workers: int):
     from distributed import LocalCluster
+    from distributed.security import Security
 
     # Ctrl-C reaches every process of the terminal, but is this one's to answer. The thread that starts the workers, now and
     # whenever one has died, inherits the block, and so do they; a Ctrl-C in these seconds is answered after them.
@@ -242,6 +262,8 @@ def _local_cluster(workers: int):
         "host": "127.0.0.1",
         "dashboard_address": "127.0.0.1:0",
         "memory_limit": 0,
+        "security": Security.temporary(),
+        "protocol": "tls://",
     }
     try:
         for attempt in range(START_ATTEMPTS):
@@ -256,14 +278,18 @@ def _local_cluster(workers: int):
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def batch_cluster(kind: str, options: Sequence[str] = ()):
+def batch_cluster(kind: str, options: Sequence[str] = (), folder: Path | None = None):
     """The dask-jobqueue cluster of a batch system, no job submitted yet; ``.job_script()`` shows what one would be.
+
+    The workers' key lies in ``folder`` (default: the working folder) as long as the cluster lives, readable by the user alone.
 
     Raises
     ------
     OptionError
         dask-jobqueue is not installed, or an option is missing, unknown or impossible.
     """
+    import dask
+
     try:
         import dask_jobqueue
     except ImportError:
@@ -275,9 +301,12 @@ def batch_cluster(kind: str, options: Sequence[str] = ()):
         need(isinstance(given, int) and given > 0, f"--cluster-options {name}={given}: must be a whole number, 1 or more")
     # one task at a time in each process, which then has the threads of its share of the job
     values["worker_extra_args"] = [*values.get("worker_extra_args", []), "--nthreads", "1"]
-    values["scheduler_options"] = {"dashboard_address": ":0", **values.get("scheduler_options", {})}
+    values["scheduler_options"] = {"dashboard_address": "127.0.0.1:0", **values.get("scheduler_options", {})}
+    usual = {"processes": 1, "death_timeout": 300, "silence_logs": logging.CRITICAL + 1, "security": True, "protocol": "tls://"}
+    if dask.config.get(f"jobqueue.{kind}.shared-temp-directory", None) is None:
+        usual["shared_temp_directory"] = str((folder or Path.cwd()).resolve())
     try:
-        return classes[kind](**{"processes": 1, "death_timeout": 300, "silence_logs": logging.CRITICAL + 1, **values})
+        return classes[kind](**usual | values)
     except (TypeError, ValueError, RuntimeError, OSError) as error:
         raise OptionError(
             f"--cluster {kind}: {one_line(error)}; give --cluster-options such as cores=8 memory=16GB walltime=24:00:00"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from data.bounds import MAX_SEED, bounds, check_bounds
 from data.errors import need
 from lagrangian.cluster import WorkerOptions
 
@@ -16,6 +17,8 @@ SINKING_SPEEDS = (80.0, 100.0, 150.0, 200.0, 300.0)
 SECONDS_PER_DAY = 86400.0
 #: Longest time step where the ocean names none, minutes (tests/benchmarks/convergence.py).
 DT_MINUTES = 120.0
+#: Releases within one collection period must be fewer.
+MOST_RELEASES = 100_000
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class RunConfig(WorkerOptions):
 
     ocean: tuple[str, ...] = ("twin",)
     """'twin', or CROCO/ROMS files: paths or quoted globs."""
-    years: float = 1.0
+    years: Annotated[float, *bounds(above=0, most=1000, unit="years")] = 1.0
     """Length of the twin ocean's record, years of 365 days."""
     grid: str | None = None
     """CROCO grid file, where the history files lack h, pm, pn, lon/lat."""
@@ -36,49 +39,49 @@ class RunConfig(WorkerOptions):
     """omega from u, v, zeta by continuity; or the file's own w (m/s, positive up)."""
     site: str = "pap-so"
     """A name from the site table, or LON,LAT in degrees (X,Y in metres on a Cartesian grid)."""
-    w: tuple[float, ...] = (80.0,)
+    w: Annotated[tuple[float, ...], *bounds(above=0, below=1e5, unit="m/d")] = (80.0,)
     """Sinking speeds, m/d; all are advected in the same pass over the files."""
-    trap_depth: float = 3000.0
+    trap_depth: Annotated[float, *bounds(above=0, below=12000, unit="m, positive down")] = 3000.0
     """Depth of the trap, m, positive down."""
-    levels: tuple[float, ...] = LEVELS
+    levels: Annotated[tuple[float, ...], *bounds(most=12000, unit="m, positive down")] = LEVELS
     """Depths at which crossings are kept, m, positive down, above the trap."""
     start: str | None = None
     """First day on which a collection period may begin (default: all that the record allows). Given, the first particles
     may outlive the record backward; they are counted as such."""
     end: str | None = None
     """Last day on which a collection period may begin (default: all that the record allows)."""
-    every: float = 10.0
+    every: Annotated[float, *bounds(least=0.01, most=36500, unit="days")] = 10.0
     """Days between the beginnings of periods."""
-    collection: float = 10.0
+    collection: Annotated[float, *bounds(least=0.01, most=36500, unit="days")] = 10.0
     """Length of a collection period, days."""
-    release_every: float = 12.0
+    release_every: Annotated[float, *bounds(least=0.01, most=1e5, unit="hours")] = 12.0
     """Hours between releases within a period."""
-    particles: int = 36
+    particles: Annotated[int, *bounds(least=1, most=4096)] = 36
     """Particles per release: a square number, on a square lattice centred on the trap."""
-    particle_spacing: float = 2.0
+    particle_spacing: Annotated[float, *bounds(above=0, most=1e4, unit="km")] = 2.0
     """Distance between neighbouring particles of a release, km."""
-    positions: int | Literal["domain"] = 6
+    positions: Annotated[int | Literal["domain"], *bounds(least=1, most=1000)] = 6
     """n of the n x n trap positions centred on the site; or 'domain': all over a periodic domain, about --spacing apart."""
-    spacing: float = 36.0
+    spacing: Annotated[float, *bounds(above=0, most=1e4, unit="km")] = 36.0
     """Distance between neighbouring trap positions, km."""
-    dt: float | None = None
+    dt: Annotated[float | None, *bounds(least=0.01, most=1e5, unit="minutes")] = None
     """Longest time step, minutes (default: 120 for files, 360 for the twin; both by the convergence benchmark)."""
     kernel: Literal["compiled", "parcels"] = "compiled"
     """The toolkit's compiled kernel, or Parcels' own interpolation of velocities on an A-grid at fixed depths."""
-    trajectories: float | None = None
+    trajectories: Annotated[float | None, *bounds(least=0.01, most=1e5, unit="hours")] = None
     """Also write whole paths, one position every so many hours (a divisor or multiple of the snapshots' interval)."""
-    diffusivity: tuple[float, ...] = ()
+    diffusivity: Annotated[tuple[float, ...], *bounds(least=0, most=1e6, unit="m2/s, m")] = ()
     """Horizontal diffusivity of unresolved motion, m2/s: one value, or pairs DEPTH KAPPA, each from that depth (m) down
     (default: 0 for files, 70 for the twin, whose 8 km hold no submesoscale)."""
-    fields_spacing: float | None = None
+    fields_spacing: Annotated[float | None, *bounds(least=0.25, most=400, unit="km")] = None
     """Spacing of fields.zarr, km (default 8, 4 or 2 after the ocean's own spacing)."""
-    seed: int = 0
+    seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
     """Which twin ocean (another seed, another ocean), and the random walk's numbers."""
-    threads: int = 0
+    threads: Annotated[int, *bounds(least=0, most=4096)] = 0
     """Threads of the compiled kernel (0: one for each core; with --workers, the cores shared among them)."""
-    block: int | None = None
+    block: Annotated[int | None, *bounds(least=1, most=10**9, unit="periods")] = None
     """Collection periods in one block (default: about ten blocks a worker, but no more than half of the reading twice)."""
-    checkpoint: float = 5.0
+    checkpoint: Annotated[float, *bounds(least=0, most=1e6, unit="minutes")] = 5.0
     """Minutes of work after which the particles in flight are kept for a restart."""
     out: Path = field(default_factory=lambda: Path("runs/demo"))
     """Folder of the results."""
@@ -92,13 +95,13 @@ class RunConfig(WorkerOptions):
             Names the option, its value and its bounds.
         """
 
+        check_bounds(self)
         need(self.ocean, "--ocean needs 'twin' or at least one file")
         need(self.w, "--w needs at least one sinking speed, m/d")
         for w in self.w:
-            need(0 < w < 1e5, f"--w {w:g}: a sinking speed must be greater than 0 m/d")
+            need(w >= 0.001, f"--w {w:g}: must be at least 0.001 m/d")
         need(len(set(self.w)) == len(self.w), "--w: a sinking speed is given twice")
         need(len({speed_folder(w) for w in self.w}) == len(self.w), "--w: speeds must differ by 0.001 m/d or more")
-        need(0 < self.trap_depth < 12000, f"--trap-depth {self.trap_depth:g}: must lie between 0 and 12000 m, positive down")
         need(self.levels, "--levels needs at least one depth")
         for level in self.levels:
             need(level >= 0, f"--levels {level:g}: lies above the surface; depths are in m, positive down")
@@ -107,34 +110,23 @@ class RunConfig(WorkerOptions):
                 f"--levels {level:g}: lies at or below the trap (--trap-depth {self.trap_depth:g} m); particles rise from there",
             )
         need(len(set(self.levels)) == len(self.levels), "--levels: a depth is given twice")
-        for name, unit in (
-            ("every", "days"), ("collection", "days"), ("release_every", "hours"), ("particle_spacing", "km"),
-            ("spacing", "km"), ("dt", "minutes"),
-        ):  # fmt: skip
-            value = getattr(self, name)
-            if value is None:
-                continue
-            need(value > 0, f"--{name.replace('_', '-')} {value:g}: must be greater than 0 {unit}")
         releases = self.collection * 24 / self.release_every
         need(
             releases >= 1 - 1e-9,
             f"--release-every {self.release_every:g} h is longer than the collection period of {self.collection:g} days",
         )
+        need(
+            releases < MOST_RELEASES,
+            f"--collection {self.collection:g} days with --release-every {self.release_every:g} hours are {releases:.3g} "
+            f"releases; must be fewer than {MOST_RELEASES}",
+        )
         side = round(self.particles**0.5)
         need(self.particles > 0 and side * side == self.particles, f"--particles {self.particles}: must be a square number")
-        need(self.positions == "domain" or self.positions > 0, f"--positions {self.positions}: must be at least 1")
-        need(self.threads >= 0, f"--threads {self.threads}: must be 0 or more")
-        need(self.seed >= 0, f"--seed {self.seed}: must be 0 or more")
         self.validate_workers()
-        need(self.block is None or self.block > 0, f"--block {self.block}: must be at least 1 period")
-        need(self.checkpoint >= 0, f"--checkpoint {self.checkpoint:g}: must be 0 minutes or more")
-        need(self.trajectories is None or self.trajectories > 0, "--trajectories needs a number of hours greater than 0")
-        need(self.fields_spacing is None or self.fields_spacing > 0, "--fields-spacing must be greater than 0 km")
         if len(self.diffusivity) > 1:
             need(len(self.diffusivity) % 2 == 0, "--diffusivity takes one value in m2/s, or pairs DEPTH KAPPA")
             depths = self.diffusivity[::2]
             need(depths[0] == 0 and sorted(set(depths)) == list(depths), "--diffusivity: depths must increase from 0 m")
-        need(all(value >= 0 for value in self.diffusivity), "--diffusivity: values must be 0 or more")
 
     @property
     def ordered_levels(self) -> tuple[float, ...]:

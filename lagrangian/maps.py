@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from data.coastline import land_feature
-from data.errors import StoreError
+from data.errors import cannot_write
+from data.files import written_aside
 from data.sphere import EARTH_RADIUS_KM
 from lagrangian.binning import BIN_KM, HALF_WIDTH_KM, SMOOTHING_KM, smooth_pdf
 from lagrangian.fields import open_fields
@@ -99,14 +100,11 @@ def draw_catchment(folder: Path, picture: Path) -> None:
     with matplotlib.rc_context({"font.size": 8, "axes.titlesize": 8, "font.family": "DejaVu Sans"}):
         figure = _figure(Path(folder))
         FigureCanvasAgg(figure)
-        aside = picture.with_name("." + picture.name)
         try:
-            figure.savefig(aside, format="png", dpi=200)
-            aside.replace(picture)
+            with written_aside(picture) as aside:
+                figure.savefig(aside, format="png", dpi=200)
         except OSError as error:
-            if aside.is_file():
-                aside.unlink()
-            raise StoreError(f"cannot write {picture}: {error.strerror or error}") from None
+            raise cannot_write(picture, error) from None
 
 
 def _figure(folder: Path) -> Figure:

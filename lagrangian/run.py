@@ -25,6 +25,7 @@ from lagrangian.campaign import Terminated, read_snapshot
 from lagrangian.config import DT_MINUTES, RunConfig, speed_folder
 from lagrangian.experiments import Design, design_experiments
 from lagrangian.fields import FieldsPlan
+from lagrangian.limits import check_lattice, check_run
 from lagrangian.oceans import open_ocean
 from lagrangian.record import run_record
 from lagrangian.results import SpeedResults, is_done, store_names
@@ -42,7 +43,9 @@ def main(config: RunConfig) -> int:
     config.validate()
     ocean = open_ocean(config)
     config = _with_defaults_of(ocean, config)
+    check_lattice(config)
     design, config = _design(config, ocean)
+    check_run(config, design)
     _check_options(config, ocean)
     _make_folder(config.out)
     with FolderLock(config.out) as lock, contextlib.ExitStack() as stack:

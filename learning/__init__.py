@@ -1,1 +1,18 @@
 """Networks that predict the catchment from surface fields."""
+
+import os
+import sys
+
+# python -m puts the working folder first: a file of the user's named data.py there would be taken for the toolkit's
+_first = sys.path[0] if sys.argv[:1] == ["-m"] and not sys.flags.safe_path else None
+if _first == os.getcwd() and os.path.realpath(_first) != os.path.dirname(os.path.dirname(os.path.realpath(__file__))):
+    del sys.path[0]
+try:
+    import data.start  # noqa: F401
+except ImportError as error:
+    there = getattr(sys.modules.get("data"), "__file__", None)
+    line = f"{there or 'another data'} stands in for the toolkit's package 'data' ({error}); rename it, or work in another folder"
+    if sys.argv[:1] != ["-m"]:
+        raise ImportError(line) from None
+    print(f"{__name__}: {line}", file=sys.stderr)
+    raise SystemExit(2) from None

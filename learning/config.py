@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from data.bounds import MAX_SEED, bounds, check_bounds
 from data.errors import need
 from lagrangian.cluster import WorkerOptions
 from learning.inputs import LAGS_DAYS, SSH_RESOLUTION_KM, SST_RESOLUTION_KM, InputName, Method
@@ -79,35 +81,35 @@ class FitConfig(WorkerOptions):
 
     run: Path = field(default_factory=lambda: Path("runs/demo"))
     """Folder of the lagrangian.run to learn from."""
-    w: tuple[float, ...] = ()
+    w: Annotated[tuple[float, ...], *bounds(above=0, below=1e5, unit="m/d")] = ()
     """Sinking speeds, m/d (default: all found in the run)."""
     inputs: tuple[InputName, ...] = ("sst-ssh",)
     """Input sets: sst-ssh (at satellite resolution), 5v-1l (five surface variables), 5v-4l (at four depths)."""
     preset: Literal["quick", "paper"] = "quick"
     """quick: a network and schedule for a 2-core machine, minutes; paper: the full recipe of Picard et al. (2025)."""
-    members: int | None = None
+    members: Annotated[int | None, *bounds(least=1, most=1000)] = None
     """Networks of the ensemble (default: 4 quick, 10 paper)."""
-    member: int | None = None
+    member: Annotated[int | None, *bounds(least=1, most=1000)] = None
     """Train only this member (1 to --members), for job arrays."""
-    epochs: int | None = None
+    epochs: Annotated[int | None, *bounds(least=1, most=10**6)] = None
     """Passes over the training experiments (default: about 10 000 samples' worth quick, 50 paper)."""
-    batch: int | None = None
+    batch: Annotated[int | None, *bounds(least=1, most=65536)] = None
     """Samples per step (default 32)."""
-    lr: float | None = None
+    lr: Annotated[float | None, *bounds(above=0, most=10)] = None
     """Highest learning rate (default: 2e-3 quick, 1e-3 paper)."""
-    width: int | None = None
+    width: Annotated[int | None, *bounds(least=1, most=1024, unit="channels")] = None
     """Channels of the network at its finest resolution (default: 32 quick, 64 paper)."""
     resample: Literal["bootstrap", "seed"] | None = None
     """What makes members differ: experiments drawn with replacement, or first weights and order alone."""
-    experiments: int | None = None
+    experiments: Annotated[int | None, *bounds(least=1, most=10**9)] = None
     """Learn from only so many of the training experiments, drawn with --seed (for learning curves)."""
-    ssh_resolution: float = SSH_RESOLUTION_KM
+    ssh_resolution: Annotated[float, *bounds(least=0, most=800, unit="km")] = SSH_RESOLUTION_KM
     """Effective resolution of SSH in sst-ssh, km."""
-    sst_resolution: float = SST_RESOLUTION_KM
+    sst_resolution: Annotated[float, *bounds(least=0, most=800, unit="km")] = SST_RESOLUTION_KM
     """Effective resolution of SST in sst-ssh, km."""
     resolution_method: Method = "spline"
     """How fields are brought to it: under-sampling and bicubic interpolation, or a Gaussian."""
-    lags: tuple[int, ...] = LAGS_DAYS
+    lags: Annotated[tuple[int, ...], *bounds(least=0, most=3650, unit="days")] = LAGS_DAYS
     """Samples of the inputs, days before the end of the collection period."""
     test_run: Path | None = None
     """Another run to test on, of another simulation (default: the last part of this one)."""
@@ -115,12 +117,12 @@ class FitConfig(WorkerOptions):
     """auto, cpu, or gpu (all that are visible)."""
     precision: Literal["32", "16-mixed", "bf16-mixed"] = "32"
     """Arithmetic of the training; mixed precision pays on a GPU."""
-    threads: int = THREADS
+    threads: Annotated[int, *bounds(least=0, most=4096)] = THREADS
     """CPU threads for one member. Another number rounds otherwise, so that the default is the same on every machine and with any
     --workers (0: one for each core, shared among local workers)."""
     tensorboard: bool = False
     """Also write TensorBoard files (needs the tensorboard package)."""
-    seed: int = 0
+    seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
     """Of first weights, order and resampling."""
 
     def validate(self) -> None:
@@ -132,16 +134,13 @@ class FitConfig(WorkerOptions):
             Names the option, its value and its bounds.
         """
 
-        for name in ("members", "epochs", "batch", "width", "experiments"):
-            value = getattr(self, name)
-            need(value is None or value >= 1, f"--{name} {value}: must be at least 1")
-        need(self.lr is None or self.lr > 0, f"--lr {self.lr}: must be greater than 0")
+        check_bounds(self)
         members = self.members or PRESETS[self.preset].members
         need(self.member is None or 1 <= self.member <= members, f"--member {self.member}: must lie between 1 and {members}")
         need(self.inputs, "--inputs needs at least one of sst-ssh, 5v-1l, 5v-4l")
-        need(self.lags and min(self.lags) >= 0, "--lags: days must be 0 or more")
-        need(self.ssh_resolution >= 0 and self.sst_resolution >= 0, "--ssh-resolution, --sst-resolution: must be 0 km or more")
-        need(self.threads >= 0, f"--threads {self.threads}: must be 0 or more")
-        need(self.seed >= 0, f"--seed {self.seed}: must be 0 or more")
+        need(self.lags, "--lags needs at least one day, 0 or more")
         self.validate_workers()
+        if self.tensorboard:
+            there = any(importlib.util.find_spec(name) for name in ("tensorboard", "tensorboardX"))
+            need(there, "--tensorboard needs the tensorboard package: pip install 'catchment-toolkit[tensorboard]'")
         need(self.device in ("auto", "cpu", "gpu"), f"--device {self.device}: must be auto, cpu or gpu")

@@ -17,6 +17,7 @@ from lagrangian import cluster
 from lagrangian.config import speed_folder
 from learning.config import PRESETS, FitConfig, Preset
 from learning.folders import found_speeds, models_folder
+from learning.limits import check_training
 from learning.plan import check_device, make_plan, train_task
 
 
@@ -74,6 +75,7 @@ def _fit(config: FitConfig, preset: Preset, inputs: str, speeds: tuple[float, ..
     """Train the members of one input set at some speeds (together)."""
     started = time.monotonic()
     plan = make_plan(config, preset, inputs, speeds)
+    check_training(plan)
     plan.announce(_say)
     for member in _members(config, preset):
         plan.train(member, _say)
@@ -85,6 +87,7 @@ def _fit_with_workers(client, config: FitConfig, preset: Preset, sets: list[tupl
     """The same, each member a task of a Dask worker."""
     plans = [make_plan(config, preset, *one) for one in sets]
     for plan in plans:
+        check_training(plan)
         plan.announce(_say)
     run, threads = config.run.resolve(), config.threads_each(config.threads)
     theirs = dataclasses.replace(config, run=run, threads=threads, test_run=config.test_run and config.test_run.resolve())

@@ -6,15 +6,17 @@ import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 
+from data.bounds import bounds
 from data.command import run_command
 from data.cores import cores
-from data.errors import OptionError, need
+from data.errors import OptionError
 from lagrangian.cluster import WorkerOptions
 from learning.config import THREADS
+from learning.plan import check_device
 from learning.satellite import predict_satellite
 from learning.simulation import predict_run
 
@@ -37,25 +39,25 @@ class PredictConfig(WorkerOptions):
     """With --ssh: first end of a collection period (default: the first that the maps allow)."""
     end: str | None = None
     """With --ssh: last end of a collection period (default: the last that the maps allow)."""
-    every: float = 10.0
+    every: Annotated[float, *bounds(least=0.01, most=36500, unit="days")] = 10.0
     """With --ssh: days between predictions."""
     persist: bool = False
     """With --ssh: use the nearest map in time, within 50 days, where that of a lag is missing (flagged), instead of leaving the
     date out."""
-    ssh_mean: float | None = None
+    ssh_mean: Annotated[float | None, *bounds(above=-50, below=50, unit="m")] = None
     """With --ssh: mean of SSH over the window, m, that the simulation's mean stands for (default: that of all maps given)."""
     out: Path | None = None
     """With --ssh: folder of catchment_w080.nc (default: --run)."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """Where the networks run."""
-    threads: int = THREADS
+    threads: Annotated[int, *bounds(least=0, most=4096)] = THREADS
     """CPU threads of one process (0: one for each core, shared among local workers)."""
 
 
 def main(config: PredictConfig) -> int:
     """Predict all experiments of a run; see contract.md for what is written."""
     config.validate_workers()
-    need(config.threads >= 0, f"--threads {config.threads}: must be 0 or more")
+    check_device(config.device)
     torch.set_num_threads(config.threads or cores())
     inputs = "sst-ssh" if config.ssh else "*"
     found = {path.parent for path in config.run.glob(f"w*/models/{inputs}/member-*[0-9].safetensors")}
@@ -65,7 +67,6 @@ def main(config: PredictConfig) -> int:
         raise OptionError(f"{config.run} holds no {kind}; run python -m learning.fit --run {config.run}, or give --models")
     if config.sst and not config.ssh:
         raise OptionError("--sst needs --ssh as well: networks take sea surface height")
-    need(config.ssh_mean is None or abs(config.ssh_mean) < 50, f"--ssh-mean {config.ssh_mean}: must be metres, within -50 to 50")
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(config.client(lambda text: print(text, flush=True))) if config.distributed else None
         if config.ssh:

@@ -136,7 +136,7 @@ def train_member(
 
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     preset, samples = task.preset, task.samples
-    torch.manual_seed(1_000_003 * task.seed + task.member)
+    torch.manual_seed((1_000_003 * task.seed + task.member) % 2**63)
     network = CatchmentNetwork(
         preset.architecture, samples.fields.spec, len(samples.speeds), len(samples.levels), samples.pdfs[0].n_bins
     )

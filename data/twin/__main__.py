@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import netCDF4
 import numpy as np
 
+from data.bounds import MAX_SEED, bounds
 from data.command import provenance, run_command, write_json
 from data.errors import OptionError, StoreError, cannot_write
+from data.files import written_aside
 from data.lock import FolderLock
 from data.progress import Progress
 from data.spherical_defaults import rotation
@@ -26,9 +29,9 @@ DAYS_PER_FILE = 30
 class TwinConfig:
     """Write the twin ocean as CROCO history files (daily u, v, zeta, temp around PAP-SO), or as satellite products."""
 
-    years: float = 1.0
+    years: Annotated[float, *bounds(above=0, most=1000, unit="years")] = 1.0
     """Length of the record, years of 365 days."""
-    seed: int = 0
+    seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
     """Which ocean: another seed is an independent one of the same statistics."""
     products: bool = False
     """Write satellite-like SSH, SST and chlorophyll (ssh_YYYY.nc, sst_YYYY.nc, chl_YYYY.nc) instead of history files."""
@@ -70,12 +73,11 @@ def _history(ocean: TwinOcean, config: TwinConfig) -> str:
         raise StoreError(f"{path} is of a longer record than --years {config.years:g}; remove it, or choose another --out")
     with Progress("writing", "file") as bar:
         for done, number in enumerate(missing, 1):
-            aside = paths[number].with_name(paths[number].name + ".aside")
             try:
-                _write(aside, ocean, parts[number])
-                aside.replace(paths[number])
-            except OSError as error:
-                raise cannot_write(paths[number], error) from None
+                with written_aside(paths[number]) as aside:
+                    _write(aside, ocean, parts[number])
+            except (OSError, RuntimeError) as error:  # the netCDF library tells of a full disk by the latter
+                raise cannot_write(paths[number], error if isinstance(error, OSError) else OSError(str(error))) from None
             bar.update(done, len(missing))
     return f"{days} days in {len(paths)} files: {config.out}/croco_his.*.nc"
 

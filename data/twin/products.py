@@ -16,6 +16,7 @@ import numpy as np
 from scipy import fft, ndimage, special
 
 from data.errors import StoreError, cannot_write
+from data.files import written_aside
 from data.lonlat import square_bounds
 from data.sphere import east_north
 from data.twin.chlorophyll import Chlorophyll, cells, day_of_year, season
@@ -101,13 +102,10 @@ def write_products(
 
 
 def _save(path: Path, settings: dict, write) -> None:
-    aside = path.with_name(f".{path.name}.aside")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with netCDF4.Dataset(aside, "w") as file:
+        with written_aside(path) as aside, netCDF4.Dataset(aside, "w") as file:
             file.setncatts({f"twin_{name}": np.int32(value) for name, value in settings.items()})
             write(file)
-        aside.replace(path)
     except (OSError, RuntimeError) as error:  # the netCDF library tells of a full disk by the latter
         raise cannot_write(path, error if isinstance(error, OSError) else OSError(str(error))) from None
 

@@ -15,6 +15,7 @@ import platformdirs
 from data.errors import StoreError
 from data.files import written_aside
 from data.lock import waiting_lock
+from data.machine import need_disk
 from data.twin.defaults import default_parameters
 from data.twin.solver import Model, State
 
@@ -73,6 +74,10 @@ class Record:
         needed = -(-days // SEGMENT_DAYS)
         if self._segments(needed) == needed:
             return
+
+        bytes_each = 4.0 * SEGMENT_DAYS * (self.model.parameters.layers + 1) * self.model.parameters.n**2
+        need_disk(self.folder, (needed - self._segments(needed)) * bytes_each, f"{days} days of the twin ocean",
+                  "give fewer --years, or free space")  # fmt: skip
 
         def show(days_done: int) -> None:
             if progress:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
+from data.bounds import bounds
 from data.command import run_command
 from data.errors import OptionError
 from data.progress import Progress
@@ -28,7 +30,7 @@ FIRST_SHAPE = (1.0, 0.8, 0.5, 0.35, 0.3, 0.3)
 class SpinUpConfig:
     """Spin up the twin ocean and write its state."""
 
-    years: float = 5.0
+    years: Annotated[float, *bounds(above=0, most=1000, unit="years")] = 5.0
     """Years of 365 days to run."""
     out: Path = SPUN_UP
     """File to write (.npz)."""

@@ -25,6 +25,7 @@ from lagrangian.experiments import design_experiments
 from lagrangian.run import main
 from tests.benchmarks.scaling import SMALL_RUN, contents, unlike
 from tests.lagrangian.test_campaign import SMALL, analytic_ocean
+from tests.lagrangian.test_doors import plain_cluster
 
 
 def command(out, *arguments):
@@ -42,7 +43,7 @@ def no_picture():
 
 @pytest.fixture(scope="module")
 def client():
-    with cluster.open_client(workers=2) as client:
+    with plain_cluster() as made, cluster.open_client(scheduler=made.scheduler_address) as client:
         yield client
 
 
@@ -378,6 +379,8 @@ def test_the_job_scripts_ask_for_what_was_given_and_take_one_task_at_a_time(tmp_
     with cluster.batch_cluster("pbs", options) as made:
         script = made.job_script()
     for text in ("#PBS -A ocean", "ncpus=8", "walltime=24:00:00", "--nthreads 1", "--death-timeout 600"):
+        assert text in script, script
+    for text in ("tls://", "--tls-ca-file", "--tls-cert", "--tls-key"):  # who has not the key is not answered
         assert text in script, script
 
 

@@ -20,6 +20,7 @@ from learning.config import FitConfig
 from learning.fit import main as fit
 from learning.predict import PredictConfig
 from learning.predict import main as predict
+from tests.lagrangian.test_doors import plain_cluster
 from tests.learning.conftest import write_run
 from tests.learning.test_satellite import height, maps, temperature
 
@@ -36,7 +37,7 @@ def predicted(run, *options):
 
 @pytest.fixture(scope="module")
 def client():
-    with open_client(workers=2) as client:
+    with plain_cluster() as made, open_client(scheduler=made.scheduler_address) as client:
         yield client
 
 

@@ -1,0 +1,90 @@
+"""Bounds of options, written once beside each: they are checked wherever the option comes from, and shown in ``--help``."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from typing import Any
+
+import tyro
+
+from data.errors import need
+
+#: Seeds of every command: what a signed integer of 64 bits holds.
+MAX_SEED = 2**63 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """The values that an option may have; for a list, each of its items.
+
+    Attributes
+    ----------
+    least, most : number, optional
+        The option may be equal to these.
+    above, below : number, optional
+        It may not be equal to these.
+    unit : str
+        Unit and, where it says more, sense (``m, positive down``).
+    """
+
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    below: float | None = None
+    unit: str = ""
+
+    def __str__(self) -> str:
+        words = [
+            f"{text} {_number(value)}"
+            for text, value in (("at least", self.least), ("greater than", self.above), ("at most", self.most),
+                                ("less than", self.below))
+            if value is not None
+        ]  # fmt: skip
+        return (" and ".join(words) + (f" {self.unit}" if self.unit else "")).strip()
+
+    def holds(self, value: float) -> bool:
+        """Whether a finite value lies within."""
+        return (
+            (self.least is None or value >= self.least)
+            and (self.most is None or value <= self.most)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+
+def bounds(**limits: Any) -> tuple[Bounds, Any]:
+    """:class:`Bounds` and what shows them in ``--help``: ``dt: Annotated[float, *bounds(above=0, unit="minutes")] = 5.0``."""
+    found = Bounds(**limits)
+    return found, tyro.conf.arg(help_behavior_hint=lambda default: f"(default: {default}; {found})")
+
+
+def check_bounds(config: Any) -> None:
+    """Check every number among the options of a command's dataclass: finite, within 64 bits, within its :class:`Bounds`.
+
+    Raises
+    ------
+    OptionError
+        Names the option, its value, its bounds and their unit.
+    """
+    hints = typing.get_type_hints(type(config), include_extras=True)
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        limits = next((one for one in getattr(hints[field.name], "__metadata__", ()) if isinstance(one, Bounds)), Bounds())
+        for item in value if isinstance(value, (tuple, list)) else [value]:
+            if isinstance(item, (int, float)) and not isinstance(item, bool):
+                _check(f"--{field.name.replace('_', '-')} {_number(item)}", item, limits)
+
+
+def _check(option: str, value: float, limits: Bounds) -> None:
+    shown = f", {limits}" if str(limits) else ""
+    need(math.isfinite(value), f"{option}: must be a finite number{shown}")
+    need(abs(value) < 2**63 or isinstance(value, float), f"{option}: must be a whole number of at most 64 bits{shown}")
+    need(limits.holds(value), f"{option}: must be {limits}")
+
+
+def _number(value: float) -> str:
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**30 else f"of {value.bit_length()} bits"
+    return f"{value:g}"

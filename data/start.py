@@ -1,0 +1,33 @@
+"""The first moments of a command, ``python -m PACKAGE.COMMAND``, before its imports, which take seconds."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from data.terminal import open_standard_streams
+
+
+def begin(always: bool = False) -> None:
+    """Prepare the process of a command: standard streams that are open, and Ctrl-C during imports answered in one line.
+
+    Does nothing where the packages are imported by another program, unless ``always``.
+    """
+    if not always and sys.argv[:1] != ["-m"]:  # as it reads while python -m looks for the module
+        return
+    open_standard_streams()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupted)
+
+
+def imported() -> None:
+    """The imports are done: Ctrl-C is a KeyboardInterrupt again."""
+    if signal.getsignal(signal.SIGINT) is _interrupted:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _interrupted(*_) -> None:
+    """End at once: an exception in the middle of an import comes out as pages of traceback."""
+    os.write(2, b"interrupted before the command began\n")
+    os._exit(130)
