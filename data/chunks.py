@@ -42,7 +42,7 @@ def mend_of(path: Path) -> str:
     for part in (path, *path.parents):
         if part.suffix == ".zarr":
             maker = MAKERS.get(part.name) or MAKERS.get(part.parent.name)
-            return f"give the {maker} that wrote the store again, and it makes it whole" if maker else "make the store again"
+            return f"give the {maker} that wrote it again, and it is made whole" if maker else "make the store again"
     return "make the store again"
 
 

@@ -64,7 +64,8 @@ def true_pdfs(store: xr.Dataset, level: int, rows: slice) -> np.ndarray:
     if wrong.size:
         raise InputError(
             f"pdf.zarr counts more particles than reached the level in experiment {rows.start + wrong[0]}"
-            f"{f' and {wrong.size - 1} more' if wrong.size > 1 else ''}: it is damaged; run python -m lagrangian.run again"
+            f"{f' and {wrong.size - 1} more' if wrong.size > 1 else ''}: it is damaged; remove it and give the same "
+            "lagrangian.run again"
         )
     with np.errstate(invalid="ignore"):
         return counts / np.where(reached > 0, reached, np.nan)

@@ -12,6 +12,8 @@ from lagrangian.record import run_record
 
 #: Beside the members: the mean PDF of the training experiments, which predictions are compared with.
 CLIMATOLOGY = "climatology.safetensors"
+#: What is in a speed's folder only where its PDFs are, or were.
+_WITH_PDFS = ("particles.zarr", "trajectories.zarr", "predictions")
 
 
 def found_speeds(run: Path) -> tuple[float, ...]:
@@ -20,14 +22,21 @@ def found_speeds(run: Path) -> tuple[float, ...]:
     Raises
     ------
     StoreError
-        There are none.
+        There are none; or what was made of the PDFs of a speed is there, and they are not.
     """
     speeds = []
-    for path in Path(run).glob("w*/pdf.zarr"):
+    for folder in Path(run).glob("w*"):
         with contextlib.suppress(ValueError, OverflowError):
-            w = float(path.parent.name[1:])
-            if speed_folder(w) == path.parent.name:
+            w = float(folder.name[1:])
+            if speed_folder(w) != folder.name:
+                continue
+            if (folder / "pdf.zarr").exists():
                 speeds.append(w)
+            elif (made := [name for name in _WITH_PDFS if (folder / name).exists()]):
+                raise StoreError(
+                    f"{folder / 'pdf.zarr'} does not exist, and {folder / made[0]} does: give the same lagrangian.run again, and "
+                    "it is made again"
+                )
     if not speeds:
         raise StoreError(f"{run} holds no finished PDFs (w*/pdf.zarr); run python -m lagrangian.run --out {run} first")
     return tuple(sorted(speeds))

@@ -515,6 +515,28 @@ def test_chlorophyll_that_is_not_daily_is_told(made_up, tmp_path, capsys):
     assert "note: chlorophyll: one map every 30 days, where the method asks for daily ones" in capsys.readouterr().out
 
 
+def test_a_lost_chunk_of_regridded_chlorophyll_is_no_zero_and_made_again_alone(made_up, done, tmp_path, monkeypatch, capsys):
+    import shutil
+
+    import evaluation.correlation as command
+
+    store = shutil.copytree(done / "chlorophyll_on_frame.zarr", tmp_path / "chlorophyll_on_frame.zarr")
+    chunks = sorted(store.glob("chlorophyll/c/*/0/0"))
+    content = chunks[3].read_bytes()
+    chunks[3].unlink()
+    real, made = command.on_frame, []
+
+    def on_frame(maps, *rest, **options):
+        made.append(maps.sizes["time"])
+        return real(maps, *rest, **options)
+
+    monkeypatch.setattr(command, "on_frame", on_frame)
+    assert run(made_up, tmp_path, "--lags", "0", "60", "3", "--exclude-years", "2011") == 0
+    assert made == [command.BLOCK] and chunks[3].read_bytes() == content
+    assert f"1 of {len(chunks)} blocks of maps are damaged or missing and are made again" in capsys.readouterr().out
+    assert (tmp_path / "correlation.csv").read_bytes() == (done / "correlation.csv").read_bytes()
+
+
 def test_second_run_regrids_nothing_and_gives_the_same(made_up, done, tmp_path, monkeypatch):
     import shutil
 

@@ -294,6 +294,20 @@ def test_the_store_is_made_in_one_pass_reused_and_gone_on_with(run, monkeypatch,
     run_dynamics(run, ocean=counting_ocean())
 
 
+def test_a_lost_chunk_is_no_nan_and_it_alone_is_made_again(run, capsys):
+    store = run_dynamics(run, ocean=run_ocean())
+    first = files(store)
+    (store / "ke" / "c" / "0" / "0" / "0").unlink()
+    with pytest.raises(StoreError, match=r"dynamics.zarr/ke/c/0/0/0 is missing; give the evaluation.diagnostics"):
+        open_dynamics(run)
+    run_dynamics(run, ocean=counting_ocean())
+    assert list(range(diagnostics.BLOCK)) == READ and files(store) == first
+    assert "1 of 2 blocks of snapshots are damaged or missing and are made again" in capsys.readouterr().out
+    (store / "depth" / "c" / "0").unlink()
+    run_dynamics(run, ocean=counting_ocean())
+    assert READ == [] and files(store) == first
+
+
 def test_the_deep_dynamics_of_a_run_are_plain_means_of_its_store(run):
     run_dynamics(run, ocean=run_ocean())
     deep, dynamics = deep_dynamics(run, 300.0), open_dynamics(run)

@@ -17,7 +17,7 @@ from data.resumable import identity_of
 from evaluation.diagnostics import trap_offsets
 from lagrangian.fields import open_fields
 from lagrangian.stores import open_pdf, open_store
-from learning.folders import run_identity
+from learning.folders import found_speeds, run_identity
 from learning.inputs import InputSpec
 from learning.samples import RunSamples
 from tests.benchmarks.scaling import LOSSES, WITHOUT_PICTURE, all_pieces, contents, finished, kill_and_lose, unlike
@@ -132,6 +132,15 @@ def test_a_chunk_that_is_lost_after_the_store_was_opened_is_no_zero(run):
         pdf["counts"].values  # noqa: B018
     with pytest.raises(StoreError, match=r"fields.zarr/ssh/c/0/0/0 is missing; .* lagrangian.run"):
         fields["ssh"].values  # noqa: B018
+
+
+def test_a_speed_whose_pdfs_are_lost_is_not_passed_over(run, whole):
+    assert found_speeds(run) == (300.0, 400.0)
+    shutil.rmtree(run / "w300" / "pdf.zarr")
+    with pytest.raises(StoreError, match=r"pdf.zarr does not exist, and .*w300/particles.zarr does: .* lagrangian.run again"):
+        found_speeds(run)
+    assert command(run) == 0
+    assert found_speeds(run) == (300.0, 400.0) and not unlike(contents(run), contents(whole))
 
 
 # -- run.json --------------------------------------------------------------------------------------------------------

@@ -13,7 +13,9 @@ import pytest
 import xarray as xr
 
 from data.command import parse, run_command
+from data.errors import StoreError
 from data.lock import FolderLock
+from evaluation.results import open_predictions
 from lagrangian.cluster import open_client
 from learning import simulation
 from learning.config import FitConfig
@@ -139,6 +141,25 @@ def test_a_prediction_that_is_damaged_is_made_again(alone, tmp_path, capsys, mon
     assert "1 of 4 blocks are damaged or missing" in capsys.readouterr().err
     assert predicted(run) == 0
     assert bytes_of(run, "w*/predictions/*.zarr/**/*") == whole
+
+
+def test_a_lost_chunk_of_a_prediction_is_refused_by_readers(alone, tmp_path):
+    run = shutil.copytree(alone, tmp_path / "run")
+    store = run / "w080/predictions/sst-ssh.zarr"
+    assert open_predictions(store)["pdf"].size
+    (store / "pdf/c/2/0/0/0").unlink()
+    with pytest.raises(StoreError, match=r"sst-ssh.zarr/pdf/c/2/0/0/0 is missing; give the learning.predict that wrote it"):
+        open_predictions(store)
+
+
+def test_predictions_are_kept_where_run_json_is_gone_and_nothing_tells_what_the_run_is(alone, tmp_path, capsys):
+    """They are not made anew as those of another run, nor called unseen."""
+    run = shutil.copytree(alone, tmp_path / "run")
+    (run / "run.json").unlink()
+    before = bytes_of(run, "w*/predictions/**/*")
+    capsys.readouterr()
+    assert predicted(run) == 2
+    assert "run.json is gone" in capsys.readouterr().err and bytes_of(run, "w*/predictions/**/*") == before
 
 
 def test_a_member_whose_command_has_ended_is_not_trained_on(alone, tmp_path):

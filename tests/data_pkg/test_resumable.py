@@ -1,0 +1,292 @@
+"""A store is whole, or tells what is missing; whatever is lost of it is missed, and nothing else is made again."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import shutil
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from data.chunks import MAKERS, add_array, lost_chunk, mend_of, open_checked
+from data.errors import StoreError
+from data.resumable import MARKS, ResumableStore, differences, holds, identity_of
+
+N, ROWS = 5, 3
+
+
+def lay_out(path: Path, scale: float = 1.0) -> None:
+    group = zarr.create_group(store=str(path), zarr_format=3)
+    add_array(group, "a", (N * ROWS - 1, 4), (ROWS, 4), "float32", ("row", "column"), fill=np.nan)
+    add_array(group, "b", (N * ROWS - 1,), (ROWS,), "uint16", ("row",), fill=0)
+    add_array(group, "column", (4,), (4,), "float64", ("column",), data=scale * np.arange(4.0))
+
+
+def values_of(number: int) -> dict[str, np.ndarray]:
+    """Part 2 holds nothing but fill values."""
+    rows = ROWS - (number == N - 1)
+    a = np.full((rows, 4), np.nan) if number == 2 else np.arange(rows * 4).reshape(rows, 4) + 100.0 * number
+    return {"a": a, "b": np.full(rows, 0 if number == 2 else number + 1)}
+
+
+def opened(path: Path, identity=None, **options) -> ResumableStore:
+    return ResumableStore(path, ("a", "b"), N, lay_out=lay_out, identity=identity or {"dt": 60}, **options)
+
+
+def filled(path: Path, **options) -> ResumableStore:
+    store = opened(path, **options)
+    for number in store.missing():
+        store.put(number, **values_of(number))
+    assert store.close()
+    return store
+
+
+def files(path: Path) -> dict[str, bytes]:
+    return {str(one.relative_to(path)): one.read_bytes() for one in sorted(path.rglob("*")) if one.is_file()}
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "one.zarr"
+    filled(path)
+    assert not list(path.parent.glob("*.*r.*")) and not (path / MARKS).exists()
+    return files(path)
+
+
+def test_a_store_tells_what_is_missing_goes_on_and_takes_its_name_when_all_is_in(tmp_path, expected):
+    path = tmp_path / "one.zarr"
+    store = opened(path)
+    assert store.missing() == [0, 1, 2, 3, 4] and not store.whole and not path.exists()
+    for number in (4, 1):
+        store.put(number, **values_of(number))
+    assert not store.close() and not path.exists() and holds(path, 4) and not holds(path, 0)
+    store = opened(path)
+    assert store.missing() == [0, 2, 3]
+    for number in (3, 0, 2):
+        assert not store.close()
+        store.put(number, **values_of(number))
+    assert store.close() and store.whole and files(path) == expected and holds(path, 0)
+    assert opened(path).missing() == [] and opened(path).whole
+
+
+def test_several_fill_one_store_and_whoever_closes_it_sees_what_all_have_put_in(tmp_path, expected):
+    path = tmp_path / "one.zarr"
+    with pytest.raises(StoreError, match="same folder on all machines"):
+        ResumableStore(path, ("a", "b"), N)
+    owner = opened(path)
+    workers = [ResumableStore(path, ("a", "b"), N) for _ in range(2)]
+    for number, worker in zip(range(N), itertools.cycle(workers), strict=False):
+        worker.put(number, **values_of(number))
+    assert owner.missing() == [0, 1, 2, 3, 4] and owner.close()
+    assert files(path) == expected
+    assert ResumableStore(path, ("a", "b"), N).missing() == []
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_is_lost_or_flipped_at_any_moment_the_end_has_the_same_bytes_and_only_what_was_hit_is_made_again(
+    seed, tmp_path, expected
+):
+    """Kills between any two parts; chunks, marks and whole stores deleted; bits flipped; in unfinished and finished stores."""
+    rng = random.Random(seed)
+    path = tmp_path / "one.zarr"
+    hit, made = set(range(N)), []
+    for _ in range(12):
+        try:
+            store = opened(path)
+        except StoreError as error:  # what the line says works
+            assert "remove it" in str(error)
+            shutil.rmtree(path.with_name("one.zarr.partial"))
+            hit, store = set(range(N)), opened(path)
+        assert set(store.missing()) <= hit
+        for number in store.missing()[: rng.choice([1, 2, N])]:
+            store.put(number, **values_of(number))
+            made.append(number)
+            hit.discard(number)
+        try:
+            store.close()
+        except StoreError as error:
+            assert "give the same command again" in str(error)
+        there = sorted(one for one in tmp_path.rglob("*") if one.is_file() and "c" in one.parts)
+        what = rng.choice(["nothing", "chunk", "flip", "store"])
+        if what == "store":
+            shutil.rmtree(store.where)
+            hit = set(range(N))
+        elif what != "nothing" and there:
+            one = rng.choice(there)
+            if "column" not in one.parts:
+                hit.add(int(one.parts[one.parts.index("c") + 1]))
+            if what == "chunk":
+                one.unlink()
+            else:
+                content = bytearray(one.read_bytes())
+                content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+                one.write_bytes(content)
+    for _ in range(2):
+        store = opened(path)
+        for number in store.missing():
+            store.put(number, **values_of(number))
+        try:
+            assert store.close()
+        except StoreError as error:
+            assert "give the same command again" in str(error)
+    assert files(path) == expected
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["one.zarr"]
+
+
+@pytest.mark.parametrize("step", ["marks", "rename"])
+def test_a_command_killed_while_it_makes_a_finished_store_unfinished_loses_nothing(step, tmp_path, expected, monkeypatch):
+    path = tmp_path / "one.zarr"
+    filled(path)
+    (path / "b" / "c" / "3").unlink()
+    with monkeypatch.context() as patch:
+        if step == "marks":
+            patch.setattr(ResumableStore, "_write_marks", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        else:
+            patch.setattr("data.resumable.Path.rename", lambda self, to: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            opened(path)
+    store = opened(path)
+    assert store.missing() == [3] == store.damaged
+    store.put(3, **values_of(3))
+    assert store.close() and files(path) == expected
+
+
+def test_a_store_of_other_options_is_refused_in_one_line_or_replaced_only_when_the_new_one_is_whole(tmp_path, expected):
+    path = tmp_path / "one.zarr"
+    filled(path)
+    with pytest.raises(StoreError) as refusal:
+        opened(path, {"dt": 30})
+    assert str(path) in str(refusal.value) and "dt was 60, now 30" in str(refusal.value) and "\n" not in str(refusal.value)
+    store = opened(path, {"dt": 30}, renew=True)
+    assert store.renewed and store.missing() == [0, 1, 2, 3, 4] and files(path) == expected
+    store.put(0, **values_of(0))
+    store = opened(path, {"dt": 30}, renew=True)
+    assert store.missing() == [1, 2, 3, 4] and files(path) == expected and not store.close()
+    worker = ResumableStore(path, ("a", "b"), N, renew=True)
+    for number in worker.missing():
+        worker.put(number, **values_of(number))
+    assert store.close() and identity_of(path) == {"dt": 30}
+    assert {name: content for name, content in files(path).items() if "/c/" in name} == {
+        name: content for name, content in expected.items() if "/c/" in name
+    }
+
+
+def test_an_unfinished_store_of_other_options_is_refused_or_begun_anew(tmp_path):
+    path = tmp_path / "one.zarr"
+    opened(path).put(0, **values_of(0))
+    with pytest.raises(StoreError, match="dt was 60, now 30"):
+        opened(path, {"dt": 30})
+    assert opened(path).missing() == [1, 2, 3, 4]
+    assert opened(path, {"dt": 30}, renew=True).missing() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("notes", "missing"),
+    [({"blocks": [0, 3]}, [1, 2, 4]), ({"snapshots": 6}, [2, 3, 4]), ({"maps": 14}, []), ({"maps": 0}, [0, 1, 2, 3, 4])],
+)
+def test_the_notes_of_earlier_versions_are_read_once_more(notes, missing, tmp_path, expected):
+    path = tmp_path / "one.zarr"
+    store = opened(path)
+    for number in set(range(N)) - set(missing):
+        store.put(number, **values_of(number))
+    shutil.rmtree(store.partial / MARKS)
+    (store.partial / "done.json").write_text(json.dumps(notes))
+    store = opened(path)
+    assert store.missing() == missing
+    for number in missing:
+        store.put(number, **values_of(number))
+    assert store.close() and files(path) == expected
+
+
+def test_an_unfinished_store_that_tells_nothing_is_laid_out_anew(tmp_path):
+    path = tmp_path / "one.zarr"
+    store = opened(path)
+    store.put(0, **values_of(0))
+    shutil.rmtree(store.partial / MARKS)
+    assert opened(path).missing() == [0, 1, 2, 3, 4]
+
+
+def test_a_finished_store_without_marks_of_what_it_is_made_of_is_vouched_for_by_who_opens_it(tmp_path):
+    """As earlier versions wrote them; not where a store is made anew without asking."""
+    path = tmp_path / "one.zarr"
+    ResumableStore(path, ("a", "b"), N, lay_out=lay_out)
+    for number in range(N):
+        ResumableStore(path, ("a", "b"), N).put(number, **values_of(number))
+    ResumableStore(path, ("a", "b"), N, lay_out=lay_out).close()
+    assert identity_of(path) is None and opened(path).whole
+    assert opened(path, renew=True).missing() == [0, 1, 2, 3, 4]
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------
+
+
+def test_no_lost_chunk_is_read_as_a_fill_value(tmp_path):
+    path = tmp_path / "pdf.zarr"
+    filled(path)
+    assert lost_chunk(path) is None
+    dataset = open_checked(path, "pdf", ("a", "b"))
+    assert np.isnan(dataset["a"].values[6:9]).all()  # a chunk of fill values is there
+    for chunk in ("a/c/2/0", "b/c/4", "column/c/0"):
+        content, dataset = (path / chunk).read_bytes(), open_checked(path, "pdf", ("a", "b"))
+        (path / chunk).unlink()
+        assert lost_chunk(path) == path / chunk
+        with pytest.raises(StoreError, match=f"pdf.zarr/{chunk} is missing; give the lagrangian.run"):
+            open_checked(path, "pdf", ("a", "b"))
+        if "column" not in chunk:  # which xarray has in memory
+            with pytest.raises(StoreError, match=f"pdf.zarr/{chunk} is missing; give the lagrangian.run"):
+                dataset.load()
+        (path / chunk).write_bytes(content)
+    shutil.rmtree(path / "a" / "c")
+    with pytest.raises(StoreError, match="is missing"):
+        open_checked(path, "pdf", ("a", "b"))
+
+
+def test_an_array_of_fill_values_that_an_earlier_version_left_out_still_reads_but_a_part_of_one_does_not(tmp_path):
+    path = tmp_path / "dynamics.zarr"
+    filled(path)
+    group = zarr.open_group(str(path), mode="r+")
+    shutil.rmtree(path / "a" / "c")
+    with pytest.raises(StoreError, match=r"is missing; give the evaluation\.diagnostics"):
+        open_checked(path, "dynamics", ("a", "b"))
+    del group.attrs["every_chunk_is_written"]  # as it was then
+    dataset = open_checked(path, "dynamics", ("a", "b"))
+    assert np.isnan(dataset["a"].values).all() and dataset["b"].values.any()
+    (path / "b" / "c" / "1").unlink()
+    with pytest.raises(StoreError, match=r"dynamics\.zarr/b/c/1 is missing"):
+        open_checked(path, "dynamics", ("a", "b"))
+
+
+def test_stores_without_checksums_are_of_earlier_versions_or_others_and_still_read(tmp_path):
+    group = zarr.create_group(store=str(tmp_path / "pdf.zarr"), zarr_format=3)
+    array = group.create_array("a", shape=(4, 2), chunks=(2, 2), dtype="float32", fill_value=0, dimension_names=("row", "column"))
+    array[2:] = 1.0
+    assert open_checked(tmp_path / "pdf.zarr", "pdf", ("a",))["a"].values.sum() == 4
+
+
+def test_every_store_names_the_command_that_makes_it():
+    for name, maker in MAKERS.items():
+        path = Path("run") / name / "sst-ssh.zarr" if name == "predictions" else Path("run") / name
+        assert maker in mend_of(path / "a" / "c" / "0") and maker in mend_of(path)
+
+
+def test_what_differs_is_named_as_options_are():
+    old = {"options": {"fields_spacing": 40, "dt": 60}, "starts": list(range(100))}
+    assert differences(old, {**old, "options": {"fields_spacing": 20, "dt": 60}}) == ["fields-spacing was 40, now 20"]
+    (long,) = differences(old, {**old, "starts": []})
+    assert long.startswith("starts was [0, 1, 2") and len(long) < 100 and differences(old, old) == []
+
+
+def test_a_layout_that_is_damaged_is_not_mended_from_one_of_other_values(tmp_path):
+    """Only what is damaged is put in again: what is whole stays as it is."""
+    path = tmp_path / "one.zarr"
+    filled(path)
+    column = (path / "column" / "c" / "0").read_bytes()
+    (path / "a" / "zarr.json").write_text("{")
+    store = ResumableStore(path, ("a", "b"), N, lay_out=partial(lay_out, scale=2.0), identity={"dt": 60})
+    assert store.missing() == [] and store.close()
+    assert (path / "column" / "c" / "0").read_bytes() == column
