@@ -58,8 +58,19 @@ def _with(option: str, *values: str) -> Prepare:
 
 def _options() -> Iterator[Case]:
     """Every number out of bounds and of another type, every choice and every name misspelt."""
-    for call in ("run", "fit", "predict", "report", "diagnostics", "correlation", "satellite", "twin-experiment", "animation", "twin",
-                 "download"):  # fmt: skip
+    for call in (
+        "run",
+        "fit",
+        "predict",
+        "report",
+        "diagnostics",
+        "correlation",
+        "satellite",
+        "twin-experiment",
+        "animation",
+        "twin",
+        "download",
+    ):
         command = COMMANDS[call]
         kind = command.options()
         hints = typing.get_type_hints(kind, include_extras=True)
@@ -78,9 +89,18 @@ def _options() -> Iterator[Case]:
             if number % 2 == 0 and not shared:
                 yield Case(f"{call}: {option} misspelt", command, _with(option[:-1] + "q" + option[-1], "1"))
     dates = ("NaT", "now", "2001-02-30", "2001-13-01", "yesterday", "99999-01-01", "0001-01-01", "1e5", "")
-    for call, option in (("run", "--start"), ("run", "--end"), ("run", "--time-origin"), ("predict-satellite", "--start"),
-                         ("predict-satellite", "--end"), ("correlation", "--start"), ("correlation", "--end"), ("satellite", "--date"),
-                         ("download", "--start"), ("download", "--end")):  # fmt: skip
+    for call, option in (
+        ("run", "--start"),
+        ("run", "--end"),
+        ("run", "--time-origin"),
+        ("predict-satellite", "--start"),
+        ("predict-satellite", "--end"),
+        ("correlation", "--start"),
+        ("correlation", "--end"),
+        ("satellite", "--date"),
+        ("download", "--start"),
+        ("download", "--end"),
+    ):
         for value in dates:
             yield Case(f"{call}: {option} {value or 'empty'}", COMMANDS[call], _with(option, value))
     sites = ("nan,nan", "inf,49", "1,2,3", "somewhere", "-16.5", "-16.5;49", "-16.5,95", "400,49", "", "\x1b[31mred")
@@ -88,30 +108,76 @@ def _options() -> Iterator[Case]:
         for value in sites:
             yield Case(f"{call}: --site {value!r}", COMMANDS[call], _with("--site", value))
     for call, words in (
-        ("run", ("--levels", "500", "500")), ("run", ("--levels", "3500")), ("run", ("--levels", "-5")), ("run", ("--w", "400", "400")),
-        ("run", ("--particles", "5")), ("run", ("--trap-depth", "100")), ("run", ("--diffusivity", "1", "2", "3")),
-        ("run", ("--diffusivity", "5", "1", "2", "3")), ("run", ("--release-every", "1000")), ("run", ("--every", "36500", "--start", "x")),
-        ("run", ("--collection", "36500", "--release-every", "0.01")), ("run", ("--positions", "1000", "--particles", "4096")),
-        ("run", ("--positions", "domain")), ("run", ("--vertical-velocity", "file")), ("run", ("--cluster-options", "cores=2")),
-        ("run", ("--scheduler", "nonsense://x")), ("run", ("--scheduler", "tcp://x:1", "--cluster", "slurm")), ("run", ("--w",)),
-        ("run", ("--ocean",)), ("run", ("--levels",)), ("run", ("--ocean", "twin", "more.nc")), ("run", ("stray",)), ("run", ("--dt", "")),
-        ("run", ("--collection", "100")), ("run", ("--trajectories", "0.01", "--positions", "1000")),
-        ("fit", ("--member", "2")), ("fit", ("--inputs", "5v-9l")), ("fit", ("--inputs",)), ("fit", ("--lags",)),
-        ("fit", ("--device", "gpu")), ("fit", ("--device", "tpu")), ("fit", ("--w", "55")), ("fit", ("--lags", "0", "15", "30")),
-        ("fit", ("--epochs", "100000", "--width", "1024", "--members", "1000")), ("fit", ("--width", "1024", "--batch", "65536")),
-        ("fit", ("--lr", "1e30")), ("fit", ("--inputs", "sst-ssh", "sst-ssh")), ("fit", ("--lags", "0", "0")), ("fit", ("--w", "80", "80")),
-        ("predict", ("--device", "gpu")), ("predict", ("--sst", "x.nc")), ("predict", ("--models", "/no/such")),
-        ("predict-satellite", ("--start", "2010-05-01", "--end", "2010-01-01")), ("predict-satellite", ("--site", "100,-40")),
-        ("report", ("--depth-range", "3000", "1000")), ("report", ("--depth-range", "1000")), ("report", ("--level", "350")),
-        ("diagnostics", ("--depths", "1000", "0")), ("diagnostics", ("--depths",)),
-        ("correlation", ("--lags", "0", "10")), ("correlation", ("--lags", "0", "10", "0")), ("correlation", ("--lags", "10", "0", "1")),
-        ("correlation", ("--lags", "0", "3000", "0.001")), ("correlation", ("--variables", "iron")), ("correlation", ("--flux-depth", "100")),
+        ("run", ("--levels", "500", "500")),
+        ("run", ("--levels", "3500")),
+        ("run", ("--levels", "-5")),
+        ("run", ("--w", "400", "400")),
+        ("run", ("--particles", "5")),
+        ("run", ("--trap-depth", "100")),
+        ("run", ("--diffusivity", "1", "2", "3")),
+        ("run", ("--diffusivity", "5", "1", "2", "3")),
+        ("run", ("--release-every", "1000")),
+        ("run", ("--every", "36500", "--start", "x")),
+        ("run", ("--collection", "36500", "--release-every", "0.01")),
+        ("run", ("--positions", "1000", "--particles", "4096")),
+        ("run", ("--positions", "domain")),
+        ("run", ("--vertical-velocity", "file")),
+        ("run", ("--cluster-options", "cores=2")),
+        ("run", ("--scheduler", "nonsense://x")),
+        ("run", ("--scheduler", "tcp://x:1", "--cluster", "slurm")),
+        ("run", ("--w",)),
+        ("run", ("--ocean",)),
+        ("run", ("--levels",)),
+        ("run", ("--ocean", "twin", "more.nc")),
+        ("run", ("stray",)),
+        ("run", ("--dt", "")),
+        ("run", ("--collection", "100")),
+        ("run", ("--trajectories", "0.01", "--positions", "1000")),
+        ("fit", ("--member", "2")),
+        ("fit", ("--inputs", "5v-9l")),
+        ("fit", ("--inputs",)),
+        ("fit", ("--lags",)),
+        ("fit", ("--device", "gpu")),
+        ("fit", ("--device", "tpu")),
+        ("fit", ("--w", "55")),
+        ("fit", ("--lags", "0", "15", "30")),
+        ("fit", ("--epochs", "100000", "--width", "1024", "--members", "1000")),
+        ("fit", ("--width", "1024", "--batch", "65536")),
+        ("fit", ("--lr", "1e30")),
+        ("fit", ("--inputs", "sst-ssh", "sst-ssh")),
+        ("fit", ("--lags", "0", "0")),
+        ("fit", ("--w", "80", "80")),
+        ("predict", ("--device", "gpu")),
+        ("predict", ("--sst", "x.nc")),
+        ("predict", ("--models", "/no/such")),
+        ("predict-satellite", ("--start", "2010-05-01", "--end", "2010-01-01")),
+        ("predict-satellite", ("--site", "100,-40")),
+        ("report", ("--depth-range", "3000", "1000")),
+        ("report", ("--depth-range", "1000")),
+        ("report", ("--level", "350")),
+        ("diagnostics", ("--depths", "1000", "0")),
+        ("diagnostics", ("--depths",)),
+        ("correlation", ("--lags", "0", "10")),
+        ("correlation", ("--lags", "0", "10", "0")),
+        ("correlation", ("--lags", "10", "0", "1")),
+        ("correlation", ("--lags", "0", "3000", "0.001")),
+        ("correlation", ("--variables", "iron")),
+        ("correlation", ("--flux-depth", "100")),
         ("correlation", ("--start", "2010-04-01", "--end", "2010-03-01")),
-        ("animation", ("--w", "55")), ("animation", ("--experiment", "100000")),
-        ("twin", ("--years", "1000")), ("twin-experiment", ("--years", "0.1")), ("twin-experiment", ("--models", "/no/such")),
-        ("download", ("--start", "2002-01-01")), ("download", ("--half-width", "5000")), ("download", ("--dataset", "")),
-    ):  # fmt: skip
-        told = "" if words in (("--dataset", ""), ("--inputs", "sst-ssh", "sst-ssh"), ("--lags", "0", "0"), ("--trap-depth", "100")) else None
+        ("animation", ("--w", "55")),
+        ("animation", ("--experiment", "100000")),
+        ("twin", ("--years", "1000")),
+        ("twin-experiment", ("--years", "0.1")),
+        ("twin-experiment", ("--models", "/no/such")),
+        ("download", ("--start", "2002-01-01")),
+        ("download", ("--half-width", "5000")),
+        ("download", ("--dataset", "")),
+    ):
+        told = (
+            ""
+            if words in (("--dataset", ""), ("--inputs", "sst-ssh", "sst-ssh"), ("--lags", "0", "0"), ("--trap-depth", "100"))
+            else None
+        )
         if words == ("--flux-depth", "100"):
             told = "3000|depth|m"
         yield Case(f"{call}: {' '.join(words)}", COMMANDS[call], _with(*words), told)
@@ -134,11 +200,20 @@ def _beyond(limits: Bounds, whole: bool) -> Iterator[str]:
 def _configs() -> Iterator[Case]:
     """TOML files."""
     bad = {
-        "empty key": b"= 3\n", "binary": bytes(range(256)), "no TOML": b"seed: 3\n", "twice": b"seed = 1\nseed = 2\n",
-        "unknown option": b"sead = 3\n", "a table": b"[seed]\nx = 1\n", "a truth": b"seed = true\n", "text": b'seed = "one"\n',
-        "nan": b"years = nan\nevery = nan\nlr = nan\n", "nested": b"seed = " + b"[" * 5000 + b"]" * 5000 + b"\n",
-        "a date": b"out = 2001-01-01\n", "too large": b"seed = 99999999999999999999999\n", "utf-16": "seed = 3".encode("utf-16"),
-    }  # fmt: skip
+        "empty key": b"= 3\n",
+        "binary": bytes(range(256)),
+        "no TOML": b"seed: 3\n",
+        "twice": b"seed = 1\nseed = 2\n",
+        "unknown option": b"sead = 3\n",
+        "a table": b"[seed]\nx = 1\n",
+        "a truth": b"seed = true\n",
+        "text": b'seed = "one"\n',
+        "nan": b"years = nan\nevery = nan\nlr = nan\n",
+        "nested": b"seed = " + b"[" * 5000 + b"]" * 5000 + b"\n",
+        "a date": b"out = 2001-01-01\n",
+        "too large": b"seed = 99999999999999999999999\n",
+        "utf-16": "seed = 3".encode("utf-16"),
+    }
     for call in ("run", "fit", "twin", "correlation"):
         for name, content in bad.items():
             if name == "a date" or (name == "nan" and call not in ("run", "fit")):
@@ -170,10 +245,25 @@ def _replaced(option: str, value: str) -> Prepare:
 
 def _paths() -> Iterator[Case]:
     """What is not there, is a folder, is a file, is of another kind."""
-    files = (("run", "--ocean"), ("predict-satellite", "--ssh"), ("predict-satellite", "--sst"), ("correlation", "--predictions"),
-             ("correlation", "--chlorophyll"), ("correlation", "--flux"))  # fmt: skip
-    values = {"absent": "{}/absent.nc", "a folder": "{}", "no match": "{}/absent*.nc", "nothing": "", "a device": "/dev/null",
-              "too long": "x" * 5000, "escapes": "{}/\x1b[2J.nc", "a NUL-like name": "{}/\udcff.nc", "empty": "{}/empty"}  # fmt: skip
+    files = (
+        ("run", "--ocean"),
+        ("predict-satellite", "--ssh"),
+        ("predict-satellite", "--sst"),
+        ("correlation", "--predictions"),
+        ("correlation", "--chlorophyll"),
+        ("correlation", "--flux"),
+    )
+    values = {
+        "absent": "{}/absent.nc",
+        "a folder": "{}",
+        "no match": "{}/absent*.nc",
+        "nothing": "",
+        "a device": "/dev/null",
+        "too long": "x" * 5000,
+        "escapes": "{}/\x1b[2J.nc",
+        "a NUL-like name": "{}/\udcff.nc",
+        "empty": "{}/empty",
+    }
     for call, option in files:
         for name, value in values.items():
             prepare = _replaced(option, value)
@@ -183,8 +273,15 @@ def _paths() -> Iterator[Case]:
                 return prepare(place, arguments)
 
             yield Case(f"{call}: {option} is {name}", COMMANDS[call], with_empty)
-    folders = (("fit", "--run"), ("predict", "--run"), ("report", "--run"), ("diagnostics", "--run"), ("satellite", "--predictions"),
-               ("animation", "--run"), ("twin-experiment", "--models"))  # fmt: skip
+    folders = (
+        ("fit", "--run"),
+        ("predict", "--run"),
+        ("report", "--run"),
+        ("diagnostics", "--run"),
+        ("satellite", "--predictions"),
+        ("animation", "--run"),
+        ("twin-experiment", "--models"),
+    )
     for call, option in folders:
         for name, value in {"absent": "{}/absent", "a file": "{}/file", "empty": "{}/nothing", "too long": "x" * 5000}.items():
 
@@ -195,7 +292,12 @@ def _paths() -> Iterator[Case]:
 
             yield Case(f"{call}: {option} is {name}", COMMANDS[call], prepare)
     for call in ("run", "predict-satellite", "correlation", "twin", "download", "report", "satellite", "animation"):
-        for name, value in {"a file": "{}/file", "under a file": "{}/file/x", "in /proc": "/proc/x", "too long": "x" * 5000}.items():
+        for name, value in {
+            "a file": "{}/file",
+            "under a file": "{}/file/x",
+            "in /proc": "/proc/x",
+            "too long": "x" * 5000,
+        }.items():
             if call == "animation" and name == "a file":
                 continue
 
@@ -249,10 +351,14 @@ def _spoilt(call: str, file: str) -> Iterator[Case]:
     """A file damaged as disks and copies damage them."""
     command = COMMANDS[call]
     for name, change in {
-        "empty": lambda content: b"", "half": lambda content: content[: len(content) // 2], "short by 1": lambda content: content[:-1],
-        "first 100 bytes": lambda content: content[:100], "zeros": lambda content: bytes(len(content)),
-        "text": lambda content: b"not what it should be\n" * 10, "without its head": lambda content: content[16:],
-    }.items():  # fmt: skip
+        "empty": lambda content: b"",
+        "half": lambda content: content[: len(content) // 2],
+        "short by 1": lambda content: content[:-1],
+        "first 100 bytes": lambda content: content[:100],
+        "zeros": lambda content: bytes(len(content)),
+        "text": lambda content: b"not what it should be\n" * 10,
+        "without its head": lambda content: content[16:],
+    }.items():
         yield Case(f"{call}: {file} {name}", command, _bytes(file, change))
 
     def turned(place, arguments):
@@ -309,30 +415,44 @@ def _sample() -> Path:
 
 def _maps() -> Iterator[Case]:
     """Satellite maps and catchment files."""
-    for call, file, name in (("predict-satellite", "ssh.nc", "adt"), ("predict-satellite", "sst.nc", "analysed_sst"),
-                             ("correlation", "chl.nc", "CHL")):  # fmt: skip
+    for call, file, name in (
+        ("predict-satellite", "ssh.nc", "adt"),
+        ("predict-satellite", "sst.nc", "analysed_sst"),
+        ("correlation", "chl.nc", "CHL"),
+    ):
         command = COMMANDS[call]
         yield from _spoilt(call, file)
         for what, change in {
-            f"without {name}": _renamed(name), "without longitude": _renamed("longitude"), "without time": _renamed("time"),
-            "of other units": _attribute(name, "units", "furlongs"), "of text scale_factor": _attribute(name, "scale_factor", "wide"),
-            "of text valid_min": _attribute(name, "valid_min", "low"), "of text add_offset": _attribute(name, "add_offset", "x"),
-            "of NaN longitude": _set("longitude", 3, np.nan), "of latitude 95": _set("latitude", -1, 95.0),
-            "of longitudes out of order": _set("longitude", 3, 100.0), "of text units of time": _attribute("time", "units", "moons"),
-            "of NaN all over": _set(name, ..., np.nan), "of values of 1e30": _set(name, ..., 1e30),
-            "of scale_factor 0": _attribute(name, "scale_factor", 0.0), "of scale_factor NaN": _attribute(name, "scale_factor", np.nan),
-        }.items():  # fmt: skip
+            f"without {name}": _renamed(name),
+            "without longitude": _renamed("longitude"),
+            "without time": _renamed("time"),
+            "of other units": _attribute(name, "units", "furlongs"),
+            "of text scale_factor": _attribute(name, "scale_factor", "wide"),
+            "of text valid_min": _attribute(name, "valid_min", "low"),
+            "of text add_offset": _attribute(name, "add_offset", "x"),
+            "of NaN longitude": _set("longitude", 3, np.nan),
+            "of latitude 95": _set("latitude", -1, 95.0),
+            "of longitudes out of order": _set("longitude", 3, 100.0),
+            "of text units of time": _attribute("time", "units", "moons"),
+            "of NaN all over": _set(name, ..., np.nan),
+            "of values of 1e30": _set(name, ..., 1e30),
+            "of scale_factor 0": _attribute(name, "scale_factor", 0.0),
+            "of scale_factor NaN": _attribute(name, "scale_factor", np.nan),
+        }.items():
             yield Case(f"{call}: {file} {what}", command, _changed(file, change))
     file = "satellite/catchment_w080.nc"
     for call in ("correlation", "satellite"):
         yield from _spoilt(call, file)
         for what, change in {
-            "without pdf": _renamed("pdf"), "without lon": _renamed("lon"), "without time": _renamed("time"),
+            "without pdf": _renamed("pdf"),
+            "without lon": _renamed("lon"),
+            "without time": _renamed("time"),
             "without speed": lambda dataset: dataset.delncattr("sinking_speed_m_per_day"),
             "of speed text": lambda dataset: dataset.setncattr("sinking_speed_m_per_day", "slow"),
             "of speed nan": lambda dataset: dataset.setncattr("sinking_speed_m_per_day", np.nan),
-            "of NaN pdf": _set("pdf", ..., np.nan), "of negative pdf": _set("pdf", 0, -1.0),
-        }.items():  # fmt: skip
+            "of NaN pdf": _set("pdf", ..., np.nan),
+            "of negative pdf": _set("pdf", 0, -1.0),
+        }.items():
             yield Case(f"{call}: {file} {what}", COMMANDS[call], _changed(file, change))
     yield from _spoilt("satellite", "satellite/satellite_inputs.nc")
 
@@ -340,25 +460,42 @@ def _maps() -> Iterator[Case]:
 # -- what commands write and read again -------------------------------------------------------------------------------------
 
 JSONS = {
-    "a list": b"[]", "a number": b"3", "text": b'"run"', "null": b"null", "empty": b"", "half": b'{"identity": {"opt', "binary": bytes(range(256)),
-    "nested": b"[" * 200_000 + b"]" * 200_000, "nested objects": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    "a list": b"[]",
+    "a number": b"3",
+    "text": b'"run"',
+    "null": b"null",
+    "empty": b"",
+    "half": b'{"identity": {"opt',
+    "binary": bytes(range(256)),
+    "nested": b"[" * 200_000 + b"]" * 200_000,
+    "nested objects": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
     "a list inside": b'{"identity": [], "configuration": [], "files": 3, "sources": 3, "split": 3}',
     "text inside": b'{"identity": "x", "configuration": "x", "ocean": "x", "files": "x", "split": "x", "snapshots": "x"}',
-}  # fmt: skip
+}
 
 
 def _jsons() -> Iterator[Case]:
     """JSON files of other types."""
-    for call, file in (("run-again", "swept/run.json"), ("fit", "bare/run.json"), ("predict", "run/run.json"), ("report", "run/run.json"),
-                       ("diagnostics", "swept/run.json"), ("report", "run/w080/models/sst-ssh/fit.json"), ("satellite", "run/run.json"),
-                       ("twin-experiment", "run/run.json"), ("animation", "run/run.json")):  # fmt: skip
+    for call, file in (
+        ("run-again", "swept/run.json"),
+        ("fit", "bare/run.json"),
+        ("predict", "run/run.json"),
+        ("report", "run/run.json"),
+        ("diagnostics", "swept/run.json"),
+        ("report", "run/w080/models/sst-ssh/fit.json"),
+        ("satellite", "run/run.json"),
+        ("twin-experiment", "run/run.json"),
+        ("animation", "run/run.json"),
+    ):
         for name, content in JSONS.items():
             deep = call in ("animation", "predict", "satellite", "fit") or "fit.json" in file
             if call == "report" and "fit.json" in file and name not in ("a list", "empty", "nested"):
                 continue
             if call == "twin-experiment" and name not in ("a list", "empty", "nested", "a list inside"):
                 continue
-            yield Case(f"{call}: {file} is {name}", COMMANDS[call], _bytes(file, lambda content, new=content: new), "" if deep else None)
+            yield Case(
+                f"{call}: {file} is {name}", COMMANDS[call], _bytes(file, lambda content, new=content: new), "" if deep else None
+            )
     for name in ("a list", "nested", "empty"):
         content = JSONS[name]
 
@@ -377,11 +514,17 @@ def _chunks(folder: Path, name: str) -> list[Path]:
 def _stores() -> Iterator[Case]:
     """Zarr stores."""
     for call, store, array in (
-        ("run-again", "swept/w400/pdf.zarr", "counts"), ("run-again", "swept/w400/particles.zarr", "x"), ("run-again", "swept/fields.zarr", "u"),
-        ("fit", "bare/w080/pdf.zarr", "counts"), ("fit", "bare/fields.zarr", "ssh"), ("report", "run/w080/pdf.zarr", "counts"),
-        ("report", "run/w080/predictions/sst-ssh.zarr", "pdf"), ("animation", "run/w080/particles.zarr", "x"),
-        ("predict", "run/fields.zarr", "ssh"), ("diagnostics", "swept/w400/pdf.zarr", "counts"),
-    ):  # fmt: skip
+        ("run-again", "swept/w400/pdf.zarr", "counts"),
+        ("run-again", "swept/w400/particles.zarr", "x"),
+        ("run-again", "swept/fields.zarr", "u"),
+        ("fit", "bare/w080/pdf.zarr", "counts"),
+        ("fit", "bare/fields.zarr", "ssh"),
+        ("report", "run/w080/pdf.zarr", "counts"),
+        ("report", "run/w080/predictions/sst-ssh.zarr", "pdf"),
+        ("animation", "run/w080/particles.zarr", "x"),
+        ("predict", "run/fields.zarr", "ssh"),
+        ("diagnostics", "swept/w400/pdf.zarr", "counts"),
+    ):
         command = COMMANDS[call]
 
         def emptied(place, arguments, store=store):
@@ -395,34 +538,41 @@ def _stores() -> Iterator[Case]:
             return arguments
 
         def head(content, store=store):
-            def prepare(place, arguments):
+            def with_head(place, arguments):
                 (place / store / "zarr.json").write_bytes(content)
                 return arguments
 
-            return prepare
+            return with_head
 
         def lacking(place, arguments, store=store, array=array):
             shutil.rmtree(place / store / array)
             return arguments
 
         def chunk(change, store=store, array=array):
-            def prepare(place, arguments):
+            def with_chunk(place, arguments):
                 path = _chunks(place / store, array)[0]
                 content = path.read_bytes()
                 path.write_bytes(change(content))
                 return arguments
 
-            return prepare
+            return with_chunk
 
         finished = {"predict": "there already", "diagnostics": "", "run-again": ""}.get(call)
         for what, prepare in {
-            "emptied": emptied, "is a file": filed, "of an empty head": head(b""), "of a list as head": head(b"[]"),
-            "of a nested head": head(b"[" * 200_000), "of another format": head(b'{"zarr_format": 9, "node_type": "group"}'),
-            f"without {array}": lacking, "with a chunk cut": chunk(lambda content: content[: len(content) // 2]),
+            "emptied": emptied,
+            "is a file": filed,
+            "of an empty head": head(b""),
+            "of a list as head": head(b"[]"),
+            "of a nested head": head(b"[" * 200_000),
+            "of another format": head(b'{"zarr_format": 9, "node_type": "group"}'),
+            f"without {array}": lacking,
+            "with a chunk cut": chunk(lambda content: content[: len(content) // 2]),
             "with a chunk of zeros": chunk(lambda content: bytes(len(content))),
             "with an empty chunk": chunk(lambda content: b""),
-        }.items():  # fmt: skip
-            yield Case(f"{call}: {store} {what}", command, prepare, finished if "chunk" in what or call == "diagnostics" else None)
+        }.items():
+            yield Case(
+                f"{call}: {store} {what}", command, prepare, finished if "chunk" in what or call == "diagnostics" else None
+            )
 
 
 def _models() -> Iterator[Case]:
@@ -430,9 +580,12 @@ def _models() -> Iterator[Case]:
     member = "run/w080/models/sst-ssh/member-01.safetensors"
     for call in ("predict-satellite",):
         for name, change in {
-            "empty": lambda content: b"", "half": lambda content: content[: len(content) // 2], "zeros": lambda content: bytes(len(content)),
-            "text": lambda content: b"x" * 1000, "of a length of 2^63": lambda content: (2**63 - 1).to_bytes(8, "little") + content[8:],
-        }.items():  # fmt: skip
+            "empty": lambda content: b"",
+            "half": lambda content: content[: len(content) // 2],
+            "zeros": lambda content: bytes(len(content)),
+            "text": lambda content: b"x" * 1000,
+            "of a length of 2^63": lambda content: (2**63 - 1).to_bytes(8, "little") + content[8:],
+        }.items():
             yield Case(f"{call}: a member is {name}", COMMANDS[call], _bytes(member, change))
 
         def carded(change):
@@ -447,9 +600,19 @@ def _models() -> Iterator[Case]:
             return prepare
 
         for name, value in {
-            "format": "other", "inputs": [], "architecture": {}, "levels": [], "normalisation": None, "levels ": None, "w": "slow",
-            "trap_depth_m": "deep", "window": None, "site": 3, "collection_days": "ten",
-        }.items():  # fmt: skip
+            "format": "other",
+            "inputs": [],
+            "architecture": {},
+            "levels": [],
+            "normalisation": None,
+            "levels ": None,
+            "w": "slow",
+            "trap_depth_m": "deep",
+            "window": None,
+            "site": 3,
+            "collection_days": "ten",
+        }.items():
+
             def change(tensors, card, name=name, value=value):
                 card.update({name.strip(): value}) if name.strip() == name else card.pop(name.strip())
                 return tensors, card
@@ -469,15 +632,22 @@ def _tables() -> Iterator[Case]:
     command = COMMANDS["correlation"]
     yield from _spoilt("correlation", "flux.csv")
     for name, change in {
-        "no rows": lambda text: text.splitlines()[0], "no head": lambda text: "\n".join(text.splitlines()[1:]),
-        "text for a flux": lambda text: text.replace("5.3", "lots"), "an infinite flux": lambda text: text.replace("5.3", "inf"),
-        "a negative flux": lambda text: text.replace("5.3", "-5.3"), "cups that close before they open": lambda text: text.replace("2010-02-25", "2011-02-25"),
-        "an impossible date": lambda text: text.replace("2010-02-25", "2010-02-31"), "NaT": lambda text: text.replace("2010-02-25", "NaT"),
-        "two columns of one name": lambda text: text.replace("poc,pic", "poc,poc"), "a year of 9999": lambda text: text.replace("2010", "9999"),
-        "other columns": lambda text: text.replace("dry_weight,poc,pic", "a,b,c"), "a row too long": lambda text: text + "2010-05-01,2010-05-11,1,2,3,4,5\n",
-        "semicolons and tabs": lambda text: text.replace(",", "\t;"), "a NUL": lambda text: text.replace("open", "op\0en"),
+        "no rows": lambda text: text.splitlines()[0],
+        "no head": lambda text: "\n".join(text.splitlines()[1:]),
+        "text for a flux": lambda text: text.replace("5.3", "lots"),
+        "an infinite flux": lambda text: text.replace("5.3", "inf"),
+        "a negative flux": lambda text: text.replace("5.3", "-5.3"),
+        "cups that close before they open": lambda text: text.replace("2010-02-25", "2011-02-25"),
+        "an impossible date": lambda text: text.replace("2010-02-25", "2010-02-31"),
+        "NaT": lambda text: text.replace("2010-02-25", "NaT"),
+        "two columns of one name": lambda text: text.replace("poc,pic", "poc,poc"),
+        "a year of 9999": lambda text: text.replace("2010", "9999"),
+        "other columns": lambda text: text.replace("dry_weight,poc,pic", "a,b,c"),
+        "a row too long": lambda text: text + "2010-05-01,2010-05-11,1,2,3,4,5\n",
+        "semicolons and tabs": lambda text: text.replace(",", "\t;"),
+        "a NUL": lambda text: text.replace("open", "op\0en"),
         "escapes": lambda text: text.replace("2010-02-25", "\x1b[2J2010"),
-    }.items():  # fmt: skip
+    }.items():
 
         def prepare(place, arguments, change=change):
             path = place / "flux.csv"
@@ -491,9 +661,11 @@ def _twins() -> Iterator[Case]:
     """The twin's cache and the folder that it is written to."""
     for call in ("twin", "twin-products"):
         for name, change in {
-            "empty": lambda content: b"", "half": lambda content: content[: len(content) // 2], "text": lambda content: b"x" * 100,
+            "empty": lambda content: b"",
+            "half": lambda content: content[: len(content) // 2],
+            "text": lambda content: b"x" * 100,
             "zeros": lambda content: bytes(len(content)),
-        }.items():  # fmt: skip
+        }.items():
 
             def prepare(place, arguments, change=change):
                 path = next((place / "cache").rglob("days-0000.npy"))

@@ -38,7 +38,7 @@ class Outcome:
         Parameters
         ----------
         told : str, optional
-            None: exit 0 is wrong. Else a pattern of which exit 0 must be accompanied; an empty one where nothing needs to be said.
+            None: exit 0 is wrong. Else a pattern that must be told with exit 0; an empty one where nothing needs to be.
         """
         if self.code is None:
             return "hang"
