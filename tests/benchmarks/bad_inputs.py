@@ -1,6 +1,6 @@
 """Bad inputs of every command, one wrong thing in a right input each: how many end in a traceback, hang, or pass in silence.
 
-    python -m tests.benchmarks.bad_inputs [--only WORD] [--show]
+    python -m tests.benchmarks.bad_inputs [--only WORD] [--most N] [--part K/N] [--show]
 
 Prints the number of each class by command, and every input that was not taken well. Exit code 1 where there is one.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 
 from tests.bad_inputs import good
-from tests.bad_inputs.cases import all_cases
+from tests.bad_inputs.cases import all_cases, every
 from tests.bad_inputs.judge import CLASSES, judge_all
 
 
@@ -28,6 +28,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="part of the names of those to run")
     parser.add_argument("--show", action="store_true", help="show what each command said")
+    parser.add_argument("--most", type=int, help="so many, evenly drawn, without those that take long")
     parser.add_argument("--part", default="1/1", help="K/N: every Nth, from the Kth on")
     parser.add_argument("--inputs", type=Path, help="folder of right inputs that an earlier call has kept")
     options = parser.parse_args(argv)
@@ -39,6 +40,7 @@ def main(argv: list[str]) -> int:
         good.import_commands()
         part, parts = map(int, options.part.split("/"))
         cases = [case for case in all_cases() if options.only in case.name][part - 1 :: parts]
+        cases = every(cases, options.most) if options.most else cases
         counts: dict[str, Counter] = {}
         started = time.monotonic()
         bad = 0
