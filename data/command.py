@@ -58,17 +58,18 @@ def run_command(kind: type[Config], main: Callable[[Config], Any], *, prog: str,
             sys.stdout.flush()  # what a full disk does not take is told here, not while Python ends
             return code
     except CatchmentError as error:
-        line, code = one_line(error), 2
-    except KeyboardInterrupt:
-        line, code = "interrupted; what was finished is kept, the same command goes on from there", 130
+        caught, line, code = error, one_line(error), 2
+    except KeyboardInterrupt as error:
+        caught, line, code = error, "interrupted; what was finished is kept, the same command goes on from there", 130
     except OSError as error:
-        line, code = f"{one_line(error)}; what was finished is kept, the same command goes on from there", 2
+        caught, line, code = error, f"{one_line(error)}; what was finished is kept, the same command goes on from there", 2
     except MemoryError as error:
-        line, code = f"memory ran out ({one_line(error)}); what was finished is kept; ask for less, or use a larger machine", 2
-    except RecursionError:
-        line, code = "a file is nested too deep to be read; replace it (--debug shows where)", 2
+        caught, code = error, 2
+        line = f"memory ran out ({one_line(error)}); what was finished is kept; ask for less, or use a larger machine"
+    except RecursionError as error:
+        caught, line, code = error, "a file is nested too deep to be read; replace it (--debug shows where)", 2
     if debug:
-        traceback.print_exc()
+        traceback.print_exception(caught)
     with plain_streams():
         print(f"{prog}: {line}", file=sys.stderr)
     return code

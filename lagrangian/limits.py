@@ -62,8 +62,8 @@ def check_run(config: RunConfig, design: Design) -> None:
     if steps > MOST_STEPS:
         raise OptionError(
             f"{design.n_experiments} experiments of {design.n_particles} particles with --dt {config.dt or DT_MINUTES:g} minutes "
-            f"are about {steps:.1g} particle-steps, more than {MOST_STEPS:g}; give fewer --positions, --particles or "
-            "periods, or a longer --dt"
+            f"are about {steps:.1g} particle-steps, more than {MOST_STEPS:g}; give fewer --positions, --particles or periods, "
+            "or a longer --dt"
         )
     if not config.distributed:
         need_memory(

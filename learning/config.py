@@ -95,7 +95,7 @@ class FitConfig(WorkerOptions):
     """Passes over the training experiments (default: about 10 000 samples' worth quick, 50 paper)."""
     batch: Annotated[int | None, *bounds(least=1, most=65536)] = None
     """Samples per step (default 32)."""
-    lr: Annotated[float | None, *bounds(above=0, most=10)] = None
+    lr: Annotated[float | None, *bounds(above=0, most=1e30)] = None
     """Highest learning rate (default: 2e-3 quick, 1e-3 paper)."""
     width: Annotated[int | None, *bounds(least=1, most=1024, unit="channels")] = None
     """Channels of the network at its finest resolution (default: 32 quick, 64 paper)."""

@@ -73,6 +73,11 @@ class RegionalFields:
         path = Path(run) / "fields.zarr"
         dataset = open_fields(path)
         spacing = float(dataset.attrs["frame_spacing_km"])
+        if not 0 < spacing <= WINDOW_SPACING_KM:
+            raise InputError(
+                f"{path}: its fields are {spacing:g} km apart, the networks' {WINDOW_SPACING_KM:g} km; give the run again, into "
+                f"another --out, with --fields-spacing {WINDOW_SPACING_KM:g} or less"
+            )
         frame = Frame(tuple(dataset.attrs["frame_center"]), spacing, dataset["x"].values, dataset["y"].values)
         times = dataset["time"].values.astype("datetime64[s]")
         # one lattice point more on every side, equal to its neighbour: the margin that cubic weights take at the edge

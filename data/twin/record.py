@@ -6,13 +6,16 @@ killed goes on from there to the same bytes.
 
 from __future__ import annotations
 
+import contextlib
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import platformdirs
 
-from data.errors import StoreError
+from data.errors import StoreError, cannot_write
 from data.files import written_aside
 from data.lock import waiting_lock
 from data.machine import need_disk
@@ -72,6 +75,9 @@ class Record:
             The cache folder cannot be written.
         """
         needed = -(-days // SEGMENT_DAYS)
+        for number in range(self._segments(needed)):
+            if not self._is_whole(number):
+                self._clear()
         if self._segments(needed) == needed:
             return
 
@@ -92,7 +98,7 @@ class Record:
                 for number in range(have, needed):
                     self._compute(number, state, lambda day, n=number: show(n * SEGMENT_DAYS + day))
         except OSError as error:
-            raise StoreError(f"cannot keep the twin ocean in {self.folder}: {error.strerror or error}") from None
+            raise cannot_write(self.folder, error, "free space for the twin ocean, and give the same command again") from None
 
     def _segments(self, most: int) -> int:
         """Segments that are there without a gap, ``most`` at the most."""
@@ -101,18 +107,34 @@ class Record:
     def _resume(self, segment: int) -> State:
         path = self.folder / f"state-{segment:04d}.npz"
         if segment and path.exists():
-            with np.load(path) as file:
+            with contextlib.suppress(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile), np.load(path) as file:
                 past = [(file["past_q"][k], file["past_tracer"][k]) for k in range(file["past_q"].shape[0])]
                 return State(file["q"].copy(), file["tracer"].copy(), past, int(file["steps"]))
         if segment:  # the state is lost: what lies there cannot be gone on with
-            for path in self.folder.glob("days-*.npy"):
-                path.unlink()
-            raise StoreError(f"{self.folder} was damaged and has been cleared; give the same command again")
+            self._clear()
         state = initial_state(self.model, self.seed)
         if self.seed:
             for _ in range(self.steps_per_day * SEPARATION_DAYS):
                 self.model.step(state)
         return state
+
+    def _is_whole(self, number: int) -> bool:
+        """Whether a segment has the size and type that it was written with."""
+        p = self.model.parameters
+        try:
+            segment = np.load(self._segment(number), mmap_mode="r")
+        except (OSError, ValueError, EOFError):
+            return False
+        return segment.shape == (SEGMENT_DAYS, p.layers + 1, p.n, p.n) and segment.dtype == np.float32
+
+    def _clear(self) -> NoReturn:
+        """Remove a damaged record: a segment can be computed from the one before alone."""
+        try:
+            for path in self.folder.glob("days-*.npy"):
+                path.unlink()
+        except OSError as error:
+            raise StoreError(f"{self.folder} is damaged and cannot be cleared ({error.strerror}); remove it") from None
+        raise StoreError(f"{self.folder} was damaged and has been cleared; give the same command again")
 
     @property
     def steps_per_day(self) -> int:
@@ -153,4 +175,7 @@ class Record:
         if self._open is None or self._open[0] != number:
             self._open = (number, np.load(self._segment(number), mmap_mode="r"))
         fields = np.array(self._open[1][within])
+        if not np.isfinite(fields).all():
+            self._open = None
+            self._clear()
         return fields[:-1], fields[-1]

@@ -26,6 +26,7 @@ BENCHMARKS = {
     "losses": ["scaling", "losses"],
     "correlation": ["correlation"],
     "scores": ["scores"],
+    "bad-inputs": ["bad_inputs"],
 }
 
 
