@@ -26,7 +26,8 @@ from evaluation.canvas import LINES, new_figure
 from lagrangian.binning import BIN_KM
 from lagrangian.config import speed_folder
 from lagrangian.fields import open_fields
-from lagrangian.maps import HALO, SHARES, TRAP_STYLE, mass_levels
+from lagrangian.maps import HALO, TRAP_STYLE
+from lagrangian.pdf import SHARES, mass_levels
 from lagrangian.stores import open_store
 
 BOX_COLOUR = "#D55E00"

@@ -25,7 +25,8 @@ from data.frame import Frame
 from data.sphere import EARTH_RADIUS_KM
 from evaluation.canvas import new_figure
 from evaluation.scores import BOXES_KM
-from lagrangian.maps import SHARES, TRAP_STYLE, mass_levels
+from lagrangian.maps import TRAP_STYLE
+from lagrangian.pdf import SHARES, mass_levels
 
 DPI = 130
 #: Colour (Okabe-Ito), line style and marker of each catchment, told apart in grey as well.

@@ -16,7 +16,7 @@ from lagrangian.binning import VALID_BL
 #: Okabe-Ito colours and a marker for each model, told apart in grey as well.
 STYLES = {
     "box100": ("#999999", "s"), "box200": ("#555555", "D"), "climatology": ("#E69F00", "^"),
-    "sst-ssh": ("#0072B2", "o"), "5v-1l": ("#009E73", "v"), "5v-4l": ("#D55E00", "P"),
+    "climatology-root": ("#CC79A7", "<"), "sst-ssh": ("#0072B2", "o"), "5v-1l": ("#009E73", "v"), "5v-4l": ("#D55E00", "P"),
 }  # fmt: skip
 VALID = f"valid (BL < {VALID_BL:g}), %"
 QUANTITIES = (("bl_mean", "BL (0 best)", 1.0), ("valid_percent", VALID, 1.0), ("f_mean", "overlap F, %", 100.0))

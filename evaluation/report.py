@@ -16,7 +16,7 @@ from data.errors import CatchmentError, InputError, need
 from data.progress import Progress
 from evaluation.animation import animate_experiment
 from evaluation.diagnostics import deep_dynamics, open_dynamics, profiles
-from evaluation.experiments import MODELS
+from evaluation.experiments import BASELINES, MODELS
 from evaluation.figures_catchments import figure_1, figure_2, figure_a1, figure_a2
 from evaluation.figures_dynamics import figure_5, figure_6, figure_b1
 from evaluation.figures_scores import figure_3, figure_4, figure_calibration
@@ -27,7 +27,8 @@ from evaluation.relations import relations, spread_relations
 from evaluation.results import SHARES, Scored, SpeedRun, add_distances, means_with_intervals
 from evaluation.sensitivity import RESOLUTIONS, resolution_scores
 from lagrangian.binning import VALID_BL
-from lagrangian.config import speed_folder
+from lagrangian.config import SINKING_SPEEDS, speed_folder
+from lagrangian.pdf import export_level
 from lagrangian.stores import STATUS_MEANINGS
 from learning.ensemble import Ensemble
 from learning.folders import found_speeds, models_folder, run_record
@@ -38,8 +39,6 @@ from learning.simulation import read_identity
 DEEP_LEVEL = 1000.0
 #: Experiments that are shown, by the share of those that are predicted better.
 EXAMPLES = (0.1, 0.5, 0.9)
-#: Sinking speeds of the paper, m/d (method.md section 2).
-PAPER_SPEEDS = (80.0, 100.0, 150.0, 200.0, 300.0)
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,8 @@ class ReportConfig:
     """Folder of a lagrangian.run, with or without predictions of learning.predict."""
     out: Path | None = None
     """Folder of the report (default: RUN/report)."""
-    level: float = 200.0
-    """Export level that is scored, m."""
+    level: float | None = None
+    """Level that is scored, m (default: the export level: 200, or the shallowest of a run that keeps no 200)."""
     depth_range: tuple[float, float] | None = None
     """Depths, m, that the deep dynamics of Figure 6 are averaged over (default: 1000 to 3000, no deeper than the trap)."""
     resolution_experiments: int = 288
@@ -63,7 +62,7 @@ class ReportConfig:
 
     def validate(self) -> None:
         """Check every option's bounds; OptionError names the option and its value."""
-        need(self.level >= 0, f"--level {self.level:g}: must be 0 m or more, positive down")
+        need(self.level is None or self.level >= 0, f"--level {self.level}: must be 0 m or more, positive down")
         for name in ("resolution_experiments", "emd_experiments", "seed"):
             value = getattr(self, name)
             need(value >= 0, f"--{name.replace('_', '-')} {value}: must be 0 or more")
@@ -123,9 +122,11 @@ def _scored(page: Page, config: ReportConfig, speeds: Sequence[float]) -> tuple[
 
 def _scores(page: Page, section: Section, runs: list[Scored], failed: list[str], config: ReportConfig) -> None:
     section.text.append(
-        "BL is the Bhattacharyya loss (0 best), F the overlap with the true PDF, valid the share of experiments with BL < "
+        f"Scored are the catchments at {_levels(runs)}. BL is the Bhattacharyya loss (0 best), F the overlap with the true PDF, valid the share of experiments with BL < "
         f"{VALID_BL:g}; brackets and bars are 95 % intervals from blocks of {BLOCK_DAYS:g} days drawn with replacement. BL less "
-        "climatology's: the mean difference over the same experiments (below 0: the network is better)."
+        "the best baseline's: the mean difference over the same experiments (below 0: the network is better), to whichever of "
+        f"{', '.join(BASELINES)} has the least mean BL there. climatology is the mean PDF of the training experiments, "
+        "climatology-root the one PDF of least expected BL, (mean of the PDFs' square roots)², made to sum 1."
     )
     for line in failed:
         page.miss(section, line)
@@ -176,7 +177,7 @@ def _not_predicted(runs: list[Scored]) -> list[str]:
     """The input sets without predictions, and the commands that would add them: a line for all speeds alike."""
     speeds: dict[tuple[tuple[str, ...], bool], list[float]] = {}
     for one in runs:
-        absent = [name for name in MODELS[3:] if name not in one.speed.predictions]
+        absent = [name for name in MODELS[len(BASELINES):] if name not in one.speed.predictions]
         for trained in (False, True):
             names = tuple(name for name in absent if _is_trained(one, name) == trained)
             if names:
@@ -204,8 +205,9 @@ def _summary(runs: list[Scored]) -> pd.DataFrame:
         "BL": _interval(table, "bl_mean", 1, 3), "F, %": _interval(table, "f_mean", 100, 1),
         "valid, %": _interval(table, "valid_percent", 1, 1), "BL, raw": _interval(raw, "bl_mean", 1, 3),
     }  # fmt: skip
-    if "bl_less_climatology" in table:
-        columns["BL less climatology's"] = _interval(table, "bl_less_climatology", 1, 3)
+    if "bl_less_baseline" in table:
+        columns["BL less the best baseline's"] = _interval(table, "bl_less_baseline", 1, 3)
+        columns["best baseline"] = table["baseline"].fillna("–")
     return pd.DataFrame(columns)
 
 
@@ -238,12 +240,17 @@ def _catchments(page: Page, section: Section, runs: list[Scored]) -> None:
                      "10 %": low, "90 %": high, "entropy (median)": float(found["entropy"].median())})  # fmt: skip
         picture = one.speed.run / speed_folder(one.w) / "catchment.png"
         if picture.exists():
-            last = float(one.speed.store["level"][-1])
-            caption = f"Mean catchment and single experiments at {last:g} m, the run's last level, w = {one.w:g} m/d."
+            drawn = export_level(one.speed.store["level"].values)
+            caption = f"Mean catchment and single experiments at {drawn:g} m, the run's export level, w = {one.w:g} m/d."
             page.image(section, f"catchment_{speed_folder(one.w)}", caption, picture.read_bytes(), "png")
         else:
             page.miss(section, f"{picture} is absent: the run was not finished; give its command again")
-    page.table(section, "True catchments at the export level (smoothed PDFs)", pd.DataFrame(rows), "catchments")
+    page.table(section, f"True catchments at {_levels(runs)} (smoothed PDFs)", pd.DataFrame(rows), "catchments")
+
+
+def _levels(runs: list[Scored]) -> str:
+    """The levels that are scored, m, in words."""
+    return " and ".join(f"{level:g} m" for level in sorted({one.speed.export_m for one in runs}))
 
 
 def _examples(page: Page, section: Section, runs: list[Scored], config: ReportConfig) -> None:
@@ -265,7 +272,7 @@ def _examples(page: Page, section: Section, runs: list[Scored], config: ReportCo
         if networks:
             caption = f"True and predicted distance of the mass centre and entropy (the paper's Figure A2), {at}."
             true, predicted = one.shapes(scored.found.sel(target="smoothed"), np.flatnonzero(scored.chosen), networks)
-            page.figure(section, f"figure_a2_{folder}", caption, figure_a2(true, predicted, level=config.level))
+            page.figure(section, f"figure_a2_{folder}", caption, figure_a2(true, predicted, level=one.export_m))
         with page.part(section):
             caption = f"The traps, and where the particles of one experiment crossed each level (Figure 1), {at}."
             page.figure(section, f"figure_1_{folder}", caption, figure_1(one.run, one.w, picked[1]))
@@ -381,7 +388,7 @@ def _resolution_of(page: Page, section: Section, one: Scored, config: ReportConf
 
 def _deep(page: Page, section: Section, runs: list[Scored], correlations: list[dict], config: ReportConfig) -> None:
     section.text.append(
-        f"BL at the export level against what happened at depth: entropy and mass centre of the true PDF at {DEEP_LEVEL:g} m "
+        f"BL at {_levels(runs)} against what happened at depth: entropy and mass centre of the true PDF at {DEEP_LEVEL:g} m "
         "(the paper's Figure 5), kinetic energy and relative vorticity of the deep sea around the trap (Figure 6), and their "
         "profiles (Figure B1). In the paper BL is larger, so predictions are worse, where the mass centre at 1000 m is far and "
         "the deep kinetic energy strong."
@@ -451,7 +458,7 @@ def _run(page: Page, section: Section, runs: list[Scored], run: dict) -> None:
     section.text.extend(f"Assumed: {text}." for text in run.get("ocean", {}).get("assumptions", ()))
     if not run:
         page.miss(section, f"{runs[0].speed.run / 'run.json'} is absent: what was run is not known")
-    absent = [w for w in PAPER_SPEEDS if w not in found_speeds(runs[0].speed.run)]
+    absent = [w for w in SINKING_SPEEDS if w not in found_speeds(runs[0].speed.run)]
     if absent:
         named = ", ".join(f"{w:g}" for w in absent)
         again = f"; to add them: {_again(run['command_line'], absent)}" if "command_line" in run else ""

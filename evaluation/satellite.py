@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from data.command import read_json, run_command, write_json
 from data.errors import InputError, OptionError, StoreError
+from data.frame import HALF_WINDOW_KM
 from evaluation.canvas import new_figure
 from evaluation.correlation import read_catchments
 from evaluation.figures_catchments import figure_a1, figure_a2
@@ -22,12 +23,11 @@ from evaluation.inputs import input_values
 from evaluation.scores import BOXES_KM, entropy, mass_centre_distance
 from lagrangian.binning import smooth_pdf
 from lagrangian.config import speed_folder
-from lagrangian.maps import SHARES, mass_levels
+from lagrangian.pdf import SHARES, export_number, mass_levels
 from lagrangian.stores import open_pdf
 from learning.inputs import SSH_RESOLUTION_KM, SST_RESOLUTION_KM
-from learning.satellite import FLAGS, HALF_WINDOW_KM
+from learning.satellite import FLAGS
 
-EXPORT_M = 200.0
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7")
 STYLES = ("-", "--", ":", "-.", (0, (1, 2)))
 
@@ -168,7 +168,7 @@ def comparison(run: Path, maps: xr.Dataset, catchments: dict[float, xr.Dataset])
         if not path.exists():
             continue
         store = open_pdf(path)
-        level = int(np.abs(store["level"].values - EXPORT_M).argmin())
+        level = export_number(store["level"].values)
         chosen = np.unique(np.linspace(0, store.sizes["experiment"] - 1, 1000).round().astype(int))
         true = smooth_pdf(store["pdf"][chosen, level].values.astype(np.float32))
         figures[f"figure_a2_{speed_folder(w)}"] = figure_a2(_shape(true), {"predicted from satellite": _shape(one["pdf"].values)})

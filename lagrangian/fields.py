@@ -12,19 +12,16 @@ import zarr
 from data.command import one_line
 from data.compiled import njit
 from data.errors import StoreError, cannot_write
-from data.frame import Frame, Regridder
+from data.frame import HALF_WINDOW_KM, Frame, Regridder
 from data.grid import HorizontalGrid
 from data.ocean import Ocean, Snapshot
 from data.times import SECONDS_ATTRS, whole_seconds
-from lagrangian.config import RunConfig
+from lagrangian.config import LAGS_DAYS, RunConfig
 from lagrangian.experiments import Design
 from lagrangian.stores import add_array, damaged_parts, finish, is_whole, open_checked, put_chunk
 
 #: Depths of the network inputs, m (method.md section 3, 5v-4l).
 FIELD_DEPTHS = (0.0, 750.0, 1500.0, 2250.0)
-HALF_WINDOW_KM = 400.0
-#: Fields are kept for these days before the end of each collection period (SPARO: five samples over 50 days).
-FIELD_LAGS_DAYS = (0, 10, 20, 30, 40)
 LAYERED = {
     "temp": ("degree_Celsius", "potential temperature"),
     "u": ("m s-1", "eastward velocity"),
@@ -276,7 +273,7 @@ class FieldsPlan:
             return
         times = ocean.times.astype("datetime64[s]")
         indices = sorted({self._nearest(times, end - np.timedelta64(86400 * lag, "s"))
-                          for end in design.starts + design.collection for lag in FIELD_LAGS_DAYS} - {None})  # fmt: skip
+                          for end in design.starts + design.collection for lag in LAGS_DAYS} - {None})  # fmt: skip
         extent = float(np.abs(design.trap_offset_km).max())
         frame = run_frame(ocean.grid, (design.site.x, design.site.y), extent, spacing_km=config.fields_spacing)
         where = self.path if self.path.exists() else self.partial

@@ -11,7 +11,8 @@ from data.command import read_json
 from data.errors import StoreError
 from lagrangian.config import speed_folder
 
-#: Beside the members: the mean PDF of the training experiments, which predictions are compared with.
+#: Beside the members: the constant PDFs (mean, and of least expected BL) of the training experiments, which predictions are
+#: compared with.
 CLIMATOLOGY = "climatology.safetensors"
 
 

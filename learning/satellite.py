@@ -19,7 +19,7 @@ import xarray as xr
 
 from data.command import provenance, write_json
 from data.errors import InputError, OptionError, cannot_write
-from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM, Frame
+from data.frame import HALF_WINDOW_KM, WINDOW_SPACING_KM, Frame
 from data.lock import FolderLock
 from data.netcdf import write_dataset
 from data.progress import Progress
@@ -29,10 +29,10 @@ from data.sphere import EARTH_RADIUS_KM, lon_lat
 from lagrangian import cluster
 from lagrangian.binning import bin_centres
 from lagrangian.config import speed_folder
+from lagrangian.pdf import export_number
 from learning.ensemble import Ensemble, torch_device
 from learning.inputs import InputSpec
 
-HALF_WINDOW_KM = WINDOW_POINTS * WINDOW_SPACING_KM / 2
 DAY = np.timedelta64(86400, "s")
 #: A map further than this from the instant asked for does not count as it, days.
 TOLERANCE_DAYS = 1.0
@@ -197,8 +197,8 @@ def satellite_windows(
         if (known < LEAST_KNOWN).any():
             worst = int(np.argmin(known))
             raise InputError(
-                f"{name} map of {stamps[name][used[worst]]}: only {100 * known[worst]:.0f} % of the 800 km around {place.name} "
-                "is known; give gap-free (L4) maps, or a site farther from land"
+                f"{name} map of {stamps[name][used[worst]]}: only {100 * known[worst]:.0f} % of the {2 * HALF_WINDOW_KM:g} km "
+                f"around {place.name} is known; give gap-free (L4) maps, or a site farther from land"
             )
         values[:, channel] = maps[back]
     missing = tuple(name for name, _ in spec.variables if name not in sources)
@@ -281,7 +281,7 @@ def adjusted(windows: SatelliteWindows, spec: InputSpec, training_mean: np.ndarr
 
 
 def predict_windows(ensemble: Ensemble, windows: SatelliteWindows, predict_batches: Callable | None = None) -> xr.Dataset:
-    """The catchment at the shallowest level for each end of a collection period, as the CF file holds it.
+    """The catchment at the export level for each end of a collection period, as the CF file holds it.
 
     ``predict_batches`` does what :meth:`~learning.ensemble.Ensemble.predict_fields` does, elsewhere: it takes pairs
     (maps, instants) and yields (number in the list, (pdf, spread)) in any order; the fields are ``maps[instants]``.
@@ -295,7 +295,7 @@ def predict_windows(ensemble: Ensemble, windows: SatelliteWindows, predict_batch
     """
     spec, card = ensemble.spec, ensemble.card
     levels = np.asarray(card["levels"], float)
-    export = int(np.argmin(levels))
+    export = export_number(levels)
     values = adjusted(windows, spec, ensemble.normalisation.mean)
     given = [channel for channel, (name, _) in enumerate(spec.variables) if name not in windows.missing]
     scale = ensemble.normalisation.std[:, None, None]

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from data.errors import StoreError, cannot_write
 from data.files import written_aside
+from data.frame import WINDOW_SHAPE
 from learning.inputs import INPUT_SETS, InputSpec, Normalisation
 from learning.network import Architecture, CatchmentNetwork
 
@@ -98,7 +99,7 @@ def load_network(path: Path) -> tuple[CatchmentNetwork, Normalisation, dict]:
         settings = dict(card["architecture"])
         n_levels = int(settings.pop("n_levels"))
         climatology = tensors.get("body.climatology")
-        size = (100, 100) if climatology is None else tuple(climatology.shape[-2:])
+        size = WINDOW_SHAPE if climatology is None else tuple(climatology.shape[-2:])
         network = CatchmentNetwork(Architecture(**settings), spec, 1, n_levels, size)
         network.load_state_dict(tensors)
         mean, std = (np.asarray(card["normalisation"][name], np.float32) for name in ("mean", "std"))
