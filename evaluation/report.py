@@ -79,9 +79,10 @@ def main(config: ReportConfig) -> int:
     with Progress("report", "step") as bar:
         page = Page(config.out or config.run / "report", bar, (6 + RESOLUTIONS) * len(speeds))
         runs, failed = _scored(page, config, speeds)
+        failed += _absent_speeds(config.run, speeds)
         earlier = page.earlier()
         record = {**provenance(config), "scores": [entry for one in runs for entry in one.entries], "correlations": [],
-                  "spread": [], "files": earlier}  # fmt: skip
+                  "spread": [], "left_out": failed, "files": earlier}  # fmt: skip
         write_json(page.folder / "metrics.json", record)
         page.section("Scores", lambda section: _scores(page, section, runs, failed, config))
         page.section("Catchments", lambda section: _catchments(page, section, runs))
@@ -99,6 +100,9 @@ def main(config: ReportConfig) -> int:
     path = page.write(f"Catchments of {config.run.resolve().name}", about)
     print(_summary(runs).to_string(index=False))
     print(f"report: {path}", flush=True)
+    if failed:
+        # what could be reported is written; a script must not take it for all of the run
+        raise InputError(f"the report leaves out {len(failed)} speed{'s' * (len(failed) > 1)} of the run: {'; '.join(failed)}")
     return 0
 
 
@@ -117,13 +121,22 @@ def _scored(page: Page, config: ReportConfig, speeds: Sequence[float]) -> tuple[
     return runs, failed
 
 
+def _absent_speeds(run: Path, found: Sequence[float]) -> list[str]:
+    """A line for each speed that run.json says was finished and whose PDFs are not there any more."""
+    names = run_record(run).get("result", {}).get("particles", {})
+    lost = [name for name in names if name not in {speed_folder(w) for w in found}]
+    return [f"{run / name / 'pdf.zarr'} is absent, though run.json counts its particles: give the run's command again"
+            for name in lost]  # fmt: skip
+
+
 # -- scores --------------------------------------------------------------------------------------------------------------
 
 
 def _scores(page: Page, section: Section, runs: list[Scored], failed: list[str], config: ReportConfig) -> None:
     section.text.append(
-        f"Scored are the catchments at {_levels(runs)}. BL is the Bhattacharyya loss (0 best), F the overlap with the true PDF, valid the share of experiments with BL < "
-        f"{VALID_BL:g}; brackets and bars are 95 % intervals from blocks of {BLOCK_DAYS:g} days drawn with replacement. BL less "
+        f"Scored are the catchments at {_levels(runs)}. BL is the Bhattacharyya loss (0 best), F the overlap with the true PDF, "
+        f"valid the share of experiments with BL < {VALID_BL:g}; brackets and bars are 95 % intervals from blocks of "
+        f"{BLOCK_DAYS:g} days drawn with replacement; without two blocks that hold data there are none. BL less "
         "the best baseline's: the mean difference over the same experiments (below 0: the network is better), to whichever of "
         f"{', '.join(BASELINES)} has the least mean BL there. climatology is the mean PDF of the training experiments, "
         "climatology-root the one PDF of least expected BL, (mean of the PDFs' square roots)², made to sum 1."
@@ -150,12 +163,14 @@ def _scores(page: Page, section: Section, runs: list[Scored], failed: list[str],
             "the earth mover's, how far predicted mass must be moved on average (within the box, 40 km cells)"
         )
         page.table(section, caption, _distances(runs))
+        _say_without_interval(page, section, [entry for one in runs for entry in one.reported], "hellinger_mean", "other distances")
     single = {one.w: (one.best, one.of_model("bl", one.best), one.of_model("f", one.best)) for one in runs}
     caption = (
         "Scores against sinking speed (the paper's Figure 4); lower right: F computed, of the best informed model, beside the "
         "authors' fit of F on BL."
     )
-    page.figure(section, "figure_4", caption, figure_4([entry for one in runs for entry in one.reported], single))
+    entries = [entry for one in runs for entry in one.reported]
+    page.figure(section, "figure_4", caption, figure_4(entries, single, level=_levels(runs)))
 
 
 def _too_few_blocks(runs: list[Scored]) -> list[str]:
@@ -171,6 +186,14 @@ def _too_few_blocks(runs: list[Scored]) -> list[str]:
         + "; a longer record would mend it (--years, or more files)"
         for (split, few), named in speeds.items()
     ]
+
+
+def _say_without_interval(page: Page, section: Section, entries: list[dict], name: str, what: str) -> None:
+    """A line of the section where a quantity ``name`` of some entries is known and its interval is not."""
+    known = [entry for entry in entries if pd.notna(entry.get(name)) and pd.isna(entry[f"{name}_low"])]
+    if known:
+        speeds = ", ".join(f"{w:g}" for w in sorted({entry["w"] for entry in known}))
+        page.miss(section, f"no interval of {what} at {speeds} m/d: fewer than two blocks of {BLOCK_DAYS:g} days hold data")
 
 
 def _not_predicted(runs: list[Scored]) -> list[str]:
@@ -318,6 +341,7 @@ def _calibration(page: Page, section: Section, runs: list[Scored], spread: list[
     if without:
         page.miss(section, f"no scored predictions to calibrate at {', '.join(without)} m/d (the commands: see Scores)")
     if rows:
+        _say_without_interval(page, section, rows, "within", "contours")
         table = pd.DataFrame(rows)
         page.csv("calibration", table)
         shown = table[["w", "model", "split", "n"]].rename(columns={"w": "w, m/d"})
@@ -375,6 +399,7 @@ def _resolution_of(page: Page, section: Section, one: Scored, config: ReportConf
         step=lambda: page.step("resolution"),
     )  # fmt: skip
     page.csv(f"resolution_{folder}", table)
+    _say_without_interval(page, section, table.assign(w=one.w).to_dict("records"), "bl_mean", "degraded inputs")
     shown = table[["variable", "resolution_km", "n"]].rename(columns={"resolution_km": "resolution, km"})
     shown = shown.assign(**{"BL": _interval(table, "bl_mean", 1, 3), "valid, %": _interval(table, "valid_percent", 1, 1)})
     page.table(section, f"Degraded inputs, {one.split} experiments, w = {one.w:g} m/d", shown)
@@ -434,17 +459,26 @@ def _correlation_table(entries: list[dict]) -> pd.DataFrame:
 
 
 def _verdict(entries: list[dict], one: Scored) -> list[str]:
-    """Whether BL of the best informed model worsens with each quantity, in words; no line where nothing can be said."""
-    words, n = [], 0
+    """How BL of the best informed model goes with each quantity, in words; no line where there is no correlation.
+
+    A way, better or worse, is said only where the interval of the correlation is known and leaves 0 out.
+    """
+    told, untold, n = [], [], 0
     for entry in entries:
         if (entry["model"], entry["split"]) != (one.best, one.split) or entry["pearson"] is None:
             continue
         low, high = entry["pearson_low"], entry["pearson_high"]
-        doubt = ", no interval" if low is None else "" if low > 0 or high < 0 else ", 0 within the interval"
-        way = "worsens" if entry["pearson"] > 0 else "improves"
-        words.append(f"{way} with {entry['quantity']} (r = {entry['pearson']:.2f}{doubt})")
         n = max(n, entry["n"])
-    return [f"At {one.w:g} m/d BL of {one.best} ({n} experiments, split {one.split}) {', '.join(words)}."] if words else []
+        r = f"{entry['quantity']} (r = {round(entry['pearson'], 2) + 0.0:.2f}"
+        if low is None:
+            untold.append(f"{r}, no interval)")
+        elif low <= 0 <= high:
+            untold.append(f"{r}, 0 within the interval)")
+        else:
+            told.append(f"{'worsens' if entry['pearson'] > 0 else 'improves'} with {r})")
+    if untold:
+        told.append(f"shows no relation that could be told from none with {', '.join(untold)}")
+    return [f"At {one.w:g} m/d BL of {one.best} ({n} experiments, split {one.split}) {', '.join(told)}."] if told else []
 
 
 # -- the run -------------------------------------------------------------------------------------------------------------

@@ -114,6 +114,11 @@ class SpeedRun:
         return cls(Path(run), float(w), store, index, predictions)
 
     @property
+    def export_m(self) -> float:
+        """Depth of the level that is scored, m."""
+        return float(self.store["level"][self.level])
+
+    @property
     def split(self) -> np.ndarray:
         """(experiment,) name in :data:`SPLITS`, '' for those in a gap or not of the same part for all models."""
         n = self.store.sizes["experiment"]
@@ -319,7 +324,7 @@ class Scored:
         entries = metrics(found, speed.w, seed)
         if not entries:
             raise InputError(
-                f"{speed.run}: no experiment at {speed.w:g} m/d has particles at {float(speed.store['level'][speed.level]):g} m; "
+                f"{speed.run}: no experiment at {speed.w:g} m/d has particles at {speed.export_m:g} m; "
                 "there is nothing to score (run.json says how they ended; --level chooses another level)"
             )
         split = next(name for name in SPLITS if any(entry["split"] == name for entry in entries))

@@ -87,7 +87,7 @@ def test_metrics_are_what_a_plain_loop_gives(report, whole_run):
     entries = json.loads((report / "metrics.json").read_text())["scores"]
     keys = {"w", "model", "target", "split", "n", "bl_mean", "f_mean", "valid_percent"}
     assert all(keys <= set(entry) for entry in entries)
-    assert {entry["model"] for entry in entries} == {"box100", "box200", "climatology", "sst-ssh"}
+    assert {entry["model"] for entry in entries} == {"box100", "box200", "climatology", "climatology-root", "sst-ssh"}
     assert {entry["split"] for entry in entries} == {"train", "validation", "test"}
     store = xr.open_zarr(whole_run / "w080" / "pdf.zarr", consolidated=False)
     guess = xr.open_zarr(whole_run / "w080" / "predictions" / "sst-ssh.zarr", consolidated=False)
@@ -124,7 +124,7 @@ def test_without_networks_the_report_gives_baselines_and_says_what_would_add_mor
     assert "learning.fit" in page and "learning.predict" in page
     entries = json.loads((run / "report" / "metrics.json").read_text())["scores"]
     assert {entry["split"] for entry in entries} == {"all"}
-    assert {entry["model"] for entry in entries} == {"box100", "box200", "climatology"}
+    assert {entry["model"] for entry in entries} == {"box100", "box200", "climatology", "climatology-root"}
     assert "flatters it" in page or "flatter it" in page
     assert "Traceback" not in capsys.readouterr().err
 
@@ -210,9 +210,12 @@ def test_each_speed_is_reported_by_its_own_split_and_bad_ones_by_a_line(tmp_path
     levels = []
     monkeypatch.setattr(evaluation.report, "figure_a2", lambda *two, level: levels.append(level) or figure_a2(*two, level=level))
     options = ("--level", "1000", "--resolution-experiments", "0", "--emd-experiments", "0")
-    assert reported(run, *options) == 0
+    assert reported(run, *options) == 2  # two speeds are left out
     printed = capsys.readouterr()
     assert "Warning" not in printed.err
+    (line,) = [line for line in printed.err.splitlines() if "leaves out" in line]
+    assert "2 speeds" in line and "no experiment at 100 m/d has particles at 1000 m" in line and "does not belong" in line
+    assert len(json.loads((run / "report" / "metrics.json").read_text())["left_out"]) == 2
     page = (run / "report" / "report.html").read_text()
     entries = json.loads((run / "report" / "metrics.json").read_text())["scores"]
     splits = {(80, "all"), (300, "test"), (300, "validation"), (300, "train")}
