@@ -163,7 +163,8 @@ def _scores(page: Page, section: Section, runs: list[Scored], failed: list[str],
             "the earth mover's, how far predicted mass must be moved on average (within the box, 40 km cells)"
         )
         page.table(section, caption, _distances(runs))
-        _say_without_interval(page, section, [entry for one in runs for entry in one.reported], "hellinger_mean", "other distances")
+        entries = [entry for one in runs for entry in one.reported]
+        _say_without_interval(page, section, entries, "hellinger_mean", "other distances")
     single = {one.w: (one.best, one.of_model("bl", one.best), one.of_model("f", one.best)) for one in runs}
     caption = (
         "Scores against sinking speed (the paper's Figure 4); lower right: F computed, of the best informed model, beside the "

@@ -138,7 +138,7 @@ class SpeedRun:
         if kept is None:
             maps |= climatologies(self.store, self.level)
             self.notes.append(
-                "the climatologies are made of the very experiments that they are scored on: their scores flatter them"
+                "each climatology is made of the very experiments that it is scored on: its scores flatter it"
             )
             return maps
         maps["climatology"] = kept["climatology"][self.level].values

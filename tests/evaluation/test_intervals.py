@@ -109,7 +109,8 @@ def test_blocks_without_data_give_no_interval_and_are_not_drawn():
     assert alone[0] < alone[1]
     np.testing.assert_allclose(more, alone, rtol=1e-12)
     # each quantity by its own blocks
-    columns = np.stack([np.concatenate([known, known]), np.concatenate([known, np.full(40, np.nan)]), np.full(80, np.nan)], axis=1)
+    none = np.full(40, np.nan)
+    columns = np.stack([np.concatenate(two) for two in ((known, known), (known, none), (none, none))], axis=1)
     columns[:, 2] = np.where(np.arange(80) < 4, 1.0, np.nan)
     low, high = block_bootstrap(columns, np.arange(80) // 4)
     np.testing.assert_allclose([low[1], high[1]], alone, rtol=1e-12)

@@ -47,7 +47,8 @@ def test_the_best_informed_network_is_not_the_last_of_the_alphabet(tmp_path, pre
     for name in ("5v-4l", "5v-1l"):
         shutil.copytree(run / "w080/predictions/sst-ssh.zarr", run / f"w080/predictions/{name}.zarr")
     one = Scored.of(SpeedRun.open(run, 80.0))
-    assert one.models == ["box100", "box200", "climatology", "climatology-root", "sst-ssh", "5v-1l", "5v-4l"] and one.best == "5v-4l"
+    assert one.models == ["box100", "box200", "climatology", "climatology-root", "sst-ssh", "5v-1l", "5v-4l"]
+    assert one.best == "5v-4l"
     # where none of its predictions can be scored the next one is
     group = zarr.open_group(str(run / "w080/predictions/5v-4l.zarr"), mode="r+", use_consolidated=False)
     group["pdf"][:] = 2 * group["pdf"][:]
@@ -138,7 +139,8 @@ def test_relations_are_scipys_correlations_over_the_reported_split_and_of_boxes_
     values[np.flatnonzero(scored.chosen)[2]] = np.nan
     entries = relations(scored, {"a quantity": values})
     assert [(entry["model"], entry["split"]) for entry in entries] == [
-        *((name, "test") for name in ("box100", "box200", "climatology", "climatology-root", "sst-ssh")), ("box100", "every"), ("box200", "every"),
+        *((name, "test") for name in ("box100", "box200", "climatology", "climatology-root", "sst-ssh")),
+        ("box100", "every"), ("box200", "every"),
     ]  # fmt: skip
     for entry in entries:
         bl = scored.found["bl"].sel(model=entry["model"], target="smoothed").values
