@@ -13,6 +13,7 @@ import pandas as pd
 
 from data.command import provenance, read_json, run_command, write_json
 from data.errors import CatchmentError, InputError, need
+from data.ocean_names import ocean_title
 from data.progress import Progress
 from evaluation.animation import animate_experiment
 from evaluation.diagnostics import deep_dynamics, open_dynamics, profiles
@@ -76,13 +77,16 @@ def main(config: ReportConfig) -> int:
     """Build the report; see contract.md for what is written."""
     config.validate()
     speeds = found_speeds(config.run)
+    run = run_record(config.run)
+    ocean = ocean_title(run.get("ocean") or {})
     with Progress("report", "step") as bar:
-        page = Page(config.out or config.run / "report", bar, (6 + RESOLUTIONS) * len(speeds))
+        page = Page(config.out or config.run / "report", bar, (6 + RESOLUTIONS) * len(speeds), ocean)
         runs, failed = _scored(page, config, speeds)
         failed += _absent_speeds(config.run, speeds)
         earlier = page.earlier()
-        record = {**provenance(config), "scores": [entry for one in runs for entry in one.entries], "correlations": [],
-                  "spread": [], "left_out": failed, "files": earlier}  # fmt: skip
+        entries = [entry for one in runs for entry in one.entries]
+        record = {**provenance(config), "ocean": ocean, "scores": entries, "correlations": [], "spread": [], "left_out": failed,
+                  "files": earlier}  # fmt: skip
         write_json(page.folder / "metrics.json", record)
         page.section("Scores", lambda section: _scores(page, section, runs, failed, config))
         page.section("Catchments", lambda section: _catchments(page, section, runs))
@@ -91,13 +95,12 @@ def main(config: ReportConfig) -> int:
         page.section("Inputs", lambda section: _inputs(page, section, runs))
         page.section("Effective resolution", lambda section: _resolution(page, section, runs, config))
         page.section("Deep dynamics", lambda section: _deep(page, section, runs, record["correlations"], config))
-    run = run_record(config.run)
     page.section("The run", lambda section: _run(page, section, runs, run))
     write_json(page.folder / "metrics.json", {**record, "files": sorted(page.written)})
     page.remove(earlier)
     about = {"report": record["configuration"], "run": run.get("configuration", {}), "versions": record["versions"],
              "git_commit": record["git_commit"], "ocean": run.get("ocean", {})}  # fmt: skip
-    path = page.write(f"Catchments of {config.run.resolve().name}", about)
+    path = page.write(f"Catchments of {config.run.resolve().name}" + (f": {ocean}" if ocean else ""), about)
     print(_summary(runs).to_string(index=False))
     print(f"report: {path}", flush=True)
     if failed:

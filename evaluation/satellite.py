@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from data.command import read_json, run_command, write_json
 from data.errors import InputError, OptionError, StoreError
 from data.frame import HALF_WINDOW_KM
+from data.ocean_names import is_idealised
 from evaluation.canvas import new_figure
 from evaluation.correlation import read_catchments
 from evaluation.figures_catchments import figure_a1, figure_a2
@@ -114,8 +115,9 @@ def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str 
     place = float(first.attrs["trap_longitude"]), float(first.attrs["trap_latitude"])
     handles: dict = {}
     flag = 0
+    coast = not is_idealised(first.attrs.get("maps_source"))
     for position, name in enumerate(panels):
-        axes = trap_map(figure, (1, len(panels), position + 1), place, HALF_WINDOW_KM, size=9)
+        axes = trap_map(figure, (1, len(panels), position + 1), place, HALF_WINDOW_KM, size=9, coast=coast)
         mesh = axes.pcolormesh(
             1e3 * maps["x"].values, 1e3 * maps["y"].values, shown[name].values, cmap=greys, shading="nearest", rasterized=True
         )

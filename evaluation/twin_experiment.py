@@ -162,7 +162,9 @@ def true_catchments(run: Path, w: float) -> xr.Dataset:
     pdf = smooth_pdf(store["pdf"].values.astype(np.float32))
     known = np.isfinite(pdf).all(axis=(1, 2))
     ends = store["collection_end"].values.astype("datetime64[s]")
-    return catchment_dataset(parse_site("pap-so"), w, ends[known], pdf[known], source="particles of the simulation itself")
+    source, site = (str(store.attrs.get(name, default)) for name, default in (("source", "simulation"), ("site", "pap-so")))
+    truth = catchment_dataset(parse_site(site), w, ends[known], pdf[known], source=f"particles of the {source} itself")
+    return truth.assign_attrs(maps_source=source)
 
 
 def summarise(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from matplotlib.patheffects import withStroke
 
 from data.coastline import land_feature
 from data.errors import StoreError
+from data.ocean_names import is_idealised
 from data.sphere import EARTH_RADIUS_KM
 from lagrangian.binning import BIN_KM, HALF_WIDTH_KM, SMOOTHING_KM, smooth_pdf
 from lagrangian.fields import open_fields
@@ -64,7 +65,8 @@ def _figure(folder: Path) -> Figure:
     released = store.sizes["experiment"] * particles.sizes["particle"]
     figure = Figure(figsize=(10.2, 6.6))
     w = store.attrs["sinking_speed_m_per_day"]
-    title = f"Catchment at {depth:g} m of a trap at {store.attrs['trap_depth_m']:g} m, {_name(store)}, sinking speed {w:g} m d⁻¹"
+    trap = f"a trap at {store.attrs['trap_depth_m']:g} m"
+    title = f"Catchment at {depth:g} m of {trap}, {_name(store)}, sinking speed {w:g} m d⁻¹"
     figure.text(0.035, 0.968, title, fontsize=11, fontweight="bold")
     ended = _ended(particles)
     lost = "".join(f"; {100 * share:.1f} % {words}" for words, share in ended.items())
@@ -132,9 +134,11 @@ def _figure(folder: Path) -> Figure:
     remark = few
     if not few and ended.get(STATUS_MEANINGS[1], 0.0) > CUT:
         remark = " The catchment is cut off where they left the domain."
+    source = str(store.attrs.get("source", ""))
+    ocean = f"Ocean: {source}. " if source and not is_idealised(source) else ""
     text = (
-        f"{number} of {particles.sizes['particle']} particles; {100 * reached.sum() / released:.1f} % of {released} reached "
-        f"{depth:g} m{lost}.{remark}\n"
+        f"{ocean}{number} of {particles.sizes['particle']} particles; {100 * reached.sum() / released:.1f} % of {released} "
+        f"reached {depth:g} m{lost}.{remark}\n"
         f"Mass centre of an experiment: median {np.nanmedian(distance):.0f} km from the trap. Mean catchment (every experiment "
         f"counts alike): {shares}, {100 * outside:.1f} % beyond ±{HALF_WIDTH_KM:g} km.\n"
         "Left: mean of the experiments, each seen from its own trap (star), smoothed by "
@@ -187,7 +191,9 @@ def _site(store, experiment: int | None = None) -> tuple[float, float]:
 
 
 def _name(store) -> str:
-    """The site's name; its position where it was given as one."""
+    """The site's name; its position where it was given as one; an idealised ocean's own name, for it has no place on Earth."""
+    if is_idealised(store.attrs.get("source")):
+        return str(store.attrs["source"])
     site = str(store.attrs["site"])
     if not site[:1].isdigit() and not site.startswith("-"):
         return site.upper()
@@ -253,7 +259,8 @@ class _Axes:
 
     @staticmethod
     def of(particles) -> _Axes:
-        return _GeoAxes() if str(particles["lon"].attrs.get("units", "")).startswith("degrees") else _Axes()
+        on_earth = str(particles["lon"].attrs.get("units", "")).startswith("degrees")
+        return _GeoAxes() if on_earth and not is_idealised(particles.attrs.get("source")) else _Axes()
 
     def add(self, figure, box, x0, y0, view, *, labels):
         axes = figure.add_axes(box, aspect="equal")

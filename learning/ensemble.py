@@ -132,7 +132,8 @@ class Ensemble:
             if away > max(FAR_STD * std, FAR[name]):
                 raise InputError(
                     f"{name} lies {away:.3g} (root mean square) from the {mean:.3g} that the networks learnt from, "
-                    f"{away / std:.0f} standard deviations: give the variables in the order {order}, in m, degrees Celsius, m/s and 1"
+                    f"{away / std:.0f} standard deviations: give the variables in the order {order}, in m, degrees Celsius, m/s "
+                    "and 1"
                 )
         return fields
 

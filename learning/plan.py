@@ -119,7 +119,8 @@ class FitPlan:
             best = min((row for row in rows if row["w"] == w), key=lambda row: row[names["bl"]])
             card = network_card(
                 network, self.normalisation, levels=samples.levels.tolist(), w=w, member=member, seed=config.seed,
-                site=str(samples.attributes.get("site", "")), trap_depth_m=samples.attributes.get("trap_depth_m"),
+                site=str(samples.attributes.get("site", "")), ocean=str(samples.attributes.get("source", "")),
+                trap_depth_m=samples.attributes.get("trap_depth_m"),
                 collection_days=float((samples.end - samples.start)[0] / DAY),
                 window={"points": WINDOW_POINTS, "spacing_km": WINDOW_SPACING_KM},
                 split=self.record["split"], run=self.record["run_identity"],

@@ -17,11 +17,12 @@ import numpy as np
 import torch
 import xarray as xr
 
-from data.command import provenance, write_json
+from data.command import one_line, provenance, write_json
 from data.errors import InputError, OptionError, cannot_write
 from data.frame import HALF_WINDOW_KM, WINDOW_SPACING_KM, Frame
 from data.lock import FolderLock
 from data.netcdf import write_dataset
+from data.ocean_names import is_idealised, site_attribute
 from data.progress import Progress
 from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
 from data.sites import Site, parse_site
@@ -84,6 +85,8 @@ class SatelliteWindows:
         Variables not given.
     notes : tuple of str
         Lines for the user: gaps, dates left out.
+    maps_source : str
+        What the SSH files say they are of (their attribute ``source``).
     """
 
     site: Site
@@ -97,6 +100,7 @@ class SatelliteWindows:
     ssh_source: str
     missing: tuple[str, ...]
     notes: tuple[str, ...]
+    maps_source: str = "satellite maps"
 
 
 def satellite_windows(
@@ -212,8 +216,14 @@ def satellite_windows(
             )
     return SatelliteWindows(
         place, instants_asked, values, ends, instants.reshape(wanted.shape), distant, float(ssh_mean), mean_of, source, missing,
-        tuple(notes),
+        tuple(notes), _source_of(heights),
     )  # fmt: skip
+
+
+def _source_of(maps: xr.Dataset) -> str:
+    """The attribute ``source`` of the first of the files that maps come from; a sentence of the toolkit where there is none."""
+    with xr.open_dataset(maps.attrs["files"][0], decode_times=False) as file:
+        return one_line(str(file.attrs.get("source", ""))) or "satellite maps"
 
 
 def _mean_height(variable: xr.DataArray, frame: Frame) -> tuple[float, str]:
@@ -325,11 +335,19 @@ def predict_windows(ensemble: Ensemble, windows: SatelliteWindows, predict_batch
         windows.site, float(card["w"]), windows.ends, pdf,
         trap_depth=float(card.get("trap_depth_m") or TRAP_DEPTH_M), level=levels[export],
         collection_days=float(card.get("collection_days") or COLLECTION_DAYS), spread=spread, outside=outside, flag=flag,
-        source=f"{len(ensemble.networks)} networks, inputs {spec.name}, satellite maps", comment="; ".join(notes) or "none",
+        source=_source(ensemble, windows), comment="; ".join(notes) or "none",
     )  # fmt: skip
     return dataset.assign_attrs(
+        maps_source=windows.maps_source, site=site_attribute(windows.maps_source, windows.site.name),
         ssh_source_variable=windows.ssh_source, ssh_mean_removed=windows.ssh_mean, ssh_mean_of=windows.ssh_mean_of
     )
+
+
+def _source(ensemble: Ensemble, windows: SatelliteWindows) -> str:
+    """The attribute ``source`` of a catchment file: which networks, of which ocean, and which maps they were given."""
+    learnt = ensemble.card.get("ocean")
+    taught = f" that learnt from the {learnt}" if is_idealised(learnt) else f" that learnt from {learnt}" if learnt else ""
+    return f"{len(ensemble.networks)} networks{taught}, inputs {ensemble.spec.name}; maps: {windows.maps_source}"
 
 
 def _cut(values: np.ndarray, instants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -520,7 +538,7 @@ def write_inputs(path: Path, windows: SatelliteWindows, spec: InputSpec) -> None
         | {PROJECTION: _projection(windows.site)},
         coords={"time": ("time", windows.times.astype("datetime64[ns]"), {"standard_name": "time", "axis": "T"}),
                 **_places(windows.site)},
-        attrs={"title": "Satellite maps on the window of a trap", "Conventions": "CF-1.8",
+        attrs={"title": "Satellite maps on the window of a trap", "Conventions": "CF-1.8", "source": windows.maps_source,
                "trap_longitude": windows.site.x, "trap_latitude": windows.site.y,
                "history": f"learning.predict, {np.datetime64('now')} UTC"},
     )  # fmt: skip

@@ -198,6 +198,7 @@ def _create(path: Path, samples: RunSamples, ensemble: Ensemble, identity: dict,
     group.attrs.update({
         "title": "Predicted catchments of a sediment trap", "Conventions": "CF-1.8", "inputs": ensemble.spec.name,
         "sinking_speed_m_per_day": float(ensemble.card["w"]), "members": len(ensemble.networks), "identity": identity,
+        **({"source": samples.attributes["source"]} if "source" in samples.attributes else {}),
     })  # fmt: skip
     array = partial(add_array, group)
 
