@@ -81,8 +81,8 @@ def blocks(n: int, size: int) -> list[slice]:
 def climatologies(store: xr.Dataset, level: int, chosen: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """The two constant baselines of some experiments (bool, default all), each counting alike: (y, x) each.
 
-    ``climatology``, their mean PDF, and ``climatology-root``, the constant PDF of least expected BL from their smoothed PDFs
-    (:func:`lagrangian.pdf.constant_of_least_bl`). Experiments of which no particle reached the level are left out.
+    ``climatology``, their smoothed mean PDF made to sum 1, as learning.fit keeps it, and ``climatology-root``, the constant
+    PDF of least expected BL from their smoothed PDFs (:func:`lagrangian.pdf.constant_of_least_bl`). Experiments of which no particle reached the level are left out.
     """
     mean, root = MeanPdf(), MeanPdf()
     for rows in blocks(store.sizes["experiment"], BLOCK):
@@ -92,7 +92,8 @@ def climatologies(store: xr.Dataset, level: int, chosen: np.ndarray | None = Non
         if pdf.shape[0]:
             mean.add(pdf)
             root.add(np.sqrt(smooth_pdf(pdf)))
-    return {"climatology": mean.value(), "climatology-root": constant_of_least_bl(root.value())}
+    smoothed = smooth_pdf(mean.value())
+    return {"climatology": smoothed / (smoothed.sum() or 1.0), "climatology-root": constant_of_least_bl(root.value())}
 
 
 def score_experiments(store: xr.Dataset, level: int, predictions: Mapping[str, Prediction]) -> xr.Dataset:

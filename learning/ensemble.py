@@ -20,7 +20,7 @@ SHARED = ("architecture", "inputs", "normalisation", "levels", "w", "run")
 #: Fields further than both of these (root mean square) from the mean that the networks learnt from are of another variable or in
 #: other units: training standard deviations, and in m, degrees Celsius, m/s and 1 what no sea differs from another.
 FAR_STD = 10.0
-FAR = {"ssh": 3.0, "temp": 15.0, "u": 2.0, "v": 2.0, "vorticity_over_f": 2.0}
+FAR = {"ssh": 3.0, "temp": 25.0, "u": 2.0, "v": 2.0, "vorticity_over_f": 2.0}
 
 
 @dataclass(eq=False)

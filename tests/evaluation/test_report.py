@@ -17,6 +17,7 @@ import evaluation.report
 from data.command import run_command, write_file, write_json
 from data.progress import Progress
 from evaluation import scores
+from evaluation.experiments import climatologies
 from evaluation.figures_catchments import figure_a2
 from evaluation.report import ReportConfig, main
 from evaluation.results import SHARES, SpeedRun, share_within
@@ -115,6 +116,55 @@ def test_the_climatology_is_that_of_the_training_experiments(predicted_run):
     expected = smooth_pdf(truth.mean(axis=0))
     np.testing.assert_allclose(maps["climatology"], expected / expected.sum(), atol=1e-7)
     assert not one.notes
+
+
+def test_predictions_of_earlier_versions_are_given_the_climatology_root_of_their_training_experiments(predicted_run, tmp_path):
+    """Two routes: what fit kept, and what the report makes of pdf.zarr where the predictions hold none."""
+    kept = SpeedRun.open(predicted_run, 80.0).baseline_maps()
+    run = shutil.copytree(predicted_run, tmp_path / "run")
+    shutil.rmtree(run / "w080" / "predictions" / "sst-ssh.zarr" / "climatology_root")
+    metadata = run / "w080" / "predictions" / "sst-ssh.zarr" / "zarr.json"
+    known = json.loads(metadata.read_text())
+    known.pop("consolidated_metadata", None)
+    metadata.write_text(json.dumps(known))
+    one = SpeedRun.open(run, 80.0)
+    assert "climatology_root" not in one.predictions["sst-ssh"]
+    made = one.baseline_maps()
+    np.testing.assert_allclose(made["climatology-root"], kept["climatology-root"], atol=1e-7)
+    assert made["climatology-root"].sum() == pytest.approx(1, abs=1e-6) and not one.notes
+    # the climatology by the same other route
+    np.testing.assert_allclose(
+        climatologies(one.store, one.level, one.split == "train")["climatology"], kept["climatology"], atol=1e-7
+    )
+
+
+def test_gains_are_claimed_over_the_better_baseline_only(report):
+    entries = json.loads((report / "metrics.json").read_text())["scores"]
+    baselines = ("box100", "box200", "climatology", "climatology-root")
+    for one in (entry for entry in entries if entry["model"] == "sst-ssh"):
+        others = {entry["model"]: entry["bl_mean"] for entry in entries if entry["model"] in baselines
+                  and all(entry[name] == one[name] for name in ("w", "split", "target"))}  # fmt: skip
+        assert len(others) == 4 and one["baseline"] == min(others, key=others.get)
+        assert one["bl_less_baseline"] == pytest.approx(one["bl_mean"] - min(others.values()), abs=1e-9)
+    assert all("bl_less_baseline" not in entry for entry in entries if entry["model"] in baselines)
+
+
+def test_a_damaged_speed_is_told_on_the_terminal_in_the_metrics_and_on_the_page(tmp_path, predicted_run, capsys):
+    run = shutil.copytree(predicted_run, tmp_path / "run")
+    counts = run / "w300" / "pdf.zarr" / "counts" / "c"
+    chunk = next(path for path in sorted(counts.rglob("*")) if path.is_file())
+    chunk.write_bytes(b"damaged")
+    record = json.loads((run / "run.json").read_text())
+    write_json(run / "run.json", {**record, "result": {"particles": {"w080": {}, "w200": {}, "w300": {}}}})
+    options = ("--resolution-experiments", "0", "--emd-experiments", "0")
+    assert reported(run, *options) == 2
+    printed = capsys.readouterr()
+    (line,) = [line for line in printed.err.splitlines() if "leaves out" in line]
+    assert "2 speeds" in line and "w300" in line and "w200" in line and "give" in line
+    found = json.loads((run / "report" / "metrics.json").read_text())
+    assert len(found["left_out"]) == 2 and {entry["w"] for entry in found["scores"]} == {80.0}
+    page = (run / "report" / "report.html").read_text()
+    assert "w300" in page and "w200/pdf.zarr is absent" in page and (run / "report" / "figures" / "figure_4.png").exists()
 
 
 def test_without_networks_the_report_gives_baselines_and_says_what_would_add_more(tmp_path, capsys):
