@@ -82,7 +82,8 @@ def climatologies(store: xr.Dataset, level: int, chosen: np.ndarray | None = Non
     """The two constant baselines of some experiments (bool, default all), each counting alike: (y, x) each.
 
     ``climatology``, their smoothed mean PDF made to sum 1, as learning.fit keeps it, and ``climatology-root``, the constant
-    PDF of least expected BL from their smoothed PDFs (:func:`lagrangian.pdf.constant_of_least_bl`). Experiments of which no particle reached the level are left out.
+    PDF of least expected BL from their smoothed PDFs (:func:`lagrangian.pdf.constant_of_least_bl`). Experiments of which no
+    particle reached the level are left out.
     """
     mean, root = MeanPdf(), MeanPdf()
     for rows in blocks(store.sizes["experiment"], BLOCK):
