@@ -28,7 +28,7 @@ from lagrangian.binning import BIN_KM
 from lagrangian.config import speed_folder
 from lagrangian.fields import open_fields
 from lagrangian.maps import HALO, TRAP_STYLE
-from lagrangian.pdf import SHARES, mass_levels
+from lagrangian.pdf import EXPORT_M, SHARES, mass_levels
 from lagrangian.stores import open_store
 
 BOX_COLOUR = "#D55E00"
@@ -308,7 +308,7 @@ def figure_a1(sets: Mapping[str, Mapping[str, np.ndarray]], *, axis_labels: Mapp
     return _distributions(panels)
 
 
-def figure_a2(true: xr.Dataset, predicted: Mapping[str, xr.Dataset], *, level: float = 200.0) -> Figure:
+def figure_a2(true: xr.Dataset, predicted: Mapping[str, xr.Dataset], *, level: float = EXPORT_M) -> Figure:
     """Distributions of distance of the mass centre and of entropy, of true and of predicted PDFs (paper Fig. A2).
 
     Parameters

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from data.command import read_json, run_command, write_json
 from data.errors import InputError, OptionError, StoreError
 from data.frame import HALF_WINDOW_KM
-from data.ocean_names import is_idealised
-from evaluation.canvas import new_figure
+from data.ocean_names import IDEALISED, is_idealised, ocean_title
+from evaluation.canvas import name_ocean, new_figure
 from evaluation.correlation import read_catchments
 from evaluation.figures_catchments import figure_a1, figure_a2
 from evaluation.figures_flux import save_png, trap_map, trap_marks
@@ -25,7 +25,7 @@ from evaluation.scores import BOXES_KM, entropy, mass_centre_distance
 from lagrangian.binning import smooth_pdf
 from lagrangian.config import speed_folder
 from lagrangian.pdf import SHARES, export_number, mass_levels
-from lagrangian.stores import open_pdf
+from lagrangian.stores import open_pdf, run_record
 from learning.inputs import SSH_RESOLUTION_KM, SST_RESOLUTION_KM
 from learning.satellite import FLAGS
 
@@ -62,7 +62,9 @@ def main(config: SatelliteConfig) -> int:
     catchments = {float(one.attrs["sinking_speed_m_per_day"]): one for one in (_load(path) for path in paths)}
     save_png(out / "satellite_map.png", figure_map(maps, catchments, config.date))
     if config.run is not None:
+        simulation = ocean_title(run_record(config.run).get("ocean") or {})
         for name, figure in comparison(config.run, maps, catchments).items():
+            name_ocean(figure, simulation and f"simulation: {simulation}")
             save_png(out / f"{name}.png", figure)
     write_json(out / "satellite.json", {"figures": sorted(str(path) for path in out.glob("*.png")), "predictions": paths})
     print(f"figures: {', '.join(str(path) for path in sorted(out.glob('*.png')))}", flush=True)
@@ -143,6 +145,7 @@ def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str 
     if left_out := [f"{w:g}" for w in sorted(catchments)[len(COLOURS) :]]:
         title.append(f"not drawn: {', '.join(left_out)} m d⁻¹")
     figure.suptitle("\n".join(title), fontsize=10)
+    name_ocean(figure, "" if coast else IDEALISED)
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False)
     return figure
 
@@ -173,7 +176,8 @@ def comparison(run: Path, maps: xr.Dataset, catchments: dict[float, xr.Dataset])
         level = export_number(store["level"].values)
         chosen = np.unique(np.linspace(0, store.sizes["experiment"] - 1, 1000).round().astype(int))
         true = smooth_pdf(store["pdf"][chosen, level].values.astype(np.float32))
-        figures[f"figure_a2_{speed_folder(w)}"] = figure_a2(_shape(true), {"predicted from satellite": _shape(one["pdf"].values)})
+        shapes = _shape(true), {"predicted from satellite": _shape(one["pdf"].values)}
+        figures[f"figure_a2_{speed_folder(w)}"] = figure_a2(*shapes, level=float(store["level"][level]))
     return figures
 
 

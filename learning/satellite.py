@@ -30,7 +30,7 @@ from data.sphere import EARTH_RADIUS_KM, lon_lat
 from lagrangian import cluster
 from lagrangian.binning import bin_centres
 from lagrangian.config import speed_folder
-from lagrangian.pdf import export_number
+from lagrangian.pdf import EXPORT_M, export_number
 from learning.ensemble import Ensemble, torch_device
 from learning.inputs import InputSpec
 
@@ -419,7 +419,7 @@ def catchment_dataset(
     pdf: np.ndarray,
     *,
     trap_depth: float = TRAP_DEPTH_M,
-    level: float = 200.0,
+    level: float = EXPORT_M,
     collection_days: float = COLLECTION_DAYS,
     spread: np.ndarray | None = None,
     outside: np.ndarray | None = None,
