@@ -45,11 +45,11 @@ def site_attribute(source: str, site: str) -> str:
     return f"{place.x:g},{place.y:g}"
 
 
-def with_source(attributes: dict, record: Mapping) -> dict:
-    """Attributes of a store with ``source``, from the run.json of its folder where an earlier version wrote the store."""
+def with_source(attributes: dict, description: Mapping) -> dict:
+    """Attributes of a store with ``source``, from the description of its run's ocean where an earlier version wrote the store."""
     if "source" in attributes:
         return attributes
-    source = ocean_title(record.get("ocean") or {})
+    source = ocean_title(description)
     if not source:
         return attributes
     named = {**attributes, "source": source}

@@ -30,7 +30,7 @@ from evaluation.sensitivity import RESOLUTIONS, resolution_scores
 from lagrangian.binning import VALID_BL
 from lagrangian.config import SINKING_SPEEDS, speed_folder
 from lagrangian.pdf import export_level
-from lagrangian.stores import STATUS_MEANINGS
+from lagrangian.stores import STATUS_MEANINGS, ocean_of
 from learning.ensemble import Ensemble
 from learning.folders import found_speeds, models_folder, run_record
 from learning.inputs import InputSpec
@@ -78,7 +78,7 @@ def main(config: ReportConfig) -> int:
     config.validate()
     speeds = found_speeds(config.run)
     run = run_record(config.run)
-    ocean = ocean_title(run.get("ocean") or {})
+    ocean = ocean_title(ocean_of(config.run))
     with Progress("report", "step") as bar:
         page = Page(config.out or config.run / "report", bar, (6 + RESOLUTIONS) * len(speeds), ocean)
         runs, failed = _scored(page, config, speeds)

@@ -25,7 +25,7 @@ from evaluation.scores import BOXES_KM, entropy, mass_centre_distance
 from lagrangian.binning import smooth_pdf
 from lagrangian.config import speed_folder
 from lagrangian.pdf import SHARES, export_number, mass_levels
-from lagrangian.stores import open_pdf, run_record
+from lagrangian.stores import ocean_of, open_pdf
 from learning.inputs import SSH_RESOLUTION_KM, SST_RESOLUTION_KM
 from learning.satellite import FLAGS
 
@@ -62,7 +62,7 @@ def main(config: SatelliteConfig) -> int:
     catchments = {float(one.attrs["sinking_speed_m_per_day"]): one for one in (_load(path) for path in paths)}
     save_png(out / "satellite_map.png", figure_map(maps, catchments, config.date))
     if config.run is not None:
-        simulation = ocean_title(run_record(config.run).get("ocean") or {})
+        simulation = ocean_title(ocean_of(config.run))
         for name, figure in comparison(config.run, maps, catchments).items():
             name_ocean(figure, simulation and f"simulation: {simulation}")
             save_png(out / f"{name}.png", figure)

@@ -19,7 +19,7 @@ from data.ocean_names import ocean_title, site_attribute, with_source
 from data.times import SECONDS_ATTRS, whole_seconds
 from lagrangian.config import LAGS_DAYS, RunConfig
 from lagrangian.experiments import Design
-from lagrangian.stores import add_array, damaged_parts, finish, is_whole, open_checked, put_chunk, run_record
+from lagrangian.stores import add_array, damaged_parts, finish, is_whole, ocean_of, open_checked, put_chunk
 
 #: Depths of the network inputs, m (method.md section 3, 5v-4l).
 FIELD_DEPTHS = (0.0, 750.0, 1500.0, 2250.0)
@@ -321,5 +321,5 @@ def open_fields(path: Path) -> xr.Dataset:
     if not path.exists():
         raise StoreError(f"{path} does not exist; run python -m lagrangian.run first")
     dataset = open_checked(path, "fields", ("u", "v", "vorticity_over_f", "ssh", "time", "depth", "x", "y"))
-    dataset.attrs = with_source(dataset.attrs, run_record(path.parent))
+    dataset.attrs = with_source(dataset.attrs, ocean_of(path.parent))
     return dataset

@@ -342,8 +342,17 @@ def open_store(path: Path, kind: str, *, chunks: dict | None = None) -> xr.Datas
         hint = "its run was not finished: give the same command again" if unfinished else "run python -m lagrangian.run first"
         raise StoreError(f"{path} does not exist; {hint}")
     dataset = open_checked(path, kind, SCHEMA[kind], chunks=chunks)
-    dataset.attrs = with_source(dataset.attrs, run_record(path.parent.parent))
+    dataset.attrs = with_source(dataset.attrs, ocean_of(path.parent.parent))
     return dataset
+
+
+def ocean_of(run: Path) -> dict:
+    """The ocean's description in a run.json; {} where that is absent or damaged, which is for others to refuse."""
+    try:
+        ocean = run_record(run)["ocean"]
+    except (StoreError, KeyError, TypeError):
+        return {}
+    return ocean if isinstance(ocean, dict) else {}
 
 
 def run_record(run: Path) -> dict:

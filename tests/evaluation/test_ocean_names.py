@@ -58,6 +58,14 @@ def test_stores_of_earlier_versions_are_read_as_of_the_ocean_that_their_run_name
     assert "source" not in other and other["site"] == "pap-so"
 
 
+def test_a_run_json_that_says_nothing_of_an_ocean_hinders_no_store(whole_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole_run / "w080", run / "w080")
+    for text in ("[]", "{", '{"ocean": []}', '{"ocean": {}}'):
+        (run / "run.json").write_text(text)
+        assert "source" not in open_store(run / "w080" / "pdf.zarr", "pdf").attrs
+
+
 def texts(figure) -> str:
     return " ".join(text.get_text() for text in figure.texts)
 
