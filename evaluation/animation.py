@@ -18,6 +18,7 @@ from data.bounds import bounds
 from data.command import run_command
 from data.errors import InputError, OptionError, cannot_write
 from data.files import written_aside
+from evaluation.canvas import name_ocean
 from evaluation.figures_catchments import BOX_COLOUR, deep_to_light, describe, open_experiment, reach_km
 from lagrangian.config import speed_folder
 from lagrangian.maps import TRAP_STYLE
@@ -129,6 +130,7 @@ class Scene:
         bar = self.figure.colorbar(self.above, ax=side, label="depth of the particle, m", shrink=0.9)
         bar.ax.invert_yaxis()
         self.figure.suptitle(describe(one), fontsize=10)
+        name_ocean(self.figure, one.attrs.get("source"))
         self.date = plan.set_title(" ", fontsize=10)
         side.set_title("backward in time from the trap", fontsize=10)
         # the layout is found once: the picture must not shake

@@ -28,6 +28,7 @@ from data.errors import InputError, OptionError, StoreError
 from data.grid import HorizontalGrid
 from data.lock import FolderLock
 from data.ocean import Ocean
+from data.ocean_names import ocean_title
 from data.progress import Progress
 from data.resumable import ResumableStore, identity_of
 from data.sites import parse_site
@@ -297,7 +298,8 @@ def _lay_out(path: Path, ocean: Ocean, offset: np.ndarray, identity: dict) -> No
     """An empty store: (time, position, depth), :data:`BLOCK` times a chunk."""
     group = zarr.create_group(store=str(path), zarr_format=3)
     title = "Kinetic energy and vorticity in boxes around the traps"
-    group.attrs.update({"title": title, "Conventions": "CF-1.8", "box_km": identity["box_km"]})
+    group.attrs.update({"title": title, "Conventions": "CF-1.8", "box_km": identity["box_km"],
+                        "source": ocean_title(ocean.description)})  # fmt: skip
     array = partial(add_array, group)
 
     depths = np.array(identity["depths"])

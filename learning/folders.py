@@ -10,7 +10,8 @@ from data.fingerprint import fingerprint_of_json
 from lagrangian.config import speed_folder
 from lagrangian.record import run_record
 
-#: Beside the members: the mean PDF of the training experiments, which predictions are compared with.
+#: Beside the members: the constant PDFs (mean, and of least expected BL) of the training experiments, which predictions are
+#: compared with.
 CLIMATOLOGY = "climatology.safetensors"
 #: What is in a speed's folder only where its PDFs are, or were.
 _WITH_PDFS = ("particles.zarr", "trajectories.zarr", "predictions")
