@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from data.croco.extent import check_all_layers, check_size, check_whole
+from data.croco.shifts import check_indices
 from data.croco.times import read_times
+from data.croco.units import UNITS, conversion_of
 from data.errors import InputError
 from data.ocean import OPTIONAL_VARIABLES
 
@@ -33,6 +36,8 @@ class File:
         ``history``, ``average``, ``restart`` or empty where the file does not say.
     optional : frozenset of str
         Which optional variables it holds in a usable form.
+    conversions : dict
+        (factor, offset) to CROCO's own units, of the variables whose attribute says another.
     """
 
     path: str
@@ -44,11 +49,13 @@ class File:
     dated: bool = False
     content: str = ""
     optional: frozenset[str] = frozenset()
+    conversions: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
-def scan(handles, path, origin, notes) -> File:
+def scan(handles, path, origin, notes, repeated) -> File:
     """Read what :class:`File` holds and check that the file has records of a domain."""
     with handles.open(path, "its header") as dataset:
+        check_whole(path, dataset)
         held = dataset.variables
         for name in ("u", "v", "zeta"):
             if name not in held:
@@ -80,15 +87,24 @@ def scan(handles, path, origin, notes) -> File:
                     f"of zeta {(ny, nx)} would have {expected}; velocities put on rho points, or cropped "
                     "otherwise than zeta, cannot be used"
                 )
+        check_size(path, dataset, shape, u.shape[0] if dimension else 1)
+        check_all_layers(path, dataset, n)
+        check_indices(path, dataset)
+        repeated.compare(path, dataset, dimension)
         times, dated = read_times(path, dataset, dimension, origin, notes)
         text = str(getattr(dataset, "type", "")).lower()
         content = next((kind for kind in ("average", "restart", "history") if kind[:6] in text), "")
-        optional = {name for name in OPTIONAL_VARIABLES if _usable(held, name, shape, lead, notes)}
+        optional = {name for name in OPTIONAL_VARIABLES if _usable(held, name, shape, lead, path, notes)}
+        conversions = {name: conversion_of(path, held[name], name) for name in ("u", "v", "zeta", *optional)}
+        conversions = {name: rule for name, rule in conversions.items() if rule is not None}
+        notes.extend(
+            f"{name} is in {held[name].units!r} in the files: converted to {UNITS[name]}" for name in conversions
+        )
         attributes = frozenset(dataset.ncattrs())
-        return File(path, frozenset(held), attributes, dimension, shape, times, dated, content, frozenset(optional))
+        return File(path, frozenset(held), attributes, dimension, shape, times, dated, content, frozenset(optional), conversions)
 
 
-def _usable(held, name, shape, lead, notes):
+def _usable(held, name, shape, lead, path, notes):
     """Whether an optional variable has the shape and unit that :class:`~data.ocean.Snapshot` promises."""
     if name not in held:
         return False
@@ -101,6 +117,11 @@ def _usable(held, name, shape, lead, notes):
     unit = str(getattr(held[name], "units", "")).replace(" ", "")
     if unit.startswith(("m3", "m^3", "meter3", "metre3")):
         notes.append(f"{name} is not used: it is a volume flux ({held[name].units})")
+        return False
+    try:
+        conversion_of(path, held[name], name)
+    except InputError as error:
+        notes.append(f"{name} is not used: {error}")
         return False
     return True
 
@@ -145,7 +166,7 @@ def optional_variables(files, notes):
     return common
 
 
-def scan_grid_file(handles, grid, first) -> File:
+def scan_grid_file(handles, grid, first, notes, repeated) -> File:
     """The grid file as a last source of static variables; its shape must be that of the records."""
     path = str(Path(grid).expanduser())
     with handles.open(path, "its header") as dataset:
@@ -157,6 +178,7 @@ def scan_grid_file(handles, grid, first) -> File:
                 f"{path}: grid of {shape} rho points, but the records of {first.path} have "
                 f"{first.shape[1:]}; cut the grid file to the same points"
             )
+        repeated.compare(path, dataset, notes=notes)
         return File(
             path,
             frozenset(dataset.variables),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from data.croco.units import DEEPEST
 from data.errors import InputError
 from data.grid import HorizontalGrid
 from data.spherical_defaults import coriolis, metrics, rotation
@@ -12,6 +13,11 @@ POSITION_NAMES = {
     True: (("lon_rho", "lat_rho"), ("nav_lon_rho", "nav_lat_rho"), ("lon", "lat"), ("longitude", "latitude")),
     False: (("x_rho", "y_rho"), ("x", "y")),
 }
+
+#: The files' own angle counts where it fits the positions to this, radians (tools average it differently between points).
+ANGLE_FITS = np.deg2rad(1.0)
+#: Coriolis parameters that differ by more than this are told, 1/s (a tenth of that at 45 degrees).
+F_FITS = 1e-5
 
 
 def read_grid(statics, first, spherical, notes) -> HorizontalGrid:
@@ -29,6 +35,12 @@ def read_grid(statics, first, spherical, notes) -> HorizontalGrid:
     h = _field(statics, "h", shape, sea)
     if h is None:
         raise InputError(_lacking(statics, "h", shape, first, "the depth of the sea floor"))
+    if h[sea].max() > DEEPEST:
+        eta, xi = np.unravel_index(np.argmax(np.where(sea, h, -np.inf)), shape)
+        raise InputError(
+            f"{first.path}: h is {h[eta, xi]:.6g} m at (eta, xi) = ({eta}, {xi}); no sea is deeper than {DEEPEST:g} m: it is a "
+            "fill value that no attribute declares, or h is in another unit: set its attribute 'units', or mark the point as land"
+        )
     spherical, x, y = _positions(statics, shape, first, spherical, notes)
 
     pm, pn = _field(statics, "pm", shape, sea), _field(statics, "pn", shape, sea)
@@ -47,21 +59,17 @@ def read_grid(statics, first, spherical, notes) -> HorizontalGrid:
                 "in?"
             )
 
-    angle = _field(statics, "angle", shape, sea)
-    if angle is not None and statics.text("angle", "units").lower().startswith("deg"):
-        angle = np.deg2rad(angle)
-    if angle is not None and np.abs(angle[sea]).max() > 2 * np.pi + 0.01:
-        notes.append("angle in the files exceeds 2 pi radians: computed from positions instead")
-        angle = None
-    elif angle is None:
-        notes.append("no angle in the files: computed from positions")
-    if angle is None:
-        angle = rotation(x, y, spherical)
+    angle = _angle(_field(statics, "angle", shape, sea), rotation(x, y, spherical), sea, notes)
 
     f = _field(statics, "f", shape, sea)
     if f is None and spherical:
         f = coriolis(y)
         notes.append("no f in the files: computed from latitude")
+    elif f is not None and spherical and np.median(np.abs(f[sea] - coriolis(y)[sea])) > F_FITS:
+        notes.append(
+            f"f in the files is {np.median(f[sea]):.3g} s-1, where the latitude gives {np.median(coriolis(y)[sea]):.3g} s-1: "
+            "the files' own is used for what is compared with f"
+        )
     elif f is None:
         f = np.zeros(shape)
         notes.append("no f in the files, and no latitude: taken as 0")
@@ -83,6 +91,28 @@ def read_grid(statics, first, spherical, notes) -> HorizontalGrid:
         return HorizontalGrid(**filled, x_rho=x, y_rho=y, mask_rho=sea, coriolis=f, spherical=spherical)
     except InputError as error:
         raise InputError(f"{first.path}: {error}") from error
+
+
+def _angle(told, from_positions, sea, notes):
+    """The angle of the xi axis, radians: the files' own where it fits the positions, which particles go by; else from these."""
+    if told is None:
+        notes.append("no angle in the files: computed from positions")
+        return from_positions
+
+    def misfit(angle):
+        """Radians by which a tenth of the sea is off at least."""
+        return np.quantile(np.abs((angle[sea] - from_positions[sea] + np.pi) % (2 * np.pi) - np.pi), 0.9)
+
+    off = misfit(told)
+    if off <= ANGLE_FITS:
+        return told
+    largest = np.abs(told[sea]).max()
+    what = f"is {np.rad2deg(off):.3g} degrees off the direction of the xi axis"
+    if largest > 2 * np.pi + 0.01:
+        what = f"exceeds 2 pi radians and {what}"
+    guess = "; it fits in degrees" if misfit(np.deg2rad(told)) <= ANGLE_FITS else ""
+    notes.append(f"angle in the files {what} that positions give{guess}: computed from positions instead")
+    return from_positions
 
 
 def _field(statics, name, shape, sea=None):
@@ -119,13 +149,6 @@ def _positions(statics, shape, first, spherical, notes):
                 continue
             if degrees and np.abs(y).max() > 90:
                 raise InputError(f"{first.path}: {y_name} exceeds 90, it is no latitude in degrees")
-            if not degrees and statics.text(x_name, "units").lower() in (
-                "km",
-                "kilometer",
-                "kilometre",
-                "kilometers",
-            ):
-                x, y = 1000 * x, 1000 * y
             if flag is not None and degrees != flag and spherical is None:
                 notes.append(
                     f"the variable spherical says {'degrees' if flag else 'metres'}, but only {x_name} and "

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 
+from data.croco.units import DEEPEST
 from data.errors import InputError
 from data.vertical import SCoordinate
 
+#: Curves agree with their formula to this: files hold them in single precision, or packed.
+CURVES_AGREE = 1e-3
 
-def read_s_coordinate(statics, first, grid, notes) -> SCoordinate:
+
+def read_s_coordinate(statics, first, grid, notes, vtransform=None) -> SCoordinate:
     """The vertical coordinate from variables, global attributes, or the parameters of its stretching."""
     n = first.shape[0]
-    vtransform = _vtransform(statics, notes)
+    vtransform = _vtransform(statics, n, grid, notes, vtransform)
     hc = _critical_depth(statics, vtransform, grid, notes)
     if hc is None:
         raise InputError(
             f"{first.path}: no hc or Tcline, as variable or global attribute; the vertical coordinate cannot "
             "be built: give a file that has it, or a grid file with it"
         )
+    if not 0 <= hc <= DEEPEST:
+        raise InputError(
+            f"{first.path}: hc is {hc:.6g} m; the critical depth lies between 0 and {DEEPEST:g} m: mend hc, or give a grid file "
+            "that has the run's own"
+        )
+    _check_number_of_layers(statics, first, n)
     curves = {
         "s_rho": _levels(statics, ("sc_r", "s_rho"), n),
         "cs_rho": _levels(statics, ("Cs_r", "Cs_rho"), n),
@@ -70,8 +80,68 @@ def _levels(statics, names, size):
     return None
 
 
-def _vtransform(statics, notes):
-    """1 or 2, from the variable, the attributes of the levels, CROCO's VertCoordType or its CPP options."""
+def _check_number_of_layers(statics, first, n):
+    """Refuse layers cut away: curves of another number, or levels that are not spaced as n layers are."""
+    for names, size in ((("sc_r", "s_rho", "Cs_r"), n), (("sc_w", "s_w", "Cs_w"), n + 1)):
+        for name in names:
+            sizes = [value.size for value in statics.numbers(name) if value.size > 1]
+            if sizes and size not in sizes:
+                raise InputError(
+                    f"{first.path}: u has {n} layers, but {name} is given for {sizes[0]} where {size} are needed: layers have "
+                    "been cut away; files cut in the vertical cannot be used, give all layers"
+                )
+    s_rho = _levels(statics, ("sc_r", "s_rho"), n)
+    if s_rho is not None and n > 1:
+        step = np.diff(s_rho)
+        if np.abs(step - step[0]).max() < 1e-4 and abs(step[0] * n - 1) > 0.02:
+            raise InputError(
+                f"{first.path}: u has {n} layers, but s levels {step[0]:.4g} apart are those of {1 / step[0]:.0f}: layers have "
+                "been cut away; files cut in the vertical cannot be used, give all layers"
+            )
+
+
+def _vtransform(statics, n, grid, notes, by_hand):
+    """1 or 2: what the user says, else what the files say, else what their curves tell."""
+    told = _told_vtransform(statics)
+    if by_hand is not None:
+        if told is not None and told != by_hand:
+            notes.append(f"the vertical transform is {by_hand} as --vtransform says; the files say {told}")
+        return by_hand
+    if told is not None:
+        return told
+    theta_s, theta_b = statics.number("theta_s"), statics.number("theta_b")
+    for kind in ("r", "w"):
+        size = n + (kind == "w")
+        given = _levels(statics, (f"Cs_{kind}", *(("Cs_rho",) if kind == "r" else ())), size)
+        if given is None or theta_s is None or theta_b is None:
+            continue
+        fits = []
+        for transform in (1, 2):
+            try:
+                made = SCoordinate.from_stretching(n, theta_s, theta_b, 1.0, transform)
+            except (InputError, FloatingPointError):
+                continue
+            if np.abs((made.cs_rho if kind == "r" else made.cs_w) - given).max() < CURVES_AGREE:
+                fits.append(transform)
+        if len(fits) == 1:
+            notes.append(f"the files do not name their vertical transform: Cs_{kind} is the curve of Vtransform {fits[0]}")
+            return fits[0]
+    hc = statics.number("hc")
+    shallowest = float(grid.h[grid.mask_rho].min())
+    if hc is not None and hc > shallowest:
+        notes.append(
+            f"the files do not name their vertical transform: hc = {hc:g} m is more than the least depth ({shallowest:.4g} m), "
+            "which only Vtransform 2 allows"
+        )
+        return 2
+    notes.append(
+        "the files do not name their vertical transform: taken as the old one (Vtransform 1); --vtransform 2 says otherwise"
+    )
+    return 1
+
+
+def _told_vtransform(statics):
+    """1 or 2, from the variable, the attributes of the levels, CROCO's VertCoordType or its CPP options; else None."""
     number = statics.number("Vtransform")
     if number is not None and number > 0:
         return round(number)
@@ -90,8 +160,7 @@ def _vtransform(statics, notes):
         for _, options in statics.attribute(name):
             if "NEW_S_COORD" in str(options).split():
                 return 2
-    notes.append("the files do not name their vertical transform: taken as the old one (Vtransform 1)")
-    return 1
+    return None
 
 
 def _critical_depth(statics, vtransform, grid, notes):

@@ -13,20 +13,23 @@ from pathlib import Path
 import numpy as np
 
 from data.command import one_line
+from data.croco.balance import look
+from data.croco.chain import chained, check_doubles
+from data.croco.decode import FILL_LIMIT, decode_record
 from data.croco.files import File, check_one_kind, optional_variables, scan, scan_grid_file
 from data.croco.grid import read_grid
 from data.croco.handles import Handles
 from data.croco.levels import read_s_coordinate
-from data.croco.statics import FILL_LIMIT, Statics, kind_of
+from data.croco.repeated import Repeated
+from data.croco.shifts import check_positions
+from data.croco.statics import Statics
 from data.croco.times import check_gaps, merge_times, parse_origin
+from data.croco.units import NAMES, SIZES, UNITS, convert
 from data.errors import InputError
 from data.grid import HorizontalGrid
 from data.netcdf import expand
 from data.ocean import OPTIONAL_VARIABLES, Snapshot
 from data.vertical import SCoordinate
-
-#: Attributes of a variable whose meaning is left to the netCDF library.
-DECODED_BY_LIBRARY = {"scale_factor", "add_offset", "valid_range", "valid_min", "valid_max"}
 
 
 def open_croco(
@@ -36,6 +39,8 @@ def open_croco(
     time_origin: np.datetime64 | str = "2000-01-01",
     spherical: bool | None = None,
     allow_gaps: bool = False,
+    chain_files: bool = False,
+    vtransform: int | None = None,
 ) -> CrocoOcean:
     """Open CROCO or ROMS history or average files as one ocean.
 
@@ -51,6 +56,10 @@ def open_croco(
         Whether to use longitude and latitude (True) or x and y in metres (False); default: as the files say.
     allow_gaps : bool
         Take a record with holes, and say so: velocities are then interpolated in time across them.
+    chain_files : bool
+        Put files whose clocks begin anew one after another, in the order given (those of a pattern by their numbers).
+    vtransform : 1 or 2, optional
+        The vertical transform, where the files do not name it or name a wrong one.
 
     Raises
     ------
@@ -63,18 +72,24 @@ def open_croco(
     handles = Handles()
     notes: list[str] = []
     try:
-        files = [scan(handles, path, origin, notes) for path in expand(paths)]
+        repeated = Repeated()
+        files = [scan(handles, path, origin, notes, repeated) for path in expand(paths)]
         check_one_kind(files)
+        if chain_files:
+            files = chained(handles, files, origin, notes)
         # in order of time; those without records last, as they may still hold the grid
         files.sort(key=lambda file: (file.times.size == 0, file.times[0] if file.times.size else 0))
         if not files[0].times.size:
             raise InputError(f"{files[0].path}: no records; the file is empty or was never finished")
         notes.extend(f"{file.path}: no records in this file" for file in files if not file.times.size)
         first = files[0]
-        sources = [*files, *([scan_grid_file(handles, grid, first)] if grid is not None else [])]
+        sources = [*files, *([scan_grid_file(handles, grid, first, notes, repeated)] if grid is not None else [])]
         horizontal = read_grid(Statics(handles, sources), first, spherical, notes)
-        vertical = read_s_coordinate(Statics(handles, sources), first, horizontal, notes)
-        times, records = merge_times(files, notes)
+        vertical = read_s_coordinate(Statics(handles, sources), first, horizontal, notes, vtransform)
+        with handles.open(first.path, "positions") as dataset:
+            check_positions(first.path, dataset, first.record_dimension, horizontal)
+        times, records, doubles = merge_times(files, notes)
+        check_doubles(handles, doubles)
         check_gaps(times, records, allow_gaps, notes)
         variables = optional_variables(files, notes)
     except InputError as error:
@@ -157,6 +172,17 @@ class CrocoOcean:
             fields[name] = self._at_sea(fields[name], file, record, name)
         return Snapshot(time=self.times[index], **fields)
 
+    def look(self) -> None:
+        """Look at the flow in a few records, whether it conserves mass; ``description["assumptions"]`` holds what is to be told.
+
+        Raises
+        ------
+        InputError
+            If it does not by far.
+        """
+        found = look(self)
+        self.description["assumptions"] = list(dict.fromkeys([*self.description["assumptions"], *found]))
+
     def close(self) -> None:
         """Close the files; they open again when a snapshot is asked for."""
         self._handles.close()
@@ -176,26 +202,36 @@ class CrocoOcean:
     def _read(self, dataset, file, record, name):
         """One record, float32 and C-contiguous, missing values as NaN or beyond the fill limit."""
         try:
-            return decode_record(dataset.variables[name], record if file.record_dimension else Ellipsis)
-        except (RuntimeError, OSError, IndexError, KeyError, ValueError) as error:
+            values = decode_record(dataset.variables[name], record if file.record_dimension else Ellipsis)
+            return convert(values, file.conversions.get(name))
+        except (RuntimeError, OSError, IndexError, KeyError, ValueError, TypeError) as error:
             raise InputError(
                 f"{file.path}: variable {name} of record {record} cannot be read ({one_line(error)}); the "
                 "file is damaged or still being written: copy it again, or leave it out"
             ) from error
 
     def _at_sea(self, field, file, record, name):
-        """The field with 0 on land; an InputError where a value is missing in the sea."""
+        """The field with 0 on land; an InputError where a value is missing in the sea, or is one that no sea has."""
         place = name if name in ("u", "v") else "rho"
         land = self._land[place]
         flat = field.reshape(-1, field.shape[-2] * field.shape[-1])
         if land.size:
             flat[:, land] = 0
+        least, largest = SIZES[name]
         # NaN fails both comparisons
-        if flat.min() > -FILL_LIMIT and flat.max() < FILL_LIMIT:
+        if flat.min() >= least and flat.max() <= largest:
             return field
-        level, point = np.argwhere(~(np.abs(flat) < FILL_LIMIT))[0]
+        missing = ~(np.abs(flat) < FILL_LIMIT)
+        level, point = np.argwhere(missing if missing.any() else (flat < least) | (flat > largest))[0]
         eta, xi = np.unravel_index(point, field.shape[-2:])
         where = f"level {level}, " if field.ndim == 3 else ""
+        if not missing.any():
+            raise InputError(
+                f"{file.path}: {name} is {flat[level, point]:.6g} in record {record} (counted from 0), {where}at (eta, xi) = "
+                f"({eta}, {xi}) of the {place} points; no sea has a {NAMES[name]} beyond {least:g} to {largest:g} {UNITS[name]}: "
+                f"it is a fill value that no attribute declares, or {name} is in another unit: set its attribute 'units' or "
+                "'_FillValue', or mend the record"
+            )
         mend = (
             "mend the record, or mark the point as land in mask_rho"
             if self._has_mask
@@ -205,23 +241,3 @@ class CrocoOcean:
             f"{file.path}: {name} is NaN or a fill value inside the sea, in record {record} (counted from "
             f"0), {where}at (eta, xi) = ({eta}, {xi}) of the {place} points; {mend}"
         )
-
-
-def decode_record(variable, record):
-    """One record as float32, C-contiguous. Missing values come as NaN or as their own huge number."""
-    attributes = set(variable.ncattrs())
-    if kind_of(variable) != "f" or attributes & DECODED_BY_LIBRARY:
-        variable.set_auto_maskandscale(True)
-        value = np.ma.asarray(variable[record])
-        return np.ascontiguousarray(np.ma.filled(value.astype(np.float32), np.nan))
-    # plain floats: the library's masked arrays would double the time
-    variable.set_auto_maskandscale(False)
-    with np.errstate(over="ignore"):
-        value = np.ascontiguousarray(variable[record], dtype=np.float32)
-    for name in attributes & {"_FillValue", "missing_value"}:
-        fills = np.ravel(variable.getncattr(name))
-        for fill in fills if fills.dtype.kind in "fiu" else ():
-            # larger ones are recognised anyway; 0, which some tools declare, is also water at rest
-            if 0 < abs(fill) < FILL_LIMIT:
-                value[value == np.float32(fill)] = np.nan
-    return value

@@ -8,18 +8,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from data.croco.decode import FILL_LIMIT, decoded, kind_of
 from data.croco.handles import Handles
+from data.croco.units import conversion_of, convert
 
 if TYPE_CHECKING:
     from data.croco.files import File
 
-#: Nothing in the sea is as large in CROCO's units: larger numbers are fill values that no attribute declares.
-FILL_LIMIT = 1e10
+def static_values(path, variable, record_dimension=None, rows=None) -> np.ndarray | None:
+    """A static variable: float64 in CROCO's unit, NaN where missing; None where it has no record yet.
 
-
-def kind_of(variable):
-    """numpy's letter for the type of a variable; O for strings of any length."""
-    return getattr(variable.dtype, "kind", "O")
+    Tools that join files repeat static fields along time: the first one counts. ``rows``: a slice of the first of two dimensions.
+    """
+    repeated = record_dimension and variable.dimensions[:1] == (record_dimension,)
+    if repeated and not variable.shape[0]:
+        return None
+    key: tuple = (0,) if repeated else ()
+    if rows is not None and variable.ndim == len(key) + 2:
+        key = (*key, rows)
+    value = decoded(variable, key or Ellipsis).astype(np.float64)
+    value = np.where(np.abs(value) < FILL_LIMIT, value, np.nan)
+    return convert(value, conversion_of(path, variable, variable.name))
 
 
 class Statics:
@@ -38,20 +47,15 @@ class Statics:
         return holders if len(holders) < 3 else [*holders[:2], holders[-1]]
 
     def variable(self, name: str) -> Iterator[tuple[str, np.ndarray]]:
-        """(path, value) of each file that holds it: float64, NaN where missing, without time."""
+        """(path, value) of each file that holds it: float64 in CROCO's unit, NaN where missing, without time."""
         for source in self._holders(name, "names"):
             with self._handles.open(source.path, f"variable {name}") as dataset:
                 variable = dataset.variables[name]
                 if kind_of(variable) not in "fiu":
                     continue
-                variable.set_auto_maskandscale(True)
-                # tools that join files repeat static fields along time
-                repeated = source.record_dimension and variable.dimensions[:1] == (source.record_dimension,)
-                if repeated and not variable.shape[0]:
-                    continue
-                value = np.ma.asarray(variable[0 if repeated else Ellipsis])
-            value = np.ma.filled(value.astype(np.float64), np.nan)
-            yield source.path, np.where(np.abs(value) < FILL_LIMIT, value, np.nan)
+                value = static_values(source.path, variable, source.record_dimension)
+            if value is not None:
+                yield source.path, value
 
     def text(self, name: str, attribute: str | None = None) -> str:
         """The first text found in a character variable, or an attribute of a variable; else empty."""

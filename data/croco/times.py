@@ -8,7 +8,7 @@ import cftime
 import numpy as np
 
 from data.command import one_line
-from data.croco.statics import kind_of
+from data.croco.decode import decoded, kind_of
 from data.errors import InputError, OptionError
 
 #: Step to which instants are rounded, so that times written in days and in seconds agree.
@@ -24,6 +24,13 @@ UNDATED_UNITS = {
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3_600_000.0),
     **dict.fromkeys(("d", "day", "days"), 86_400_000.0),
 }
+#: Attributes in which programs write the date of second 0 when ``units`` does not have it.
+ORIGIN_ATTRIBUTES = ("origin", "time_origin", "origin_date", "reference_date", "reference_time", "base_date")
+NUMERIC_DATE = re.compile(r"(?<!\d)(\d{4})[-/](\d{1,4})[-/](\d{1,4})(?:[T ]+(\d{1,2}:\d{2}(?::\d{2})?))?")
+WRITTEN_DATE = re.compile(r"(?<!\d)(\d{1,2})[- ]([A-Za-z]{3,})[- ](\d{4})(?:[T ]+(\d{1,2}:\d{2}(?::\d{2})?))?")
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+#: Records further apart than this, in days, are told: eddies and tides move much in between.
+FAR_APART = 1.01
 #: An interval between records that is longer than this many usual ones is a hole.
 GAP = 1.5
 STANDARD_CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
@@ -53,10 +60,9 @@ def read_times(path, dataset, dimension, origin, notes):
     dated = [name for name in candidates if "since" in str(getattr(dataset.variables[name], "units", ""))]
     name = (dated or candidates)[0]
     variable = dataset.variables[name]
-    variable.set_auto_maskandscale(True)
     if kind_of(variable) not in "fiu":
         raise InputError(f"{path}: variable {name} holds no numbers, the times cannot be read")
-    values = np.ma.filled(np.ma.asarray(np.ma.ravel(variable[...])).astype(np.float64), np.nan)
+    values = np.ravel(decoded(variable)).astype(np.float64)
     bad = np.flatnonzero(~(np.abs(values) < 1e18))
     if bad.size:
         raise InputError(
@@ -64,6 +70,11 @@ def read_times(path, dataset, dimension, origin, notes):
             "cannot be read; was the file finished?"
         )
     units = str(getattr(variable, "units", "")).strip()
+    since = None if dated else _date_elsewhere(variable)
+    if since is not None and units.lower() in UNDATED_UNITS:
+        word = {1_000.0: "seconds", 60_000.0: "minutes", 3_600_000.0: "hours", 86_400_000.0: "days"}[UNDATED_UNITS[units.lower()]]
+        units = f"{word} since {since[0]}"
+        notes.append(f"times are counted from {since[0]}, which stands in the attribute {since[1]} of {name}")
     calendar = str(getattr(variable, "calendar", "standard"))
     times, is_dated = _decode_times(f"{path}: variable {name}", values, units, calendar, origin, notes)
     stuck = np.flatnonzero(np.diff(times) <= np.timedelta64(0))
@@ -105,6 +116,36 @@ def _decode_times(what, values, units, calendar, origin, notes):
     return _after(what, np.datetime64(0, TIME_STEP), np.asarray(passed, dtype=np.float64) / 1000), True
 
 
+def _date_elsewhere(variable):
+    """(ISO date, attribute) of second 0 where another attribute than ``units`` tells it; None where none does."""
+    for name in ("long_name", *ORIGIN_ATTRIBUTES):
+        value = getattr(variable, name, None)
+        if value is None:
+            continue
+        if not isinstance(value, str):  # year, month, day
+            numbers = np.ravel(value)
+            if numbers.size < 3 or numbers.dtype.kind not in "iuf":
+                continue
+            value = "-".join(f"{int(number):04d}" for number in numbers[:3])
+        if name == "long_name":
+            value = value.partition("since")[2]
+        found = NUMERIC_DATE.search(value)
+        if found:
+            year, month, day, clock = found.groups()
+        else:
+            found = WRITTEN_DATE.search(value)
+            if not found or found[2][:3].lower() not in MONTHS:
+                continue
+            day, month, year, clock = found[1], MONTHS.index(found[2][:3].lower()) + 1, found[3], found[4]
+        try:
+            date = np.datetime64(f"{int(year):04d}-{int(month):02d}-{int(day):02d}")
+        except ValueError:
+            continue
+        if FIRST_YEAR <= date < END_YEAR:
+            return f"{date}{' ' + clock if clock else ''}", name
+    return None
+
+
 def _after(what, origin, milliseconds):
     """(n,) datetime64[ns]: the origin plus milliseconds (n,), rounded."""
     if np.abs(milliseconds).max(initial=0) < 1e17:
@@ -116,7 +157,10 @@ def _after(what, origin, milliseconds):
 
 
 def merge_times(files, notes):
-    """(times (n,), [(file, record)]) over all files, sorted; of equal instants the later file's."""
+    """(times (n,), [(file, record)], doubles) of all files, sorted; of equal instants the later file's.
+
+    doubles: [((file, record), (file, record))], the owners of instants that two files hold, the one that is used last.
+    """
     times = np.concatenate([file.times for file in files])
     owners = [(file, record) for file in files for record in range(file.times.size)]
     # files stand in order of their first instant: the stable sort leaves the later file's record last
@@ -131,15 +175,24 @@ def merge_times(files, notes):
         )
     times = np.ascontiguousarray(times[keep])
     times.setflags(write=False)
-    return times, [owners[k] for k in order[keep]]
+    doubles = [(owners[order[k]], owners[order[k + 1]]) for k in np.flatnonzero(~keep)]
+    return times, [owners[k] for k in order[keep]], doubles
 
 
 def check_gaps(times, records, allowed, notes) -> None:
     """Find holes in the record: intervals longer than GAP times the usual one. InputError unless ``allowed``, else a note."""
     steps = np.diff(times) / np.timedelta64(1, "D")
-    if steps.size < 2:
+    if not steps.size:
         return
     usual = float(np.median(steps))
+    if usual > FAR_APART:
+        notes.append(
+            f"records are {usual:.3g} days apart: velocities are interpolated in time between them, and what turns or moves on "
+            f"in less than about {2 * usual:.3g} days (tides, inertial motion, young eddies) is lost, so that paths and "
+            "catchments differ from those of a record with daily or finer steps"
+        )
+    if steps.size < 2:
+        return
     holes = np.flatnonzero(steps > GAP * usual)
     if not holes.size:
         return
