@@ -6,8 +6,9 @@ import hashlib
 
 import numpy as np
 
+from data.command import one_line
+from data.errors import InputError
 from data.ocean import Ocean
-from lagrangian.campaign import read_snapshot
 
 #: Records whose values are looked at, evenly over the whole record, first and last among them.
 SAMPLE = 9
@@ -58,7 +59,10 @@ def difference(known, now) -> str:
 
 
 def _of_record(ocean, index):
-    snapshot = read_snapshot(ocean, index)
+    try:
+        snapshot = getattr(ocean, "sample", ocean.snapshot)(index)
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(f"record {index} (counted from 0) of the ocean cannot be read ({one_line(error)})") from error
     return _hash(snapshot.u, snapshot.v, snapshot.zeta)
 
 

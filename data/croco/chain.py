@@ -39,8 +39,8 @@ def chained(handles: Handles, files: list[File], origin: np.datetime64, notes: l
             first, how = end + elapsed, "its clock is counted from the end of the file before it"
         elif step is None:
             raise InputError(
-                f"{file.path}: one record, and one in {before.path}: --chain-files cannot tell how far they are apart; give files "
-                "with more records, or with dates"
+                f"{file.path}: one record, and one in {before.path}: --chain-files cannot tell how far they are apart; give "
+                "files with more records, or with dates"
             )
         else:
             first, how = end + step, "one interval after the file before it"

@@ -155,14 +155,19 @@ class CrocoOcean:
         IndexError
             If there is no such snapshot.
         """
-        index = self._checked(index)
-        file, record = self._records[index]
+        file, _ = self._records[self._checked(index)]
         for name in variables:
             if name not in OPTIONAL_VARIABLES:
                 raise ValueError(f"{name!r} is not one of the optional variables {OPTIONAL_VARIABLES}")
             if name not in self.variables:
                 offered = ", ".join(sorted(self.variables)) or "none"
                 raise InputError(f"{file.path}: the files hold no usable variable {name} (optional ones found: {offered})")
+        return self.sample(index, variables)
+
+    def sample(self, index: int, variables: Collection[str] = ()) -> Snapshot:
+        """As :meth:`snapshot`, for a look at the values apart from a sweep through the record."""
+        index = self._checked(index)
+        file, record = self._records[index]
         names = ("u", "v", "zeta", *dict.fromkeys(variables))
         fields = {}
         with self._handles.open(file.path, f"record {record}") as dataset:
