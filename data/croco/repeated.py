@@ -20,7 +20,7 @@ CURVES = ("hc", "Tcline", "theta_s", "theta_b", "Vtransform", "Vstretching", "Cs
 #: Index coordinates: files cut at other columns or rows tell by them.
 INDICES = ("xi_rho", "eta_rho", "xi_u", "eta_v")
 #: Values that are compared of each field at most: opening hundreds of files stays cheap.
-MOST_VALUES = 65_536
+MOST_VALUES = 8_192
 
 
 class Repeated:

@@ -121,7 +121,9 @@ def test_v_one_row_off_is_refused_naming_the_mismatch(sample, save, shift):
     assert "does not conserve mass" in refusal(save(without_indices(wrong), "plain.nc"), look=True)
 
 
-@pytest.mark.parametrize(("first_rho", "first_u", "good"), [(0, 0, True), (0, 1, True), (1, 1, True), (0, -1, False), (1, 3, False)])
+@pytest.mark.parametrize(
+    ("first_rho", "first_u", "good"), [(0, 0, True), (0, 1, True), (1, 1, True), (0, -1, False), (1, 3, False)]
+)
 def test_other_countings_of_indices_are_right_when_they_can_be(sample, save, first_rho, first_u, good):
     """Tools count u from 0 or 1 as well; only what no counting gives is refused."""
     counted = sample.assign_coords(xi_rho=first_rho + np.arange(39.0), xi_u=first_u + np.arange(38.0))
@@ -383,7 +385,8 @@ def test_each_file_has_its_own_unit(sample, save):
 
 
 @pytest.mark.parametrize(
-    ("name", "unit"), [("u", "kg"), ("v", "Celsius"), ("zeta", "m/s"), ("zeta", "Pa"), ("h", "s"), ("u", "bananas"), ("hc", "kelvin"),
+    ("name", "unit"), [("u", "kg"), ("v", "Celsius"), ("zeta", "m/s"), ("zeta", "Pa"), ("h", "s"), ("u", "bananas"),
+                       ("hc", "kelvin"),
                        ("u", "m-1"), ("h", "1")]
 )  # fmt: skip
 def test_units_of_another_kind_are_refused(sample, save, name, unit):
