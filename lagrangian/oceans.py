@@ -31,4 +31,8 @@ def open_ocean(config: RunConfig, look: bool = True) -> Ocean:
     )
     if look:
         ocean.look()
+        if config.vertical_velocity == "file":
+            from lagrangian.file_velocity import look_at_vertical_velocity
+
+            ocean.description["assumptions"] += look_at_vertical_velocity(ocean)
     return ocean

@@ -75,17 +75,33 @@ def look(ocean: Ocean) -> list[str]:
     """
     indices = sorted({int(share * len(ocean.times)) for share in LOOKED_AT})
     read = getattr(ocean, "sample", ocean.snapshot)
-    snapshots = [read(index) for index in indices]
-    return [*_mass(ocean, indices, snapshots), *_speeds(ocean, snapshots)]
+    zeta, motion, speeds, fastest = [], [], [], 0.0
+    for index in indices:  # one at a time: snapshots may be large
+        snapshot = read(index)
+        zeta.append(snapshot.zeta)
+        motion.append(surface_motion(ocean, snapshot))
+        speeds.append(_surface_speeds(ocean, snapshot))
+        fastest = max(fastest, float(np.abs(snapshot.u).max()), float(np.abs(snapshot.v).max()))
+        del snapshot
+    if fastest == 0:
+        raise InputError(
+            f"{_file(ocean, indices[0])}u and v are 0 everywhere in the sea in records {', '.join(map(str, indices))} (counted "
+            "from 0 over all files): does mask_rho mark the sea by 1, and was the run written?"
+        )
+    return [*_mass(ocean, indices, np.stack(zeta), motion), *_speeds(speeds)]
 
 
-def _mass(ocean, indices, snapshots):
+def _file(ocean, index):
+    """The file of a record and a colon, where the ocean has files."""
+    return f"{ocean.record(index)[0]}: " if hasattr(ocean, "record") else ""
+
+
+def _mass(ocean, indices, zeta, motions):
+    """What is to be told of the mass balance. zeta, motions: (records, eta, xi)."""
     grid = ocean.grid
-    zeta = np.stack([snapshot.zeta for snapshot in snapshots])
-    departure = zeta - zeta.mean(axis=0) if len(snapshots) > 2 else zeta - zeta[:, grid.mask_rho].mean()
+    departure = zeta - (zeta.mean(axis=0) if len(zeta) > 2 else zeta[:, grid.mask_rho].mean())
     size = float(np.sqrt(np.mean(departure[:, grid.mask_rho] ** 2)))
-    for index, snapshot in zip(indices, snapshots):
-        motion = surface_motion(ocean, snapshot)
+    for index, motion in zip(indices, motions):
         known = np.isfinite(motion)
         if np.count_nonzero(known) < FEW:
             return []
@@ -96,37 +112,40 @@ def _mass(ocean, indices, snapshots):
         allowed = FLOOR + rounding + size / SURFACE_TIME
         if found <= allowed:
             continue
-        where = f"{ocean.record(index)[0]}: " if hasattr(ocean, "record") else ""
         text = (
-            f"the flow does not conserve mass: at {str(snapshot.time)[:16]} the surface would move at {found:.2g} m/s by "
-            f"continuity, where zeta and rounding allow {allowed:.2g} m/s"
+            f"{_file(ocean, index)}the flow does not conserve mass: at {str(ocean.times[index])[:16]} the surface would move at "
+            f"{found:.2g} m/s by continuity, where zeta and rounding allow {allowed:.2g} m/s"
         )
         if found > REFUSED * allowed:
             raise InputError(
-                f"{where}{text}; u, v, zeta, h, pm, pn must be of one run and of the same points: not cut at different columns, "
-                "put on other points, or turned to east and north"
+                f"{text}; u, v, zeta, h, pm, pn must be of one run and of the same points: not cut at different columns, put on "
+                "other points, or turned to east and north"
             )
-        return [f"{where}{text}: catchments may be wrong"]
+        return [f"{text}: catchments may be wrong"]
     return []
 
 
-def _speeds(ocean, snapshots):
+def _surface_speeds(ocean, snapshot):
+    """(speeds, speeds in geostrophic balance with zeta) at interior points of the deep sea, m/s."""
     grid = ocean.grid
-    deep = grid.mask_rho[1:-1, 1:-1] & (grid.h[1:-1, 1:-1] > 500) & (np.abs(grid.coriolis[1:-1, 1:-1]) > 3e-5)
-    if np.count_nonzero(deep) < FEW:
+    inside = np.s_[1:-1, 1:-1]
+    deep = grid.mask_rho[inside] & (grid.h[inside] > 500) & (np.abs(grid.coriolis[inside]) > 3e-5)
+    u, v, zeta = (np.asarray(value, np.float64) for value in (snapshot.u[-1], snapshot.v[-1], snapshot.zeta))
+    u, v = (u[1:-1, 1:] + u[1:-1, :-1]) / 2, (v[1:, 1:-1] + v[:-1, 1:-1]) / 2
+    along_xi = (zeta[1:-1, 2:] - zeta[1:-1, :-2]) / 2 * grid.pm[inside]
+    along_eta = (zeta[2:, 1:-1] - zeta[:-2, 1:-1]) / 2 * grid.pn[inside]
+    return np.hypot(u, v)[deep], GRAVITY / np.abs(grid.coriolis[inside][deep]) * np.hypot(along_xi, along_eta)[deep]
+
+
+def _speeds(speeds):
+    """What is to be told of surface speeds that the slope of the surface does not go with."""
+    flow, balanced = (np.concatenate(values) for values in zip(*speeds))
+    if flow.size < FEW:
         return []
-    flow, slope = [], []
-    for snapshot in snapshots:
-        u, v, zeta = (np.asarray(value, np.float64) for value in (snapshot.u[-1], snapshot.v[-1], snapshot.zeta))
-        u, v = (u[1:-1, 1:] + u[1:-1, :-1]) / 2, (v[1:, 1:-1] + v[:-1, 1:-1]) / 2
-        along_xi = (zeta[1:-1, 2:] - zeta[1:-1, :-2]) / 2 * grid.pm[1:-1, 1:-1]
-        along_eta = (zeta[2:, 1:-1] - zeta[:-2, 1:-1]) / 2 * grid.pn[1:-1, 1:-1]
-        flow.append(np.hypot(u, v)[deep])
-        slope.append((GRAVITY / np.abs(grid.coriolis[1:-1, 1:-1]) * np.hypot(along_xi, along_eta))[deep])
-    flow, slope = float(np.median(flow)), float(np.median(slope))
-    if flow < 1e-3 or slope < 1e-6 or 1 / FAR_FROM_GEOSTROPHY < flow / slope < FAR_FROM_GEOSTROPHY:
+    flow, balanced = float(np.median(flow)), float(np.median(balanced))
+    if flow < 1e-3 or balanced < 1e-6 or 1 / FAR_FROM_GEOSTROPHY < flow / balanced < FAR_FROM_GEOSTROPHY:
         return []
     return [
-        f"surface speeds are {flow:.2g} m/s, where the slope of zeta goes with {slope:.2g} m/s in geostrophic balance: are u, v "
-        "and zeta in m/s and m?"
+        f"surface speeds are {flow:.2g} m/s, where the slope of zeta goes with {balanced:.2g} m/s in geostrophic balance: are u, "
+        "v and zeta in m/s and m?"
     ]

@@ -93,6 +93,11 @@ def _check_number_of_layers(statics, first, n):
     s_rho = _levels(statics, ("sc_r", "s_rho"), n)
     if s_rho is not None and n > 1:
         step = np.diff(s_rho)
+        if (step < 0).all():
+            raise InputError(
+                f"{first.path}: levels run from the surface down; CROCO counts them from the sea floor up: turn all variables "
+                "over in the vertical (ncpdq -a -s_rho,-s_w)"
+            )
         if np.abs(step - step[0]).max() < 1e-4 and abs(step[0] * n - 1) > 0.02:
             raise InputError(
                 f"{first.path}: u has {n} layers, but s levels {step[0]:.4g} apart are those of {1 / step[0]:.0f}: layers have "

@@ -15,6 +15,7 @@ from data.croco.balance import surface_motion
 from data.errors import InputError
 from lagrangian.config import RunConfig
 from lagrangian.oceans import open_ocean
+from lagrangian.velocity import omega_by_continuity, vertical_velocity_from_omega
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "croco_sample" / "croco_his.nc"
 STATIC = ("h", "f", "pm", "pn", "lon_rho", "lat_rho", "angle", "mask_rho")
@@ -38,6 +39,7 @@ def save(tmp_path):
 
     def write(dataset, name="his.nc", **options):
         path = tmp_path / name
+        path.unlink(missing_ok=True)
         dataset.to_netcdf(path, unlimited_dims=[name for name in ("time", "ocean_time") if name in dataset.dims], **options)
         return str(path)
 
@@ -509,6 +511,50 @@ def test_metres_without_their_units_are_told(sample, save):
     ocean = open_croco(save(wrong))
     ocean.look()
     assert "are u, v and zeta in m/s and m?" in assumptions(ocean)
+
+
+def test_a_sea_that_stands_still_is_refused(sample, save):
+    """As when the mask marks land by 1."""
+    still = sample.copy(deep=True)
+    still["u"][:], still["v"][:] = 0, 0
+    assert "u and v are 0 everywhere" in refusal(save(still), look=True)
+
+
+def with_w(sample, save, change, **attributes):
+    """The sample with w as CROCO computes it, changed."""
+    ocean = open_croco(save(sample, "without.nc"))
+    values = np.empty(sample.temp.shape, "f4")
+    for k in range(len(ocean)):
+        one = ocean.snapshot(k)
+        omega = omega_by_continuity(one.u, one.v, one.zeta, ocean.grid, ocean.vertical)
+        values[k] = change(vertical_velocity_from_omega(one.u, one.v, one.zeta, omega, ocean.grid, ocean.vertical))
+    new = sample.copy()
+    new["w"] = (sample.temp.dims, values, attributes)
+    return RunConfig(ocean=(save(new, "with.nc"),), vertical_velocity="file")
+
+
+def test_vertical_velocity_of_the_files_must_be_that_of_their_flow(sample, save):
+    ocean = open_ocean(with_w(sample, save, lambda w: w))
+    assert len(ocean.description["assumptions"]) == 1
+    ocean = open_ocean(with_w(sample, save, lambda w: 86_400 * w, units="m/day"))
+    assert len(ocean.description["assumptions"]) == 2 and "w is in 'm/day' in the files: converted" in assumptions(ocean)
+    for change, words in (
+        (lambda w: 86_400 * w, "w is in another unit"),
+        (lambda w: w / 1000, "w is in another unit"),
+        (lambda w: -w, "must be positive up"),
+    ):
+        with pytest.raises(InputError, match=words):
+            open_ocean(with_w(sample, save, change))
+    assert "correlation" in assumptions(open_ocean(with_w(sample, save, lambda w: np.random.default_rng(0).permutation(w, axis=1))))
+
+
+@pytest.mark.parametrize("what", ["levels", "all"])
+def test_levels_from_the_surface_down_are_refused(sample, save, what):
+    turned = sample.isel(s_rho=slice(None, None, -1)).drop_vars(["Cs_w", "sc_w", "s_w"])
+    turned.attrs = {name: value for name, value in turned.attrs.items() if name in ("theta_s", "theta_b", "hc")}
+    if what == "all":
+        turned = turned.drop_vars(["Cs_r"])
+    assert "from the surface down" in refusal(save(turned))
 
 
 # -- every file's own grid and curves ------------------------------------------------------------------------------
