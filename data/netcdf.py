@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import math
+import re
 import struct
 import threading
 import warnings
@@ -34,7 +35,8 @@ def expand(paths) -> list[str]:
         if path.exists():
             found.append(str(path))
         elif any(sign in str(item) for sign in "*?["):
-            matches = sorted(glob.glob(str(path), recursive=True))
+            # numbers by their value: his.2.nc comes before his.10.nc
+            matches = sorted(glob.glob(str(path), recursive=True), key=_by_numbers)
             if not matches:
                 raise InputError(f"{item}: no file matches this pattern")
             found.extend(matches)
@@ -48,6 +50,12 @@ def expand(paths) -> list[str]:
             raise InputError(f"{name}: is a folder; give its files, for instance '{name}/*.nc'")
         once.setdefault(Path(name).resolve(), name)
     return list(once.values())
+
+
+def _by_numbers(name: str) -> tuple:
+    """What sorts names with numbers in them as people count."""
+    pieces = re.split(r"(\d+)", name)
+    return [*(int(piece) if k % 2 else piece for k, piece in enumerate(pieces))], name
 
 
 def open_dataset(path: str) -> netCDF4.Dataset:

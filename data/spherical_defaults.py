@@ -13,6 +13,14 @@ from data.sphere import east_north
 OMEGA_EARTH = 7.292115e-5  #: rotation rate of the Earth, rad/s (WGS 84)
 
 
+def offsets(x0, y0, x, y, spherical: bool) -> tuple[np.ndarray, np.ndarray]:
+    """(east, north) in metres from (x0, y0) to (x, y), in the local frame of the former; units as in :func:`tangents`."""
+    if spherical:
+        east, north = east_north(x, y, x0, y0)
+        return 1000 * east, 1000 * north
+    return x - x0, y - y0
+
+
 def tangents(x: np.ndarray, y: np.ndarray, spherical: bool) -> tuple[np.ndarray, np.ndarray]:
     """Displacement per grid step along xi and along eta, as (east, north) in metres.
 
@@ -56,9 +64,7 @@ def _tangent_along_last_axis(x, y, spherical):
 
     def seen_from(here, there):
         """(2, ...) metres east and north from the points ``here`` to ``there``, indices of the last axis."""
-        if spherical:
-            return 1000 * np.stack(east_north(x[..., there], y[..., there], x[..., here], y[..., here]))
-        return np.stack([x[..., there] - x[..., here], y[..., there] - y[..., here]])
+        return np.stack(offsets(x[..., here], y[..., here], x[..., there], y[..., there], spherical))
 
     inside, before, after = slice(1, -1), slice(None, -2), slice(2, None)
     out = np.empty((2, *x.shape))

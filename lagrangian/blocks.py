@@ -236,7 +236,7 @@ def for_workers(config: RunConfig, ocean: Ocean) -> RunConfig:
 @functools.lru_cache(maxsize=1)
 def _ocean_of(word: str, config: RunConfig) -> Ocean:
     """Of a worker that does many blocks for the command that ``word`` names (files may change between commands)."""
-    return open_ocean(config)
+    return open_ocean(config, look=False)
 
 
 def record_of(ocean: Ocean) -> list:

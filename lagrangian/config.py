@@ -37,6 +37,11 @@ class RunConfig(WorkerOptions):
     """Date of second 0 where the files give none (CROCO writes plain seconds)."""
     allow_gaps: bool = False
     """Take a record with holes: velocities are interpolated in time across them."""
+    chain_files: bool = False
+    """Put files whose clocks begin anew one after another: in the order given, those of a pattern by the numbers in their
+    names."""
+    vtransform: Literal[1, 2] | None = None
+    """Vertical transform of the s-coordinate, where the files do not name it (UCLA ROMS) or name a wrong one."""
     vertical_velocity: Literal["continuity", "file"] = "continuity"
     """omega from u, v, zeta by continuity; or the file's own w (m/s, positive up)."""
     site: str = "pap-so"

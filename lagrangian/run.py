@@ -11,20 +11,18 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-
 from data.command import json_ready, provenance, run_command, source_word, write_json
 from data.errors import InputError, OptionError, StoreError
-from data.fingerprint import fingerprint
 from data.lock import Claim, FolderLock
 from data.ocean import Ocean
 from data.progress import Progress
 from lagrangian import checkpoint, cluster
 from lagrangian.blocks import Block, digest, for_workers, plan_blocks, record_of, run_block, work
-from lagrangian.campaign import Terminated, read_snapshot
+from lagrangian.campaign import Terminated
 from lagrangian.config import DT_MINUTES, RunConfig, speed_folder
 from lagrangian.experiments import Design, design_experiments
 from lagrangian.fields import FieldsPlan
+from lagrangian.identity import brought_forward, difference, values_of
 from lagrangian.limits import check_lattice, check_run
 from lagrangian.oceans import open_ocean
 from lagrangian.record import run_record
@@ -36,6 +34,10 @@ NOT_IDENTITY = (
     "w", "out", "threads", "start", "end", "workers", "scheduler", "cluster", "cluster_options", "block", "checkpoint",
     "allow_gaps",
 )  # fmt: skip
+
+
+#: Options that came later: an identity holds them only where they are used, so that folders of earlier versions stay good.
+SAID_WHEN_USED = ("chain_files", "vtransform")
 
 
 def main(config: RunConfig) -> int:
@@ -241,6 +243,9 @@ def _design(config: RunConfig, ocean: Ocean) -> tuple[Design, RunConfig]:
 
 def _options(config: RunConfig, ocean: Ocean) -> dict:
     options = {name: value for name, value in json_ready(config).items() if name not in NOT_IDENTITY}
+    for name in SAID_WHEN_USED:
+        if not options[name]:
+            del options[name]
     if config.ocean != ("twin",):
         options["ocean"] = sorted(Path(name).name for name in ocean.description.get("files", ()))
         options["grid"] = config.grid and Path(config.grid).name
@@ -253,16 +258,8 @@ def _identity(config: RunConfig, ocean: Ocean, design: Design) -> dict:
         "options": _options(config, ocean),
         "starts": [str(start) for start in design.starts],
         "record": record_of(ocean),
-        "values": _values(config, ocean),
+        "values": None if config.ocean == ("twin",) else values_of(ocean),
     }
-
-
-def _values(config: RunConfig, ocean: Ocean) -> str | None:
-    """Hash of u, v and zeta of the snapshot in the middle of the record: files of the same names may hold another simulation."""
-    if config.ocean == ("twin",):
-        return None
-    snapshot = read_snapshot(ocean, len(ocean.times) // 2)
-    return fingerprint(*(np.ascontiguousarray(getattr(snapshot, name)) for name in ("u", "v", "zeta")))
 
 
 def _files(config: RunConfig, ocean: Ocean) -> dict[str, list[int]]:
@@ -289,14 +286,17 @@ def _claim_folder(out: Path, identity: dict, files: dict) -> list[str]:
     record = run_record(out)
     if not record:
         return [source_word()]
-    known = record.get("identity", {})
+    known, earlier = brought_forward(record.get("identity", {}), identity, identity["record"][2])
     if not (out / "run.json").exists() and known == identity:
         _say(f"note: {out / 'run.json'} was gone; it is made anew from what the stores tell")
     if known == identity:
+        if earlier:
+            _say(f"note: {out} was begun by a version that looked at the values in mid-record only; they are the same")
         before = record.get("files", {})
         changed = [name for name, now in files.items() if name in before and now != before[name]]
         if changed:
-            _say(f"note: {', '.join(changed)}: changed or copied since {out} was begun; the values in mid-record are the same")
+            names = ", ".join(changed)
+            _say(f"note: {names}: changed or copied since {out} was begun; the values that were looked at are the same")
         sources = record.get("sources", [])
         if sources and source_word() not in sources:
             _say(f"note: {out} was begun by another version of the program ({sources[-1]}, now {source_word()})")
@@ -308,7 +308,7 @@ def _claim_folder(out: Path, identity: dict, files: dict) -> list[str]:
     if not changed and known.get("record") != identity["record"]:
         changed = [f"the record was {known.get('record')}, now {identity['record']}"]
     if not changed and known.get("values") != identity["values"]:
-        changed = ["files of the same names hold other values of u, v or zeta in the middle of the record"]
+        changed = [difference(known.get("values"), identity["values"])]
     if not changed:
         was, now = (f"{len(one)} from {one[0]} to {one[-1]}" for one in (known.get("starts") or ["?"], identity["starts"]))
         changed = [f"its collection periods were {was}, now {now} (--start, --end or a slower --w)"]

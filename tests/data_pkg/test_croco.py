@@ -535,10 +535,24 @@ def test_what_the_grid_leaves_out_is_computed(croco_file):
         assert words in assumptions(ocean)
 
 
+def turned_by_30_degrees(new):
+    """Put the rho points where a grid of the same cells lies whose xi axis points 30 degrees north of east."""
+    from data.sphere import lon_lat
+
+    km = 1e-3 / new["pm"][:].mean(), 1e-3 / new["pn"][:].mean()
+    xi, eta = np.meshgrid(km[0] * np.arange(7), km[1] * np.arange(6))
+    turn = np.pi / 6
+    new["lon_rho"][:], new["lat_rho"][:] = lon_lat(
+        xi * np.cos(turn) - eta * np.sin(turn), xi * np.sin(turn) + eta * np.cos(turn), -20.0, 45.0
+    )
+    new["pm"][:], new["pn"][:] = 1e-3 / km[0], 1e-3 / km[1]
+
+
 def test_angle_in_degrees(croco_file):
     def edit(new):
         new["angle"][:] = 30.0
         new["angle"].units = "degrees"
+        turned_by_30_degrees(new)
 
     np.testing.assert_allclose(open_croco(croco_file("a.nc", edit=edit)).grid.angle, np.pi / 6)
 

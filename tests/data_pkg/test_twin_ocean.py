@@ -193,6 +193,8 @@ def test_its_croco_files_open_to_the_same_numbers(ocean, tmp_path, monkeypatch):
     monkeypatch.setattr(writer, "DAYS_PER_FILE", 2)
     assert writer.main(writer.TwinConfig(out=tmp_path / "files")) == 0
     files = open_croco(str(tmp_path / "files" / "croco_his.*.nc"))
+    files.look()
+    assert files.description["assumptions"] == []
     assert len(files.description["files"]) == 2
     np.testing.assert_array_equal(files.times, ocean.times)
     np.testing.assert_allclose(files.vertical.cs_w, ocean.vertical.cs_w)

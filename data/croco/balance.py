@@ -1,0 +1,151 @@
+"""Whether the flow of an ocean conserves mass, and moves as fast as its surface slopes say: looked at in a few records."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from data.errors import InputError
+from data.ocean import Ocean, Snapshot
+
+#: Shares of the record at which it is looked at: others than those that a run's identity keeps.
+LOOKED_AT = (0.1, 0.4, 0.9)
+#: The free surface moves by its usual departure in this time at the fastest, s: a tide of twelve hours takes 7000 s.
+SURFACE_TIME = 1800.0
+#: What rounding of velocities may amount to, m/s: files hold them in steps of up to a millimetre per second.
+ROUNDING = 1e-3
+#: What averaging u and zeta apart may amount to, m/s.
+FLOOR = 2e-5
+#: A flow that misses the balance by this factor is refused, above 1 it is told.
+REFUSED = 3.0
+#: Rows that are looked at together: a few layers' thicknesses in memory at a time.
+ROWS = 64
+#: Too few points to tell.
+FEW = 16
+#: Surface speeds that are this many times off geostrophy's, either way, are told: units that differ do so by 100.
+FAR_FROM_GEOSTROPHY = 30.0
+GRAVITY = 9.81
+
+
+def surface_motion(ocean: Ocean, snapshot: Snapshot) -> np.ndarray:
+    """Vertical velocity of the free surface by continuity: minus the divergence of the flow through whole columns.
+
+    Parameters
+    ----------
+    ocean : Ocean
+    snapshot : Snapshot
+
+    Returns
+    -------
+    (eta, xi) float64
+        m/s, positive up; NaN where a face is missing (edge of the domain), where a point or its neighbour is land.
+    """
+    grid = ocean.grid
+    ny, nx = grid.shape
+    along_xi, along_eta = np.zeros((ny, nx - 1)), np.zeros((ny - 1, nx))
+    sea = grid.mask_rho
+    h = np.where(sea, grid.h, grid.h[sea].min())
+    for first in range(0, ny, ROWS):
+        rows = slice(first, min(first + ROWS + 1, ny))
+        thickness = ocean.vertical.layer_thickness(h[rows], snapshot.zeta[rows])
+        across = (thickness[:, :, 1:] + thickness[:, :, :-1]) / 2
+        along_xi[rows] = (across * snapshot.u[:, rows]).sum(axis=0) * 2 / (grid.pn[rows, 1:] + grid.pn[rows, :-1])
+        across = (thickness[:, 1:] + thickness[:, :-1]) / 2
+        faces = slice(rows.start, rows.stop - 1)
+        along_eta[faces] = (across * snapshot.v[:, faces]).sum(axis=0) * 2 / (grid.pm[rows][1:] + grid.pm[rows][:-1])
+    out = np.full((ny, nx), np.nan)
+    inside = np.s_[1:-1, 1:-1]
+    out[inside] = -(grid.pm * grid.pn)[inside] * (np.diff(along_xi, axis=1)[1:-1] + np.diff(along_eta, axis=0)[:, 1:-1])
+    known = sea.copy()
+    known[inside] &= sea[:-2, 1:-1] & sea[2:, 1:-1] & sea[1:-1, :-2] & sea[1:-1, 2:]
+    return np.where(known, out, np.nan)
+
+
+def look(ocean: Ocean) -> list[str]:
+    """Look at the flow in a few records.
+
+    Returns
+    -------
+    list of str
+        What is to be told.
+
+    Raises
+    ------
+    InputError
+        If the flow does not conserve mass by far.
+    """
+    indices = sorted({int(share * len(ocean.times)) for share in LOOKED_AT})
+    read = getattr(ocean, "sample", ocean.snapshot)
+    zeta, motion, speeds, fastest = [], [], [], 0.0
+    for index in indices:  # one at a time: snapshots may be large
+        snapshot = read(index)
+        zeta.append(snapshot.zeta)
+        motion.append(surface_motion(ocean, snapshot))
+        speeds.append(_surface_speeds(ocean, snapshot))
+        fastest = max(fastest, float(np.abs(snapshot.u).max()), float(np.abs(snapshot.v).max()))
+        del snapshot
+    if fastest == 0:
+        raise InputError(
+            f"{_file(ocean, indices[0])}u and v are 0 everywhere in the sea in records {', '.join(map(str, indices))} (counted "
+            "from 0 over all files): does mask_rho mark the sea by 1, and was the run written?"
+        )
+    return [*_mass(ocean, indices, np.stack(zeta), motion), *_speeds(speeds)]
+
+
+def _file(ocean, index):
+    """The file of a record and a colon, where the ocean has files."""
+    return f"{ocean.record(index)[0]}: " if hasattr(ocean, "record") else ""
+
+
+def _mass(ocean, indices, zeta, motions):
+    """What is to be told of the mass balance. zeta, motions: (records, eta, xi)."""
+    grid = ocean.grid
+    departure = zeta - (zeta.mean(axis=0) if len(zeta) > 2 else zeta[:, grid.mask_rho].mean())
+    size = float(np.sqrt(np.mean(departure[:, grid.mask_rho] ** 2)))
+    for index, motion in zip(indices, motions):
+        known = np.isfinite(motion)
+        if np.count_nonzero(known) < FEW:
+            return []
+        # what a quarter of the points exceeds: rivers enter at few of them, and a fault may show in a part of the sea only
+        found = float(np.quantile(np.abs(motion[known]), 0.75))
+        width = np.maximum(grid.pm, grid.pn)
+        rounding = ROUNDING * float(np.median((grid.h * width)[known])) / np.sqrt(ocean.vertical.n)
+        allowed = FLOOR + rounding + size / SURFACE_TIME
+        if found <= allowed:
+            continue
+        text = (
+            f"{_file(ocean, index)}the flow does not conserve mass: at {str(ocean.times[index])[:16]} the surface would move at "
+            f"{found:.2g} m/s by continuity, where zeta and rounding allow {allowed:.2g} m/s"
+        )
+        if found > REFUSED * allowed:
+            raise InputError(
+                f"{text}; u, v, zeta, h, pm, pn must be of one run and of the same points: not cut at different columns, put on "
+                "other points, or turned to east and north"
+            )
+        return [f"{text}: catchments may be wrong"]
+    return []
+
+
+def _surface_speeds(ocean, snapshot):
+    """(speeds, speeds in geostrophic balance with zeta) at interior points of the deep sea, m/s."""
+    grid = ocean.grid
+    inside = np.s_[1:-1, 1:-1]
+    deep = grid.mask_rho[inside] & (grid.h[inside] > 500) & (np.abs(grid.coriolis[inside]) > 3e-5)
+    u, v, zeta = (np.asarray(value, np.float64) for value in (snapshot.u[-1], snapshot.v[-1], snapshot.zeta))
+    u, v = (u[1:-1, 1:] + u[1:-1, :-1]) / 2, (v[1:, 1:-1] + v[:-1, 1:-1]) / 2
+    along_xi = (zeta[1:-1, 2:] - zeta[1:-1, :-2]) / 2 * grid.pm[inside]
+    along_eta = (zeta[2:, 1:-1] - zeta[:-2, 1:-1]) / 2 * grid.pn[inside]
+    return np.hypot(u, v)[deep], GRAVITY / np.abs(grid.coriolis[inside][deep]) * np.hypot(along_xi, along_eta)[deep]
+
+
+def _speeds(speeds):
+    """What is to be told of surface speeds that the slope of the surface does not go with."""
+    flow, balanced = (np.concatenate(values) for values in zip(*speeds))
+    if flow.size < FEW:
+        return []
+    flow, balanced = float(np.median(flow)), float(np.median(balanced))
+    if flow < 1e-3 or balanced < 1e-6 or 1 / FAR_FROM_GEOSTROPHY < flow / balanced < FAR_FROM_GEOSTROPHY:
+        return []
+    return [
+        f"surface speeds are {flow:.2g} m/s, where the slope of zeta goes with {balanced:.2g} m/s in geostrophic balance: are u, "
+        "v and zeta in m/s and m?"
+    ]
