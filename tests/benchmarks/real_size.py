@@ -3,8 +3,8 @@
     python -m tests.benchmarks.real_size [--points 256 --layers 80 --threads 1 2 ...] [--record DIR]
 
 Writes the analytic record of :mod:`tests.benchmarks.record` (2 GB at the default size; deleted at the end unless --record names
-its folder, where it is found again), runs ``python -m lagrangian.run`` on it for each number of threads, and prints how far the crossings
-are from the closed form, how fast the command was, its largest memory, what it read, and the time it took.
+its folder, where it is found again), runs ``python -m lagrangian.run`` on it for each number of threads, and prints how far the
+crossings are from the closed form, how fast the command was, its largest memory, what it read (libraries included), and its time.
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ CHILD = """
 import atexit, json, pathlib, runpy, sys
 told = pathlib.Path(sys.argv.pop(1))
 io = pathlib.Path("/proc/self/io")
-atexit.register(lambda: io.exists() and told.write_text(json.dumps(dict(line.split(": ") for line in io.read_text().splitlines()))))
+tell = lambda: io.exists() and told.write_text(json.dumps(dict(line.split(": ") for line in io.read_text().splitlines())))
+atexit.register(tell)
 sys.argv[0] = "lagrangian.run"
 runpy.run_module("lagrangian.run", run_name="__main__")
 """
-HEADER = "layers | threads | m/d | particles | largest error, m | over the mount, m | M steps/s | memory, MiB | read, MiB | wall, s | CPU, s"
+HEADER = (
+    "layers | threads | m/d | particles | largest error, m | over the mount, m | M steps/s | memory, MiB | read, MiB | wall, s | "
+    "CPU, s"
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -99,8 +103,11 @@ def measured(record: AnalyticRecord, files: list[Path], out: Path, threads: int,
     for w in options.w:
         found = compare(record, open_store(out / speed_folder(w) / "particles.zarr", "particles"))
         worst = max(worst, found.flat)
-        print(f"{record.layers} | {threads} | {w:g} | {found.particles} | {found.flat:.2f} | {found.mount:.1f} | {rate:.2f} | "
-              f"{used.ru_maxrss / 1024:.0f} | {read:.0f} | {wall:.1f} | {used.ru_utime + used.ru_stime:.1f}", flush=True)  # fmt: skip
+        columns = (
+            f"{record.layers} | {threads} | {w:g} | {found.particles} | {found.flat:.2f} | {found.mount:.1f} | {rate:.2f}",
+            f"{used.ru_maxrss / 1024:.0f} | {read:.0f} | {wall:.1f} | {used.ru_utime + used.ru_stime:.1f}",
+        )
+        print(" | ".join(columns), flush=True)
     return worst
 
 

@@ -5,15 +5,16 @@
 The sea lies on a spherical grid (a longitude-latitude grid about a pole of its own, turned against north, so that cells are
 orthogonal and metrics are known), has a flat floor, a sea mount and a coast with a slope. A gyre turns in it: the transport
 through a column has a stream function of the distance from the gyre's centre alone, and is spread over the column by a profile
-that is linear in sigma = (z + h) / (h + zeta). Such a flow conserves mass in every column; water keeps its distance from the centre
-and its sigma, whatever the floor below does. The free surface is in geostrophic balance with the mean gyre and does not move. In
-time the gyre becomes stronger and weaker, linearly between the records.
+that is linear in sigma = (z + h) / (h + zeta). Such a flow conserves mass in every column; water keeps its distance from the
+centre and its sigma, whatever the floor below does. The free surface is in geostrophic balance with the mean gyre and does not
+move. In time the gyre becomes stronger and weaker, linearly between the records.
 
-Hence the closed forms, which share no code with the toolkit: particles stay on circles, at the angle
+Hence the closed forms, which share no code with the toolkit: particles stay on circles, where
 
-    d theta / dt = amplitude(t) rate(distance) profile(sigma) / norm * (H + zeta) / (h + zeta),    d sigma / dt = -sinking / (h + zeta),
+    d theta / dt = amplitude(t) rate(distance) profile(sigma) / norm * (H + zeta) / (h + zeta)
+    d sigma / dt = -sinking / (h + zeta)
 
-where sinking is positive down. Over the flat floor h = H and the angle is the integral of a product of three polynomials in time.
+and sinking is positive down. Over the flat floor h = H and the angle is the integral of a product of three polynomials in time.
 The true vertical velocity is (sigma - 1) u . grad h, that through the s-surfaces -(h + zeta) d sigma_s / dh  u . grad h.
 """
 
@@ -32,10 +33,10 @@ import numpy as np
 RADIUS, GRAVITY, CORIOLIS = 6371315.0, 9.81, 1.1e-4
 #: Depth of the flat floor and height of the sea mount over it, m.
 FLOOR, MOUNT = 4500.0, 1000.0
-#: Mean angular velocity within the gyre, 1/s; how far its profile departs from 1 at floor and surface; height of the sea at rest, m.
+#: Mean angular velocity within the gyre, 1/s; difference of its profile between floor and surface; height of the sea at rest, m.
 TURN, SHEAR, REST = 1.2e-6, 0.8, 0.1
-#: Shares of half the domain's width: where the gyre turns as one body, and where it ends; distance and radius of the sea mount; the
-#: places where the slope begins and where land does; the gyre's centre along xi and eta.
+#: Shares of half the domain's width: where the gyre turns as one body, and where it ends; distance and radius of the sea mount;
+#: the places where the slope begins and where land does; the gyre's centre along xi and eta.
 BODY, EDGE, MOUNT_AT, MOUNT_RADIUS, SLOPE, COAST, CENTRE = 0.5, 0.78, 0.3, 0.22, 0.82, 0.9, (0.03, -0.05)
 ORIGIN = np.datetime64("2005-01-01T00:00:00", "s")
 
@@ -315,7 +316,8 @@ class AnalyticRecord:
 
     def _write_header(self, new: netCDF4.Dataset) -> None:
         n = self.points
-        sizes = {"time": None, "s_rho": self.layers, "s_w": self.layers + 1, "eta_rho": n, "xi_rho": n, "eta_v": n - 1, "xi_u": n - 1}
+        sizes = {"time": None, "s_rho": self.layers, "s_w": self.layers + 1, "eta_rho": n, "xi_rho": n, "eta_v": n - 1,
+                 "xi_u": n - 1}  # fmt: skip
         for name, size in sizes.items():
             new.createDimension(name, size)
         theta_s, theta_b, hc = self.parameters
@@ -361,7 +363,7 @@ class AnalyticRecord:
         near = np.cos((self.mount_radius + 2 * self.spacing) / RADIUS)
         return np.all([turned(release, self.axis, part * angle) @ self.mount < near for part in np.linspace(0, 1, 65)], axis=0)
 
-    def flat_paths(self, release: np.ndarray, time: np.ndarray, depth: float, sinking: float, levels) -> tuple[np.ndarray, np.ndarray]:
+    def flat_paths(self, release: np.ndarray, time: np.ndarray, depth: float, sinking: float, levels):
         """Angle about the centre (radians) and time (s) at which particles cross levels over a flat floor, (particle, level).
 
         Parameters
@@ -395,7 +397,7 @@ class AnalyticRecord:
         table_h = np.linspace(FLOOR - MOUNT, FLOOR, 801)
         table_norm = self.norm(table_h)
         zeta, levels = self.zeta(release), np.asarray(levels, float)
-        angle, sigma = np.zeros(time.shape), (FLOOR * 0 + self.depth(release) - depth) / (self.depth(release) + zeta)
+        angle, sigma = np.zeros(time.shape), (self.depth(release) - depth) / (self.depth(release) + zeta)
         found_angle, found_time = (np.full((time.size, levels.size), np.nan) for _ in range(2))
 
         def slope(tau, angle, sigma):

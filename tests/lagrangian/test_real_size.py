@@ -1,4 +1,4 @@
-"""The whole command on an analytic CROCO record of real shape, in small: closed-form paths at all numbers of layers and threads."""
+"""The whole command on an analytic CROCO record of real shape, in small: closed forms at all numbers of layers and threads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import lagrangian.fields
 import lagrangian.maps
 from data.croco import open_croco
 from lagrangian.config import RunConfig
@@ -22,9 +23,10 @@ THREADS = (1, 2, 3)
 
 
 @pytest.fixture(autouse=True)
-def no_picture(monkeypatch):
-    """No map at the end: it takes longer than the runs of these tests."""
+def particles_alone(monkeypatch):
+    """No map at the end, and fields of the near surroundings: both take longer than the runs of these tests."""
     monkeypatch.setattr(lagrangian.maps, "draw_catchment", lambda *arguments: None)
+    monkeypatch.setattr(lagrangian.fields, "HALF_WINDOW_KM", 50.0)
 
 
 def backtracked(record: AnalyticRecord, files: list[Path], out: Path, *, threads=1, vertical_velocity="continuity") -> Path:
@@ -45,42 +47,43 @@ def compared(record: AnalyticRecord, out: Path) -> Comparison:
     return found
 
 
-def small(layers: int, vtransform: int = 2, *, points: int = 48, spacing: float = 3e3) -> AnalyticRecord:
+def small(layers: int, vtransform: int = 2, *, points: int = 42, spacing: float = 3.5e3) -> AnalyticRecord:
     return AnalyticRecord(points, layers, spacing, 12.0, vtransform)
 
 
 @pytest.mark.parametrize("layers", LAYERS)
-def test_the_command_finds_the_closed_form_to_a_metre_at_all_layers_with_the_same_bytes_on_every_number_of_threads(layers, tmp_path):
+def test_the_command_finds_the_closed_form_to_a_metre_with_the_same_bytes_on_every_number_of_threads(layers, tmp_path):
     record = small(layers)
     files = record.write(tmp_path / "record")
     assert len(files) == 3  # a sweep passes from file to file
     outs = [backtracked(record, files, tmp_path / f"threads-{threads}", threads=threads) for threads in THREADS]
     found = compared(record, outs[0])
-    assert found.flat < 1.0 and found.late < 1.0 and found.mount < 100.0
+    assert found.flat < 1.0 and found.late < 1.0 and found.mount < 150.0
     first, *others = (crossings(out) for out in outs)
     assert len(first) > 4
     for other in others:
         assert other == first
 
 
-@pytest.mark.parametrize("vertical_velocity", ["continuity", "w", "omega"])
-@pytest.mark.parametrize(("layers", "vtransform"), [(32, 1), (80, 1), (80, 2)])
-def test_both_transforms_and_all_ways_to_the_vertical_velocity_find_the_closed_form(layers, vtransform, vertical_velocity, tmp_path):
+@pytest.mark.parametrize(
+    ("layers", "vtransform", "vertical_velocity"),
+    [(80, 1, "continuity"), (80, 1, "w"), (32, 1, "omega"), (80, 2, "w"), (80, 2, "omega")],
+)
+def test_both_transforms_and_all_vertical_velocities_find_the_closed_form(layers, vtransform, vertical_velocity, tmp_path):
     record = small(layers, vtransform)
     way = "continuity" if vertical_velocity == "continuity" else "file"
     files = record.write(tmp_path / "record", vertical=() if way == "continuity" else (vertical_velocity,))
     found = compared(record, backtracked(record, files, tmp_path / "out", vertical_velocity=way))
-    assert found.flat < 1.0 and found.late < 1.0 and found.mount < 100.0
+    assert found.flat < 1.0 and found.late < 1.0 and found.mount < 150.0
 
 
-@pytest.mark.parametrize("way", ["continuity", "file"])
-def test_over_the_sea_mount_the_error_falls_with_the_square_of_the_cell(way, tmp_path):
+def test_over_the_sea_mount_the_error_falls_with_the_square_of_the_cell(tmp_path):
     error = []
-    for points, spacing in ((48, 4e3), (95, 2e3)):
+    for points, spacing in ((36, 4e3), (71, 2e3)):
         record = small(30, points=points, spacing=spacing)
-        files = record.write(tmp_path / f"record-{points}", vertical=("w",) if way == "file" else ())
-        error.append(compared(record, backtracked(record, files, tmp_path / f"out-{points}", vertical_velocity=way)).mount)
-    print(f"{way}: largest error over the mount {error} m")
+        files = record.write(tmp_path / f"record-{points}")
+        error.append(compared(record, backtracked(record, files, tmp_path / f"out-{points}")).mount)
+    print(f"largest error over the mount {error} m")
     assert error[0] / error[1] > 3.2 and error[1] < 50.0
 
 
@@ -113,7 +116,7 @@ def test_the_record_is_a_sea_that_conserves_mass_and_whose_vertical_velocities_f
 
 
 def test_the_benchmark_prints_its_table_and_finds_its_record_again(tmp_path, capsys):
-    options = ["--points", "48", "--layers", "32", "--spacing", "3", "--days", "12", "--w", "300", "--collection", "1",
+    options = ["--points", "42", "--layers", "32", "--spacing", "3.5", "--days", "12", "--w", "300", "--collection", "1",
                "--release-every", "12", "--positions", "2", "--threads", "1", "--record", str(tmp_path / "record")]  # fmt: skip
     assert real_size(options) == 0
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("record/*.nc")}
