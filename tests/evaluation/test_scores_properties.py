@@ -16,7 +16,7 @@ PAIRS = (*DISTANCES, scores.bhattacharyya_coefficient, scores.overlap, scores.va
 
 @st.composite
 def pairs(draw, n=2, whole=False):
-    """n PDFs (y, x) of one shape: with and without empty cells, equal and disjoint ones among them, part of their mass outside."""
+    """n PDFs (y, x) of one shape: with and without empty cells, equal and disjoint ones among them, part of the mass outside."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     shape = draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
     made = []
