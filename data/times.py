@@ -10,7 +10,7 @@ SECONDS_ATTRS = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gre
 
 
 def seconds(times) -> np.ndarray:
-    """datetime64 as seconds since 1970, float64, to the nanosecond."""
+    """datetime64 as seconds since 1970, float64: whole ones exactly from 1824 to 2116, all others to a microsecond."""
     return (np.asarray(times).astype("datetime64[ns]") - EPOCH) / np.timedelta64(1, "s")
 
 

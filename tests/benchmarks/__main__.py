@@ -27,6 +27,7 @@ BENCHMARKS = {
     "correlation": ["correlation"],
     "scores": ["scores"],
     "bad-inputs": ["bad_inputs"],
+    "real-size": ["real_size"],
 }
 
 

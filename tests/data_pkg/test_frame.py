@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from data.frame import Frame, Regridder, cut_window
 from tests.lagrangian.analytic import plane, sphere
@@ -56,3 +57,34 @@ def test_where_the_seam_of_a_periodic_domain_lies_does_not_matter_even_beside_la
         results.append(Regridder(grid, frame)(np.where(mask, wave, np.nan)))
     assert np.isnan(results[0]).any() and np.isfinite(results[0]).any()
     np.testing.assert_allclose(results[0], results[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["bicubic", "linear"])
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (0.1, 0.0), (0.4, 0.0), (0.6, 0.0), (0.45, 0.3), (0.25, 0.75), (0.7, 0.85)])
+def test_near_what_is_missing_a_point_is_the_mean_of_its_known_corners_where_they_hold_half_of_the_weight(method, shift):
+    """A single column, a corner and scattered points of land; points of the frame stand (shift) of a cell from the grid's own."""
+    mask = np.ones((30, 30), bool)
+    mask[:, 20:] = mask[3:6, 4:8] = False
+    mask[np.random.default_rng(6).integers(8, 28, 12), np.random.default_rng(7).integers(2, 18, 12)] = False
+    frame = Frame.around((0.0, 0.0), 80.0, 8.0)
+    # the grid's points stand at whole and a half cells from the middle, as the frame's do
+    grid = plane(30, 30, dx=8e3, mask=mask, origin=(-8e3 * shift[0], -8e3 * shift[1]))
+    field = np.random.default_rng(8).normal(size=grid.shape)
+    got = Regridder(grid, frame, method=method)(field)
+    near = ndimage.maximum_filter(~mask, size=3)
+    seen = {True: 0, False: 0}
+    for (row, column), value in np.ndenumerate(got):
+        j, i = row + 5, column + 5
+        weights = {(j, i): (1 - shift[0]) * (1 - shift[1]), (j, i + 1): shift[0] * (1 - shift[1]),
+                   (j + 1, i): (1 - shift[0]) * shift[1], (j + 1, i + 1): shift[0] * shift[1]}  # fmt: skip
+        if not near[j : j + 2, i : i + 2].any():
+            continue
+        known = sum(weight for place, weight in weights.items() if mask[place])
+        if abs(known - 0.5) < 1e-6:
+            continue  # decided by rounding
+        seen[known > 0.5] += 1
+        assert np.isfinite(value) == (known > 0.5), (row, column, known)
+        if known > 0.5:
+            mean = sum(weight * field[place] for place, weight in weights.items() if mask[place]) / known
+            assert value == pytest.approx(mean, abs=1e-5)
+    assert min(seen.values()) > 10

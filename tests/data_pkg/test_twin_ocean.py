@@ -21,6 +21,7 @@ from data.twin import __main__ as writer
 from data.twin.defaults import F0, GRAVITY, SPACING
 from data.twin.ocean import open_twin, vertical_weights
 from data.twin.record import Record
+from data.vertical import SCoordinate
 from lagrangian.velocity import omega_by_continuity
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -188,7 +189,10 @@ def test_a_cache_of_an_earlier_version_is_taken_as_it_is_and_given_checksums(oce
     assert capsys.readouterr().out == ""
 
 
-def test_its_croco_files_open_to_the_same_numbers(ocean, tmp_path, monkeypatch):
+@pytest.mark.parametrize("layers", [20, 32, 80])
+def test_its_croco_files_open_to_the_same_numbers(layers, ocean, tmp_path, monkeypatch):
+    ocean = dataclasses.replace(ocean, vertical=SCoordinate.from_stretching(layers, 5.0, 1.0, 250.0))
+    assert ocean.vertical.n == layers
     monkeypatch.setattr(writer, "open_twin", lambda *_, **__: ocean)
     monkeypatch.setattr(writer, "DAYS_PER_FILE", 2)
     assert writer.main(writer.TwinConfig(out=tmp_path / "files")) == 0

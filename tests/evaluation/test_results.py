@@ -25,6 +25,7 @@ from lagrangian.binning import smooth_pdf
 from learning.folders import found_speeds, models_folder
 from learning.inputs import InputSpec
 from learning.samples import RegionalFields
+from learning.simulation import PARTS
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,30 @@ def test_the_best_informed_network_is_not_the_last_of_the_alphabet(tmp_path, pre
     group = zarr.open_group(str(run / "w080/predictions/5v-4l.zarr"), mode="r+", use_consolidated=False)
     group["pdf"][:] = 2 * group["pdf"][:]
     assert Scored.of(SpeedRun.open(run, 80.0)).best == "5v-1l"
+
+
+def test_what_one_of_the_models_has_learnt_from_is_no_test_of_another(tmp_path, predicted_run):
+    """Two models of other splits: only what is of the same part for both counts, and scores of the test are over that alone."""
+    run = shutil.copytree(predicted_run, tmp_path / "run")
+    shutil.copytree(run / "w080/predictions/sst-ssh.zarr", run / "w080/predictions/5v-1l.zarr")
+    before = SpeedRun.open(run, 80.0).split
+    test, train = np.flatnonzero(before == "test"), np.flatnonzero(before == "train")
+    assert test.size > 10 and train.size > 10
+    group = zarr.open_group(str(run / "w080/predictions/5v-1l.zarr"), mode="r+", use_consolidated=False)
+    part = group["part"][:]
+    part[test[:4]] = PARTS.index("train")
+    part[test[4]] = PARTS.index("validation")
+    part[test[5]] = PARTS.index("between")
+    part[train[:3]] = PARTS.index("test")
+    group["part"][:] = part
+    one = SpeedRun.open(run, 80.0)
+    changed = [*test[:6], *train[:3]]
+    assert (one.split[changed] == "").all()
+    kept = np.setdiff1d(np.arange(before.size), changed)
+    np.testing.assert_array_equal(one.split[kept], before[kept])
+    rows = [row for row in Scored.of(one).entries if row["split"] == "test" and row["target"] == "smoothed"]
+    assert {row["model"] for row in rows} >= {"sst-ssh", "5v-1l", "climatology"}
+    assert {row["n"] for row in rows} == {test.size - 6}
 
 
 def test_speeds_are_folders_of_a_speeds_own_name(tmp_path):

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+import lagrangian.fields
 from data.errors import StoreError
 from data.frame import Frame, Regridder, cut_window, window_offsets
 from data.vertical import SCoordinate
-from lagrangian.fields import FieldsWriter, at_depths, horizontal_velocity, open_fields, run_frame, snapshot_fields
+from lagrangian.config import RunConfig
+from lagrangian.experiments import design_experiments
+from lagrangian.fields import (
+    FIELD_LAGS_DAYS,
+    FieldsPlan,
+    FieldsWriter,
+    at_depths,
+    horizontal_velocity,
+    open_fields,
+    run_frame,
+    snapshot_fields,
+)
 from tests.lagrangian.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere
 
 RNG = np.random.default_rng(11)
@@ -177,3 +191,45 @@ def test_what_is_no_fields_store_is_refused(tmp_path):
     (tmp_path / "fields.zarr").mkdir()
     with pytest.raises(StoreError):
         open_fields(tmp_path / "fields.zarr")
+
+
+# -- which snapshots -----------------------------------------------------------------------------------------------------------
+@given(
+    apart=st.lists(st.integers(1, 200), min_size=1, max_size=30),
+    wanted=st.integers(-300, 7000),
+)
+def test_the_snapshot_for_an_instant_is_the_nearest_and_no_farther_than_one_interval(apart, wanted):
+    """Hours; in a hole of the record, or beyond its ends, there is none."""
+    hours = np.concatenate([[0], np.cumsum(apart)])
+    times = np.datetime64("2001-01-01T00", "s") + hours * np.timedelta64(3600, "s")
+    index = FieldsPlan._nearest(times, times[0] + np.timedelta64(3600 * wanted, "s"))
+    distance = [abs(hour - wanted) for hour in hours.tolist()]
+    if min(distance) > np.median(apart):
+        assert index is None
+    else:
+        assert distance[index] == min(distance)
+
+
+@pytest.mark.parametrize("every", [10.0, 7.0, 3.5])
+def test_a_run_keeps_the_fields_of_the_lags_before_each_end_and_the_record_s_own_values_of_them(every, tmp_path, monkeypatch):
+    """The sea stands one centimetre higher at each snapshot: the number of a field can be read from it."""
+    monkeypatch.setattr(lagrangian.fields, "HALF_WINDOW_KM", 60.0)
+    times = np.datetime64("2001-01-01", "ns") + np.arange(160) * np.timedelta64(12, "h")
+    rising = lambda x, y, t: 0.01 * np.round(t / 43200.0) + 0 * x
+    ocean = AnalyticOcean(plane(20, 20), SHALLOW_TO_DEEP, times, *eddies(), zeta=rising, description={})
+    config = RunConfig(ocean=("analytic",), site="0,0", w=(300.0,), positions=1, every=every, out=tmp_path)
+    design = design_experiments(config, ocean)
+    plan = FieldsPlan(config, ocean, design)
+    first, last = times[0].astype("datetime64[s]"), times[-1].astype("datetime64[s]")
+    ends = (start + design.collection for start in design.starts)
+    wanted = {end - np.timedelta64(lag * 86400, "s") for end in ends for lag in FIELD_LAGS_DAYS}
+    half = np.timedelta64(43200, "s")
+    expected = {round(float((min(max(one, first), last) - first) / half)) for one in wanted if first - half <= one <= last + half}
+    assert sorted(plan.todo) == sorted(expected) and list(plan.todo.values()) == list(range(len(expected)))
+    for index, number in plan.todo.items():
+        plan.write(number, ocean.snapshot(index))
+    plan.close()
+    fields = open_fields(tmp_path / "fields.zarr")
+    numbers = (fields["time"].values.astype("datetime64[s]") - first) / half
+    inner = fields["ssh"].sel(x=slice(-40, 40), y=slice(-40, 40)).mean(("x", "y")).values
+    np.testing.assert_allclose(inner, 0.01 * numbers, atol=1e-4)

@@ -5,6 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data.errors import InputError, StoreError
 from data.frame import Frame, window_offsets
@@ -100,6 +102,24 @@ def test_inputs_are_the_fields_at_their_lags_normalised(run):
                 expected = (float(field.interp(**trap)) - normalisation.mean[variable]) / normalisation.std[variable]
                 # smooth fields: linear and cubic agree to the curvature over one cell
                 assert inputs[row, lag * 5 + variable, 50, 50] == pytest.approx(expected, abs=0.03)
+
+
+@given(
+    apart=st.lists(st.integers(1, 400), min_size=0, max_size=20), ends=st.lists(st.integers(-50, 5000), min_size=1, max_size=4),
+    lags=st.lists(st.integers(0, 60), min_size=1, max_size=5, unique=True),
+)  # fmt: skip
+def test_the_field_of_a_lag_is_the_nearest_in_time_within_a_day_or_there_is_none(apart, ends, lags):
+    """Hours between fields: dense, sparse and uneven ones."""
+    hours = np.concatenate([[0], np.cumsum(apart)]).astype(int)
+    first, hour = np.datetime64("2001-01-01", "s"), np.timedelta64(3600, "s")
+    frame = Frame.around((0.0, 0.0), 8.0, 8.0)
+    spec = InputSpec("sst-ssh", tuple(lags))
+    fields = RegionalFields(spec, frame, first + hours * hour, np.zeros((hours.size, 2, *frame.shape), np.float32))
+    found = fields.instants(first + np.array(ends) * hour)
+    assert found.shape == (len(ends), len(lags))
+    for (row, column), number in np.ndenumerate(found):
+        distance = np.abs(hours - (ends[row] - 24 * lags[column]))
+        assert number == -1 if distance.min() > 24 else distance[number] == distance.min()
 
 
 def test_normalisation_is_of_the_training_fields_alone(run):

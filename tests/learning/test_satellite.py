@@ -16,7 +16,7 @@ from learning.ensemble import Ensemble
 from learning.fit import main as fit
 from learning.predict import PredictConfig
 from learning.predict import main as predict
-from learning.satellite import FLAGS, adjusted, arrival, predict_windows, satellite_windows
+from learning.satellite import FLAGS, _nearest, adjusted, arrival, predict_windows, satellite_windows
 from tests.learning.conftest import write_run
 
 DAYS = 61
@@ -284,6 +284,17 @@ def test_networks_that_need_velocities_are_refused(run, files, tmp_path, capsys)
     assert run_command(FitConfig, fit, prog="learning.fit", argv=["--run", str(folder), *options]) == 0
     assert call(folder, tmp_path, "--models", str(folder / "w080" / "models" / "5v-1l"), "--ssh", files[1]) == 2
     assert "no satellite sees" in one_line(capsys)
+
+
+def test_the_map_for_an_instant_is_the_nearest_one_given():
+    rng = np.random.default_rng(4)
+    for _ in range(50):
+        times = np.unique(rng.integers(0, 300, rng.integers(1, 30)))
+        wanted = rng.integers(-50, 350, 20)
+        first = np.datetime64("2005-01-01", "s")
+        found = _nearest(first + times * np.timedelta64(3600, "s"), first + wanted * np.timedelta64(3600, "s"))
+        distance = np.abs(times[:, None] - wanted)
+        np.testing.assert_array_equal(np.abs(times[found] - wanted), distance.min(axis=0))
 
 
 def test_mean_arrival():
