@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from data.lock import FolderLock
 from data.netcdf import expand, write_dataset
 from data.progress import Progress
 from data.satellite import around, on_frame, open_chlorophyll, time_notes
-from data.trap_flux import COLUMNS, read_flux
+from data.trap_flux import COLUMNS, chosen_columns, read_flux
 from evaluation.cross_correlation import (
     BLOCK_DAYS,
     CLOUDED,
@@ -66,8 +67,18 @@ class CorrelationConfig:
     """Flux record of the trap, CSV or .xlsx: open, close, dry_weight, poc, pic, tpn (mg m-2 d-1), or BODC's names."""
     flux_depth: float = 3000.0
     """Depth of the trap, m, where the record holds several."""
+    flux_columns: tuple[str, ...] = ()
+    """Headers of columns of the flux record that are not recognised, such as open=Date poc="C flux": open, close, open_time,
+    close_time, mid, duration (days), depth (m), latitude, longitude, site, dry_weight, poc, pic, tpn."""
+    flux_dates: Literal["auto", "dd/mm/yyyy", "mm/dd/yyyy"] = "auto"
+    """Order of day and month in the flux record (default: the one that its header names, or that alone fits all rows)."""
+    sheet: str | None = None
+    """Sheet of a workbook that holds the flux record, where several do."""
+    site: str | None = None
+    """Which trap of a flux record of several sites: a name in it, or LON,LAT in degrees (default: the one within 100 km of the
+    predictions' trap)."""
     drop_bad: bool = False
-    """Leave bad rows and values of the flux record out instead of refusing them."""
+    """Leave bad rows and values of the flux record out instead of refusing them; overlaps of a day or less are kept."""
     variables: tuple[str, ...] = ()
     """Fluxes: dry_weight, poc, pic, tpn (default: all that the record holds)."""
     lags: tuple[float, float, float] = (0.0, 110.0, 3.0)
@@ -118,7 +129,11 @@ def main(config: CorrelationConfig) -> int:
     config.validate()
     lags = lag_grid(*config.lags)
     catchments = read_catchments(config.predictions)
-    flux = read_flux(config.flux, depth=config.flux_depth, drop=config.drop_bad)
+    flux = read_flux(
+        config.flux, depth=config.flux_depth, drop=config.drop_bad, columns=chosen_columns(config.flux_columns),
+        sheet=config.sheet, site=config.site, near=catchments.frame.center,
+        dates=None if config.flux_dates == "auto" else config.flux_dates,
+    )  # fmt: skip
     cups, periods, notes = choose_cups(flux, config)
     variables, absent = choose_variables(cups, config)
     notes = [*catchments.notes, *notes, *absent, *speed_notes(lags, catchments.predictions)]
@@ -148,10 +163,10 @@ def main(config: CorrelationConfig) -> int:
             )
         problems = flux.attrs.get("problems", [])
         notes += [*cloud_notes(found), *block_notes(table, config.block_days)]
-        of_rows = [line for line in problems if line.startswith("row ")]
-        notes += [f"{config.flux}: {line}" for line in problems if line not in of_rows]
+        of_rows = sum(line.startswith("row ") for line in problems)
         if of_rows:
-            notes.append(f"{config.flux}: {len(of_rows)} remarks on rows, in correlation.json; the first: {of_rows[0]}")
+            notes.append(f"{config.flux}: {of_rows} remarks on rows, one by one in correlation.json; by kind:")
+        notes += [f"{config.flux}: {line}" for line in flux.attrs["remarks"]]
         best = best_rows(table).merge(best_of_random(found, fluxes, periods), on=["variable", "period"])[BEST]
         series = series_of(cups, variables, found)
         _write_results(config, table, series, best, notes, problems, periods)
