@@ -377,8 +377,8 @@ def daily_maps(dataset: xr.Dataset, frame: Frame, flux: pd.DataFrame, lags: np.n
     half_width = float(max(np.abs(frame.x).max(), np.abs(frame.y).max()))
     first = flux["open"].min().to_datetime64() - in_seconds(max(lags[-1], 110) + MARGIN_DAYS)
     last = flux["close"].max().to_datetime64() - in_seconds(min(lags[0], 0) - MARGIN_DAYS)
-    days = dataset["time"].values.astype("datetime64[D]")
-    wanted = np.flatnonzero((days >= first) & (days <= last))
+    days, length = dataset["first_day"].values.astype("datetime64[D]"), dataset["days"].values
+    wanted = np.flatnonzero((days + (length - 1) * np.timedelta64(1, "D") >= first) & (days <= last))
     if not wanted.size:
         raise InputError(f"--chlorophyll has no map from {_day(first)} to {_day(last)}; give chlorophyll of the years of --flux")
     variable = around(dataset, frame.center, half_width)["chlorophyll"].isel(time=wanted)
@@ -393,7 +393,7 @@ def daily_maps(dataset: xr.Dataset, frame: Frame, flux: pd.DataFrame, lags: np.n
         _regrid(variable, frame, final, identity)
     with zarr.config.set(CHECKED):
         stored = zarr.open_group(str(final), mode="r")["chlorophyll"]
-    return DailyMaps.of(times, _blocks(stored), frame.x.size * frame.y.size)
+    return DailyMaps.of(days[wanted], _blocks(stored), frame.x.size * frame.y.size, length[wanted])
 
 
 def _resolved(path: str) -> Path:

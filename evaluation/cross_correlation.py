@@ -54,20 +54,25 @@ class DailyMaps:
     Attributes
     ----------
     days : (time,) datetime64[D]
-        Calendar days of the maps, ascending; a day may occur twice.
+        Calendar days of the maps, of composites the first ones, ascending; a day may occur twice.
+    length : (time,) int
+        Days that each map stands for: 1 of daily maps.
     total : (time + 1, cell) float64
-        Sum of the known values of all maps before.
+        Sum of the known values of all days before.
     count : (time + 1, cell) unsigned
-        How many those are.
+        How many days those are.
     """
 
     days: np.ndarray
+    length: np.ndarray
     total: np.ndarray
     count: np.ndarray
 
     @classmethod
-    def of(cls, times: np.ndarray, blocks: Iterable[np.ndarray], cells: int) -> DailyMaps:
+    def of(cls, times: np.ndarray, blocks: Iterable[np.ndarray], cells: int, length: np.ndarray | None = None) -> DailyMaps:
         """From maps (time, cell), NaN where not known, that come in blocks of some times each.
+
+        ``length`` (time,): days that each map stands for, from the calendar day of its time on (default: that day alone).
 
         Raises
         ------
@@ -75,31 +80,51 @@ class DailyMaps:
             The blocks hold another number of maps than there are times.
         """
         n = len(times)
+        length = np.ones(n, np.int64) if length is None else np.asarray(length, np.int64)
         total = np.zeros((n + 1, cells))
-        count = np.zeros((n + 1, cells), np.uint16 if n < 2**16 else np.uint32)
+        count = np.zeros((n + 1, cells), np.uint16 if length.sum() < 2**16 else np.uint32)
         done = 0
         for block in blocks:
             part = slice(done + 1, done + 1 + len(block))
-            known = np.isfinite(block)
-            np.cumsum(np.where(known, block, 0.0), axis=0, dtype=np.float64, out=total[part])
-            np.cumsum(known, axis=0, dtype=count.dtype, out=count[part])
+            known, days = np.isfinite(block), length[done : done + len(block), None]
+            values = np.where(known, block, 0.0)
+            if (days != 1).any():
+                values = values.astype(np.float64) * days
+            np.cumsum(values, axis=0, dtype=np.float64, out=total[part])
+            np.cumsum(known * days.astype(count.dtype), axis=0, dtype=count.dtype, out=count[part])
             total[part] += total[done]
             count[part] += count[done]
             done += len(block)
         if done != n:
             raise ValueError(f"{done} maps for {n} times")
-        return cls(np.asarray(times).astype("datetime64[D]"), total, count)
+        return cls(np.asarray(times).astype("datetime64[D]"), length, total, count)
 
     def mean(self, first: np.ndarray, last: np.ndarray) -> np.ndarray:
         """(window, cell) float64 mean of the maps from ``first`` to ``last``, both included; NaN where none is known.
 
-        first, last : (window,) datetime64. A map counts for its calendar day's beginning, whatever hour it is dated at.
+        first, last : (window,) datetime64. A map counts for its calendar day's beginning, whatever hour it is dated at; a
+        composite for each of its days in the window.
         """
         begin, end = np.searchsorted(self.days, first, "left"), np.searchsorted(self.days, last, "right")
         end = np.maximum(begin, end)
-        count = self.count[end] - self.count[begin]
+        if (self.length == 1).all():
+            total, count = self.total[end] - self.total[begin], self.count[end] - self.count[begin]
+        else:
+            # days of the last map begun that lie before the window, and in it
+            before = np.ceil((first - self.days[np.maximum(begin - 1, 0)]) / np.timedelta64(1, "D"))
+            inside = np.floor((last - self.days[np.maximum(end - 1, 0)]) / np.timedelta64(1, "D")) + 1
+            total, count = (
+                self._until(sums, end, inside) - self._until(sums, begin, before) for sums in (self.total, self.count)
+            )
+            count = np.round(count)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(count > 0, (self.total[end] - self.total[begin]) / count, np.nan)
+            return np.where(count > 0, total / count, np.nan)
+
+    def _until(self, sums: np.ndarray, number: np.ndarray, days: np.ndarray) -> np.ndarray:
+        """(window, cell) sum over the first ``number`` maps, of the last of which ``days`` count."""
+        last = np.maximum(number - 1, 0)
+        left = np.where(number > 0, 1 - np.clip(days / self.length[last], 0, 1), 0.0)[:, None]
+        return sums[number] - left * (sums[number].astype(np.float64) - sums[last])
 
 
 @dataclass(frozen=True, eq=False)

@@ -736,3 +736,35 @@ def test_files_of_learning_predict_are_catchment_files(tmp_path):
     np.testing.assert_array_equal(one.times, ends[[0, 2]] - 40 * DAY)
     np.testing.assert_allclose(one.pdf[0].reshape(100, 100), pdf[0])
     assert "1 of 3 predictions" in found.notes[0]
+
+
+# -- composites of chlorophyll ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize("stamp", [0.0, 15.0])
+@pytest.mark.parametrize("bounds", [False, True])
+def test_monthly_composites_give_the_planted_lag_wherever_they_are_dated(stamp, bounds):
+    """Flux is chlorophyll 42 days before; of the monthly means of chlorophyll the best lag must be 42 days, to the step of lags."""
+    from data.composites import map_days
+
+    rng = np.random.default_rng(11)
+    day = np.arange(10 * 365)
+    waves = [(rng.uniform(90, 400), rng.uniform(0, 6), rng.uniform(0.5, 1)) for _ in range(12)]
+    series = sum(size * np.sin(2 * np.pi * day / period + phase) for period, phase, size in waves)
+    begin = np.arange(np.datetime64("2001-01"), np.datetime64("2010-06"), 1)
+    months = np.stack([begin, begin + 1], axis=1).astype("datetime64[D]")
+    start = np.datetime64("2001-01-01")
+    numbers = ((months - start) / DAY).astype(int)
+    means = np.array([series[a:b].mean() for a, b in numbers])[:, None]
+    times = months[:, 0].astype("datetime64[ns]") + np.timedelta64(round(stamp * 24), "h")
+    first, length, _ = map_days(times, months.astype("datetime64[ns]") if bounds else None, None)
+    maps = DailyMaps.of(first, [means], 1, length)
+    opening = dates("2001-06-01", 14.0 * np.arange(220))
+    flux = np.array([series[i - 42 : i - 28].mean() for i in ((opening - start) / DAY).astype(int)])
+    one = {80.0: Predictions(80.0, dates("2001-01-01", 10.0 * np.arange(350)), np.ones((350, 1)))}
+    lags = cc.lag_grid(0, 110, 3)
+    found = cc.lagged_chlorophyll(opening, opening + 14 * DAY, lags, maps, one, {}, draws=1).series["catchment"]
+    assert abs(lags[int(np.nanargmax(cc.r_squared(flux, found)))] - 42) <= 3
+    # as maps of their own day the months stamped at their beginning come half an interval late
+    alone = DailyMaps.of(times, [means], 1)
+    late = cc.lagged_chlorophyll(opening, opening + 14 * DAY, lags, alone, one, {}, draws=1).series["catchment"]
+    if stamp == 0:
+        assert lags[int(np.nanargmax(cc.r_squared(flux, late)))] >= 51
