@@ -279,8 +279,8 @@ def _merge(files):
     """Times in order, (time, 2) the number of the file and the record that stand for each, and lines on what was chosen.
 
     Where two maps are of one instant, the one of the higher rank (:func:`~data.map_file.reprocessing_rank`) stands for it, of
-    equal ranks the one of the file given later. The preliminary and the final map of a day may be dated at different hours: where no
-    file holds two maps of a day, only those of the highest rank of each day are kept.
+    equal ranks the one of the file given later. The preliminary and the final map of a day may be dated at different hours: where
+    no file holds two maps of a day, only those of the highest rank of each day are kept.
     """
     ranks = [reprocessing_rank(file.path, file.attrs) for file in files]
     chosen: dict[np.datetime64, tuple[int, int, int]] = {}

@@ -742,7 +742,7 @@ def test_files_of_learning_predict_are_catchment_files(tmp_path):
 @pytest.mark.parametrize("stamp", [0.0, 15.0])
 @pytest.mark.parametrize("bounds", [False, True])
 def test_monthly_composites_give_the_planted_lag_wherever_they_are_dated(stamp, bounds):
-    """Flux is chlorophyll 42 days before; of the monthly means of chlorophyll the best lag must be 42 days, to the step of lags."""
+    """Flux is chlorophyll 42 days before; of its monthly means the best lag must be 42 days, to the step of lags."""
     from data.composites import map_days
 
     rng = np.random.default_rng(11)
