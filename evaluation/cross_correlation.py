@@ -150,11 +150,11 @@ class Predictions:
         seconds = np.diff(self.times).astype("timedelta64[s]").astype(np.int64)
         return np.timedelta64(round(float(np.median(seconds))) if seconds.size else 0, "s")
 
-    def runs(self, first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def runs(self, first: np.ndarray, last: np.ndarray, *, strict: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """The predictions dated from ``first`` to ``last``, both included, as (begin, length), each (window,) int.
 
         Where there is none, the nearest one no farther than half the interval from the window (the earlier of two); where there
-        is none so near, the length is 0.
+        is none so near, or ``strict`` is asked for, the length is 0.
         """
         begin, end = np.searchsorted(self.times, first, "left"), np.searchsorted(self.times, last, "right")
         length = np.maximum(end - begin, 0)
@@ -165,7 +165,7 @@ class Predictions:
         none = length == 0
         begin = np.where(none, np.clip(nearest, 0, n - 1), begin)
         near = np.minimum(before, after) * 2 <= self.interval
-        return begin, np.where(none, near.astype(int), length)
+        return begin, np.where(none, near.astype(int) * (not strict), length)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,6 +219,8 @@ class LaggedChlorophyll:
         Of catchments predicted for other dates.
     clouded : (lag, cup) bool
         Cups that have predictions, and more than 99 % of their catchment under cloud.
+    nearest : (lag, cup) bool
+        Cups into whose window no prediction falls, and that are given the nearest one.
     """
 
     lags: np.ndarray
@@ -226,6 +228,7 @@ class LaggedChlorophyll:
     series: dict[str, np.ndarray]
     random: np.ndarray
     clouded: np.ndarray
+    nearest: np.ndarray | None = None
 
 
 def lagged_chlorophyll(
@@ -238,6 +241,7 @@ def lagged_chlorophyll(
     *,
     draws: int = 100,
     seed: int = 0,
+    strict: bool = False,
     progress=None,
 ) -> LaggedChlorophyll:
     """Chlorophyll in catchments, boxes and random catchments, by lag and cup (paper Appendix C).
@@ -258,6 +262,9 @@ def lagged_chlorophyll(
         The nearest speed stands in for one that is not there.
     boxes : mapping of name to (cell,)
     draws, seed : int, keyword-only
+    strict : bool, keyword-only
+        Leave a cup out where no prediction falls into its window (the paper's words), instead of taking the nearest one within
+        half the interval between predictions.
     progress : callable, keyword-only
         Called with (lags done, lags).
     """
@@ -267,13 +274,15 @@ def lagged_chlorophyll(
     shape = (lags.size, opening.size)
     series = {name: np.empty(shape) for name in ("catchment", *boxes)}
     random, clouded, speeds = np.empty((draws, *shape)), np.empty(shape, bool), np.empty(lags.size)
+    nearest = np.zeros(shape, bool)
     zero, one = np.zeros(opening.size, int), np.ones(opening.size, int)
     for number, lag in enumerate(lags):
         first, last = opening - in_seconds(lag), closing - in_seconds(lag)
         mean = maps.mean(first - in_seconds(MARGIN_DAYS), last + in_seconds(MARGIN_DAYS))
         speeds[number] = nearest_speed(sinking_speed(lag), predictions)
         chosen = predictions[speeds[number]]
-        begin, length = chosen.runs(first, last)
+        begin, length = chosen.runs(first, last, strict=strict)
+        nearest[number] = (length > 0) & (chosen.runs(first, last, strict=True)[1] == 0)
         sums = WeightedSums.of(mean, chosen.pdf)
         found = series["catchment"][number] = sums.chlorophyll(begin, length)
         clouded[number] = (length > 0) & np.isnan(found)
@@ -283,7 +292,7 @@ def lagged_chlorophyll(
             series[name][number] = WeightedSums.of(mean, box[None]).chlorophyll(zero, one)
         if progress is not None:
             progress(number + 1, lags.size)
-    return LaggedChlorophyll(lags, speeds, series, random, clouded)
+    return LaggedChlorophyll(lags, speeds, series, random, clouded, nearest)
 
 
 def in_seconds(days: float) -> np.timedelta64:
@@ -397,6 +406,39 @@ def best_rows(table: pd.DataFrame) -> pd.DataFrame:
     enough = table.groupby(groups, sort=False)["n"].transform(lambda n: enough_cups(n.to_numpy()))
     known = table[enough.astype(bool) & np.isfinite(table["r2"])]
     return known.loc[known.groupby(groups, sort=False)["r2"].idxmax()]
+
+
+def with_best_gains(
+    best: pd.DataFrame,
+    chlorophyll: LaggedChlorophyll,
+    fluxes: Mapping[str, np.ndarray],
+    opening: np.ndarray,
+    periods: Mapping[str, np.ndarray],
+    *,
+    block_days: float = BLOCK_DAYS,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """:func:`best_rows` with gains of best over best.
+
+    ``gain`` of a box: R² of the catchment at the catchment's best lag, less R² of the box at the box's best lag, both over the
+    cups that have flux, catchment and box at these lags, so that the two are of the same cups; ``gain_low``, ``gain_high`` its
+    interval. NaN in the catchment's own rows. (In a :func:`score_table` the gain is of one lag.)
+    """
+    best = best.copy()
+    names = ["gain", "gain_low", "gain_high"]
+    lag_of = {(row.variable, row.period, row.catchment): row.lag for row in best.itertuples()}
+    number = {lag: place for place, lag in enumerate(chlorophyll.lags.tolist())}
+    for index, row in best.iterrows():
+        own_lag = lag_of.get((row["variable"], row["period"], "catchment"))
+        gain: tuple = (np.nan,) * 3
+        if row["catchment"] != "catchment" and own_lag is not None:
+            chosen = periods[row["period"]]
+            own = chlorophyll.series["catchment"][number[own_lag], chosen]
+            box = chlorophyll.series[row["catchment"]][number[row["lag"]], chosen]
+            flux = np.asarray(fluxes[row["variable"]], np.float64)[chosen]
+            gain = BlockBootstrap(opening[chosen], days=block_days, seed=seed).difference(flux, own, box)
+        best.loc[index, names] = gain
+    return best
 
 
 def best_of_random(

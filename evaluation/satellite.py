@@ -12,7 +12,7 @@ from matplotlib import colormaps
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from data.command import read_json, run_command, write_json
+from data.command import one_line, read_json, run_command, write_json
 from data.errors import InputError, OptionError, StoreError
 from evaluation.canvas import new_figure
 from evaluation.correlation import read_catchments
@@ -56,8 +56,7 @@ def main(config: SatelliteConfig) -> int:
             f"{folder} holds no catchment_w*.nc with satellite_inputs.nc; run python -m learning.predict --ssh --sst first"
         )
     out = config.out or folder / "figures"
-    with xr.open_dataset(inputs) as maps:
-        maps = maps.load()
+    maps = _load_inputs(inputs)
     catchments = {float(one.attrs["sinking_speed_m_per_day"]): one for one in (_load(path) for path in paths)}
     save_png(out / "satellite_map.png", figure_map(maps, catchments, config.date))
     if config.run is not None:
@@ -66,6 +65,20 @@ def main(config: SatelliteConfig) -> int:
     write_json(out / "satellite.json", {"figures": sorted(str(path) for path in out.glob("*.png")), "predictions": paths})
     print(f"figures: {', '.join(str(path) for path in sorted(out.glob('*.png')))}", flush=True)
     return 0
+
+
+def _load_inputs(path: Path) -> xr.Dataset:
+    """satellite_inputs.nc in memory; StoreError where it is damaged or another file."""
+    mend = "remove it and run python -m learning.predict --ssh --sst again"
+    try:
+        with xr.open_dataset(path) as file:
+            maps = file.load()
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise StoreError(f"{path} is damaged ({one_line(error)}); {mend}") from None
+    missing = [name for name in ("time", "y", "x", "ssh") if name not in maps.variables]
+    if missing or maps["ssh"].dims != ("time", "y", "x") or maps["time"].dtype.kind != "M" or not maps.sizes["time"]:
+        raise StoreError(f"{path} is not what learning.predict writes (it lacks {', '.join(missing) or 'maps by date'}); {mend}")
+    return maps
 
 
 def _load(path: Path) -> xr.Dataset:

@@ -70,6 +70,7 @@ def network_card(network: CatchmentNetwork, normalisation: Normalisation, **abou
         "inputs": asdict(network.spec),
         "channels": [f"{name}{'' if depth is None else f' {depth:g} m'}" for name, depth in network.spec.variables],
         "normalisation": {"mean": normalisation.mean.tolist(), "std": normalisation.std.tolist()},
+        "anomaly_std": None if normalisation.anomaly_std is None else normalisation.anomaly_std.tolist(),
         **about,
     }
 
@@ -104,8 +105,12 @@ def load_network(path: Path) -> tuple[CatchmentNetwork, Normalisation, dict]:
         mean, std = (np.asarray(card["normalisation"][name], np.float32) for name in ("mean", "std"))
         if mean.shape != (len(spec.variables),) or std.shape != mean.shape:
             raise ValueError("normalisation of another number of variables")
+        anomalies = card.get("anomaly_std")  # cards of older versions have none
+        anomalies = None if anomalies is None else np.asarray(anomalies, np.float32)
+        if anomalies is not None and anomalies.shape != mean.shape:
+            raise ValueError("anomaly_std of another number of variables")
         if len(card["levels"]) != n_levels:
             raise ValueError("another number of levels")
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StoreError(f"{path}: its card and its weights do not fit together ({str(error).splitlines()[0]})") from None
-    return network.eval(), Normalisation(mean, std), card
+    return network.eval(), Normalisation(mean, std, anomalies), card
