@@ -59,6 +59,10 @@ class MapFile:
                 raise InputError(
                     f"{path}: cannot be read ({one_line(error)}); it is truncated or damaged: copy it again"
                 ) from error
+            except (ValueError, TypeError) as error:
+                raise InputError(
+                    f"{path}: its time or its grid cannot be read ({one_line(error)}); correct its attributes"
+                ) from error
             finally:
                 dataset.close()
 
@@ -208,6 +212,11 @@ class MapFile:
                 raise InputError(
                     f"{self.path}: {' or '.join(names)} cannot be read ({one_line(error)}); the file is truncated or damaged: "
                     "copy it again"
+                ) from error
+            except (ValueError, TypeError) as error:
+                raise InputError(
+                    f"{self.path}: {' or '.join(names)} cannot be decoded ({one_line(error)}); correct scale_factor, add_offset, "
+                    "_FillValue, valid_min and valid_max"
                 ) from error
             finally:
                 dataset.close()

@@ -40,7 +40,7 @@ from evaluation.cross_correlation import (
     sinking_speed,
     with_best_gains,
 )
-from evaluation.figures_flux import example_cups, figure_7, figure_8, figure_9, png, save_png
+from evaluation.figures_flux import EXAMPLES, example_cups, figure_7, figure_8, figure_9, png, save_png
 from evaluation.intervals import ENOUGH_BLOCKS
 from evaluation.scores import BOXES_KM, box_pdf
 from lagrangian.stores import CHECKED, add_array, finish, partial_path
@@ -572,7 +572,8 @@ def _draw(config, table, series, catchments, maps, opening, closing, best) -> No
     if lags:
         lag = next(iter(lags.values()))
         speed = float(series["sinking_speed"].sel(lag=lag))
-        shown = example_cups(series.sel(lag=lag, catchment="catchment")["chlorophyll"].values)
+        most = max(EXAMPLES, len(catchments.predictions))
+        shown = example_cups(series.sel(lag=lag, catchment="catchment")["chlorophyll"].values, most)
         shift, margin = (in_seconds(days) for days in (lag, MARGIN_DAYS))
         means = maps.mean(opening[shown] - shift - margin, closing[shown] - shift + margin)
         one = catchments.predictions[speed]

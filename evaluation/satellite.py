@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import xarray as xr
 from matplotlib import colormaps
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from data.command import one_line, read_json, run_command, write_json
 from data.errors import InputError, OptionError, StoreError
 from evaluation.canvas import new_figure
 from evaluation.correlation import read_catchments
 from evaluation.figures_catchments import figure_a1, figure_a2
-from evaluation.figures_flux import save_png, trap_map, trap_marks
+from evaluation.figures_flux import LAND_ON_GREY, UNKNOWN_ON_GREY, save_png, trap_map, trap_marks
 from evaluation.inputs import input_values
 from evaluation.scores import BOXES_KM, entropy, mass_centre_distance
 from lagrangian.binning import smooth_pdf
@@ -29,6 +31,8 @@ from learning.satellite import FLAGS, HALF_WINDOW_KM
 
 EXPORT_M = 200.0
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7")
+#: Characters of a title that go on an inch.
+TITLE_CHARACTERS = 11
 STYLES = ("-", "--", ":", "-.", (0, (1, 2)))
 
 
@@ -123,14 +127,15 @@ def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str 
     figure = new_figure(1.0 + 5.2 * len(panels), 5.6)
     labels = {"ssh": "sea surface height, m", "temp": "sea surface temperature, °C"}
     # light greys, on which every colour of the lines is seen
-    greys = ListedColormap(colormaps["Greys"](np.linspace(0.0, 0.5, 256)))
+    greys = ListedColormap(colormaps["Greys"](np.linspace(0.0, 0.5, 256))).with_extremes(bad=UNKNOWN_ON_GREY)
     place = float(first.attrs["trap_longitude"]), float(first.attrs["trap_latitude"])
     handles: dict = {}
     flag = 0
     for position, name in enumerate(panels):
-        axes = trap_map(figure, (1, len(panels), position + 1), place, HALF_WINDOW_KM, size=9)
+        axes = trap_map(figure, (1, len(panels), position + 1), place, HALF_WINDOW_KM, size=9, land=LAND_ON_GREY)
+        field = np.ma.masked_invalid(shown[name].values)
         mesh = axes.pcolormesh(
-            1e3 * maps["x"].values, 1e3 * maps["y"].values, shown[name].values, cmap=greys, shading="nearest", rasterized=True
+            1e3 * maps["x"].values, 1e3 * maps["y"].values, field, cmap=greys, shading="nearest", rasterized=True
         )
         figure.colorbar(mesh, ax=axes, label=labels[name], shrink=0.82)
         for (w, one), colour, style in zip(sorted(catchments.items()), COLOURS, STYLES):
@@ -153,8 +158,12 @@ def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str 
         title.append(f"flagged: {', '.join(notes)}")
     if left_out := [f"{w:g}" for w in sorted(catchments)[len(COLOURS) :]]:
         title.append(f"not drawn: {', '.join(left_out)} m d⁻¹")
-    figure.suptitle("\n".join(title), fontsize=10)
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False)
+    width = round(TITLE_CHARACTERS * figure.get_figwidth())
+    figure.suptitle("\n".join(line for part in title for line in textwrap.wrap(part, width)), fontsize=10)
+    if any(np.isnan(shown[name].values).any() for name in panels):
+        handles |= {"land": Patch(color=LAND_ON_GREY), "no data": Patch(color=UNKNOWN_ON_GREY)}
+    columns = min(len(handles), 4 * len(panels))
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, frameon=False)
     return figure
 
 

@@ -286,13 +286,13 @@ def test_mass_on_land_is_named_and_removed_if_asked(run, tmp_path, capsys):
     assert 0.05 < land.mean() < 0.5
     np.testing.assert_array_equal(kept["land"], land)
     mass = kept["pdf"].values[:, land].sum(axis=1)
-    np.testing.assert_allclose(kept["mass_on_land"], mass, rtol=1e-5)
+    np.testing.assert_allclose(kept["mass_on_land"], mass, rtol=1e-3)
     np.testing.assert_array_equal(removed["mass_on_land"], kept["mass_on_land"])
     assert f"{100 * mass.mean():.2g} % of the predicted mass lies on land" in told
     assert "on land" in kept.attrs["comment"] and "of the window has no ssh (land, ice)" in told
     assert (removed["pdf"].values[:, land] == 0).all()
     sea = kept["pdf"].values[:, ~land]
-    np.testing.assert_allclose(removed["pdf"].values[:, ~land], sea / sea.sum(axis=1, keepdims=True), rtol=1e-4)
+    np.testing.assert_allclose(removed["pdf"].values[:, ~land], sea / sea.sum(axis=1, keepdims=True), rtol=1e-3, atol=1e-9)
     # and the networks of one site are used at another
     assert "the networks were trained at pap-so" in told
 
