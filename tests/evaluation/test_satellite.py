@@ -125,18 +125,13 @@ def test_figure_7_has_no_hole_at_the_end_of_a_row(speeds):
     figure.canvas.draw()
     for row in figure.subfigs:
         boxes = [axes.get_position() for axes in row.axes if axes.get_title()]
-        bar = next(axes.get_position() for axes in row.axes if not axes.get_title())
-        left, right = min(box.x0 for box in boxes), bar.x0 - max(box.x1 for box in boxes)
-        assert abs(left - right) < 0.12 and all(axes.axison for axes in row.axes)
+        middle = (min(box.x0 for box in boxes) + max(box.x1 for box in boxes)) / 2
+        assert abs(middle - 0.5) < 0.1 and all(axes.axison for axes in row.axes)
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "other"])
-def test_damaged_inputs_are_one_line(folder, tmp_path, capsys, damage):
-    import shutil
-
-    for path in folder.glob("*.nc"):
-        shutil.copy(path, tmp_path)
-    path = tmp_path / "satellite_inputs.nc"
+def test_damaged_inputs_are_one_line(folder, capsys, damage):
+    path = folder / "satellite_inputs.nc"
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:3000])
     elif damage == "text":
@@ -144,7 +139,7 @@ def test_damaged_inputs_are_one_line(folder, tmp_path, capsys, damage):
     else:
         path.unlink()
         xr.Dataset({"sst": ("time", np.ones(3))}).to_netcdf(path)
-    assert call("--predictions", tmp_path) == 2
+    assert call("--predictions", folder) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "satellite_inputs.nc is" in line and "learning.predict --ssh --sst again" in line
 
