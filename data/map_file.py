@@ -20,6 +20,9 @@ AXIS_NAMES = {
 }
 #: Years that maps may be of.
 FIRST_YEAR, LAST_YEAR = 1900, 2200
+#: Words of names and attributes that tell a product that is made once, in the end, and one that will be made again.
+LATE = ("dt", "rep", "my", "delayed time", "reprocessed", "multi year", "multiyear", "final")
+NEAR = ("nrt", "near real time", "preliminary", "prelim", "interim", "myint", "provisional")
 STANDARD_NAMES = {"lat": "latitude", "lon": "longitude", "time": "time"}
 
 
@@ -35,6 +38,8 @@ class MapFile:
         Degrees, ascending; lon without a jump, from within -180..180.
     variables : dict
         (name in the file, attributes) by name in lower case, of every variable.
+    bounds : (time, 2) datetime64[ns] or None
+        Beginning and end of the interval that each map is of, where the file tells.
     attrs : dict
         Global attributes.
 
@@ -54,6 +59,10 @@ class MapFile:
                 raise InputError(
                     f"{path}: cannot be read ({one_line(error)}); it is truncated or damaged: copy it again"
                 ) from error
+            except (ValueError, TypeError) as error:
+                raise InputError(
+                    f"{path}: its time or its grid cannot be read ({one_line(error)}); correct its attributes"
+                ) from error
             finally:
                 dataset.close()
 
@@ -72,6 +81,7 @@ class MapFile:
         self.lat, self._rows = self._latitudes(lat)
         self.lon, self._columns = self._longitudes(lon)
         self.times = self._instants(held.get(names["time"]) if names["time"] else None)
+        self.bounds = self._bounds(held, held.get(names["time"]) if names["time"] else None)
 
     def _axis(self, held, axis):
         """Name of the variable that holds an axis; None for a time that is not there."""
@@ -102,7 +112,32 @@ class MapFile:
                     f"{self.path}: no time; give files with a time coordinate, or time_coverage_start and _end"
                 ) from None
             return np.array([first + (last - first) // 2])
-        values, attributes = np.atleast_1d(_plain(variable)), _attributes(variable)
+        return self._decoded(variable, np.atleast_1d(_plain(variable)), _attributes(variable))
+
+    def _bounds(self, held, time):
+        """Bounds of the times: of CF, or of a file of one map by time_coverage_start and _end; None where none are told."""
+        name = str(getattr(time, "bounds", "")) if time is not None else ""
+        if name in held and held[name].ndim == 2 and held[name].shape == (self.times.size, 2):
+            variable = held[name]
+            # bounds may leave units and calendar to their variable (CF 7.1)
+            attributes = {key: value for key, value in _attributes(time).items() if key in ("units", "calendar")}
+            try:
+                return self._decoded(variable, _plain(variable), attributes | _attributes(variable))
+            except InputError:  # bounds that say nothing
+                return None
+        if self.times.size == 1:
+            try:
+                ends = [self.attrs[f"time_coverage_{end}"].strip().rstrip("Z") for end in ("start", "end")]
+                ends = np.array([ends], "datetime64[ns]")
+            except (KeyError, ValueError, AttributeError):
+                return None
+            # of a piece cut out of a longer record the attributes may be the record's
+            inside = ends[0, 0] <= self.times[0] <= ends[0, 1]
+            return ends if inside and ends[0, 1] - ends[0, 0] <= np.timedelta64(400, "D") else None
+        return None
+
+    def _decoded(self, variable, values, attributes):
+        """Values of a variable of times as datetime64[ns], of the same shape."""
         what = f"{self.path}: {variable.name}"
         fills = [np.ravel(attributes[name]) for name in ("_FillValue", "missing_value") if name in attributes]
         if not np.isfinite(values).all() or any(np.isin(values, fill.astype(values.dtype)).any() for fill in fills):
@@ -113,7 +148,8 @@ class MapFile:
         if "since" not in units:
             raise InputError(f"{what} has units {units!r}; to date the maps, 'days since 1950-01-01' or the like is needed")
         try:
-            coded = xr.Dataset({"time": ("t", values, {"units": units, "calendar": attributes.get("calendar", "standard")})})
+            told = {"units": units, "calendar": attributes.get("calendar", "standard")}
+            coded = xr.Dataset({"time": (("t", "bnds")[: values.ndim], values, told)})
             coder = xr.coders.CFDatetimeCoder(time_unit="ms")
             decoded = xr.decode_cf(coded, decode_times=coder)["time"].values.astype("datetime64[ms]")
             decoded = (decoded + 500).astype("datetime64[s]")
@@ -176,6 +212,11 @@ class MapFile:
                 raise InputError(
                     f"{self.path}: {' or '.join(names)} cannot be read ({one_line(error)}); the file is truncated or damaged: "
                     "copy it again"
+                ) from error
+            except (ValueError, TypeError) as error:
+                raise InputError(
+                    f"{self.path}: {' or '.join(names)} cannot be decoded ({one_line(error)}); correct scale_factor, add_offset, "
+                    "_FillValue, valid_min and valid_max"
                 ) from error
             finally:
                 dataset.close()
@@ -259,15 +300,16 @@ def _plain(variable):
 
 
 def reprocessing_rank(path: str, attrs: dict) -> int:
-    """2 for a reprocessed (delayed-time, multi-year) product, 0 for a near-real-time one, 1 where nothing tells.
+    """2 for a reprocessed (delayed-time, multi-year) or final product, 0 for a near-real-time or preliminary one, 1 where nothing
+    tells.
 
     The file's name, then the attributes are asked, until one names exactly one of the two.
     """
     told = ("title", "cmems_product_id", "product_id", "id", "summary")
     for text in (Path(path).name, *(str(attrs.get(name, "")) for name in told)):
         words = f" {' '.join(re.split(r'[^a-z]+', text.lower()))} "
-        late = any(f" {word} " in words for word in ("dt", "rep", "my", "delayed time", "reprocessed", "multi year", "multiyear"))
-        near = any(f" {word} " in words for word in ("nrt", "near real time"))
+        late = any(f" {word} " in words for word in LATE)
+        near = any(f" {word} " in words for word in NEAR)
         if late != near:
             return 2 if late else 0
     return 1

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from data.composites import map_days, resolution
 from data.errors import InputError
 from data.lonlat import LonLatRegridder, around, on_frame
 from data.map_file import LazyMaps, MapFile, reprocessing_rank
@@ -97,7 +98,9 @@ def open_ssh(files: str | Path | Sequence[str | Path]) -> xr.Dataset:
     Dataset with dims (time, lat, lon)
         ``ssh`` (m; attribute ``source_variable``: "adt", height above the geoid, or "sla", anomaly, where not all files hold adt)
         and, where all files hold them, ``ugos`` and ``vgos`` (m/s). time: datetime64[ns], strictly ascending; lat, lon: float64
-        degrees, ascending; lon starts within -180..180. Attributes ``files`` and ``time_gaps`` (lines of text, empty when none).
+        degrees, ascending; lon starts within -180..180. ``first_day`` and ``days`` (time): the days that a map stands for, more
+        than one of a composite. Attributes ``files``, ``time_gaps`` and ``choices`` (lines of text, empty when none), and
+        ``composites``, what tells the days where they are more than one.
         Lazy: only what is indexed is read,
         so cut first (:func:`around`); ``.chunk()`` gives dask arrays.
 
@@ -135,7 +138,7 @@ def _open(paths, kind) -> xr.Dataset:
     names = {kind.name: source}
     names |= {name: name for name in kind.extras if all(name in file.variables for file in files)}
     _check_one_grid(files)
-    times, places = _merge(files)
+    times, places, chosen = _merge(files)
     if not times.size:
         raise InputError(f"{files[0].path}: no records; the file is empty or was never finished")
     shape = (files[0].lat.size, files[0].lon.size)
@@ -149,7 +152,11 @@ def _open(paths, kind) -> xr.Dataset:
         "lat": ("lat", files[0].lat, {"units": "degrees_north", "standard_name": "latitude"}),
         "lon": ("lon", files[0].lon, {"units": "degrees_east", "standard_name": "longitude"}),
     }
-    return xr.Dataset(variables, coords, {"files": [file.path for file in files], "time_gaps": time_gaps(times)})
+    first, length, why = map_days(times, *_told_days(files, places))
+    coords["first_day"] = ("time", first.astype("datetime64[ns]"), {"long_name": "first day that the map stands for"})
+    coords["days"] = ("time", length, {"long_name": "number of days that the map stands for"})
+    about = {"files": [file.path for file in files], "time_gaps": time_gaps(times), "choices": chosen}
+    return xr.Dataset(variables, coords, about | {"composites": why or ""})
 
 
 # -- variables -------------------------------------------------------------------------------------------------------
@@ -246,6 +253,15 @@ def _hidden(name, values, attributes) -> np.ndarray:
     return hidden
 
 
+def _told_days(files, places):
+    """Bounds (time, 2), or None, and what the attributes of all files tell of how long their maps are of."""
+    bounds = None
+    if all(file.bounds is not None for file in files):
+        bounds = np.array([files[number].bounds[record] for number, record in places])
+    told = [resolution(file.attrs) for file in files]
+    return bounds, told[0] if len({one and one[0] for one in told}) == 1 else None
+
+
 # -- records ---------------------------------------------------------------------------------------------------------
 def _check_one_grid(files):
     for axis in ("lat", "lon"):
@@ -260,15 +276,60 @@ def _check_one_grid(files):
 
 
 def _merge(files):
-    """Times in order, and (time, 2) the number of the file and the record that stand for each."""
+    """Times in order, (time, 2) the number of the file and the record that stand for each, and lines on what was chosen.
+
+    Where two maps are of one instant, the one of the higher rank (:func:`~data.map_file.reprocessing_rank`) stands for it, of
+    equal ranks the one of the file given later. The preliminary and the final map of a day may be dated at different hours: where
+    no file holds two maps of a day, only those of the highest rank of each day are kept.
+    """
+    ranks = [reprocessing_rank(file.path, file.attrs) for file in files]
     chosen: dict[np.datetime64, tuple[int, int, int]] = {}
+    passed: dict[tuple[int, int], int] = {}
+    equal: list[tuple[str, str]] = []
+
+    def one_of(first, second):
+        """The better of two (rank, file, record); what is passed over is counted."""
+        better, worse = (second, first) if second[0] >= first[0] else (first, second)
+        if better[0] != worse[0]:
+            passed[better[0], worse[0]] = passed.get((better[0], worse[0]), 0) + 1
+        elif better[1] != worse[1]:
+            equal.append((files[better[1]].path, files[worse[1]].path))
+        return better
+
     for number, file in enumerate(files):
-        rank = reprocessing_rank(file.path, file.attrs)
         for record, time in enumerate(file.times):
-            if time not in chosen or rank >= chosen[time][0]:
-                chosen[time] = (rank, number, record)
+            one = ranks[number], number, record
+            chosen[time] = one_of(chosen[time], one) if time in chosen else one
+    if len(set(ranks)) > 1 and all(np.unique(file.times.astype("datetime64[D]")).size == file.times.size for file in files):
+        best: dict[np.datetime64, np.datetime64] = {}
+        for time in sorted(chosen):
+            day = time.astype("datetime64[D]")
+            other = best.get(day)
+            if other is None or chosen[other][0] == chosen[time][0]:
+                best[day] = time
+            else:
+                kept = one_of(chosen[other], chosen[time])
+                best[day], gone = (time, other) if kept == chosen[time] else (other, time)
+                del chosen[gone]
     times = np.array(sorted(chosen), "datetime64[ns]")
-    return times, np.array([chosen[time][1:] for time in times], np.int64).reshape(-1, 2)
+    places = np.array([chosen[time][1:] for time in times], np.int64).reshape(-1, 2)
+    return times, places, _choices(passed, equal)
+
+
+def _choices(passed: dict[tuple[int, int], int], equal: list[tuple[str, str]]) -> list[str]:
+    """Lines on maps that others were taken for, by rank; ``equal``: files of what was taken and what was not, of equal ranks."""
+    words = {0: "near-real-time or preliminary", 1: "other", 2: "reprocessed or final"}
+    lines = []
+    for (better, worse), count in sorted(passed.items()):
+        taken = "final" if better == 1 else words[better]
+        lines.append(f"{count} dates have {taken} and {words[worse]} maps: the {taken} ones are taken")
+    if equal:
+        taken, left = equal[0]
+        lines.append(
+            f"{len(equal)} dates have two maps, and nothing tells which is final: those of the file given later are taken "
+            f"({taken}, not {left})"
+        )
+    return lines
 
 
 def time_gaps(times: np.ndarray) -> list[str]:
@@ -290,8 +351,13 @@ def time_gaps(times: np.ndarray) -> list[str]:
 def time_notes(dataset: xr.Dataset, name: str) -> list[str]:
     """Lines for the user on the times of a file's maps (``name``, such as "SST"): not daily, and where they have gaps."""
     notes, times, gaps = [], dataset["time"].values, dataset.attrs["time_gaps"]
+    notes += [f"{name}: {line}" for line in dataset.attrs.get("choices", [])]
     if times.size > 1 and (usual := float(np.median(np.diff(times) / np.timedelta64(1, "D")))) > DAILY:
         notes.append(f"{name}: one map every {usual:g} days, where the method asks for daily ones")
+    if "chlorophyll" in dataset and (why := dataset.attrs.get("composites")):
+        low, high = int(dataset["days"].min()), int(dataset["days"].max())
+        days = f"{low}" if low == high else f"{low} to {high}"
+        notes.append(f"{name}: composites of {days} days, by {why}: each stands for its whole interval")
     notes += [f"{name}: {gap}" for gap in gaps[:GAPS_TOLD]]
     if len(gaps) > GAPS_TOLD:
         notes.append(f"{name}: {len(gaps) - GAPS_TOLD} more such gaps")

@@ -1,19 +1,18 @@
 """Sediment-trap flux records: one row per cup, from CSV or a workbook, in the layouts in which such records come.
 
-Layouts, told apart by the header: the toolkit's own CSV (``open``, ``close``, ``dry_weight``, ``poc``, ``pic``), BODC's names
-("open date (dd/mm/yyyy)", "Particulate Organic Carbon Flux mg/m2/day"), PANGAEA's tables with their description in front
-("Date/Time (start)", "Flux tot [mg/m**2/day]"), and compilations with many columns and several depths derived from them
-("startTime", "depth_m", "POC_mg_m2_d_avg").
+Layouts, told apart by the header (:mod:`data.trap_columns`): the toolkit's own CSV (``open``, ``close``, ``dry_weight``, ``poc``,
+``pic``), BODC's names ("open date (dd/mm/yyyy)", "Particulate Organic Carbon Flux mg/m2/day"), PANGAEA's tables with their
+description in front ("Date/Time (start)", "Flux tot [mg/m**2/day]"), JGOFS's and BCO-DMO's (dates in several columns, an opening
+and a duration), and compilations with many columns, sites and depths derived from them ("startTime", "depth_m",
+"POC_mg_m2_d_avg"). What cannot be guessed is named by the caller.
 """
 
 from __future__ import annotations
 
-import csv
-import io
+import datetime as dt
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -21,58 +20,52 @@ import pandas as pd
 
 from data.command import write_file
 from data.errors import InputError
+from data.trap_columns import COLUMNS, FLUXES, UNIT, Column, Layout, chosen_columns, plain, recognise, unused
+from data.trap_dates import ORDERS, fitting_orders, parse_date, parse_time, undecided
+from data.trap_sites import DEPTH_TOLERANCE, at_depth, choose_site, select_depth
+from data.trap_table import Row, tables, text
 
-#: The fluxes of the paper's section 4, mg m-2 d-1.
-FLUXES = ("dry_weight", "poc", "pic")
-#: All flux columns of a frame; total particulate nitrogen is not in every record.
-COLUMNS = (*FLUXES, "tpn")
-UNIT = "mg m-2 d-1"
-#: g mol-1 of what is counted: carbon, carbon, nitrogen.
-MOLAR_MASS = {"poc": 12.011, "pic": 12.011, "tpn": 14.007}
+__all__ = [
+    "CACO3_PER_PIC", "COLUMNS", "FLUXES", "UNIT", "chosen_columns", "cup_length_days", "outweighed", "read_flux", "select_depth",
+    "write_flux",
+]  # fmt: skip
+
 #: Mass of CaCO3 per mass of its carbon, 100.09 / 12.011.
 CACO3_PER_PIC = 8.33
-#: Rows whose depth is within so many metres of the wanted one belong to the trap: moorings are never at their nominal depth.
-DEPTH_TOLERANCE = 250.0
-#: The header stands in one of the first rows, and at most so many below go on with it.
-HEADER_ROWS, MORE_HEADERS = 20, 2
 #: A cup that collected for longer is remarked on, days: the paper's are of 7 to 42, and a day taken for a month gives months.
 LONG_CUP_DAYS = 62.0
-
-MASSES = {"kg": 1e6, "g": 1e3, "mg": 1.0, "ug": 1e-3}
-MOLES = {"mol": 1e3, "mmol": 1.0, "umol": 1e-3}
-DAYS = {"d": 1.0, "day": 1.0, "days": 1.0} | dict.fromkeys(("yr", "year", "years", "y", "a"), 365.25)
-UNIT_PATTERN = re.compile(
-    r"(?<![a-z0-9])(?P<mass>kg|g|mg|ug|mmol|umol|mol)(?:\s*(?:c|n))?[\s./*]*m\s*(?:\^|\*\*)?\s*\(?-?2\)?"
-    r"[\s./*]*(?P<time>days?|d|years?|yr|y|a)(?![a-z])"
-)
-MISSING = {"", "nan", "na", "n/a", "null", "none"}
-FILL = re.compile(r"-9{2,}(\.[09]+)?")
-DATE_FORMATS = {
-    "dd/mm/yyyy": re.compile(r"(?P<day>\d{1,2})/(?P<month>\d{1,2})/(?P<year>\d{4})(?P<time>[ T].*)?"),
-    "mm/dd/yyyy": re.compile(r"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})(?P<time>[ T].*)?"),
+#: Cups that overlap by no more than this, days, are kept whatever is asked: records open at midnight and close at noon.
+SHORT_OVERLAP_DAYS = 1.0
+#: No flux is as large, mg m-2 d-1: a kilogram a day on a square metre.
+LARGEST = 1e6
+MISSING = {"", "nan", "na", "n/a", "null", "none", "-", "--", ".", "nd", "n.d."}
+NINES = re.compile(r"-?9+(\.9+)?")
+#: Rows that a line names.
+ROWS_NAMED = 5
+#: What remarks are of, in words, one and many.
+KINDS = {
+    "row": ("row cannot be read", "rows cannot be read"),
+    "text": ("cell is no number", "cells are no numbers"),
+    "negative": ("flux is negative", "fluxes are negative"),
+    "outweighed": (
+        "cup has PIC that as CaCO3 (x 8.33) outweighs its dry weight",
+        "cups have PIC that as CaCO3 (x 8.33) outweighs their dry weight",
+    ),
+    "again": ("cup is given twice", "cups are given twice"),
+    "short": ("cup overlaps another by a day or less", "cups overlap others by a day or less"),
+    "overlap": ("cup overlaps another by more than a day", "cups overlap others by more than a day"),
+    "gap": ("gap is longer than the median cup", "gaps are longer than the median cup"),
+    "long": (f"cup is longer than {LONG_CUP_DAYS:g} days", f"cups are longer than {LONG_CUP_DAYS:g} days"),
 }
-NAMED_MONTH = re.compile(r"(?P<day>\d{1,2})[-/ ](?P<month>[A-Za-z]{3})[a-z]*[-/ ](?P<year>\d{4})(?P<time>[ T].*)?")
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-#: Words of columns that say something of a flux and are none.
-NOT_A_FLUX = {"std", "sd", "stdev", "error", "err", "flag", "qc", "duration", "mid", "ratio"}
-REPLICATE = re.compile(r"\brep\s?\d")
-
-
-@dataclass(frozen=True)
-class _Row:
-    """Cells of one row, and its number as the reader of the file sees it: line of a text file, row of a sheet, from 1."""
-
-    number: int
-    cells: list
-
-
-@dataclass(frozen=True)
-class _Column:
-    """Where a quantity stands: index of the column, its header, factor to mg m-2 d-1."""
-
-    index: int
-    title: str
-    factor: float = 1.0
+#: What becomes of them where bad rows and values are dropped, and where they are not.
+FATES = {
+    "row": ("left out", ""), "text": ("set to missing", ""),
+    "negative": ("set to missing", "kept"),
+    "outweighed": (
+        "pic set to missing", "kept: one of the two is wrong in each, and both count in every R² (--drop-bad drops the pic)"
+    ),
+    "again": ("left out", "kept"), "short": ("kept", "kept"), "overlap": ("left out", "kept"), "gap": ("", ""), "long": ("", ""),
+}  # fmt: skip
 
 
 @dataclass
@@ -80,87 +73,150 @@ class _Findings:
     """What is wrong with the rows. Hard problems stop the reading unless they are dropped."""
 
     drop: bool
-    lines: list[tuple[int, str]] = field(default_factory=list)
+    lines: list[tuple[int, str, str]] = field(default_factory=list)
     hard: list[tuple[int, str]] = field(default_factory=list)
 
-    def add(self, row: int, text: str, dropped: str = "", hard: bool = False) -> None:
-        """One problem of a row; ``dropped`` says what became of it where problems are dropped."""
-        line = f"row {row}: {text}" + (f"; {dropped}" if self.drop and dropped else "")
-        self.lines.append((row, line))
+    def add(self, row: int, kind: str, words: str, dropped: str = "", hard: bool = False) -> None:
+        """One problem of a row, of a kind of :data:`KINDS`; ``dropped`` says what became of it where problems are dropped."""
+        line = f"row {row}: {words}" + (f"; {dropped}" if self.drop and dropped else "")
+        self.lines.append((row, line, kind))
         if hard:
             self.hard.append((row, line))
 
+    def only(self, rows: set[int]) -> None:
+        """Forget the problems of other rows."""
+        self.lines = [item for item in self.lines if item[0] in rows]
+        self.hard = [item for item in self.hard if item[0] in rows]
+
     def sorted_lines(self) -> list[str]:
-        return [line for _, line in sorted(self.lines, key=lambda item: item[0])]
+        return [line for _, line, _ in sorted(self.lines, key=lambda item: item[0])]
+
+    def by_kind(self) -> list[str]:
+        """One line a kind: how many, which rows, and what became of them."""
+        lines = []
+        for kind, (one, many) in KINDS.items():
+            rows = sorted(row for row, _, found in self.lines if found == kind)
+            if not rows:
+                continue
+            most = len(rows) if kind == "outweighed" else ROWS_NAMED
+            fate = FATES[kind][0 if self.drop else 1]
+            lines.append(f"{len(rows)} {one if len(rows) == 1 else many} ({_listed(rows, most)})" + (f"; {fate}" if fate else ""))
+        return lines
 
 
-def read_flux(path: str | Path, *, depth: float | None = 3000.0, drop: bool = False) -> pd.DataFrame:
+def _listed(rows: list[int], most: int = ROWS_NAMED) -> str:
+    """Numbers of rows in words, the first ones named."""
+    more = f" and {len(rows) - most} more" if len(rows) > most else ""
+    return f"row{'s' * (len(rows) > 1)} {', '.join(map(str, rows[:most]))}{more}"
+
+
+def read_flux(
+    path: str | Path,
+    *,
+    depth: float | None = 3000.0,
+    drop: bool = False,
+    columns: Mapping[str, str] | None = None,
+    sheet: str | None = None,
+    site: str | None = None,
+    near: tuple[float, float] | None = None,
+    dates: str | None = None,
+) -> pd.DataFrame:
     """Fluxes of a sediment trap, one row per cup, in order of opening.
 
     Parameters
     ----------
     path : path
-        CSV (separated by commas, semicolons or tabs) or Excel workbook (.xlsx; needs openpyxl). A description between /* and */
-        in front, as PANGAEA has it, is passed over. The header is the first row that names an opening and a closing date; one
-        or two header rows more, such as units, may follow. Units are read from the header: mg, g,
+        CSV (separated by commas, semicolons, tabs or blanks) or Excel workbook (.xlsx; needs openpyxl). A description between /*
+        and */ in front, as PANGAEA has it, and lines of # are passed over. The header is the first row that tells when cups
+        opened and closed: by dates, dates and times of day, years, months and days, or an opening (or a middle) and a duration in
+        days; one or two header rows more, such as units, may follow. Units are read from the header: mg, g,
         ug, kg or (carbon and nitrogen) mmol, umol, mol, per m2, per day or year of 365.25 days; a header without one means
         mg m-2 d-1. Molar fluxes are multiplied by 12.011 (carbon) or 14.007 g/mol (nitrogen). Of replicates, the column of the
-        mean is taken. Dates are ISO, dd-Mon-yyyy or dd/mm/yyyy (mm/dd/yyyy where the header says so).
+        mean is taken. Dates are ISO, dd-Mon-yyyy, dd/mm/yyyy or mm/dd/yyyy, whichever the header says or all rows fit.
     depth : float or None
         Trap depth, m, positive down: rows within 250 m of it are read (:func:`select_depth`). None reads all depths. Without
-        effect where the file has no depth column.
+        effect where the file has no depth column. A height above the bottom is no depth.
     drop : bool
         Leave bad rows and values out instead of refusing or keeping them, see below.
+    columns : mapping, optional
+        Headers by quantity (:data:`data.trap_columns.KEYS`) where they cannot be guessed: ``{"poc": "C flux"}``.
+    sheet : str, optional
+        Name of the sheet of a workbook; needed where several hold records.
+    site : str, optional
+        Which trap of a table of several sites: a name in it, a name of the site table, or LON,LAT.
+    near : (lon, lat), optional
+        Where the trap is known to stand, degrees: of several sites the one within 100 km of it is taken.
+    dates : "dd/mm/yyyy" or "mm/dd/yyyy", optional
+        The order of day and month, needed where both fit all rows.
 
     Returns
     -------
     DataFrame indexed by ``cup`` (1, 2, ...)
         ``open``, ``close`` (datetime64[ns]), ``dry_weight``, ``poc``, ``pic``, ``tpn`` (float64, mg m-2 d-1, NaN where missing),
-        and ``depth`` (m) where all depths are read from a file that names them. ``attrs``: ``file``, ``units``, and ``problems``,
-        one line each that names the row of the file.
+        and ``depth`` (m) where all depths are read from a file that names them. ``attrs``: ``file``, ``units``, ``problems``,
+        one line each that names the row of the file, and ``remarks``, the same counted by kind.
 
         Hard problems are refused, or with ``drop`` left out: text where a number should stand (that value becomes NaN), a
         row with more cells than the header, a date that is missing or cannot be read, a cup that closes before it opens
         (those rows go). Soft problems are listed in ``attrs["problems"]`` and kept, or with ``drop`` left out: a negative
         flux (the value), PIC that as CaCO3 (x 8.33) outweighs the dry weight (the PIC), a cup given twice and a cup that
-        overlaps an earlier one in time (the later row). Gaps longer than the median cup, cups longer than 62 days and columns of
-        fluxes that are not used are listed in either case. Fill values (-99, -999, ...) become NaN.
+        overlaps an earlier one by more than a day (the later row). Overlaps of a day or less, gaps longer than the median cup,
+        cups longer than 62 days and columns of fluxes that are not used are listed in either case. Fill values (-99, -999, ...,
+        and what recurs exactly and cannot be a flux) become NaN.
 
     Raises
     ------
     InputError
-        If the file cannot be read, has no dates or no flux, a unit is unknown, no row is at the depth, or a row has a hard
-        problem and ``drop`` is False.
+        If the file cannot be read, has no dates or no flux, a unit is unknown, no row is at the depth, several sheets, sites or
+        orders of the date are possible, or a row has a hard problem and ``drop`` is False.
+    OptionError
+        If there is no such sheet or site.
     """
     path = Path(path).expanduser()
-    rows, header, columns, declared = _recognise(path)
-    date_format = declared or "dd/mm/yyyy"
+    layout, notes = _layout(path, columns or {}, sheet)
+    order, said = _order(path, layout, dates)
+    notes += said
     findings = _Findings(drop)
-    records = [_record(row, len(header), columns, date_format, findings) for row in rows if any(map(_text, row.cells))]
-    frame = pd.DataFrame(
-        [record for record in records if record is not None], columns=["row", "open", "close", *COLUMNS, "depth"]
-    )
-    frame = frame.astype({"open": "datetime64[ns]", "close": "datetime64[ns]"} | dict.fromkeys((*COLUMNS, "depth"), np.float64))
+    records = [_record(row, layout, order or ORDERS[0], findings) for row in layout.rows if any(map(text, row.cells))]
+    names = ["row", "open", "close", *COLUMNS, "depth", "latitude", "longitude", "site"]
+    frame = pd.DataFrame([record for record in records if record is not None], columns=names)
+    numbers = dict.fromkeys((*COLUMNS, "depth", "latitude", "longitude"), np.float64)
+    frame = frame.astype({"open": "datetime64[ns]", "close": "datetime64[ns]", "site": object} | numbers)
     frame["depth"] = frame["depth"].abs()
-    if "depth" in columns and depth is not None:
-        # problems of the other depths' rows are no matter here
-        elsewhere = set(frame["row"][~select_depth(frame["depth"], depth, where=str(path))])
-        frame = frame[~frame["row"].isin(elsewhere)].copy()
-        findings.lines = [item for item in findings.lines if item[0] not in elsewhere]
-        findings.hard = [item for item in findings.hard if item[0] not in elsewhere]
+    of_depths = "depth" in layout.columns
+    if len(frame):
+        # problems of the rows of other traps are no matter here
+        level = np.ones(len(frame), bool)
+        if of_depths and depth is not None:
+            level = select_depth(frame["depth"], depth, where=str(path))
+        chosen, lines = choose_site(frame[level], site, near, str(path))
+        notes += lines
+        level[level] = chosen
+        if of_depths and depth is not None:
+            rows, lines = at_depth(frame[level], depth, str(path))
+            notes += lines
+            level[level] = rows
+        unread = {row.number for row in layout.rows} - set(frame["row"])
+        frame = frame[level].copy()
+        findings.only(set(frame["row"]) | unread)
+    if of_depths and depth is not None:
         frame["depth"] = np.nan  # one trap, whatever the exact depths
     if findings.hard and not drop:
         raise InputError(_refusal(path, findings.hard))
+    frame, filled = _without_fills(frame, layout.columns, findings)
     frame = frame.sort_values(["depth", "open", "close", "row"], ignore_index=True)
     frame = _checked_values(frame[frame["open"].notna() & frame["close"].notna()].copy(), findings)
-    frame = _checked_times(frame, findings, undeclared=declared is None)
+    frame = _checked_times(frame, findings, undeclared=order is None and _undecided(layout))
     if frame.empty:
         raise InputError(f"{path}: no cup with an opening and a closing date; " + (findings.sorted_lines() or ["no rows"])[0])
-    units_named = [f"column {c.title!r} names no unit: taken as {UNIT}" for c in columns.values() if c.factor is None]
-    unused = _unused(header, columns)
-    frame = frame.drop(columns=["row"] if depth is None and "depth" in columns else ["row", "depth"])
+    units_named = [f"column {c.title!r} names no unit: taken as {UNIT}" for c in layout.columns.values() if c.factor is None]
+    notes = units_named + unused(layout.titles, layout.columns) + notes + filled
+    kept = ["open", "close", *COLUMNS, *(["depth"] if depth is None and of_depths else [])]
+    frame = frame[kept]
     frame.index = pd.RangeIndex(1, len(frame) + 1, name="cup")
-    frame.attrs = {"file": str(path), "units": UNIT, "problems": units_named + unused + findings.sorted_lines()}
+    frame.attrs = {
+        "file": str(path), "units": UNIT, "problems": notes + findings.sorted_lines(), "remarks": notes + findings.by_kind(),
+    }  # fmt: skip
     return frame
 
 
@@ -182,10 +238,10 @@ def write_flux(path: str | Path, frame: pd.DataFrame) -> None:
     names = [*FLUXES, *(["tpn"] if "tpn" in frame and frame["tpn"].notna().any() else [])]
     dates = frame[["open", "close"]].apply(pd.to_datetime)
     whole_days = bool((dates == dates.apply(lambda column: column.dt.normalize())).all(axis=None))
-    text = pd.concat([dates, frame[names].astype(np.float64)], axis=1).to_csv(
+    lines = pd.concat([dates, frame[names].astype(np.float64)], axis=1).to_csv(
         index=False, date_format="%Y-%m-%d" if whole_days else "%Y-%m-%dT%H:%M:%S", lineterminator="\n"
     )
-    write_file(Path(path), text.encode())
+    write_file(Path(path), lines.encode())
 
 
 def cup_length_days(frame: pd.DataFrame) -> pd.Series:
@@ -193,282 +249,245 @@ def cup_length_days(frame: pd.DataFrame) -> pd.Series:
     return (frame["close"] - frame["open"]) / pd.Timedelta(days=1)
 
 
-def select_depth(
-    depths: Iterable[float], wanted: float, *, tolerance: float = DEPTH_TOLERANCE, where: str = "the record"
-) -> np.ndarray:
-    """Which depths (m, positive down) are within ``tolerance`` of the wanted one: booleans of the same length.
-
-    Raises
-    ------
-    InputError
-        If none is; the line lists the depths that ``where`` holds.
-    """
-    depths = np.abs(np.asarray(list(depths), dtype=np.float64))
-    near = np.abs(depths - wanted) <= tolerance
-    if not near.any():
-        found, counts = np.unique(depths[np.isfinite(depths)], return_counts=True)
-        listed = ", ".join(f"{value:g} m ({count} rows)" for value, count in zip(found, counts)) or "no depth at all"
-        raise InputError(f"{where}: no row within {tolerance:g} m of {wanted:g} m depth; it holds {listed}; choose one of these")
-    return near
+def outweighed(frame: pd.DataFrame) -> pd.Series:
+    """Which cups have PIC that as CaCO3 (x 8.33) outweighs their dry weight (bool): one of the two is wrong."""
+    return CACO3_PER_PIC * frame["pic"] > frame["dry_weight"]
 
 
 # -- the table -------------------------------------------------------------------------------------------------------
-def _recognise(path: Path) -> tuple[list[_Row], list[str], dict[str, _Column], str | None]:
-    """Data rows, titles of the columns, the columns in use by quantity, and the order of day and month if the header has it."""
-    tables = _tables(path)
-    for rows in tables:
-        for index, row in enumerate(rows[:HEADER_ROWS]):
-            titles = [_text(cell) for cell in row.cells]
-            kinds = [_quantity(title) for title in titles]
-            if "open" in kinds and "close" in kinds:
-                rows = rows[index + 1 :]
-                for _ in range(MORE_HEADERS):
-                    if rows and _is_header(rows[0], kinds):
-                        more = [_text(cell) for cell in rows[0].cells]
-                        titles = [" ".join(filter(None, pair)) for pair in _zip_longest(titles, more)]
-                        rows = rows[1:]
-                columns = _columns(path, titles)
-                dates = f"{columns['open'].title} {columns['close'].title}".lower().replace(" ", "")
-                return rows, titles, columns, next((order for order in DATE_FORMATS if order[:5] in dates), None)
-    first = next((row for rows in tables for row in rows if any(map(_text, row.cells))), None)
-    held = ", ".join(filter(None, map(_text, first.cells[:12]))) if first else "nothing"
-    raise InputError(
-        f"{path}: no columns of opening and closing dates (open, close, or BODC's names); the first row holds {held}"
-    )
-
-
-def _tables(path: Path) -> list[list[_Row]]:
-    """The rows of a text file, or of each sheet of a workbook."""
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; give the file of the flux record")
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
-    if content[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0"):
-        return _sheets(path)
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    if "\0" in text:
-        raise InputError(f"{path}: not a text file; give the flux record as CSV or .xlsx")
-    passed = 0
-    if text.lstrip().startswith("/*"):
-        described, end, text = text.partition("*/")
-        if not end:
-            raise InputError(f"{path}: its description begins with /* and does not end with */; copy the file again")
-        passed = described.count("\n")
-    # the separator is the one that the lines hold most of
-    separator = max(",;\t", key=lambda sign: sorted(line.count(sign) for line in text.splitlines()[:HEADER_ROWS] or [""])[-1])
-    reader, rows, number = csv.reader(io.StringIO(text, newline=""), delimiter=separator), [], passed + 1
-    try:
-        for cells in reader:
-            # a semicolon goes with a decimal comma
-            rows.append(_Row(number, [_point(cell) for cell in cells] if separator == ";" else cells))
-            number = passed + reader.line_num + 1
-    except csv.Error as error:
-        raise InputError(f"{path}, row {number}: not a line of a CSV file ({error})") from None
-    return [rows]
-
-
-def _sheets(path: Path) -> list[list[_Row]]:
-    try:
-        sheets = pd.read_excel(path, sheet_name=None, header=None, dtype=object)
-    except ImportError as error:
-        reader = "xlrd" if "xlrd" in str(error) else "openpyxl"
-        install = "'catchment-toolkit[workbook]'" if reader == "openpyxl" else reader
+def _layout(path: Path, chosen: Mapping[str, str], sheet: str | None) -> tuple[Layout, list[str]]:
+    """The one table of a file that is a flux record, and what there is to say of the sheets."""
+    held = tables(path, sheet)
+    found = []
+    for table in held:
+        layout = recognise(path, table.rows, chosen)
+        if layout is not None:
+            found.append((table, layout))
+            if not table.name:
+                break
+    if found and not found[0][0].name:  # one text file, read with several separators
+        return found[0][1], list(found[0][1].notes)
+    if len(found) > 1:
+        listed = ", ".join(f"{table.name!r} ({len(layout.rows)} rows)" for table, layout in found)
+        raise InputError(f"{path}: {len(found)} of its sheets hold flux records: {listed}; choose one with --sheet")
+    if not found:
+        first = next((row for table in held for row in table.rows if any(map(text, row.cells))), None)
+        listed = ", ".join(filter(None, map(text, first.cells[:12]))) if first else "nothing"
+        wanted = ", ".join(repr(title) for title in chosen.values())
+        asked = f" beside the headers asked for ({wanted})" if wanted else ""
         raise InputError(
-            f"{path}: reading a workbook needs {reader}: pip install {install}, or export the sheet as CSV"
-        ) from None
-    except Exception as error:  # zip, XML and workbook errors of several libraries
-        raise InputError(
-            f"{path}: cannot be read as a workbook ({' '.join(str(error).split())}); export the sheet as CSV"
-        ) from error
-    return [[_Row(number, list(cells)) for number, cells in enumerate(s.itertuples(index=False), 1)] for s in sheets.values()]
-
-
-def _text(cell) -> str:
-    """A cell as text; empty for what a sheet holds as missing."""
-    return "" if cell is None or (not isinstance(cell, str) and pd.isna(cell)) else str(cell).strip()
-
-
-def _point(cell: str) -> str:
-    return re.sub(r"^(\s*[-+]?\d+),(\d+\s*)$", r"\1.\2", cell)
-
-
-def _zip_longest(first: list[str], second: list[str]):
-    length = max(len(first), len(second))
-    return zip(*([*side, *[""] * (length - len(side))] for side in (first, second)))
-
-
-def _is_header(row: _Row, kinds: list[str | None]) -> bool:
-    """Whether a row below the header goes on with it: it has text, and neither dates nor numbers where they should stand."""
-    cells = [_text(cell) for cell, kind in zip(row.cells, kinds) if kind]
-    return any(cells) and not any(re.search(r"\d{4}|^[-+.]?\d", cell) for cell in cells)
-
-
-# -- the columns -----------------------------------------------------------------------------------------------------
-def _plain(title: str) -> str:
-    """A header in lower case, with ASCII signs, and with words parted by spaces."""
-    return title.lower().translate(str.maketrans("²⁻¹−µμ·_", "2-1-uu. "))
-
-
-def _quantity(title: str) -> str | None:
-    """What a column holds, by its header; None for what the toolkit has no use for."""
-    text = _plain(title)
-    words = set(re.findall(r"[a-z0-9]+", text))
-    if words & (NOT_A_FLUX | {"caco3"}) or REPLICATE.search(text):
-        return None
-    names = {
-        "open": text.startswith(("open", "start")) or bool(words & {"open", "opened", "opening", "start"}),
-        "close": text.startswith(("close", "end")) or bool(words & {"close", "closed", "closing", "end"}),
-        "depth": text.startswith("depth") or "trap depth" in text,
-        "poc": "poc" in words or "particulate organic carbon" in text,
-        "pic": "pic" in words or "particulate inorganic carbon" in text,
-        "tpn": bool(words & {"tpn", "pon"}) or bool(re.search("particulate (organic )?nitrogen", text)),
-        "dry_weight": bool(re.search(r"dry (weight|mass)|(total|tot) mass|mass flux|^(flux tot|tmf)\b", text)),
-    }
-    return next((name for name, found in names.items() if found), None)
-
-
-def _columns(path: Path, titles: list[str]) -> dict[str, _Column]:
-    candidates: dict[str, list[int]] = {}
-    for index, title in enumerate(titles):
-        if kind := _quantity(title):
-            candidates.setdefault(kind, []).append(index)
-    columns = {}
-    for kind, indices in candidates.items():
-        # of replicates the mean, and of a share and a flux the flux
-        for wanted in (r"\b(avg|mean|average)\b", UNIT_PATTERN):
-            indices = [index for index in indices if re.search(wanted, _plain(titles[index]))] or indices
-        if len(indices) > 1:
-            listed = ", ".join(repr(titles[index]) for index in indices)
-            raise InputError(f"{path}: several columns of {kind}: {listed}; keep one of them")
-        title = titles[indices[0]]
-        columns[kind] = _Column(indices[0], title, _factor(path, title, kind) if kind in COLUMNS else 1.0)
-    if not set(FLUXES) & set(columns):
-        raise InputError(
-            f"{path}: no column of {', '.join(FLUXES)} (or BODC's names); it holds {', '.join(filter(None, titles))}"
+            f"{path}: no columns of opening and closing dates (open, close, or BODC's names){asked}; the first row holds {listed}"
+            "; name the columns, such as --flux-columns open=HEADER close=HEADER"
         )
-    return columns
+    table, layout = found[0]
+    others = [repr(one.name) for one in held if one is not table and one.filled]
+    notes = list(layout.notes) + ([f"sheets not read: {', '.join(others)}"] if others else [])
+    return layout, notes
 
 
-def _unused(titles: list[str], columns: dict[str, _Column]) -> list[str]:
-    """A line on columns with the unit of a flux that are not read, replicates and deviations apart; none where there are none."""
-    used = {column.index for column in columns.values()}
-    left = []
-    for index, title in enumerate(titles):
-        text = _plain(title)
-        apart = set(re.findall(r"[a-z0-9]+", text)) & NOT_A_FLUX or REPLICATE.search(text)
-        if index not in used and UNIT_PATTERN.search(text) and not apart:
-            left.append(repr(title))
-    return [f"not used: {', '.join(left)}"] if left else []
+def _order(path: Path, layout: Layout, dates: str | None) -> tuple[str | None, list[str]]:
+    """The order of day and month, None where no date needs one or the rows fit none; and a line where it was found out."""
+    columns = [layout.columns[name] for name in ("open", "close", "mid") if name in layout.columns]
+    titles = " ".join(column.title for column in columns).lower().replace(" ", "")
+    declared = dates or next((order for order in ORDERS if order[:5] in titles), None)
+    if declared is not None:
+        return declared, []
+    pairs = [tuple(row.cells[c.index] if c.index < len(row.cells) else "" for c in columns) for row in layout.rows]
+    pairs = [pair for pair in pairs if any(map(undecided, pair))]
+    if not pairs:
+        return None, []
+    possible, likely = fitting_orders(pairs, LONG_CUP_DAYS)
+    if len(possible) == 1:
+        month_first = [f"dates are read as {possible[0]}: only so do all rows fit"]
+        return (None, []) if possible[0] == ORDERS[0] else (possible[0], month_first)
+    if len(possible) == 2 and len(columns) > 1 and len(likely) == 1:
+        return likely[0], [f"dates are read as {likely[0]}: the other order makes cups of no possible length (--flux-dates)"]
+    if possible:
+        raise InputError(
+            f"{path}: its dates ({text(pairs[0][0])}) fit dd/mm/yyyy as well as mm/dd/yyyy; say which: --flux-dates dd/mm/yyyy, "
+            "or in the header"
+        )
+    return None, []
 
 
-def _factor(path: Path, title: str, kind: str) -> float | None:
-    """Factor from the unit that a header names to mg m-2 d-1; None where it names none."""
-    text = _plain(title)
-    understood = f"understood are {UNIT}, g m-2 yr-1 and, for carbon and nitrogen, mmol m-2 d-1"
-    if not (found := UNIT_PATTERN.search(text)):
-        if text.split() == kind.split("_"):
-            return 1.0
-        if re.search(r"[(\[/%]|-\d|(?<![a-z0-9])(kg|g|mg|ug|mmol|umol|mol)(?![a-z])", text):
-            raise InputError(f"{path}, column {title!r}: its unit is not known; {understood}")
-        return None
-    mass, days = found["mass"], DAYS[found["time"]]
-    if mass in MASSES:
-        return MASSES[mass] / days
-    if kind not in MOLAR_MASS:
-        raise InputError(f"{path}, column {title!r}: {kind} cannot be in {mass}; {understood}")
-    return MOLES[mass] * MOLAR_MASS[kind] / days
+def _undecided(layout: Layout) -> bool:
+    """Whether any opening is a date of numbers that leaves the order of day and month open."""
+    column = layout.columns.get("open")
+    return column is not None and any(undecided(row.cells[column.index]) for row in layout.rows if column.index < len(row.cells))
 
 
 # -- the rows --------------------------------------------------------------------------------------------------------
-def _record(row: _Row, width: int, columns: dict[str, _Column], date_format: str, findings: _Findings) -> list | None:
-    """[row, open, close, fluxes..., depth]; a hard problem leaves NaT or NaN in its place, or None for the row."""
-    if any(map(_text, row.cells[width:])):
+def _record(row: Row, layout: Layout, order: str, findings: _Findings) -> list | None:
+    """[row, open, close, fluxes..., depth, latitude, longitude, site]; a hard problem leaves NaT or NaN in its place, or None for
+    the row."""
+    width, columns = len(layout.titles), layout.columns
+    if any(map(text, row.cells[width:])):
         found = f"{len(row.cells)} cells where the header has {width}"
-        findings.add(row.number, f"{found} (a decimal comma?)", "the row is left out", hard=True)
+        findings.add(row.number, "row", f"{found} (a decimal comma?)", "the row is left out", hard=True)
         return None
     cells = {kind: row.cells[c.index] if c.index < len(row.cells) else "" for kind, c in columns.items()}
-    dates = [_date(cells[name], date_format) for name in ("open", "close")]
-    if None in dates:
-        for name, value in zip(("open", "close"), dates):
-            if value is None:
-                what = (
-                    f"{name} {_text(cells[name])!r} is not a date (YYYY-MM-DD or {date_format})"
-                    if _text(cells[name])
-                    else f"no {name} date"
-                )
-                findings.add(row.number, what, "the row is left out", hard=True)
-        dates = [None, None]
-    elif dates[1] <= dates[0]:
-        findings.add(
-            row.number, f"close {dates[1]:%Y-%m-%d} is not after open {dates[0]:%Y-%m-%d}", "the row is left out", hard=True
-        )
-        dates = [None, None]
+    opening, closing, wrong = _dates(cells, columns, order)
+    if not wrong and closing <= opening:
+        wrong = [f"close {closing:%Y-%m-%d} is not after open {opening:%Y-%m-%d}"]
+    for line in wrong:
+        findings.add(row.number, "row", line, "the row is left out", hard=True)
+    if wrong:
+        opening = closing = None
     values = []
     for kind in (*COLUMNS, "depth"):
         value = _number(cells.get(kind, ""))
         if value is None:
-            findings.add(row.number, f"{kind} {_text(cells[kind])!r} is not a number", "set to missing", hard=True)
+            findings.add(row.number, "text", f"{kind} {text(cells[kind])!r} is not a number", "set to missing", hard=True)
             value = np.nan
-        elif kind in COLUMNS and FILL.fullmatch(_text(cells.get(kind, ""))):
-            findings.lines.append((row.number, f"row {row.number}: {kind} {value:g} is taken for a fill value; set to missing"))
+        if kind == "depth" and (NINES.fullmatch(_digits(value)) and value < 0):
             value = np.nan
         factor = columns[kind].factor if kind in columns else 1.0
         values.append(value * (1.0 if factor is None else factor))
-    return [row.number, *dates, *values]
+    places = [_degrees(cells.get(kind, ""), columns.get(kind)) for kind in ("latitude", "longitude")]
+    return [row.number, opening, closing, *values, *places, text(cells.get("site", ""))]
 
 
-def _date(cell, date_format: str) -> datetime | None:
-    """An instant (UTC, without zone), or None for what is none."""
-    if isinstance(cell, date) and not pd.isna(cell):
-        value = pd.Timestamp(cell).to_pydatetime()
+def _dates(cells: dict, columns: Mapping[str, Column], order: str) -> tuple[dt.datetime | None, dt.datetime | None, list[str]]:
+    """Opening, closing, and what is wrong with them."""
+    wrong: list[str] = []
+    found = {side: _instant(cells, side, order, wrong) for side in ("open", "close") if _tells(columns, side)}
+    length = None
+    if "duration" in columns and len(found) < 2:
+        length = _number(cells["duration"])
+        if length is None or not 0 < length < 3660:
+            wrong.append(f"duration {text(cells['duration'])!r} is not a number of days")
+            length = None
+        elif re.search(r"\b(h|hr|hrs|hours?)\b", plain(columns["duration"].title)):
+            length /= 24
+    if "mid" in columns and "open" not in found:
+        middle = _instant(cells, "mid", order, wrong)
+        if middle is not None and "close" in found and found["close"] is not None:
+            found["open"] = middle - (found["close"] - middle)
+        elif middle is not None and length is not None:
+            half = dt.timedelta(days=length / 2)
+            found |= {"open": middle - half, "close": middle + half}
+    elif length is not None and found.get("open") is not None:
+        found["close"] = found["open"] + dt.timedelta(seconds=round(86400 * length))
+    elif length is not None and found.get("close") is not None:
+        found["open"] = found["close"] - dt.timedelta(seconds=round(86400 * length))
+    if not wrong and (found.get("open") is None or found.get("close") is None):
+        wrong.append("no opening and closing date")
+    return found.get("open"), found.get("close"), wrong
+
+
+def _tells(columns: Mapping[str, Column], side: str) -> bool:
+    return side in columns or f"{side}_year" in columns
+
+
+def _instant(cells: dict, side: str, order: str, wrong: list[str]) -> dt.datetime | None:
+    """The instant that the columns of a side ("open", "close", "mid") tell; a line in ``wrong`` where they tell none."""
+    if side in cells:
+        written = text(cells[side])
+        value = parse_date(cells[side], order)
     else:
-        text = _text(cell)
-        if (found := NAMED_MONTH.fullmatch(text)) and found["month"].lower() in MONTHS:
-            month = MONTHS.index(found["month"].lower()) + 1
-            text = f"{found['year']}-{month:02d}-{int(found['day']):02d}{(found['time'] or '').rstrip()}"
-        elif found := DATE_FORMATS[date_format].fullmatch(text):
-            text = f"{found['year']}-{int(found['month']):02d}-{int(found['day']):02d}{(found['time'] or '').rstrip()}"
-        elif not re.match(r"\d{4}-\d\d-\d\d", text):
+        parts = {name: _number(cells.get(f"{side}_{name}", "")) for name in ("year", "month", "day", "yearday", "hour")}
+        written = "-".join(text(cells.get(f"{side}_{name}", "")) for name in ("year", "month", "day"))
+        value = _of_parts(parts)
+    if value is None:
+        wrong.append(f"{side} {written!r} is not a date (YYYY-MM-DD or {order})" if written.strip("-") else f"no {side} date")
+        return None
+    if f"{side}_time" in cells:
+        time = parse_time(cells[f"{side}_time"])
+        if time is None:
+            wrong.append(f"{side} {text(cells[f'{side}_time'])!r} is not a time of day (HH:MM)")
             return None
-        try:
-            value = datetime.fromisoformat(text)
-        except ValueError:
-            return None
-    if value.tzinfo is not None:
-        value = value.astimezone(UTC).replace(tzinfo=None)
-    return value if 1900 <= value.year < 2100 else None
+        value += time
+    return value
+
+
+def _of_parts(parts: dict[str, float | None]) -> dt.datetime | None:
+    """A date of year, month and day (or day of the year, from 1) and hour."""
+    if any(value is None for value in parts.values()):
+        return None
+    try:
+        year, hour = int(parts["year"]), 0.0 if np.isnan(parts["hour"]) else parts["hour"]
+        if not np.isnan(parts["day"]):
+            value = dt.datetime(year, int(parts["month"]), int(parts["day"]))
+            hour += 24 * (parts["day"] % 1)
+        else:
+            value = dt.datetime(year, 1, 1)
+            hour += 24 * (parts["yearday"] - 1)
+        value += dt.timedelta(seconds=round(3600 * hour))
+    except (ValueError, OverflowError):
+        return None
+    return value if 1900 <= year < 2100 else None
+
+
+def _degrees(cell, column: Column | None) -> float:
+    """A latitude or longitude, positive north and east; NaN where there is none."""
+    found = re.fullmatch(r"\s*([-+]?\d+(?:\.\d*)?)\s*°?\s*([NSEWnsew])?\s*", text(cell))
+    if column is None or not found:
+        return np.nan
+    west = {"w", "west", "south"} & set(re.findall(r"[a-z]+", plain(column.title)))
+    sign = -1.0 if (found[2] or "").lower() in ("s", "w") or (west and not found[2]) else 1.0
+    value = sign * float(found[1])
+    return value if abs(value) <= 360 else np.nan
 
 
 def _number(cell) -> float | None:
     """NaN where missing, None for text."""
-    text = _text(cell)
-    if text.lower() in MISSING:
+    written = text(cell)
+    if written.lower() in MISSING:
         return np.nan
     try:
-        value = float(text)
+        value = float(written)
     except ValueError:
         return None
-    return value if np.isfinite(value) and "_" not in text else None
+    return value if np.isfinite(value) and "_" not in written else None
+
+
+def _digits(value: float) -> str:
+    return np.format_float_positional(value, trim="-") if np.isfinite(value) else ""
+
+
+def _without_fills(frame: pd.DataFrame, columns: Mapping[str, Column], findings: _Findings) -> tuple[pd.DataFrame, list[str]]:
+    """Fill values that no attribute declares set to missing, and a line a column and value.
+
+    What is one: -99, -999, -99.9 and the like; -9 and other negative numbers that recur exactly; nines that recur and are ten
+    times what the column holds else; what is larger than any flux.
+    """
+    used = [kind for kind in COLUMNS if kind in columns]
+    factor = {kind: columns[kind].factor or 1.0 for kind in used}
+    raw = {kind: (frame[kind] / factor[kind]).round(9) for kind in used}
+    together = pd.concat(raw.values()) if raw else pd.Series(dtype=float)
+    counts = together[together < 0].value_counts()
+    lines = []
+    for kind in used:
+        values = raw[kind]
+        for value in sorted(values.dropna().unique()):
+            digits, times = _digits(value), int((values == value).sum())
+            nines = bool(NINES.fullmatch(digits))
+            if value < 0:
+                recurs = int(counts.get(value, 0))
+                fill = (nines and (digits.count("9") > 1 or recurs > 1) and value <= -9) or (value <= -1 and recurs > 2)
+            else:
+                others = values[(values != value) & (values > 0)]
+                fill = value * factor[kind] >= LARGEST
+                fill = fill or (nines and value > 99 and times > 1 and len(others) > 0 and value > 10 * others.max())
+            if not fill:
+                continue
+            rows = _listed(frame["row"][values == value].tolist())
+            lines.append(f"{kind} {value:g} is taken for a fill value and set to missing: {rows}")
+            frame.loc[values == value, kind] = np.nan
+    return frame, lines
 
 
 def _checked_values(frame: pd.DataFrame, findings: _Findings) -> pd.DataFrame:
     for name in COLUMNS:
         bad = frame[name] < 0
         for row, value in zip(frame["row"][bad], frame[name][bad]):
-            findings.add(row, f"{name} {value:g} is negative", "set to missing")
+            findings.add(row, "negative", f"{name} {value:g} is negative", "set to missing")
         if findings.drop:
             frame.loc[bad, name] = np.nan
-    bad = CACO3_PER_PIC * frame["pic"] > frame["dry_weight"]
+    bad = outweighed(frame)
     for row, pic, weight in zip(frame["row"][bad], frame["pic"][bad], frame["dry_weight"][bad]):
-        text = f"pic {pic:.4g} as CaCO3 (x {CACO3_PER_PIC}) is {CACO3_PER_PIC * pic:.4g}, more than dry_weight {weight:.4g}"
-        findings.add(row, text, "pic set to missing")
+        words = f"pic {pic:.4g} as CaCO3 (x {CACO3_PER_PIC}) is {CACO3_PER_PIC * pic:.4g}, more than dry_weight {weight:.4g}"
+        findings.add(row, "outweighed", words, "pic set to missing")
     if findings.drop:
         frame.loc[bad, "pic"] = np.nan
     return frame
@@ -485,7 +504,7 @@ def _checked_times(frame: pd.DataFrame, findings: _Findings, *, undeclared: bool
     usual = lengths.median()
     for row, days in zip(frame["row"][lengths > LONG_CUP_DAYS], lengths[lengths > LONG_CUP_DAYS]):
         doubt = ": are the dates mm/dd? (name the order in the header)" if undeclared else ""
-        findings.add(row, f"cup of {days:g} days{doubt}")
+        findings.add(row, "long", f"cup of {days:g} days{doubt}")
     left_out = []
     # moorings are never at their nominal depth: depths that differ by less than the tolerance are one trap
     trap = (frame["depth"].diff() > DEPTH_TOLERANCE).cumsum()
@@ -494,15 +513,20 @@ def _checked_times(frame: pd.DataFrame, findings: _Findings, *, undeclared: bool
         for cup in cups.sort_values(["open", "close", "row"]).itertuples():
             if last is not None and cup.open < last.close:
                 same = (cup.open, cup.close) == (last.open, last.close)
-                days = (min(cup.close, last.close) - cup.open) / pd.Timedelta(days=1)
-                text = f"the cup of row {last.row} again" if same else f"overlaps the cup of row {last.row} by {days:g} days"
-                findings.add(cup.row, text, "the row is left out")
-                if findings.drop:
-                    left_out.append(cup.Index)
-                    continue
+                shared = min(cup.close, last.close) - cup.open
+                days = shared / pd.Timedelta(days=1)
+                short = days <= SHORT_OVERLAP_DAYS and 2 * shared < min(cup.close - cup.open, last.close - last.open)
+                words = f"the cup of row {last.row} again" if same else f"overlaps the cup of row {last.row} by {days:g} days"
+                if short:
+                    findings.add(cup.row, "short", words)
+                else:
+                    findings.add(cup.row, "again" if same else "overlap", words, "the row is left out")
+                    if findings.drop:
+                        left_out.append(cup.Index)
+                        continue
             elif last is not None and (cup.open - last.close) / pd.Timedelta(days=1) > usual:
                 days = (cup.open - last.close) / pd.Timedelta(days=1)
-                findings.add(cup.row, f"gap: {days:g} days without a cup since row {last.row}")
+                findings.add(cup.row, "gap", f"gap: {days:g} days without a cup since row {last.row}")
             if last is None or cup.close > last.close:
                 last = cup
     return frame.drop(index=left_out)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from data.ocean_names import IDEALISED, is_idealised
 from data.progress import Progress
 from data.resumable import ResumableStore
 from data.satellite import around, on_frame, open_chlorophyll, time_notes
-from data.trap_flux import COLUMNS, read_flux
+from data.trap_flux import COLUMNS, chosen_columns, outweighed, read_flux
 from evaluation.canvas import name_ocean
 from evaluation.cross_correlation import (
     BLOCK_DAYS,
@@ -40,10 +40,12 @@ from evaluation.cross_correlation import (
     lag_grid,
     lagged_chlorophyll,
     nearest_speed,
+    r_squared,
     score_table,
     sinking_speed,
+    with_best_gains,
 )
-from evaluation.figures_flux import example_cups, figure_7, figure_8, figure_9, png, save_png
+from evaluation.figures_flux import EXAMPLES, example_cups, figure_7, figure_8, figure_9, png, save_png
 from evaluation.intervals import ENOUGH_BLOCKS
 from evaluation.scores import BOXES_KM, box_pdf
 
@@ -53,6 +55,12 @@ PAPER_YEARS = (2009, 2019)
 BLOCK = 64
 #: Traps farther apart than this, degrees, are two.
 SAME_PLACE = 1e-3
+#: Bits of a prediction's flag (``learning.satellite.FLAGS``) by the names of --exclude-flags, and what they say.
+FLAG_BITS = {"outside": 1, "date": 2, "sst": 4, "unknown": 8}
+FLAG_WORDS = {
+    "outside": "as of inputs outside the training range", "date": "as of maps of another date", "sst": "as without SST",
+    "unknown": "as of windows that are partly unknown",
+}  # fmt: skip
 #: What is told of the best lags.
 BEST = ["variable", "period", "catchment", "lag", "r2", "r2_low", "r2_high", "random_p90", "random_best_p90", "n", "n_effective",
         "gain", "gain_low", "gain_high"]  # fmt: skip
@@ -71,8 +79,18 @@ class CorrelationConfig:
     """Flux record of the trap, CSV or .xlsx: open, close, dry_weight, poc, pic, tpn (mg m-2 d-1), or BODC's names."""
     flux_depth: Annotated[float, *bounds(above=0, most=12000, unit="m, positive down")] = 3000.0
     """Depth of the trap, m, where the record holds several."""
+    flux_columns: tuple[str, ...] = ()
+    """Headers of columns of the flux record that are not recognised, such as open=Date poc="C flux": open, close, open_time,
+    close_time, mid, duration (days), depth (m), latitude, longitude, site, dry_weight, poc, pic, tpn."""
+    flux_dates: Literal["auto", "dd/mm/yyyy", "mm/dd/yyyy"] = "auto"
+    """Order of day and month in the flux record (default: the one that its header names, or that alone fits all rows)."""
+    sheet: str | None = None
+    """Sheet of a workbook that holds the flux record, where several do."""
+    site: str | None = None
+    """Which trap of a flux record of several sites: a name in it, or LON,LAT in degrees (default: the one within 100 km of the
+    predictions' trap)."""
     drop_bad: bool = False
-    """Leave bad rows and values of the flux record out instead of refusing them."""
+    """Leave bad rows and values of the flux record out instead of refusing them; overlaps of a day or less are kept."""
     variables: tuple[str, ...] = ()
     """Fluxes: dry_weight, poc, pic, tpn (default: all that the record holds)."""
     lags: Annotated[tuple[float, float, float], *bounds(least=-3650, most=3650, unit="days")] = (0.0, 110.0, 3.0)
@@ -85,6 +103,12 @@ class CorrelationConfig:
     """Last day of the period, by the cups' middles (default: 2019-12-31 where the record covers 2009 to 2019, else all)."""
     draws: Annotated[int, *bounds(least=1, most=10_000)] = 100
     """Series of catchments at random dates that the envelope is made of."""
+    strict: bool = False
+    """Leave a cup out where no prediction lies in its interval (default: the nearest one stands in, up to half the time between
+    predictions away; how often is said)."""
+    exclude_flags: tuple[Literal["outside", "date", "sst", "unknown"], ...] = ()
+    """Leave flagged predictions out: outside (inputs beyond the training range), date (maps of another date), sst (no SST was
+    given), unknown (part of the window unknown). By default they are used, and how many is said."""
     block_days: Annotated[float, *bounds(least=1, most=36500, unit="days")] = BLOCK_DAYS
     """Length of the blocks that intervals are made of, days."""
     seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
@@ -122,8 +146,12 @@ def main(config: CorrelationConfig) -> int:
     """Write correlation.csv, correlation.png, correlation.json, correlation_series.nc and figures/ of a folder."""
     config.validate()
     lags = lag_grid(*config.lags)
-    catchments = read_catchments(config.predictions)
-    flux = read_flux(config.flux, depth=config.flux_depth, drop=config.drop_bad)
+    catchments = read_catchments(config.predictions, exclude=config.exclude_flags)
+    flux = read_flux(
+        config.flux, depth=config.flux_depth, drop=config.drop_bad, columns=chosen_columns(config.flux_columns),
+        sheet=config.sheet, site=config.site, near=catchments.frame.center,
+        dates=None if config.flux_dates == "auto" else config.flux_dates,
+    )  # fmt: skip
     cups, periods, notes = choose_cups(flux, config)
     variables, absent = choose_variables(cups, config)
     notes = [*catchments.notes, *notes, *absent, *speed_notes(lags, catchments.predictions)]
@@ -141,7 +169,7 @@ def main(config: CorrelationConfig) -> int:
         with Progress("correlating", "lag") as bar:
             found = lagged_chlorophyll(
                 opening, closing, lags, maps, catchments.predictions, boxes,
-                draws=config.draws, seed=config.seed, progress=bar.update,
+                draws=config.draws, seed=config.seed, strict=config.strict, progress=bar.update,
             )  # fmt: skip
         check_found(found, config)
         fluxes = {name: cups[name].to_numpy(np.float64) for name in variables}
@@ -152,27 +180,33 @@ def main(config: CorrelationConfig) -> int:
                 "record, or predictions and chlorophyll of the same years"
             )
         problems = flux.attrs.get("problems", [])
-        notes += [*cloud_notes(found), *block_notes(table, config.block_days)]
-        of_rows = [line for line in problems if line.startswith("row ")]
-        notes += [f"{config.flux}: {line}" for line in problems if line not in of_rows]
+        notes += [*cloud_notes(found), *nearest_notes(found), *block_notes(table, config.block_days)]
+        of_rows = sum(line.startswith("row ") for line in problems)
         if of_rows:
-            notes.append(f"{config.flux}: {len(of_rows)} remarks on rows, in correlation.json; the first: {of_rows[0]}")
-        best = best_rows(table).merge(best_of_random(found, fluxes, periods), on=["variable", "period"])[BEST]
+            notes.append(f"{config.flux}: {of_rows} remarks on rows, one by one in correlation.json; by kind:")
+        notes += [f"{config.flux}: {line}" for line in flux.attrs["remarks"]]
+        notes += heavy_pic_notes(cups, found, config.flux)
+        best = with_best_gains(
+            best_rows(table), found, fluxes, opening, periods, block_days=config.block_days, seed=config.seed
+        )  # fmt: skip
+        best = best.merge(best_of_random(found, fluxes, periods), on=["variable", "period"])[BEST]
         series = series_of(cups, variables, found)
         _write_results(config, table, series, best, notes, problems, periods)
         _draw(config, table, series, catchments, maps, opening, closing, best)
     for note in notes:
         print(f"note: {note}", flush=True)
     print(best.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+    print("gain: best R² of the catchment less best R² of the box, each at its own lag, over the cups that both have there")
     print(f"correlation: {config.out / 'correlation.csv'}, {config.out / 'correlation.png'}", flush=True)
     return 0
 
 
 # -- what is read ----------------------------------------------------------------------------------------------------
-def read_catchments(patterns) -> Catchments:
+def read_catchments(patterns, exclude: tuple[str, ...] = ()) -> Catchments:
     """Catchment files (CF-1.8 netCDF: ``pdf`` (time, y, x), ``x``, ``y`` km, the attributes in ``ATTRIBUTES``).
 
-    Predictions that are incomplete (NaN) or empty are left out, and said so.
+    Predictions that are incomplete (NaN) or empty are left out, and said so; so are those with a flag that ``exclude`` names
+    (of :data:`FLAG_BITS`). How many of the others are flagged is said.
 
     Raises
     ------
@@ -182,7 +216,7 @@ def read_catchments(patterns) -> Catchments:
     predictions, notes, first = {}, [], None
     sources: dict[float, str] = {}
     for path in expand(patterns):
-        speed, trap, x, y, times, pdf = _read_catchment(path)
+        speed, trap, x, y, times, pdf, flag = _read_catchment(path)
         if speed in sources:
             raise InputError(f"{path}: sinks at {speed:g} m/d as {sources[speed]} does; give one file a speed")
         if first is None:
@@ -197,10 +231,20 @@ def read_catchments(patterns) -> Catchments:
         flat = pdf.reshape(len(pdf), -1)
         good = np.isfinite(flat).all(axis=1) & ~np.isnat(times)
         good[good] = flat[good].sum(axis=1) > 0
+        complete = good.copy()
+        for name, bit in FLAG_BITS.items():
+            flagged = complete & (flag & bit > 0)
+            if flagged.any():
+                fate = "left out" if name in exclude else f"used (--exclude-flags {name} leaves them out)"
+                notes.append(f"{path}: {int(flagged.sum())} of {good.size} predictions are flagged {FLAG_WORDS[name]}: {fate}")
+            if name in exclude:
+                good &= ~flagged
+        if complete.any() and not good.any():
+            raise InputError(f"{path}: all its predictions are flagged {' or '.join(exclude)}; exclude fewer (--exclude-flags)")
         if not good.any():
             raise InputError(f"{path}: none of its {len(good)} predictions is complete; predict again with complete SSH and SST")
-        if not good.all():
-            notes.append(f"{path}: {int((~good).sum())} of {good.size} predictions are incomplete or empty, and left out")
+        if not complete.all():
+            notes.append(f"{path}: {int((~complete).sum())} of {good.size} predictions are incomplete or empty, and left out")
         order = np.flatnonzero(good)[np.argsort(times[good], kind="stable")]
         predictions[speed] = Predictions(speed, times[order].astype("datetime64[s]"), flat[order])
         sources[speed] = path
@@ -215,7 +259,7 @@ def idealised_ocean(patterns) -> str:
 
 
 def _read_catchment(path: str):
-    """(speed, (lon, lat), x, y, times, pdf (time, y, x)) of one file."""
+    """(speed, (lon, lat), x, y, times, pdf (time, y, x), flag (time,)) of one file."""
     try:
         with xr.open_dataset(path) as file:
             missing = [name for name in ("pdf", "x", "y", "time") if name not in file.variables]
@@ -227,6 +271,9 @@ def _read_catchment(path: str):
             x, y = (file[name].values.astype(np.float64) for name in ("x", "y"))
             pdf = file["pdf"].transpose("time", "y", "x").values.astype(np.float32, copy=False)
             times = file["time"].values
+            flag = np.zeros(times.size, np.int64)
+            if "flag" in file and file["flag"].dims == ("time",):
+                flag = np.nan_to_num(file["flag"].values).astype(np.int64)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"{path}: cannot be read as a catchment file ({one_line(error)}); give netCDF of learning.predict"
@@ -236,7 +283,7 @@ def _read_catchment(path: str):
         raise InputError(f"{path}: x and y must be an even lattice in km, ascending, and time not empty; predict again")
     if np.nanmin(pdf, initial=0.0) < 0 or not speed > 0:
         raise InputError(f"{path}: negative probabilities, or a sinking speed of {speed:g} m/d; predict again")
-    return speed, tuple(trap), x, y, times, pdf
+    return speed, tuple(trap), x, y, times, pdf, flag
 
 
 def choose_cups(flux: pd.DataFrame, config: CorrelationConfig) -> tuple[pd.DataFrame, dict[str, np.ndarray], list[str]]:
@@ -373,8 +420,8 @@ def daily_maps(dataset: xr.Dataset, frame: Frame, flux: pd.DataFrame, lags: np.n
     half_width = float(max(np.abs(frame.x).max(), np.abs(frame.y).max()))
     first = flux["open"].min().to_datetime64() - in_seconds(max(lags[-1], 110) + MARGIN_DAYS)
     last = flux["close"].max().to_datetime64() - in_seconds(min(lags[0], 0) - MARGIN_DAYS)
-    days = dataset["time"].values.astype("datetime64[D]")
-    wanted = np.flatnonzero((days >= first) & (days <= last))
+    days, length = dataset["first_day"].values.astype("datetime64[D]"), dataset["days"].values
+    wanted = np.flatnonzero((days + (length - 1) * np.timedelta64(1, "D") >= first) & (days <= last))
     if not wanted.size:
         raise InputError(f"--chlorophyll has no map from {_day(first)} to {_day(last)}; give chlorophyll of the years of --flux")
     variable = around(dataset, frame.center, half_width)["chlorophyll"].isel(time=wanted)
@@ -388,7 +435,7 @@ def daily_maps(dataset: xr.Dataset, frame: Frame, flux: pd.DataFrame, lags: np.n
     _regrid(variable, frame, final, identity)
     with zarr.config.set(checked_setting(final, "chlorophyll")):
         stored = zarr.open_group(str(final), mode="r")["chlorophyll"]
-    return DailyMaps.of(times, _blocks(stored), frame.x.size * frame.y.size)
+    return DailyMaps.of(days[wanted], _blocks(stored), frame.x.size * frame.y.size, length[wanted])
 
 
 def _resolved(path: str) -> Path:
@@ -437,6 +484,33 @@ def cloud_notes(found: LaggedChlorophyll) -> list[str]:
         if count.any():
             notes.append(f"of {cups} cups, {count.min()} to {count.max()} are dropped, by lag: {why}")
     return notes
+
+
+def nearest_notes(found: LaggedChlorophyll) -> list[str]:
+    """A line on cups into whose window no prediction falls."""
+    if found.nearest is None or not found.nearest.any():
+        return []
+    counts, cups = found.nearest.sum(axis=1), found.nearest.shape[1]
+    return [
+        f"of {cups} cups, {counts.min()} to {counts.max()} have, by lag, no prediction in their interval: the nearest one stands "
+        "in (--strict leaves them out)"
+    ]
+
+
+def heavy_pic_notes(cups: pd.DataFrame, found: LaggedChlorophyll, flux: Path | None) -> list[str]:
+    """A line on what cups whose PIC as CaCO3 outweighs their dry weight do to the best R² of either."""
+    heavy = outweighed(cups).to_numpy()
+    if not heavy.any():
+        return []
+    words = []
+    for name in ("dry_weight", "pic"):
+        values = cups[name].to_numpy(np.float64)
+        both = [r_squared(values, found.series["catchment"]), r_squared(values[~heavy], found.series["catchment"][:, ~heavy])]
+        if all(np.isfinite(one).any() for one in both):
+            words.append(f"{name} {np.nanmax(both[0]):.2f} with them, {np.nanmax(both[1]):.2f} without")
+    if not words:
+        return []
+    return [f"{flux}: {int(heavy.sum())} cups of the period have PIC x 8.33 > dry weight; best R² of {'; of '.join(words)}"]
 
 
 def block_notes(table: pd.DataFrame, days: float) -> list[str]:
@@ -502,11 +576,12 @@ def _draw(config, table, series, catchments, maps, opening, closing, best) -> No
     if lags:
         lag = next(iter(lags.values()))
         speed = float(series["sinking_speed"].sel(lag=lag))
-        shown = example_cups(series.sel(lag=lag, catchment="catchment")["chlorophyll"].values)
+        most = max(EXAMPLES, len(catchments.predictions))
+        shown = example_cups(series.sel(lag=lag, catchment="catchment")["chlorophyll"].values, most)
         shift, margin = (in_seconds(days) for days in (lag, MARGIN_DAYS))
         means = maps.mean(opening[shown] - shift - margin, closing[shown] - shift + margin)
         one = catchments.predictions[speed]
-        begin, length = one.runs(opening[shown] - shift, closing[shown] - shift)
+        begin, length = one.runs(opening[shown] - shift, closing[shown] - shift, strict=config.strict)
         pdfs = np.stack([one.pdf[a : a + n].mean(axis=0) for a, n in zip(begin, length, strict=True)])
         titles = [f"{_day(opening[cup])} to {_day(closing[cup])}" for cup in shown]
         average = {w: item.pdf.mean(axis=0, dtype=np.float64) for w, item in catchments.predictions.items()}

@@ -55,20 +55,25 @@ class DailyMaps:
     Attributes
     ----------
     days : (time,) datetime64[D]
-        Calendar days of the maps, ascending; a day may occur twice.
+        Calendar days of the maps, of composites the first ones, ascending; a day may occur twice.
+    length : (time,) int
+        Days that each map stands for: 1 of daily maps.
     total : (time + 1, cell) float64
-        Sum of the known values of all maps before.
+        Sum of the known values of all days before.
     count : (time + 1, cell) unsigned
-        How many those are.
+        How many days those are.
     """
 
     days: np.ndarray
+    length: np.ndarray
     total: np.ndarray
     count: np.ndarray
 
     @classmethod
-    def of(cls, times: np.ndarray, blocks: Iterable[np.ndarray], cells: int) -> DailyMaps:
+    def of(cls, times: np.ndarray, blocks: Iterable[np.ndarray], cells: int, length: np.ndarray | None = None) -> DailyMaps:
         """From maps (time, cell), NaN where not known, that come in blocks of some times each.
+
+        ``length`` (time,): days that each map stands for, from the calendar day of its time on (default: that day alone).
 
         Raises
         ------
@@ -76,31 +81,51 @@ class DailyMaps:
             The blocks hold another number of maps than there are times.
         """
         n = len(times)
+        length = np.ones(n, np.int64) if length is None else np.asarray(length, np.int64)
         total = np.zeros((n + 1, cells))
-        count = np.zeros((n + 1, cells), np.uint16 if n < 2**16 else np.uint32)
+        count = np.zeros((n + 1, cells), np.uint16 if length.sum() < 2**16 else np.uint32)
         done = 0
         for block in blocks:
             part = slice(done + 1, done + 1 + len(block))
-            known = np.isfinite(block)
-            np.cumsum(np.where(known, block, 0.0), axis=0, dtype=np.float64, out=total[part])
-            np.cumsum(known, axis=0, dtype=count.dtype, out=count[part])
+            known, days = np.isfinite(block), length[done : done + len(block), None]
+            values = np.where(known, block, 0.0)
+            if (days != 1).any():
+                values = values.astype(np.float64) * days
+            np.cumsum(values, axis=0, dtype=np.float64, out=total[part])
+            np.cumsum(known * days.astype(count.dtype), axis=0, dtype=count.dtype, out=count[part])
             total[part] += total[done]
             count[part] += count[done]
             done += len(block)
         if done != n:
             raise ValueError(f"{done} maps for {n} times")
-        return cls(np.asarray(times).astype("datetime64[D]"), total, count)
+        return cls(np.asarray(times).astype("datetime64[D]"), length, total, count)
 
     def mean(self, first: np.ndarray, last: np.ndarray) -> np.ndarray:
         """(window, cell) float64 mean of the maps from ``first`` to ``last``, both included; NaN where none is known.
 
-        first, last : (window,) datetime64. A map counts for its calendar day's beginning, whatever hour it is dated at.
+        first, last : (window,) datetime64. A map counts for its calendar day's beginning, whatever hour it is dated at; a
+        composite for each of its days in the window.
         """
         begin, end = np.searchsorted(self.days, first, "left"), np.searchsorted(self.days, last, "right")
         end = np.maximum(begin, end)
-        count = self.count[end] - self.count[begin]
+        if (self.length == 1).all():
+            total, count = self.total[end] - self.total[begin], self.count[end] - self.count[begin]
+        else:
+            # days of the last map begun that lie before the window, and in it
+            before = np.ceil((first - self.days[np.maximum(begin - 1, 0)]) / np.timedelta64(1, "D"))
+            inside = np.floor((last - self.days[np.maximum(end - 1, 0)]) / np.timedelta64(1, "D")) + 1
+            total, count = (
+                self._until(sums, end, inside) - self._until(sums, begin, before) for sums in (self.total, self.count)
+            )
+            count = np.round(count)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(count > 0, (self.total[end] - self.total[begin]) / count, np.nan)
+            return np.where(count > 0, total / count, np.nan)
+
+    def _until(self, sums: np.ndarray, number: np.ndarray, days: np.ndarray) -> np.ndarray:
+        """(window, cell) sum over the first ``number`` maps, of the last of which ``days`` count."""
+        last = np.maximum(number - 1, 0)
+        left = np.where(number > 0, 1 - np.clip(days / self.length[last], 0, 1), 0.0)[:, None]
+        return sums[number] - left * (sums[number].astype(np.float64) - sums[last])
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,11 +151,11 @@ class Predictions:
         seconds = np.diff(self.times).astype("timedelta64[s]").astype(np.int64)
         return np.timedelta64(round(float(np.median(seconds))) if seconds.size else 0, "s")
 
-    def runs(self, first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def runs(self, first: np.ndarray, last: np.ndarray, *, strict: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """The predictions dated from ``first`` to ``last``, both included, as (begin, length), each (window,) int.
 
         Where there is none, the nearest one no farther than half the interval from the window (the earlier of two); where there
-        is none so near, the length is 0.
+        is none so near, or ``strict`` is asked for, the length is 0.
         """
         begin, end = np.searchsorted(self.times, first, "left"), np.searchsorted(self.times, last, "right")
         length = np.maximum(end - begin, 0)
@@ -141,7 +166,7 @@ class Predictions:
         none = length == 0
         begin = np.where(none, np.clip(nearest, 0, n - 1), begin)
         near = np.minimum(before, after) * 2 <= self.interval
-        return begin, np.where(none, near.astype(int), length)
+        return begin, np.where(none, near.astype(int) * (not strict), length)
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,6 +220,8 @@ class LaggedChlorophyll:
         Of catchments predicted for other dates.
     clouded : (lag, cup) bool
         Cups that have predictions, and more than 99 % of their catchment under cloud.
+    nearest : (lag, cup) bool
+        Cups into whose window no prediction falls, and that are given the nearest one.
     """
 
     lags: np.ndarray
@@ -202,6 +229,7 @@ class LaggedChlorophyll:
     series: dict[str, np.ndarray]
     random: np.ndarray
     clouded: np.ndarray
+    nearest: np.ndarray | None = None
 
 
 def lagged_chlorophyll(
@@ -214,6 +242,7 @@ def lagged_chlorophyll(
     *,
     draws: int = 100,
     seed: int = 0,
+    strict: bool = False,
     progress=None,
 ) -> LaggedChlorophyll:
     """Chlorophyll in catchments, boxes and random catchments, by lag and cup (paper Appendix C).
@@ -234,6 +263,9 @@ def lagged_chlorophyll(
         The nearest speed stands in for one that is not there.
     boxes : mapping of name to (cell,)
     draws, seed : int, keyword-only
+    strict : bool, keyword-only
+        Leave a cup out where no prediction falls into its window (the paper's words), instead of taking the nearest one within
+        half the interval between predictions.
     progress : callable, keyword-only
         Called with (lags done, lags).
     """
@@ -243,13 +275,15 @@ def lagged_chlorophyll(
     shape = (lags.size, opening.size)
     series = {name: np.empty(shape) for name in ("catchment", *boxes)}
     random, clouded, speeds = np.empty((draws, *shape)), np.empty(shape, bool), np.empty(lags.size)
+    nearest = np.zeros(shape, bool)
     zero, one = np.zeros(opening.size, int), np.ones(opening.size, int)
     for number, lag in enumerate(lags):
         first, last = opening - in_seconds(lag), closing - in_seconds(lag)
         mean = maps.mean(first - in_seconds(MARGIN_DAYS), last + in_seconds(MARGIN_DAYS))
         speeds[number] = nearest_speed(sinking_speed(lag), predictions)
         chosen = predictions[speeds[number]]
-        begin, length = chosen.runs(first, last)
+        begin, length = chosen.runs(first, last, strict=strict)
+        nearest[number] = (length > 0) & (chosen.runs(first, last, strict=True)[1] == 0)
         sums = WeightedSums.of(mean, chosen.pdf)
         found = series["catchment"][number] = sums.chlorophyll(begin, length)
         clouded[number] = (length > 0) & np.isnan(found)
@@ -259,7 +293,7 @@ def lagged_chlorophyll(
             series[name][number] = WeightedSums.of(mean, box[None]).chlorophyll(zero, one)
         if progress is not None:
             progress(number + 1, lags.size)
-    return LaggedChlorophyll(lags, speeds, series, random, clouded)
+    return LaggedChlorophyll(lags, speeds, series, random, clouded, nearest)
 
 
 def in_seconds(days: float) -> np.timedelta64:
@@ -373,6 +407,39 @@ def best_rows(table: pd.DataFrame) -> pd.DataFrame:
     enough = table.groupby(groups, sort=False)["n"].transform(lambda n: enough_cups(n.to_numpy()))
     known = table[enough.astype(bool) & np.isfinite(table["r2"])]
     return known.loc[known.groupby(groups, sort=False)["r2"].idxmax()]
+
+
+def with_best_gains(
+    best: pd.DataFrame,
+    chlorophyll: LaggedChlorophyll,
+    fluxes: Mapping[str, np.ndarray],
+    opening: np.ndarray,
+    periods: Mapping[str, np.ndarray],
+    *,
+    block_days: float = BLOCK_DAYS,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """:func:`best_rows` with gains of best over best.
+
+    ``gain`` of a box: R² of the catchment at the catchment's best lag, less R² of the box at the box's best lag, both over the
+    cups that have flux, catchment and box at these lags, so that the two are of the same cups; ``gain_low``, ``gain_high`` its
+    interval. NaN in the catchment's own rows. (In a :func:`score_table` the gain is of one lag.)
+    """
+    best = best.copy()
+    names = ["gain", "gain_low", "gain_high"]
+    lag_of = {(row.variable, row.period, row.catchment): row.lag for row in best.itertuples()}
+    number = {lag: place for place, lag in enumerate(chlorophyll.lags.tolist())}
+    for index, row in best.iterrows():
+        own_lag = lag_of.get((row["variable"], row["period"], "catchment"))
+        gain: tuple = (np.nan,) * 3
+        if row["catchment"] != "catchment" and own_lag is not None:
+            chosen = periods[row["period"]]
+            own = chlorophyll.series["catchment"][number[own_lag], chosen]
+            box = chlorophyll.series[row["catchment"]][number[row["lag"]], chosen]
+            flux = np.asarray(fluxes[row["variable"]], np.float64)[chosen]
+            gain = BlockBootstrap(opening[chosen], days=block_days, seed=seed).difference(flux, own, box)
+        best.loc[index, names] = gain
+    return best
 
 
 def best_of_random(

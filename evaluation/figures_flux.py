@@ -36,6 +36,9 @@ BOX_COLOUR = "#D55E00"
 BOX_STYLES = {"box100": "-", "box200": "--"}
 FLUX_LABELS = {"dry_weight": "dry weight", "poc": "POC", "pic": "PIC", "tpn": "TPN"}
 CLOUD = "0.82"
+#: Land on maps in colour; and land and what is unknown on maps in grey, where no grey of the map can be taken for them.
+LAND = "0.85"
+LAND_ON_GREY, UNKNOWN_ON_GREY = "#d9bf8c", "#f3e7cb"
 CONTOUR_WIDTHS = (1.6, 1.1, 0.7)
 EXAMPLES = 4
 #: A line is broken where nothing was collected for longer than this, days.
@@ -77,7 +80,7 @@ def figure_7(
     ----------
     frame : Frame
     chlorophyll, pdfs : (n, y, x)
-        Mean chlorophyll, mg m-3, NaN under cloud; predicted PDFs.
+        As many cups as there are speeds make two full rows. Mean chlorophyll, mg m-3, NaN under cloud; predicted PDFs.
     titles : sequence of n str
         When each cup collected.
     average : mapping of speed (m/d) to (y, x)
@@ -97,16 +100,16 @@ def figure_7(
     low, high = np.percentile(known, (1, 99)) if known.size else (0.1, 1.0)
     norm = LogNorm(low, max(high, 1.5 * low))
     colours = colormaps["viridis"].with_extremes(bad=CLOUD)
-    axes = []
+    axes, cells = [], [row.add_gridspec(1, 2 * columns) for row in rows]
     for number, title in enumerate(titles):
-        axis = trap_map(rows[0], (1, columns, number + 1), frame.center, half, size=7, left=number == 0, coast=coast)
+        place = _in_row(cells[0], columns, len(titles), number)
+        axis = trap_map(rows[0], place, frame.center, half, size=7, left=number == 0, coast=coast)
         field = np.ma.masked_invalid(chlorophyll[number])
         mesh = axis.pcolormesh(*_edges(frame), field, norm=norm, cmap=colours, rasterized=True, zorder=1)
         _contours(axis, frame, pdfs[number], "white")
         trap_marks(axis)
         axis.set_title(title, fontsize=9)
         axes.append(axis)
-    axes += _blank(rows[0], columns, len(titles))
     bar = rows[0].colorbar(mesh, ax=axes, label="chlorophyll, mg m⁻³", aspect=22, pad=0.015, extend="both")
     bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -117,7 +120,8 @@ def figure_7(
     axes, top = [], max(100 * float(one.max()) for one in average.values())
     shades = ListedColormap(colormaps["YlGnBu"](np.linspace(0, 0.75, 256)))
     for number, (w, pdf) in enumerate(sorted(average.items())):
-        axis = trap_map(rows[1], (1, columns, number + 1), frame.center, half, size=7, left=number == 0, coast=coast)
+        place = _in_row(cells[1], columns, len(average), number)
+        axis = trap_map(rows[1], place, frame.center, half, size=7, left=number == 0, coast=coast)
         mesh = axis.pcolormesh(
             *_edges(frame), 100 * pdf, norm=PowerNorm(0.5, vmin=0, vmax=top), cmap=shades, rasterized=True, zorder=1
         )
@@ -125,7 +129,6 @@ def figure_7(
         trap_marks(axis)
         axis.set_title(f"{w:g} m d⁻¹", fontsize=9)
         axes.append(axis)
-    axes += _blank(rows[1], columns, len(average))
     cell = f"{frame.spacing_km:g} km cell"
     rows[1].colorbar(mesh, ax=axes, label=f"% of the particles per {cell}", aspect=22, pad=0.015)
     rows[1].suptitle("Mean predicted catchments", fontsize=10)
@@ -145,20 +148,20 @@ def _view_km(frame: Frame, pdfs) -> float:
 
 
 def trap_map(
-    figure, place: tuple[int, int, int], center: tuple[float, float], half_km: float, *, size: float, left: bool = True,
-    coast: bool = True,
+    figure, place: tuple, center: tuple[float, float], half_km: float, *, size: float, left: bool = True, coast: bool = True,
+    land: str = LAND,
 ):  # fmt: skip
-    """Axes in true metres about a trap (lon, lat), +-``half_km`` wide, with land where there is any.
+    """Axes in true metres about a trap (lon, lat), +-``half_km`` wide, with land where there is any, in the colour ``land``.
 
-    ``place``: rows, columns and number of the subplot; ``size`` of the labels, points; ``left``: whether latitudes are labelled;
-    ``coast``: False for an idealised ocean, which has none.
+    ``place``: what ``add_subplot`` takes, such as rows, columns and number of the subplot; ``size`` of the
+    labels, points; ``left``: whether latitudes are labelled; ``coast``: False for an idealised ocean, which has none.
     """
     globe = ccrs.Globe(semimajor_axis=1e3 * EARTH_RADIUS_KM, semiminor_axis=1e3 * EARTH_RADIUS_KM)
     axes = figure.add_subplot(*place, projection=ccrs.AzimuthalEquidistant(*center, globe=globe))
     axes.set_xlim(-1e3 * half_km, 1e3 * half_km)
     axes.set_ylim(-1e3 * half_km, 1e3 * half_km)
     if coast:
-        axes.add_feature(land_feature(zorder=3))
+        axes.add_feature(land_feature(zorder=3, facecolor=land))
     sides = ["left", "bottom"] if left else ["bottom"]
     lines = axes.gridlines(draw_labels=sides, linewidth=0.3, color="0.3", alpha=0.5, x_inline=False, y_inline=False, zorder=4)
     lines.xformatter, lines.yformatter = LongitudeFormatter(), LatitudeFormatter()
@@ -167,12 +170,10 @@ def trap_map(
     return axes
 
 
-def _blank(figure, columns: int, used: int) -> list:
-    """Empty panels, so that those of both rows stand under each other."""
-    blank = [figure.add_subplot(1, columns, number + 1) for number in range(used, columns)]
-    for axis in blank:
-        axis.set_axis_off()
-    return blank
+def _in_row(cells, columns: int, used: int, number: int) -> tuple:
+    """Place of panel ``number`` of ``used`` about the middle of a row of half columns, as wide as those of a full row."""
+    first = columns - used + 2 * number
+    return (cells[0, first : first + 2],)
 
 
 def _edges(frame: Frame):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +12,16 @@ import xarray as xr
 from matplotlib import colormaps
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
-from data.command import read_json, run_command, write_json
+from data.command import one_line, read_json, run_command, write_json
 from data.errors import InputError, OptionError, StoreError
 from data.frame import HALF_WINDOW_KM
 from data.ocean_names import IDEALISED, is_idealised, ocean_title
 from evaluation.canvas import name_ocean, new_figure
 from evaluation.correlation import read_catchments
 from evaluation.figures_catchments import figure_a1, figure_a2
-from evaluation.figures_flux import save_png, trap_map, trap_marks
+from evaluation.figures_flux import LAND_ON_GREY, UNKNOWN_ON_GREY, save_png, trap_map, trap_marks
 from evaluation.inputs import input_values
 from evaluation.scores import BOXES_KM, entropy, mass_centre_distance
 from lagrangian.binning import smooth_pdf
@@ -30,6 +32,8 @@ from learning.inputs import SSH_RESOLUTION_KM, SST_RESOLUTION_KM
 from learning.satellite import FLAGS
 
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7")
+#: Characters of a title that go on an inch.
+TITLE_CHARACTERS = 11
 STYLES = ("-", "--", ":", "-.", (0, (1, 2)))
 
 
@@ -57,8 +61,7 @@ def main(config: SatelliteConfig) -> int:
             f"{folder} holds no catchment_w*.nc with satellite_inputs.nc; run python -m learning.predict --ssh --sst first"
         )
     out = config.out or folder / "figures"
-    with xr.open_dataset(inputs) as maps:
-        maps = maps.load()
+    maps = _load_inputs(inputs)
     catchments = {float(one.attrs["sinking_speed_m_per_day"]): one for one in (_load(path) for path in paths)}
     save_png(out / "satellite_map.png", figure_map(maps, catchments, config.date))
     if config.run is not None:
@@ -69,6 +72,20 @@ def main(config: SatelliteConfig) -> int:
     write_json(out / "satellite.json", {"figures": sorted(str(path) for path in out.glob("*.png")), "predictions": paths})
     print(f"figures: {', '.join(str(path) for path in sorted(out.glob('*.png')))}", flush=True)
     return 0
+
+
+def _load_inputs(path: Path) -> xr.Dataset:
+    """satellite_inputs.nc in memory; StoreError where it is damaged or another file."""
+    mend = "remove it and run python -m learning.predict --ssh --sst again"
+    try:
+        with xr.open_dataset(path) as file:
+            maps = file.load()
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise StoreError(f"{path} is damaged ({one_line(error)}); {mend}") from None
+    missing = [name for name in ("time", "y", "x", "ssh") if name not in maps.variables]
+    if missing or maps["ssh"].dims != ("time", "y", "x") or maps["time"].dtype.kind != "M" or not maps.sizes["time"]:
+        raise StoreError(f"{path} is not what learning.predict writes (it lacks {', '.join(missing) or 'maps by date'}); {mend}")
+    return maps
 
 
 def _load(path: Path) -> xr.Dataset:
@@ -113,15 +130,16 @@ def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str 
     figure = new_figure(1.0 + 5.2 * len(panels), 5.6)
     labels = {"ssh": "sea surface height, m", "temp": "sea surface temperature, °C"}
     # light greys, on which every colour of the lines is seen
-    greys = ListedColormap(colormaps["Greys"](np.linspace(0.0, 0.5, 256)))
+    greys = ListedColormap(colormaps["Greys"](np.linspace(0.0, 0.5, 256))).with_extremes(bad=UNKNOWN_ON_GREY)
     place = float(first.attrs["trap_longitude"]), float(first.attrs["trap_latitude"])
     handles: dict = {}
     flag = 0
     coast = not is_idealised(first.attrs.get("maps_source"))
     for position, name in enumerate(panels):
-        axes = trap_map(figure, (1, len(panels), position + 1), place, HALF_WINDOW_KM, size=9, coast=coast)
+        axes = trap_map(figure, (1, len(panels), position + 1), place, HALF_WINDOW_KM, size=9, land=LAND_ON_GREY, coast=coast)
+        field = np.ma.masked_invalid(shown[name].values)
         mesh = axes.pcolormesh(
-            1e3 * maps["x"].values, 1e3 * maps["y"].values, shown[name].values, cmap=greys, shading="nearest", rasterized=True
+            1e3 * maps["x"].values, 1e3 * maps["y"].values, field, cmap=greys, shading="nearest", rasterized=True
         )
         figure.colorbar(mesh, ax=axes, label=labels[name], shrink=0.82)
         for (w, one), colour, style in zip(sorted(catchments.items()), COLOURS, STYLES):
@@ -144,9 +162,13 @@ def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str 
         title.append(f"flagged: {', '.join(notes)}")
     if left_out := [f"{w:g}" for w in sorted(catchments)[len(COLOURS) :]]:
         title.append(f"not drawn: {', '.join(left_out)} m d⁻¹")
-    figure.suptitle("\n".join(title), fontsize=10)
+    width = round(TITLE_CHARACTERS * figure.get_figwidth())
+    figure.suptitle("\n".join(line for part in title for line in textwrap.wrap(part, width)), fontsize=10)
     name_ocean(figure, "" if coast else IDEALISED)
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False)
+    if any(np.isnan(shown[name].values).any() for name in panels):
+        handles |= {**({"land": Patch(color=LAND_ON_GREY)} if coast else {}), "no data": Patch(color=UNKNOWN_ON_GREY)}
+    columns = min(len(handles), 4 * len(panels))
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, frameon=False)
     return figure
 
 

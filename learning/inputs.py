@@ -122,17 +122,22 @@ class Normalisation:
     Attributes
     ----------
     mean, std : (variable,) float32
+    anomaly_std : (variable,) float32, or None where not known
+        Standard deviation about each map's own mean, which a network that centres its inputs sees.
     """
 
     mean: np.ndarray
     std: np.ndarray
+    anomaly_std: np.ndarray | None = None
 
     @classmethod
     def of(cls, fields: np.ndarray) -> Normalisation:
         """From fields (time, variable, y, x); NaN left out. A constant field gets std 1."""
         mean = np.nanmean(fields, axis=(0, 2, 3), dtype=np.float64)
         std = np.nanstd(fields, axis=(0, 2, 3), dtype=np.float64)
-        return cls(mean.astype(np.float32), np.where(std > 0, std, 1.0).astype(np.float32))
+        within = np.mean([np.nanvar(maps, axis=(1, 2), dtype=np.float64) for maps in fields], axis=0) ** 0.5
+        return cls(*(np.where(one > 0, one, 1.0).astype(np.float32) if one is not mean else one.astype(np.float32)
+                     for one in (mean, std, within)))  # fmt: skip
 
     def __call__(self, windows: np.ndarray) -> np.ndarray:
         """(..., variable, y, x) normalised; missing values become 0, the mean."""

@@ -45,7 +45,10 @@ class PredictConfig(WorkerOptions):
     """With --ssh: use the nearest map in time, within 50 days, where that of a lag is missing (flagged), instead of leaving the
     date out."""
     ssh_mean: Annotated[float | None, *bounds(above=-50, below=50, unit="m")] = None
-    """With --ssh: mean of SSH over the window, m, that the simulation's mean stands for (default: that of all maps given)."""
+    """With --ssh: mean of SSH over the window, m, that the simulation's mean stands for (default: that of all maps given).
+    Networks that take each window's own mean off, as those of the quick preset do, give the same whatever it is."""
+    no_land_mass: bool = False
+    """With --ssh: take away the part of a prediction that lies on land, and bring the rest to sum 1."""
     out: Path | None = None
     """With --ssh: folder of catchment_w080.nc (default: --run)."""
     device: Literal["auto", "cpu", "gpu"] = "auto"

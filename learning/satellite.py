@@ -26,13 +26,14 @@ from data.ocean_names import is_idealised, site_attribute
 from data.progress import Progress
 from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
 from data.sites import Site, parse_site
-from data.sphere import EARTH_RADIUS_KM, lon_lat
+from data.sphere import EARTH_RADIUS_KM, east_north, lon_lat
 from lagrangian import cluster
 from lagrangian.binning import bin_centres
 from lagrangian.config import speed_folder
 from lagrangian.pdf import EXPORT_M, export_number
 from learning.ensemble import Ensemble, torch_device
 from learning.inputs import InputSpec
+from learning.network import CENTRED
 
 DAY = np.timedelta64(86400, "s")
 #: A map further than this from the instant asked for does not count as it, days.
@@ -57,6 +58,10 @@ FLAGS = {
 }
 #: Release and depth of the paper, for cards that do not tell (method.md section 2).
 COLLECTION_DAYS, TRAP_DEPTH_M = 10.0, 3000.0
+#: Networks are told to be of another site where it is farther away than this, km.
+SAME_SITE_KM = 100.0
+#: Share of a catchment on land that is not worth a line.
+LEAST_ON_LAND = 1e-3
 BATCH = 32
 PROJECTION = "azimuthal_equidistant"
 
@@ -114,6 +119,7 @@ def satellite_windows(
     every: float = 10.0,
     persist: bool = False,
     ssh_mean: float | None = None,
+    centred: bool = False,
 ) -> SatelliteWindows:
     """Read and regrid what predictions from satellite maps need, each map once.
 
@@ -133,6 +139,9 @@ def satellite_windows(
         Use the nearest map in time where that of a lag is missing, up to :data:`PERSIST_DAYS` away.
     ssh_mean : float, optional
         Mean SSH over the window, m (default: of all maps in the files, or of :data:`MEAN_MAPS` of them, evenly spread).
+
+    centred : bool
+        Whether the networks take each window's own mean off (:func:`centring`), so that the mean SSH does not matter to them.
 
     Raises
     ------
@@ -210,10 +219,19 @@ def satellite_windows(
     if ssh_mean is None:
         ssh_mean, mean_of = _mean_height(heights["ssh"], frame)
         if (days := (stamps["ssh"][-1] - stamps["ssh"][0]) / DAY) < YEAR:
-            notes.append(
-                f"SSH: its mean, {ssh_mean:.3f} m, is of maps of {days:.0f} days, so that the season is taken off with it; "
-                "give maps of whole years, or --ssh-mean"
+            what = (
+                "which does not matter to these networks: they take each window's own mean off"
+                if centred
+                else "so that the season is taken off with it; give maps of whole years, or --ssh-mean"
             )
+            notes.append(f"SSH: its mean, {ssh_mean:.3f} m, is of maps of {days:.0f} days, {what}")
+    elif centred:
+        notes.append("SSH: --ssh-mean changes nothing for these networks: they take each window's own mean off")
+    unknown = 1 - np.isfinite(values[:, [name not in missing for name, _ in spec.variables]]).mean(axis=(0, 2, 3))
+    for name, share in zip((name for name, _ in spec.variables if name not in missing), unknown, strict=True):
+        if share > 0:
+            filled = "the mean of the rest of the window" if centred and name in CENTRED else "the training mean"
+            notes.append(f"{100 * share:.2g} % of the window has no {name} (land, ice): {filled} stands there")
     return SatelliteWindows(
         place, instants_asked, values, ends, instants.reshape(wanted.shape), distant, float(ssh_mean), mean_of, source, missing,
         tuple(notes), _source_of(heights),
@@ -290,16 +308,63 @@ def adjusted(windows: SatelliteWindows, spec: InputSpec, training_mean: np.ndarr
     return out
 
 
-def predict_windows(ensemble: Ensemble, windows: SatelliteWindows, predict_batches: Callable | None = None) -> xr.Dataset:
+def centring(ensemble: Ensemble) -> bool:
+    """Whether the networks take each window's own mean of SSH and temperature off."""
+    return ensemble.networks[0].architecture.kind == "residual"
+
+
+def filled(values: np.ndarray, spec: InputSpec) -> np.ndarray:
+    """Values (map, variable, y, x) as a centring network is to get them: unknown cells of what it centres get their map's mean.
+
+    A network that takes off a window's mean would otherwise see the training mean less that of the window there: a front along
+    every coast, which no ocean has. A map without any value is left as it is.
+    """
+    out = values.copy()
+    for channel, (name, _) in enumerate(spec.variables):
+        if name not in CENTRED:
+            continue
+        maps = out[:, channel]
+        known = np.isfinite(maps)
+        count = known.sum(axis=(1, 2))
+        mean = np.where(known, maps, 0).sum(axis=(1, 2), dtype=np.float64) / np.maximum(count, 1)
+        fill = np.where(count > 0, mean, np.nan).astype(np.float32)
+        out[:, channel] = np.where(known, maps, fill[:, None, None])
+    return out
+
+
+def seen(ensemble: Ensemble, values: np.ndarray) -> np.ndarray:
+    """Values (map, variable, y, x) in training standard deviations as the networks see them; NaN where unknown.
+
+    Less the training mean, or of what networks centre less the map's own mean; then the standard deviation is that of the
+    training data about their maps' means, where the networks' card tells it.
+    """
+    spec, normalisation = ensemble.spec, ensemble.normalisation
+    out = values - normalisation.mean[:, None, None]
+    std = normalisation.std.copy()
+    for channel, (name, _) in enumerate(spec.variables):
+        if centring(ensemble) and name in CENTRED:
+            known = np.isfinite(out[:, channel])
+            count = np.maximum(known.sum(axis=(1, 2)), 1)
+            out[:, channel] -= (np.where(known, out[:, channel], 0).sum(axis=(1, 2)) / count)[:, None, None]
+            if normalisation.anomaly_std is not None:
+                std[channel] = normalisation.anomaly_std[channel]
+    return out / std[:, None, None]
+
+
+def predict_windows(
+    ensemble: Ensemble, windows: SatelliteWindows, predict_batches: Callable | None = None, *, no_land_mass: bool = False
+) -> xr.Dataset:
     """The catchment at the export level for each end of a collection period, as the CF file holds it.
 
     ``predict_batches`` does what :meth:`~learning.ensemble.Ensemble.predict_fields` does, elsewhere: it takes pairs
     (maps, instants) and yields (number in the list, (pdf, spread)) in any order; the fields are ``maps[instants]``.
+    ``no_land_mass``: take away what lies on land, and bring the rest to sum 1.
 
     Returns
     -------
     Dataset
-        ``pdf`` (time, y, x) sums to 1; ``spread`` (time); ``outside`` (time), the share of the inputs beyond
+        ``pdf`` (time, y, x) sums to 1; ``mass_on_land`` (time), the share of it that was predicted on land; ``land`` (y, x);
+        ``spread`` (time); ``outside`` (time), the share of the inputs, as the networks see them (:func:`seen`), beyond
         :data:`OUTSIDE_STD` training standard deviations; ``flag`` (time), bits of :data:`FLAGS`; ``time`` = mean arrival of the
         particles at that level (middle of the collection period less the ascent in still water).
     """
@@ -308,11 +373,13 @@ def predict_windows(ensemble: Ensemble, windows: SatelliteWindows, predict_batch
     export = export_number(levels)
     values = adjusted(windows, spec, ensemble.normalisation.mean)
     given = [channel for channel, (name, _) in enumerate(spec.variables) if name not in windows.missing]
-    scale = ensemble.normalisation.std[:, None, None]
     with np.errstate(invalid="ignore"):
-        far = np.abs(values - ensemble.normalisation.mean[:, None, None]) > OUTSIDE_STD * scale
-    outside = far[:, given].mean(axis=(1, 2, 3))[windows.instants].mean(axis=1)
+        far = np.abs(seen(ensemble, values)) > OUTSIDE_STD
+    known = np.isfinite(values[:, given]).sum(axis=(1, 2, 3))
+    outside = (far[:, given].sum(axis=(1, 2, 3)) / np.maximum(known, 1))[windows.instants].mean(axis=1)
     unknown = ~np.isfinite(values[:, given]).all(axis=(1, 2, 3))[windows.instants].all(axis=1)
+    if centring(ensemble):
+        values = filled(values, spec)
     n = windows.ends.size
     pdf = np.empty((n, *(bin_centres().size,) * 2), np.float32)
     spread = np.empty(n, np.float32)
@@ -331,12 +398,20 @@ def predict_windows(ensemble: Ensemble, windows: SatelliteWindows, predict_batch
     notes = list(windows.notes)
     if windows.missing:
         notes.append("no SST was given: the networks' training mean stands for it")
+    # an idealised ocean has no coast, wherever its maps claim to lie
+    coast = not is_idealised(windows.maps_source)
+    pdf, mass, land = _by_land(pdf, windows.site, no_land_mass, coast)
     dataset = catchment_dataset(
         windows.site, float(card["w"]), windows.ends, pdf,
         trap_depth=float(card.get("trap_depth_m") or TRAP_DEPTH_M), level=levels[export],
         collection_days=float(card.get("collection_days") or COLLECTION_DAYS), spread=spread, outside=outside, flag=flag,
         source=_source(ensemble, windows), comment="; ".join(notes) or "none",
     )  # fmt: skip
+    kept = "taken away, and the rest brought to sum 1" if no_land_mass else "part of pdf"
+    dataset["mass_on_land"] = "time", mass, {"units": "1", "long_name": "share of the probability that was predicted on land",
+                                             "comment": kept}  # fmt: skip
+    dataset["land"] = ("y", "x"), land.astype(np.int8), {"units": "1", "standard_name": "land_binary_mask",
+                                                         "grid_mapping": PROJECTION, "coordinates": "lon lat"}  # fmt: skip
     return dataset.assign_attrs(
         maps_source=windows.maps_source, site=site_attribute(windows.maps_source, windows.site.name),
         ssh_source_variable=windows.ssh_source, ssh_mean_removed=windows.ssh_mean, ssh_mean_of=windows.ssh_mean_of
@@ -348,6 +423,23 @@ def _source(ensemble: Ensemble, windows: SatelliteWindows) -> str:
     learnt = ensemble.card.get("ocean")
     taught = f" that learnt from the {learnt}" if is_idealised(learnt) else f" that learnt from {learnt}" if learnt else ""
     return f"{len(ensemble.networks)} networks{taught}, inputs {ensemble.spec.name}; maps: {windows.maps_source}"
+
+
+def _by_land(pdf: np.ndarray, site: Site, remove: bool, coast: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """PDFs (time, y, x), the share of each on land (time,), and the land (y, x); with ``remove`` the PDFs without it.
+
+    Without ``coast`` there is no land.     A PDF that lies on land alone becomes NaN.
+    """
+    from data.coastline import on_land
+
+    places = _places(site)
+    land = on_land(places["lon"][1], places["lat"][1]) & coast
+    mass = pdf[:, land].sum(axis=1, dtype=np.float64).astype(np.float32)
+    if remove and land.any():
+        pdf = np.where(land, 0, pdf)
+        left = pdf.sum(axis=(1, 2), keepdims=True, dtype=np.float64)
+        pdf = np.where(left > 1e-6, pdf / np.maximum(left, 1e-6), np.nan).astype(np.float32)
+    return pdf, mass, land
 
 
 def _cut(values: np.ndarray, instants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -488,16 +580,17 @@ def _predict_folders(config, folders, out: Path, client) -> None:
         if w in speeds:
             raise OptionError(f"--models {speeds[w]}, {folder}: both are of {w:g} m/d and would write one file; give one a speed")
         speeds[w] = folder
-    windows, spec = None, None
+    windows, spec, centred = None, None, None
     for folder in folders:
         ensemble = Ensemble.load(folder).to(torch_device(config.device))
         w = float(ensemble.card["w"])
-        if windows is None or ensemble.spec != spec:
-            spec = ensemble.spec
+        if windows is None or ensemble.spec != spec or centring(ensemble) != centred:
+            spec, centred = ensemble.spec, centring(ensemble)
             site = config.site or ensemble.card.get("site") or "pap-so"
             windows = satellite_windows(
                 config.ssh, config.sst, spec, site,
                 start=config.start, end=config.end, every=config.every, persist=config.persist, ssh_mean=config.ssh_mean,
+                centred=centred,
             )  # fmt: skip
             for note in windows.notes:
                 print(f"note: {note}", flush=True)
@@ -508,11 +601,16 @@ def _predict_folders(config, folders, out: Path, client) -> None:
         elsewhere = None
         if client is not None:
             elsewhere = _predict_by_workers(client, folder.resolve(), config.device, config.threads_each(config.threads))
-        dataset = predict_windows(ensemble, windows, elsewhere)
+        dataset = predict_windows(ensemble, windows, elsewhere, no_land_mass=config.no_land_mass)
+        told = [*_of_another_site(ensemble, windows.site), *_offset_notes(ensemble, windows)]
+        for note in [*told, *_land_notes(dataset, w, config.no_land_mass)]:
+            print(f"note: {note}", flush=True)
+            dataset.attrs["comment"] = "; ".join(filter(None, (dataset.attrs["comment"].removesuffix("none"), note)))
         flagged = int(((dataset["flag"].values & 1) > 0).sum())
         if flagged:
             print(
-                f"note: {flagged} of {windows.ends.size} predictions at {w:g} m/d have inputs outside the training range",
+                f"note: {flagged} of {windows.ends.size} predictions at {w:g} m/d have inputs outside the training range "
+                "(evaluation.correlation --exclude-flags outside leaves them out)",
                 flush=True,
             )
         dataset.attrs["networks"] = " ".join(
@@ -522,6 +620,48 @@ def _predict_folders(config, folders, out: Path, client) -> None:
         write_json(path.with_suffix(".json"), {**provenance(config), "models": str(folder)})
         first, last = (str(time)[:10] for time in dataset["time"].values[[0, -1]])
         print(f"{path}: {windows.ends.size} predictions, arriving {first} to {last}", flush=True)
+
+
+def _of_another_site(ensemble: Ensemble, site: Site) -> list[str]:
+    """A line where the networks were trained elsewhere."""
+    trained = ensemble.card.get("site")
+    try:
+        home = parse_site(str(trained))
+    except OptionError:
+        return []
+    away = float(np.hypot(*east_north(site.x, site.y, home.x, home.y)))
+    if not away > SAME_SITE_KM:
+        return []
+    return [
+        f"the networks were trained at {home.name} ({home.x:g}, {home.y:g}), {away:.0f} km from {site.name}: what they learnt of "
+        "its currents may not hold here"
+    ]
+
+
+def _offset_notes(ensemble: Ensemble, windows: SatelliteWindows) -> list[str]:
+    """A line where temperature stands far from the training data's as a whole, which networks that centre it do not see."""
+    notes = []
+    for channel, (name, _) in enumerate(ensemble.spec.variables):
+        if name == "temp" and name not in windows.missing and centring(ensemble):
+            offset = float(np.nanmean(windows.values[:, channel], dtype=np.float64)) - ensemble.normalisation.mean[channel]
+            if abs(offset) > OUTSIDE_STD * ensemble.normalisation.std[channel]:
+                notes.append(
+                    f"SST is {offset:+.1f} degrees C from that of the training data as a whole; the networks take each window's "
+                    "own mean off, and give the same"
+                )
+    return notes
+
+
+def _land_notes(dataset: xr.Dataset, w: float, removed: bool) -> list[str]:
+    """A line on the probability that was predicted on land."""
+    mass = dataset["mass_on_land"].values
+    if not mass.max(initial=0.0) > LEAST_ON_LAND:
+        return []
+    fate = "taken away, the rest brought to sum 1" if removed else "--no-land-mass takes it away"
+    return [
+        f"at {w:g} m/d {100 * mass.mean():.2g} % of the predicted mass lies on land (at most {100 * mass.max():.2g} %; "
+        f"mass_on_land of the file): {fate}"
+    ]
 
 
 def write_inputs(path: Path, windows: SatelliteWindows, spec: InputSpec) -> None:

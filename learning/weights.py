@@ -85,6 +85,7 @@ def network_card(network: CatchmentNetwork, normalisation: Normalisation, **abou
         "inputs": asdict(network.spec),
         "channels": [f"{name}{'' if depth is None else f' {depth:g} m'}" for name, depth in network.spec.variables],
         "normalisation": {"mean": normalisation.mean.tolist(), "std": normalisation.std.tolist()},
+        "anomaly_std": None if normalisation.anomaly_std is None else normalisation.anomaly_std.tolist(),
         **about,
     }
 
@@ -119,14 +120,19 @@ def load_network(path: Path) -> tuple[CatchmentNetwork, Normalisation, dict]:
         mean, std = (np.asarray(card["normalisation"][name], np.float32) for name in ("mean", "std"))
         if mean.shape != (len(spec.variables),) or std.shape != mean.shape:
             raise ValueError("normalisation of another number of variables")
+        anomalies = card.get("anomaly_std")  # cards of older versions have none
+        anomalies = None if anomalies is None else np.asarray(anomalies, np.float32)
+        if anomalies is not None and anomalies.shape != mean.shape:
+            raise ValueError("anomaly_std of another number of variables")
         if len(card["levels"]) != n_levels:
             raise ValueError("another number of levels")
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StoreError(f"{path}: its card and its weights do not fit together ({str(error).splitlines()[0]})") from None
     mend = "the network can predict nothing; remove the file, and give learning.fit again"
-    if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
+    parts = [mean, std, *([] if anomalies is None else [anomalies])]
+    if not (all(np.isfinite(part).all() for part in parts) and all((part > 0).all() for part in parts[1:])):
         raise StoreError(f"{path}: the normalisation holds NaN, infinite values or a standard deviation of 0 or less: {mend}")
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise StoreError(f"{path}: {broken[0]} holds NaN or infinite weights: {mend}")
-    return network.eval(), Normalisation(mean, std), card
+    return network.eval(), Normalisation(mean, std, anomalies), card

@@ -538,3 +538,17 @@ def test_impossible_regridding_is_one_line():
     assert "'nearest'" in line(LonLatRegridder, LON, LAT, FRAME, "nearest", error=OptionError)
     assert "at least 4 x 4" in line(LonLatRegridder, LON[:3], LAT, FRAME)
     assert "twice" in line(LonLatRegridder, np.append(LON, LON[0]), LAT, FRAME)
+
+
+@pytest.mark.parametrize("attribute", ["scale_factor", "add_offset", "valid_min", "valid_range"])
+def test_text_where_an_attribute_must_be_a_number_is_one_line(write, attribute):
+    path = write()
+    with netCDF4.Dataset(path, "a") as file:
+        file["adt"].setncattr(attribute, "a lot")
+    with pytest.raises(InputError, match=r"adt cannot be decoded.*correct scale_factor"):
+        open_ssh(path)["ssh"].values  # noqa: B018
+    if attribute in ("scale_factor", "add_offset"):
+        with netCDF4.Dataset(path, "a") as file:
+            file["time"].setncattr(attribute, "a lot")
+        with pytest.raises(InputError, match="its time or its grid cannot be read"):
+            open_ssh(path)

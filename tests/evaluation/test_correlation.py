@@ -758,3 +758,152 @@ def test_files_of_learning_predict_are_catchment_files(tmp_path):
     np.testing.assert_array_equal(one.times, ends[[0, 2]] - 40 * DAY)
     np.testing.assert_allclose(one.pdf[0].reshape(100, 100), pdf[0])
     assert "1 of 3 predictions" in found.notes[0]
+
+
+# -- composites of chlorophyll ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize("stamp", [0.0, 15.0])
+@pytest.mark.parametrize("bounds", [False, True])
+def test_monthly_composites_give_the_planted_lag_wherever_they_are_dated(stamp, bounds):
+    """Flux is chlorophyll 42 days before; of its monthly means the best lag must be 42 days, to the step of lags."""
+    from data.composites import map_days
+
+    rng = np.random.default_rng(11)
+    day = np.arange(10 * 365)
+    waves = [(rng.uniform(90, 400), rng.uniform(0, 6), rng.uniform(0.5, 1)) for _ in range(12)]
+    series = sum(size * np.sin(2 * np.pi * day / period + phase) for period, phase, size in waves)
+    begin = np.arange(np.datetime64("2001-01"), np.datetime64("2010-06"), 1)
+    months = np.stack([begin, begin + 1], axis=1).astype("datetime64[D]")
+    start = np.datetime64("2001-01-01")
+    numbers = ((months - start) / DAY).astype(int)
+    means = np.array([series[a:b].mean() for a, b in numbers])[:, None]
+    times = months[:, 0].astype("datetime64[ns]") + np.timedelta64(round(stamp * 24), "h")
+    first, length, _ = map_days(times, months.astype("datetime64[ns]") if bounds else None, None)
+    maps = DailyMaps.of(first, [means], 1, length)
+    opening = dates("2001-06-01", 14.0 * np.arange(220))
+    flux = np.array([series[i - 42 : i - 28].mean() for i in ((opening - start) / DAY).astype(int)])
+    one = {80.0: Predictions(80.0, dates("2001-01-01", 10.0 * np.arange(350)), np.ones((350, 1)))}
+    lags = cc.lag_grid(0, 110, 3)
+    found = cc.lagged_chlorophyll(opening, opening + 14 * DAY, lags, maps, one, {}, draws=1).series["catchment"]
+    assert abs(lags[int(np.nanargmax(cc.r_squared(flux, found)))] - 42) <= 3
+    # as maps of their own day the months stamped at their beginning come half an interval late
+    alone = DailyMaps.of(times, [means], 1)
+    late = cc.lagged_chlorophyll(opening, opening + 14 * DAY, lags, alone, one, {}, draws=1).series["catchment"]
+    if stamp == 0:
+        assert lags[int(np.nanargmax(cc.r_squared(flux, late)))] >= 51
+
+
+# -- what is said of cups, predictions and the best lags --------------------------------------------------------------
+def test_the_gain_of_the_best_rows_is_best_over_best_on_common_cups():
+    """A catchment that explains all at its lag gains over a box that explains less at another one."""
+    rng = np.random.default_rng(3)
+    n = 60
+    opening = dates("2003-01-01", 20.0 * np.arange(n))
+    flux = rng.normal(size=n)
+    noise = rng.normal(size=(2, n))
+    series = {"catchment": np.stack([noise[0], flux, noise[1]]), "box100": np.stack([flux + 0.3 * noise[1], noise[0], noise[1]])}
+    series["catchment"][1, :5] = np.nan  # cups that only the box has
+    series["box100"][0, -4:] = np.nan
+    random, clouded = rng.normal(size=(5, 3, n)), np.zeros((3, n), bool)
+    found = cc.LaggedChlorophyll(np.array([0.0, 3.0, 6.0]), np.full(3, 80.0), series, random, clouded)
+    fluxes, periods = {"poc": flux}, {"all": np.ones(n, bool)}
+    table = cc.score_table(found, fluxes, opening, periods)
+    best = cc.with_best_gains(cc.best_rows(table), found, fluxes, opening, periods).set_index("catchment")
+    assert best.loc["catchment", "lag"] == 3 and best.loc["box100", "lag"] == 0
+    both = slice(5, n - 4)
+    expected = 1.0 - np.corrcoef(flux[both], series["box100"][0, both])[0, 1] ** 2
+    assert best.loc["box100", "gain"] == pytest.approx(expected, abs=1e-12) and expected > 0
+    assert np.isnan(best.loc["catchment", "gain"])
+    # at the box's own lag the catchment is noise: that gain would be negative
+    assert table[(table["catchment"] == "box100") & (table["lag"] == 0)]["gain"].iloc[0] < 0
+
+
+def test_strict_leaves_out_cups_without_a_prediction_in_their_interval(made_up, tmp_path, capsys):
+    short = tmp_path / "short.csv"
+    # cups of 4 days, where a prediction comes every 10
+    opening = dates("2010-06-01", 7.0 * np.arange(100))
+    record = pd.DataFrame({"open": opening, "close": opening + 4 * DAY, "poc": np.random.default_rng(1).random(100)})
+    record.to_csv(short, index=False)
+    counts = {}
+    for strict in (False, True):
+        out = tmp_path / str(strict)
+        options = ("--lags", "30", "42", "3", *(["--strict"] if strict else []))
+        assert run({**made_up, "flux": short}, out, *options) == 0
+        told = capsys.readouterr().out
+        assert ("no prediction in their interval: the nearest one stands in" in " ".join(told.split())) == (not strict)
+        table = pd.read_csv(out / "correlation.csv").query("catchment == 'catchment' and period == 'all'").set_index("lag")
+        counts[strict] = table["n"]
+    times = dates("2010-01-03", 10.0 * np.arange(108))
+    for lag in (30, 33, 36):
+        first, last = opening - lag * DAY, opening + 4 * DAY - lag * DAY
+        inside = ((times[None] >= first[:, None]) & (times[None] <= last[:, None])).any(axis=1).sum()
+        assert counts[True][lag] == inside < counts[False][lag]
+
+
+def test_flagged_predictions_are_told_and_left_out_if_asked(made_up, tmp_path, capsys):
+    path = tmp_path / "catchment_w080.nc"
+    with xr.open_dataset(made_up["w80"]) as file:
+        flag = np.zeros(file.sizes["time"], np.int8)
+        flag[:10] = 1
+        flag[5:20] |= 8
+        file.load().assign(flag=("time", flag)).to_netcdf(path)
+    from evaluation.correlation import read_catchments
+
+    found = read_catchments([str(path)])
+    assert len(found.predictions[80.0].times) == 108
+    assert "10 of 108 predictions are flagged as of inputs outside the training range: used" in found.notes[0]
+    assert "15 of 108" in found.notes[1] and "--exclude-flags unknown" in found.notes[1]
+    assert len(read_catchments([str(path)], exclude=("outside",)).predictions[80.0].times) == 98
+    assert len(read_catchments([str(path)], exclude=("outside", "unknown")).predictions[80.0].times) == 88
+    assert run(made_up, tmp_path / "out", "--lags", "30", "30", "1", "--exclude-flags", "outside", predictions=[path]) == 0
+    assert "left out" in capsys.readouterr().out
+    with xr.open_dataset(path) as file:
+        file.load().assign(flag=("time", np.ones(108, np.int8))).to_netcdf(tmp_path / "all.nc")
+    assert run(made_up, tmp_path, "--exclude-flags", "outside", predictions=[tmp_path / "all.nc"]) == 2
+    assert "all its predictions are flagged outside" in capsys.readouterr().err
+
+
+def test_what_heavy_pic_does_to_the_best_r2_is_told_and_remarks_are_counted_by_kind(made_up, tmp_path, capsys):
+    record = pd.read_csv(made_up["flux"])
+    record["pic"] = 0.05 * record["dry_weight"]
+    record.loc[::8, "pic"] = 3.0 * record["dry_weight"]
+    record.loc[3:7, "poc"] = -0.5 - np.arange(5)
+    record.to_csv(tmp_path / "flux.csv", index=False)
+    options = ("--lags", "24", "36", "3", "--exclude-years", "2011")
+    assert run({**made_up, "flux": tmp_path / "flux.csv"}, tmp_path / "out", *options) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "14 remarks on rows, one by one in correlation.json; by kind" in told
+    assert "5 fluxes are negative (rows 5, 6, 7, 8, 9); kept" in told
+    assert "9 cups have PIC that as CaCO3 (x 8.33) outweighs their dry weight (rows 2, 10, 18, 26, 34, 42, 50, 58, 66)" in told
+    assert "9 cups of the period have PIC x 8.33 > dry weight; best R² of dry_weight" in told
+    without = float(told.split("of pic ")[1].split(" with them, ")[1].split(" ")[0])
+    with_them = float(told.split("of pic ")[1].split(" ")[0])
+    assert without > 0.8 > with_them
+    assert len(json.loads((tmp_path / "out" / "correlation.json").read_text())["flux_problems"]) >= 14
+
+
+def test_the_record_of_the_predictions_site_is_taken_of_several(made_up, tmp_path, capsys):
+    record = pd.read_csv(made_up["flux"])
+    other = record.assign(dry_weight=1.0, poc=np.arange(66.0), latitude=31.7, longitude=-64.2)
+    pd.concat([other, record.assign(latitude=49.0, longitude=-16.4)]).to_csv(tmp_path / "flux.csv", index=False)
+    files = {**made_up, "flux": tmp_path / "flux.csv"}
+    assert run(files, tmp_path / "out", "--lags", "30", "30", "1") == 0
+    assert "of 2 sites that at the predictions' trap is taken" in capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "out" / "correlation.csv").query("catchment == 'catchment' and variable == 'dry_weight'")
+    assert table["r2"].iloc[0] > 0.8
+    assert run(files, tmp_path / "named", "--lags", "30", "30", "1", "--site", "bats") == 0
+    table = pd.read_csv(tmp_path / "named" / "correlation.csv").query("catchment == 'catchment' and variable == 'dry_weight'")
+    assert not (table["r2"] > 0.8).any()
+
+
+def test_options_of_the_flux_record_reach_its_reader(made_up, tmp_path, capsys):
+    record = pd.read_csv(made_up["flux"]).rename(columns={"open": "t0", "close": "t1", "dry_weight": "A"})
+    record.to_csv(tmp_path / "flux.csv", index=False)
+    files = {**made_up, "flux": tmp_path / "flux.csv"}
+    assert run(files, tmp_path / "out", "--lags", "30", "30", "1") == 2
+    assert "--flux-columns open=HEADER" in capsys.readouterr().err
+    named = ("--flux-columns", "open=t0", "close=t1", "dry_weight=A")
+    assert run(files, tmp_path / "out", "--lags", "30", "30", "1", *named) == 0
+    table = pd.read_csv(tmp_path / "out" / "correlation.csv").query("catchment == 'catchment' and variable == 'dry_weight'")
+    assert table["r2"].iloc[0] > 0.8
+    assert run(files, tmp_path / "out", "--sheet", "x", *named) == 2
+    assert "is a text file" in capsys.readouterr().err

@@ -91,6 +91,59 @@ def test_the_map_tells_flags_and_speeds_that_it_has_no_colour_for(folder):
     assert "flagged" not in figure_map(maps, {80.0: one}, "2001-03-01").get_suptitle()
 
 
+def test_no_title_or_legend_of_the_map_is_cut_off_and_land_is_no_grey_of_it(folder):
+    from matplotlib.colors import to_rgb
+
+    from evaluation.figures_flux import LAND_ON_GREY, UNKNOWN_ON_GREY
+
+    maps = xr.open_dataset(folder / "satellite_inputs.nc").load()
+    maps["ssh"][:, :30, :30] = np.nan
+    one = catchments()
+    one["flag"][-1] = 15
+    for some in (maps[["ssh"]], maps):
+        figure = figure_map(some, {float(w): one for w in (80, 100, 150, 200, 300, 400)})
+        figure.canvas.draw()
+        width = figure.bbox.width
+        for part in (figure._suptitle, *figure.legends):
+            box = part.get_window_extent()
+            assert box.x0 >= 0 and box.x1 <= width, part
+        words = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert "land" in words and "no data" in words
+    for colour in (LAND_ON_GREY, UNKNOWN_ON_GREY):
+        assert np.ptp(to_rgb(colour)) > 0.1  # greys have no colour at all
+
+
+@pytest.mark.parametrize("speeds", [1, 2, 5])
+def test_figure_7_has_no_hole_at_the_end_of_a_row(speeds):
+    from data.frame import Frame
+    from evaluation.figures_flux import figure_7
+
+    axis = (np.arange(20) - 9.5) * 8.0
+    maps = np.ones((4, 20, 20)) / 400
+    average = {80.0 + number: maps[0] for number in range(speeds)}
+    figure = figure_7(Frame((-16.5, 49.0), 8.0, axis, axis), maps, maps, ["a"] * 4, average, lag=3, speed=80)
+    figure.canvas.draw()
+    for row in figure.subfigs:
+        boxes = [axes.get_position() for axes in row.axes if axes.get_title()]
+        middle = (min(box.x0 for box in boxes) + max(box.x1 for box in boxes)) / 2
+        assert abs(middle - 0.5) < 0.1 and all(axes.axison for axes in row.axes)
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "other"])
+def test_damaged_inputs_are_one_line(folder, capsys, damage):
+    path = folder / "satellite_inputs.nc"
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:3000])
+    elif damage == "text":
+        path.write_text("no netCDF")
+    else:
+        path.unlink()
+        xr.Dataset({"sst": ("time", np.ones(3))}).to_netcdf(path)
+    assert call("--predictions", folder) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "satellite_inputs.nc is" in line and "learning.predict --ssh --sst again" in line
+
+
 def test_training_is_the_training_part_of_the_record(folder, tmp_path):
     run = write_run(tmp_path / "run", periods=12, speeds=(80.0,))
     maps = xr.open_dataset(folder / "satellite_inputs.nc").load()

@@ -16,7 +16,7 @@ from learning.ensemble import Ensemble
 from learning.fit import main as fit
 from learning.predict import PredictConfig
 from learning.predict import main as predict
-from learning.satellite import FLAGS, _nearest, adjusted, arrival, predict_windows, satellite_windows
+from learning.satellite import FLAGS, _nearest, adjusted, arrival, filled, predict_windows, satellite_windows
 from tests.learning.conftest import write_run
 
 DAYS = 61
@@ -226,14 +226,104 @@ def test_without_sst_the_training_mean_stands_for_it_and_it_is_said(run, files, 
         assert one["flag"].attrs["flag_meanings"].split() == list(FLAGS.values())
 
 
-def test_inputs_beyond_the_training_range_are_flagged(run, files, tmp_path):
+def test_inputs_beyond_the_training_range_are_flagged(run, files, monkeypatch):
     folder, ssh, _ = files
     hot = maps(folder / "hot.nc", "analysed_sst", "kelvin", lambda *where: temperature(*where) + 20)
     ensemble = Ensemble.load(run / "w080" / "models" / "sst-ssh")
-    one = predict_windows(ensemble, satellite_windows((ssh,), (hot,), ensemble.spec, "pap-so"))
+    windows = satellite_windows((ssh,), (hot,), ensemble.spec, "pap-so")
+    with monkeypatch.context() as patch:
+        patch.setattr("learning.satellite.centring", lambda ensemble: False)  # as the paper's network
+        one = predict_windows(ensemble, windows)
     # all of the temperature, which is half of the inputs
     assert (one["outside"].values >= 0.499).all()
     assert (one["flag"].values & 1 > 0).all()
+
+
+def test_networks_that_centre_their_inputs_are_flagged_for_what_they_see(run, files, tmp_path, capsys):
+    folder, ssh, _ = files
+    ensemble = Ensemble.load(run / "w080" / "models" / "sst-ssh")
+    spec, std = ensemble.spec, ensemble.normalisation.anomaly_std[[name for name, _ in ensemble.spec.variables].index("temp")]
+
+    def found(value, name):
+        path = maps(folder / f"{name}.nc", "analysed_sst", "kelvin", value)
+        return path, predict_windows(ensemble, satellite_windows((ssh,), (path,), spec, "pap-so"))
+
+    def calm(day, lon, lat):
+        return 287.15 + float(std) * np.sin(3 * lon) * np.sin(3 * lat)
+
+    _, flat = found(calm, "calm")
+    hot, offset = found(lambda *where: calm(*where) + 20, "calm_and_hot")
+    # what the networks take off changes neither the prediction nor its flag
+    np.testing.assert_allclose(offset["pdf"], flat["pdf"], atol=1e-6)
+    assert (flat["flag"].values & 1 == 0).all() and (offset["flag"].values & 1 == 0).all()
+    # what they see does: the same mean, six times the contrast
+    _, steep = found(lambda *where: 287.15 + 6 * (calm(*where) - 287.15), "steep")
+    assert (steep["flag"].values & 1 > 0).all()
+    assert call(run, tmp_path, "--ssh", ssh, "--sst", hot, "--ssh-mean", "0.4") == 0
+    told = capsys.readouterr().out
+    assert "degrees C from that of the training data as a whole" in told and "--ssh-mean changes nothing" in told
+
+
+NEAR_LAND = "-5.5,48.4"
+
+
+def test_mass_on_land_is_named_and_removed_if_asked(run, tmp_path, capsys):
+    from data.coastline import on_land
+
+    lon = np.arange(-25.0, 5, 0.5)
+    ssh = maps(tmp_path / "ssh.nc", "adt", "m", height, lon=lon, hole=on_land)
+    sst = maps(tmp_path / "sst.nc", "analysed_sst", "kelvin", temperature, lon=lon, hole=on_land)
+    options = ("--ssh", ssh, "--sst", sst, "--site", NEAR_LAND)
+    assert call(run, tmp_path / "kept", *options) == 0
+    told = capsys.readouterr().out
+    assert call(run, tmp_path / "removed", *options, "--no-land-mass") == 0
+    assert "taken away, the rest brought to sum 1" in capsys.readouterr().out
+    with xr.open_dataset(tmp_path / "kept" / "catchment_w080.nc") as kept:
+        kept.load()
+    with xr.open_dataset(tmp_path / "removed" / "catchment_w080.nc") as removed:
+        removed.load()
+    land = on_land(kept["lon"].values, kept["lat"].values)
+    assert 0.05 < land.mean() < 0.5
+    np.testing.assert_array_equal(kept["land"], land)
+    mass = kept["pdf"].values[:, land].sum(axis=1)
+    np.testing.assert_allclose(kept["mass_on_land"], mass, rtol=1e-3)
+    np.testing.assert_array_equal(removed["mass_on_land"], kept["mass_on_land"])
+    assert f"{100 * mass.mean():.2g} % of the predicted mass lies on land" in told
+    assert "on land" in kept.attrs["comment"] and "of the window has no ssh (land, ice)" in told
+    assert (removed["pdf"].values[:, land] == 0).all()
+    sea = kept["pdf"].values[:, ~land]
+    np.testing.assert_allclose(removed["pdf"].values[:, ~land], sea / sea.sum(axis=1, keepdims=True), rtol=1e-3, atol=1e-9)
+    # and the networks of one site are used at another
+    assert "the networks were trained at pap-so" in told
+
+
+def test_no_land_is_found_in_the_open_ocean_and_all_where_all_is_land():
+    from data.coastline import on_land
+
+    assert not on_land(np.linspace(-30, -14, 9), np.full(9, 49.0)).any()
+    assert on_land(np.array([2.3, 362.3, 25.0]), np.array([48.8, 48.8, 23.0])).all()
+
+
+def test_unknown_cells_make_no_front_at_the_coast(run, files):
+    """A network that takes off a window's mean gives the same, whatever constant is added to maps with a hole."""
+    folder, ssh, _ = files
+    ensemble = Ensemble.load(run / "w080" / "models" / "sst-ssh")
+
+    def found(offset, name):
+        path = maps(folder / f"{name}.nc", "analysed_sst", "kelvin", lambda *where: temperature(*where) + offset,
+                    hole=lambda lon, lat: lon > -14)  # fmt: skip
+        windows = satellite_windows((ssh,), (path,), ensemble.spec, "pap-so", start="2010-02-20", end="2010-02-20")
+        return windows, predict_windows(ensemble, windows)["pdf"].values
+
+    windows, here = found(0.0, "hole")
+    _, there = found(5.0, "hole_and_warm")
+    np.testing.assert_allclose(here, there, atol=1e-7)
+    level = [name for name, _ in ensemble.spec.variables].index("temp")
+    whole = filled(windows.values, ensemble.spec)[:, level]
+    unknown = ~np.isfinite(windows.values[:, level])
+    assert unknown.any() and np.isfinite(whole).all()
+    centred = whole - whole.mean(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(centred[unknown], 0, atol=1e-4)
 
 
 def test_land_in_the_window_is_flagged_and_too_much_of_it_refused(run, files, tmp_path, capsys):

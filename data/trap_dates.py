@@ -1,0 +1,112 @@
+"""Dates as people write them in tables: ISO, day or month first, months by name, and times of day in cells of their own."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable
+
+import pandas as pd
+
+from data.trap_table import text
+
+#: Orders of day and month, by the words that headers and options use.
+ORDERS = ("dd/mm/yyyy", "mm/dd/yyyy")
+_TIME = r"(?P<time>[ T]\s*\d.*)?"
+NUMBERS = re.compile(rf"(?P<a>\d{{1,2}})(?P<sign>[/.-])(?P<b>\d{{1,2}})(?P=sign)(?P<year>\d{{4}}|\d{{2}}){_TIME}")
+YEAR_FIRST = re.compile(rf"(?P<year>\d{{4}})(?P<sign>[/.-])(?P<month>\d{{1,2}})(?P=sign)(?P<day>\d{{1,2}}){_TIME}")
+COMPACT = re.compile(r"(?P<year>(19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)")
+NAMED_MONTH = re.compile(rf"(?P<day>\d{{1,2}})[-/. ](?P<month>[A-Za-z]{{3}})[a-z]*[-/. ](?P<year>\d{{4}}|\d{{2}}){_TIME}")
+MONTH_IN_FRONT = re.compile(rf"(?P<month>[A-Za-z]{{3}})[a-z]*\.? (?P<day>\d{{1,2}}),? (?P<year>\d{{4}}){_TIME}")
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+#: Years of two digits from this one on are of the last century.
+LAST_CENTURY = 70
+
+
+def date_like(cell) -> bool:
+    """Whether a cell is a date in any of the forms."""
+    return any(parse_date(cell, order) is not None for order in ORDERS)
+
+
+def undecided(cell) -> bool:
+    """Whether a cell is a date of numbers that leaves the order of day and month open."""
+    return not isinstance(cell, dt.date) and bool(NUMBERS.fullmatch(text(cell)))
+
+
+def parse_date(cell, order: str) -> dt.datetime | None:
+    """An instant (UTC, without zone) of the years 1900 to 2099, or None for what is none; ``order``: one of :data:`ORDERS`."""
+    if isinstance(cell, dt.date) and not pd.isna(cell):
+        value = pd.Timestamp(cell).to_pydatetime()
+    else:
+        written = text(cell)
+        found = next(filter(None, (one.fullmatch(written) for one in (NAMED_MONTH, MONTH_IN_FRONT))), None)
+        if found:
+            if found["month"].lower() not in MONTHS:
+                return None
+            year, month, day = found["year"], MONTHS.index(found["month"].lower()) + 1, found["day"]
+        elif found := NUMBERS.fullmatch(written):
+            day, month = (found["a"], found["b"]) if order == ORDERS[0] else (found["b"], found["a"])
+            year = found["year"]
+            if len(year) == 2 and found["sign"] == "-":
+                return None
+        elif found := YEAR_FIRST.fullmatch(written) or COMPACT.fullmatch(written):
+            year, month, day = found["year"], found["month"], found["day"]
+        elif re.match(r"\d{4}-\d\d-\d\d", written):
+            year = None
+        else:
+            return None
+        if year is not None:
+            years = int(year) + (0 if len(year) == 4 else 1900 if int(year) >= LAST_CENTURY else 2000)
+            time = (found.groupdict().get("time") or "").strip().removeprefix("T").strip()
+            written = f"{years:04d}-{int(month):02d}-{int(day):02d}" + (f"T{time}" if time else "")
+        try:
+            value = dt.datetime.fromisoformat(written)
+        except ValueError:
+            return None
+    if value.tzinfo is not None:
+        value = value.astimezone(dt.UTC).replace(tzinfo=None)
+    return value if 1900 <= value.year < 2100 else None
+
+
+def parse_time(cell) -> dt.timedelta | None:
+    """A time of day (12:00, 1200, 12, or a sheet's own) since midnight; none is midnight, None what cannot be read."""
+    if isinstance(cell, dt.datetime):
+        cell = cell.time()
+    if isinstance(cell, dt.time):
+        return dt.timedelta(hours=cell.hour, minutes=cell.minute, seconds=cell.second)
+    written = text(cell).rstrip("hHzZ ")
+    if not written:
+        return dt.timedelta(0)
+    if found := re.fullmatch(r"(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d*)?)?", written):
+        hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    elif re.fullmatch(r"0?\.\d+", written):  # a sheet's share of a day
+        return dt.timedelta(seconds=round(86400 * float(written)))
+    elif found := re.fullmatch(r"(\d{1,2})(\d\d)?(?:\.0*)?", written):
+        hours, minutes, seconds = int(found[1]), int(found[2] or 0), 0
+    else:
+        return None
+    value = dt.timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    return value if minutes < 60 and seconds < 60 and value <= dt.timedelta(days=1) else None
+
+
+def time_like(cell) -> bool:
+    """Whether a cell is a time of day and no date."""
+    return isinstance(cell, dt.time) or bool(re.fullmatch(r"\d{1,2}:\d\d(:\d\d)?[hHzZ]?|\d{3,4}[hHzZ]?", text(cell)))
+
+
+def fitting_orders(pairs: Iterable[tuple], longest_days: float) -> tuple[list[str], list[str]]:
+    """Which orders of day and month make dates of all cells of (opening, closing); and which of these make possible cups too.
+
+    A possible cup closes after it opens, and within ``longest_days``.
+    """
+    pairs = [pair for pair in pairs if any(map(text, pair))]
+    dates, cups = [], []
+    for order in ORDERS:
+        read = [tuple(parse_date(cell, order) for cell in pair) for pair in pairs]
+        if all(value is not None for pair, cells in zip(read, pairs, strict=True) for value, cell in zip(pair, cells, strict=True)
+               if text(cell)):  # fmt: skip
+            dates.append(order)
+            whole = [pair for pair in read if len(pair) == 2 and None not in pair]
+            if all(dt.timedelta(0) < close - open_ <= dt.timedelta(days=longest_days) for open_, close in whole):
+                cups.append(order)
+    return dates, cups
