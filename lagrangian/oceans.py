@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from data.errors import OptionError
+from data.errors import InputError, OptionError
 from data.ocean import Ocean
 from data.progress import Progress
+from data.sites import parse_site
 from lagrangian.config import RunConfig
+
+#: What a run on files that reach farther uses of them about its traps, km: the networks' fields need 400, paths seldom leave 700.
+REACH_KM = 700.0
 
 
 def open_ocean(config: RunConfig) -> Ocean:
@@ -19,6 +23,31 @@ def open_ocean(config: RunConfig) -> Ocean:
 
         with Progress("computing the twin ocean", "day") as bar:
             return open_twin(config.years, config.seed, progress=bar.update)
-    from data.croco import open_croco
+    from data.zlevel.open import open_zlevel, recognise
 
-    return open_croco(list(config.ocean), grid=config.grid, time_origin=config.time_origin, allow_gaps=config.allow_gaps)
+    files = list(config.ocean)
+    if (recognise(files) if config.model == "auto" else config.model) == "croco":
+        from data.croco import open_croco
+
+        if config.time_label != "auto":
+            raise OptionError("--time-label goes with files on z-levels; CROCO files are read as they are labelled")
+        return open_croco(files, grid=config.grid, time_origin=config.time_origin, allow_gaps=config.allow_gaps)
+    site = parse_site(config.site)
+    extent = 0.0 if config.positions == "domain" else 0.75 * config.spacing * config.positions
+    ocean = open_zlevel(
+        files,
+        grid=config.grid,
+        model=config.model,
+        time_label=config.time_label,
+        time_origin=config.time_origin,
+        allow_gaps=config.allow_gaps,
+        center=(site.x, site.y),
+        half_width_km=REACH_KM + extent,
+    )
+    deepest = -float(ocean.vertical.w[0])
+    if config.trap_depth > deepest:
+        raise InputError(
+            f"{ocean.record(0)[0]}: the levels end {deepest:.0f} m deep, above the trap (--trap-depth {config.trap_depth:g} m); files "
+            "that reach down to the trap are needed"
+        )
+    return ocean

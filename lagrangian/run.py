@@ -17,7 +17,7 @@ import numpy as np
 from data.command import json_ready, provenance, read_json, run_command, source_word, write_json
 from data.errors import InputError, OptionError, StoreError
 from data.lock import Claim, FolderLock
-from data.ocean import Ocean
+from data.ocean import Ocean, preferences_of
 from data.progress import Progress
 from lagrangian import checkpoint, cluster
 from lagrangian.blocks import Block, digest, for_workers, plan_blocks, record_of, run_block, work
@@ -34,6 +34,8 @@ NOT_IDENTITY = (
     "w", "out", "threads", "start", "end", "workers", "scheduler", "cluster", "cluster_options", "block", "checkpoint",
     "allow_gaps",
 )  # fmt: skip
+#: Options added after stores were in use: they count where they are not at their default.
+LATER_OPTIONS = ("model", "time_label")
 
 
 def main(config: RunConfig) -> int:
@@ -199,10 +201,13 @@ class BlockProgress:
 def _with_defaults_of(ocean: Ocean, config: RunConfig) -> RunConfig:
     """The options that were left to the ocean."""
     changes: dict = {}
-    if not config.diffusivity and hasattr(ocean, "diffusivity"):
-        changes["diffusivity"] = (ocean.diffusivity,)
+    preferences = preferences_of(ocean)
+    if not config.diffusivity and preferences.diffusivity:
+        changes["diffusivity"] = (preferences.diffusivity,)
     if config.dt is None:
-        changes["dt"] = getattr(ocean, "dt_minutes", DT_MINUTES)
+        changes["dt"] = DT_MINUTES if preferences.dt_minutes is None else preferences.dt_minutes
+    if config.vertical_velocity == "continuity" and preferences.no_continuity:
+        changes["vertical_velocity"] = "none"
     if config.positions == "domain":
         grid = ocean.grid
         if not all(grid.periodic):
@@ -237,6 +242,9 @@ def _design(config: RunConfig, ocean: Ocean) -> tuple[Design, RunConfig]:
 
 def _options(config: RunConfig, ocean: Ocean) -> dict:
     options = {name: value for name, value in json_ready(config).items() if name not in NOT_IDENTITY}
+    for name in LATER_OPTIONS:  # runs that were begun without them are gone on with
+        if options[name] == "auto":
+            del options[name]
     if config.ocean != ("twin",):
         options["ocean"] = sorted(Path(name).name for name in ocean.description.get("files", ()))
         options["grid"] = config.grid and Path(config.grid).name
