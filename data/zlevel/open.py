@@ -23,6 +23,12 @@ from data.zlevel.times import check_gaps, instants, tell_of_tides
 #: Dimensions that only terrain-following files have, those of unstructured meshes, and of NEMO's own files.
 S_LEVELS = {"s_rho", "eta_rho", "xi_rho", "s_w", "eta_u", "xi_u"}
 MESHES = {"nele", "node", "nodes", "ncells", "cell", "cells", "nod2", "nod2d", "elem", "nface", "nmesh2d_face"}
+#: Dimensions that tell models which are not read yet.
+OTHERS = {
+    "POP": {"nlon", "nlat"},
+    "MITgcm": {"XG", "YG", "i_g", "j_g", "Xp1", "Yp1"},
+    "MOM": {"xq", "yq", "xu_ocean", "yu_ocean"},
+}
 NEMO_LEVELS = {"depthu", "depthv", "depthw", "deptht", "nav_lev"}
 #: Coordinates of two files are the same within this, degrees or metres.
 SAME = 1e-3
@@ -56,6 +62,12 @@ def _family(path, dataset) -> str:
         return "croco"
     if {name.lower() for name in dimensions} & MESHES:
         raise InputError(f"{path}: an unstructured mesh; put the velocities on longitudes, latitudes and depth levels first")
+    for title, tell in OTHERS.items():
+        if dimensions & tell:
+            raise InputError(
+                f"{path}: a file of {title}'s own grid, which cannot be read yet; put the velocities on longitudes, latitudes and depth "
+                "levels first"
+            )
     models = (NEMO, LONLAT)
     u = next((name for model in models for quantity in "uv" if (name := named(dataset, quantity, model))), None)
     if u is None:

@@ -271,10 +271,11 @@ def test_families_are_recognised(base, tmp_path):
     assert recognise(base.description["files"]) == "lonlat"
     sample = Path(__file__).resolve().parents[1] / "data" / "croco_sample" / "croco_his.nc"
     assert recognise([str(sample)]) == "croco"
-    with netCDF4.Dataset(tmp_path / "mesh.nc", "w") as dataset:
-        dataset.createDimension("nele", 5)
-    with pytest.raises(InputError, match="unstructured mesh"):
-        recognise([str(tmp_path / "mesh.nc")])
+    for dimension, told in (("nele", "unstructured mesh"), ("nlon", "POP"), ("i_g", "MITgcm"), ("xq", "MOM")):
+        with netCDF4.Dataset(tmp_path / f"{dimension}.nc", "w") as dataset:
+            dataset.createDimension(dimension, 5)
+        with pytest.raises(InputError, match=told):
+            recognise([str(tmp_path / f"{dimension}.nc")])
 
 
 @pytest.mark.skipif(not MODELS.exists(), reason="../shared/data/models is absent")
