@@ -10,6 +10,8 @@ floor cuts them (partial cells), or what the model itself gives. Velocities of a
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from data.compiled import njit
@@ -130,21 +132,32 @@ def upward_flux(
     u, v, zeta = (np.ascontiguousarray(field, np.float32) for field in (u, v, zeta))
     width_u = 2 / (pn[:, :-1] + pn[:, 1:]) if grid.width_u is None else grid.width_u
     width_v = 2 / (pm[:-1] + pm[1:]) if grid.width_v is None else grid.width_v
-    metrics = (pm, pn, width_u, width_v, sea, grid.periodic[0], grid.periodic[1], flux)
     if isinstance(vertical, SCoordinate):
-        _continuity(u, v, zeta, *_geometry(grid, vertical), *metrics)
+        faces = (pm, pn, width_u, width_v, sea, grid.periodic[0], grid.periodic[1])
+        _continuity(u, v, zeta, *_geometry(grid, vertical), *faces, flux)
     else:
-        _continuity_on_levels(u, v, grid.stagger == "A", *_levels(zeta, grid, vertical), *metrics)
+        stretch = vertical.stretch(_geometry(grid, vertical)[0], zeta.astype(np.float64))
+        scale_u = 0.5 * (stretch[:, 1:] + stretch[:, :-1]) * width_u * (sea[:, 1:] & sea[:, :-1])
+        scale_v = 0.5 * (stretch[1:] + stretch[:-1]) * width_v * (sea[1:] & sea[:-1])
+        thickness = face_thickness(grid, vertical)
+        _continuity_on_levels(u, v, grid.stagger == "A", *thickness, scale_u, scale_v, pm * pn * sea, *grid.periodic, flux)
     _copy_edges(flux, grid.periodic, sea)
     return flux
 
 
-def _levels(zeta, grid, vertical: ZCoordinate):
-    """Static arrays of :func:`_continuity_on_levels` and the stretch of z* (eta, xi)."""
+@lru_cache(maxsize=4)
+def face_thickness(grid: HorizontalGrid, vertical: ZCoordinate) -> tuple[np.ndarray, np.ndarray]:
+    """Thickness of layers at rest at u and v faces, (n, eta, xi - 1) and (n, eta - 1, xi) float32, m.
+
+    What the model gives, else that of the shallower column beside the face.
+    """
     h = _geometry(grid, vertical)[0]
-    none = np.empty((0, 0, 0), np.float32)
-    given = (none if thickness is None else thickness for thickness in (vertical.thickness_u, vertical.thickness_v))
-    return vertical.stretch(h, zeta.astype(np.float64)), h, vertical.w, *given
+    beside = (np.minimum(h[:, 1:], h[:, :-1]), np.minimum(h[1:], h[:-1]))
+    given = (vertical.thickness_u, vertical.thickness_v)
+    return tuple(
+        vertical.layer_thickness(depth, np.zeros_like(depth)).astype(np.float32) if own is None else own
+        for depth, own in zip(beside, given, strict=True)
+    )
 
 
 def _copy_edges(field: np.ndarray, periodic: tuple[bool, bool], sea: np.ndarray) -> None:
@@ -219,68 +232,51 @@ def _less_surface_motion(flux, zeta, h, a_w, c_w, hc, vtransform):
 
 
 @njit(nogil=True)
-def _thickness(h_one, h_other, lower, upper):
-    """Thickness at rest of the layer between two heights at the face of two columns: that of the shallower one, m."""
-    depth = min(h_one, h_other)
-    return max(upper - max(lower, -depth), 0.0)
-
-
-@njit(nogil=True)
-def _through_v(v, at_points, stretch, h, lower, upper, given, width_v, sea, k, j, i):
-    """Volume flux through the face between rows j and j + 1."""
+def _row_through_v(v, at_points, thickness, scale, k, j, out):
+    """Volume flux through the faces between rows j and j + 1, into ``out`` (xi)."""
     if at_points:
-        if not (sea[j, i] and sea[j + 1, i]):
-            return 0.0
-        velocity = 0.5 * (v[k, j, i] + v[k, j + 1, i])
+        for i in range(out.size):
+            out[i] = scale[j, i] * thickness[k, j, i] * (0.5 * (v[k, j, i] + v[k, j + 1, i]))
     else:
-        velocity = np.float64(v[k, j, i])
-    thickness = np.float64(given[k, j, i]) if given.size else _thickness(h[j, i], h[j + 1, i], lower, upper)
-    return 0.5 * (stretch[j, i] + stretch[j + 1, i]) * thickness * velocity * width_v[j, i]
+        for i in range(out.size):
+            out[i] = scale[j, i] * thickness[k, j, i] * v[k, j, i]
 
 
 @njit(nogil=True)
-def _continuity_on_levels(
-    u, v, at_points, stretch, h, levels, given_u, given_v, pm, pn, width_u, width_v, sea, periodic_xi, periodic_eta, flux
-):
+def _continuity_on_levels(u, v, at_points, thickness_u, thickness_v, scale_u, scale_v, per_area, periodic_xi, periodic_eta, flux):
     """W at interfaces of z-levels, (n + 1, eta, xi): the sum of the divergence of volume fluxes from the floor up.
 
-    at_points: u and v stand at rho points; given_u, given_v: thickness of layers at faces, or empty.
+    at_points: u and v stand at rho points; thickness_u, thickness_v: of layers at faces at rest, m; scale_u, scale_v: length times
+    stretch of faces, m, 0 where closed; per_area: 1 / area of cells, 1/m2, 0 on land.
     """
     n = u.shape[0]
-    ny, nx = h.shape
+    ny, nx = per_area.shape
     j_first, j_last = (0, ny) if periodic_eta else (1, ny - 1)
     i_first, i_last = (0, nx) if periodic_xi else (1, nx - 1)
     through_u = np.empty(nx + 1)
     total = np.empty(nx)
+    above = np.empty(nx)
     # what passes out of a row upward passes into the next: kept for each level
     below = np.empty((n, nx))
-    j_down = j_first - 1 if j_first > 0 else ny - 2
     for k in range(n):
-        for i in range(nx):
-            below[k, i] = _through_v(
-                v, at_points, stretch, h, levels[k], levels[k + 1], given_v, width_v, sea, k, j_down, i
-            )
+        _row_through_v(v, at_points, thickness_v, scale_v, k, j_first - 1 if j_first > 0 else ny - 2, below[k])
     for j in range(j_first, j_last):
         j_up = j if j < ny - 1 else 0
         total[:] = 0.0
         for k in range(n):
-            lower, upper = levels[k], levels[k + 1]
-            for i in range(nx - 1):
-                if at_points:
-                    velocity = 0.5 * (u[k, j, i] + u[k, j, i + 1]) if sea[j, i] and sea[j, i + 1] else 0.0
-                else:
-                    velocity = np.float64(u[k, j, i])
-                thickness = np.float64(given_u[k, j, i]) if given_u.size else _thickness(h[j, i], h[j, i + 1], lower, upper)
-                through_u[i + 1] = 0.5 * (stretch[j, i] + stretch[j, i + 1]) * thickness * velocity * width_u[j, i]
+            if at_points:
+                for i in range(nx - 1):
+                    through_u[i + 1] = scale_u[j, i] * thickness_u[k, j, i] * (0.5 * (u[k, j, i] + u[k, j, i + 1]))
+            else:
+                for i in range(nx - 1):
+                    through_u[i + 1] = scale_u[j, i] * thickness_u[k, j, i] * u[k, j, i]
             through_u[0] = through_u[nx - 1]
             through_u[nx] = through_u[1]
-            for i in range(nx):
-                above = _through_v(v, at_points, stretch, h, lower, upper, given_v, width_v, sea, k, j_up, i)
-                if i_first <= i < i_last:
-                    total[i] -= pm[j, i] * pn[j, i] * (through_u[i + 1] - through_u[i] + above - below[k, i])
-                    if sea[j, i]:
-                        flux[k + 1, j, i] = total[i]
-                below[k, i] = above
+            _row_through_v(v, at_points, thickness_v, scale_v, k, j_up, above)
+            for i in range(i_first, i_last):
+                total[i] -= per_area[j, i] * (through_u[i + 1] - through_u[i] + above[i] - below[k, i])
+                flux[k + 1, j, i] = total[i]
+            below[k, :] = above
 
 
 @njit(nogil=True)
