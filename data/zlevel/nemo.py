@@ -85,6 +85,8 @@ def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_w
         raise InputError(f"{path}: {tuple(shape)} points; a domain of at least 4 x 4 points is needed, not a section or a column")
     static = [str(Path(grid).expanduser())] if grid is not None else []
     mesh = _Mesh(files, [*static, *names], tuple(shape))
+    if static:
+        _check_mesh(files, static[0], tuple(shape), path)
     lon, lat = mesh.field(LONGITUDE), mesh.field(LATITUDE)
     if lon is None or lat is None:
         raise InputError(
@@ -96,7 +98,7 @@ def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_w
     levels = slice(None) if upward else slice(None, None, -1)
 
     def cut_static(field):
-        return None if field is None else np.ascontiguousarray(np.ma.getdata(cut.of(field)))
+        return None if field is None else np.ascontiguousarray(np.ma.getdata(cut.of(field, (slice(None),) * (field.ndim - 2))))
 
     def layered(field):
         return None if field is None else cut_static(field[::-1] if not upward else field)
@@ -131,6 +133,14 @@ def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_w
         Preferences(no_continuity=unknown), files=files, cut=cut, levels=levels, stagger=NEMO.stagger,
         wet={**faces, "rho": wet}, wall=1,
     )  # fmt: skip
+
+
+def _check_mesh(files, mesh_path, shape, path) -> None:
+    """InputError where the mesh file has no field of the points of the records."""
+    with files.open(mesh_path) as dataset:
+        found = {variable.shape[-2:] for variable in dataset.variables.values() if variable.ndim > 1}
+    if shape not in found:
+        raise InputError(f"{mesh_path}: other points than {path} ({sorted(found)} and {shape}); cut the mesh file to the same points")
 
 
 def _levels(files, source, mesh, n) -> tuple[np.ndarray, np.ndarray, bool]:

@@ -96,3 +96,40 @@ def write_static(path, lon, lat, deptho, depth=None, levels=None, mask=None):
 def days(first, n, hour=0):
     """n days at an hour from a date."""
     return np.datetime64(first, "s") + np.arange(n) * DAY + np.timedelta64(3600 * hour, "s")
+
+
+def write_nemo(folder, lon, lat, depth, times, fields, *, names=("vozocrtx", "vomecrty", "sossheig", "votemper"), mesh=None, prefix=""):
+    """NEMO's files of U, V and T points; fields u, v, temp (time, depth, y, x) and zeta (time, y, x), 0 on land.
+
+    mesh: of tmask (depth, y, x), e1t, e2t (y, x), gdepw_1d (depth,), e3t_0 (depth, y, x): a mesh_mask with a leading axis.
+    """
+    paths = []
+    wanted = (("U", "depthu", {names[0]: "u"}), ("V", "depthv", {names[1]: "v"}), ("T", "deptht", {names[2]: "zeta", names[3]: "temp"}))
+    for point, levels, held in wanted:
+        path = folder / f"{prefix}grid_{point}.nc"
+        with netCDF4.Dataset(path, "w") as dataset:
+            for name, size in (("time_counter", len(times)), (levels, len(depth)), ("y", lon.shape[0]), ("x", lon.shape[1])):
+                dataset.createDimension(name, size)
+            for name, values in (("nav_lon", lon), ("nav_lat", lat)):
+                dataset.createVariable(name, "f4", ("y", "x"))[:] = values
+            variable = dataset.createVariable(levels, "f4", (levels,))
+            variable.units = "m"
+            variable[:] = depth
+            clock = dataset.createVariable("time_counter", "f8", ("time_counter",))
+            clock.units = "seconds since 1900-01-01 00:00:00"
+            clock[:] = netCDF4.date2num(np.asarray(times).astype("datetime64[s]").astype(object), clock.units)
+            for name, quantity in held.items():
+                values = fields[quantity]
+                dimensions = ("time_counter", levels, "y", "x") if values.ndim == 4 else ("time_counter", "y", "x")
+                dataset.createVariable(name, "f4", dimensions, fill_value=1e20)[:] = values
+        paths.append(str(path))
+    if mesh is None:
+        return paths, None
+    path = folder / f"{prefix}mesh_mask.nc"
+    with netCDF4.Dataset(path, "w") as dataset:
+        for name, size in (("t", 1), ("z", len(depth)), ("y", lon.shape[0]), ("x", lon.shape[1])):
+            dataset.createDimension(name, size)
+        for name, values in {"glamt": lon, "gphit": lat, **mesh}.items():
+            dimensions = {1: ("t", "z"), 2: ("t", "y", "x"), 3: ("t", "z", "y", "x")}[np.ndim(values)]
+            dataset.createVariable(name, "f8", dimensions)[:] = np.asarray(values)[None]
+    return paths, str(path)
