@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from data.errors import InputError, OptionError
 from data.ocean import Ocean
 from data.progress import Progress
 from data.sites import parse_site
+from data.vertical import ZCoordinate
 from lagrangian.config import RunConfig
+from lagrangian.experiments import Design
 
 #: What a run on files that reach farther uses of them about its traps, km: the networks' fields need 400, paths seldom leave 700.
 REACH_KM = 700.0
@@ -51,3 +55,19 @@ def open_ocean(config: RunConfig) -> Ocean:
             "that reach down to the trap are needed"
         )
     return ocean
+
+
+def notes_on_traps(config: RunConfig, ocean: Ocean, design: Design) -> list[str]:
+    """What a user should know of the water around the traps: whether the model's levels end above them."""
+    if not isinstance(ocean.vertical, ZCoordinate):
+        return []
+    h = ocean.grid.sample(ocean.grid.h, *ocean.grid.locate(design.trap[:, 0], design.trap[:, 1]))
+    above_floor = ocean.vertical.rho[:, None] > -h[None, :]
+    lowest = -ocean.vertical.rho[np.argmax(above_floor, axis=0)]
+    below = config.trap_depth > lowest
+    if not below.any():
+        return []
+    return [
+        f"{np.count_nonzero(below)} of {below.size} traps lie below the last level of the model there ({lowest[below].min():.0f} m): "
+        "velocities between are those of that level"
+    ]

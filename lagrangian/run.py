@@ -25,7 +25,7 @@ from lagrangian.campaign import Terminated, read_snapshot
 from lagrangian.config import DT_MINUTES, RunConfig, speed_folder
 from lagrangian.experiments import Design, design_experiments
 from lagrangian.fields import FieldsPlan
-from lagrangian.oceans import open_ocean
+from lagrangian.oceans import notes_on_traps, open_ocean
 from lagrangian.results import SpeedResults, is_done
 from lagrangian.stores import STATUS_MEANINGS
 
@@ -69,7 +69,7 @@ def _run(config: RunConfig, ocean: Ocean, design: Design, record: dict, claim: C
     fields = FieldsPlan(config, ocean, design, check=True)
     first, last = (str(time)[:16].replace("T", " ") for time in ocean.times[[0, -1]])
     _say(f"{ocean.description.get('kind', 'ocean')}: {len(ocean.times)} snapshots, {first} to {last}")
-    for assumption in ocean.description.get("assumptions", ()):
+    for assumption in (*ocean.description.get("assumptions", ()), *notes_on_traps(config, ocean, design)):
         _say(f"note: {assumption}")
     _say(
         f"{design.n_experiments} experiments ({design.n_periods} periods x {design.n_positions} positions) of "

@@ -51,7 +51,7 @@ NEMO = Model(
     "NEMO",
     "right",
     {
-        "u": ("uo", "vozocrtx", "uoce", "un", "uos"),
+        "u": ("uo", "vozocrtx", "uoce", "un"),
         "v": ("vo", "vomecrty", "voce", "vn"),
         "zeta": ("zos", "sossheig", "ssh", "sshn"),
         "temp": ("thetao", "votemper", "toce", "tn", "to"),

@@ -82,7 +82,8 @@ def sources_of(path: str, dataset, model: Model, origin: np.datetime64, notes: l
             continue
         variable = dataset.variables[name]
         space = 2 if quantity == "zeta" else 3
-        if variable.ndim not in (space, space + 1):
+        over_time = variable.ndim == space and "since" in _units_of_axis(dataset, variable.dimensions[0])
+        if variable.ndim not in (space, space + 1) or over_time:
             if quantity in ("u", "v"):
                 raise InputError(
                     f"{path}: {name} has dimensions {variable.dimensions}; (time, depth, latitude, longitude) are needed: a section "
@@ -100,6 +101,10 @@ def sources_of(path: str, dataset, model: Model, origin: np.datetime64, notes: l
             path, name, variable.dimensions[lead:], in_time, variable.shape[lead:], scale, offset, times
         )
     return found
+
+
+def _units_of_axis(dataset, dimension) -> str:
+    return str(getattr(dataset.variables.get(dimension), "units", ""))
 
 
 def _unit(path, quantity, name, variable) -> tuple[float, float]:

@@ -218,10 +218,19 @@ def test_a_global_file_wraps_and_is_cut_about_the_site(tmp_path):
         )
 
 
+def _surface(dataset):
+    variable = dataset.createVariable("uo", "f4", ("time", "latitude", "longitude"))
+    variable.units, variable.standard_name = "m s-1", "eastward_sea_water_velocity"
+
+
 REFUSED = {
     "a column": (lambda: {"lon": LON[:1], "fields": {k: f[..., :1] for k, f in FIELDS.items()}}, "not a column"),
     "u without v": (lambda: {"fields": {k: f for k, f in FIELDS.items() if k != "v"}}, "no northward velocity"),
     "v without u": (lambda: {"fields": {k: f for k, f in FIELDS.items() if k != "u"}}, "no eastward velocity"),
+    "one level": (
+        lambda: {"edit": lambda d: (d.renameVariable("uo", "x"), d["x"].delncattr("standard_name"), _surface(d))},
+        "single level is not a domain",
+    ),
     "odd unit": (lambda: {"scale": {"u": ("knots", 1.0)}}, "units 'knots'"),
     "a NaN time": (lambda: {"edit": lambda d: d["time"].__setitem__(2, np.nan)}, "NaN or a fill value in record 2"),
     "stuck time": (lambda: {"edit": lambda d: d["time"].__setitem__(2, d["time"][1])}, "does not increase"),

@@ -11,9 +11,10 @@ from data.errors import InputError
 from data.vertical import SCoordinate, VerticalCoordinate, ZCoordinate
 from data.zlevel.levels import interface_depths
 from lagrangian.advection import ACTIVE, GROUNDED, LEFT_DOMAIN
+from lagrangian.fields import horizontal_velocity
 from lagrangian.velocity import omega_by_continuity, upward_flux, vertical_velocity_from_omega
 from lagrangian.window import Window
-from tests.lagrangian.analytic import along_layers, cloud, evaluate, move, plane, still_omega, zero
+from tests.lagrangian.analytic import AnalyticOcean, along_layers, cloud, evaluate, move, plane, still_omega, zero
 
 DAY = 86400.0
 #: Depths of the 50 levels of GLORYS, m.
@@ -259,6 +260,21 @@ def test_a_flow_without_divergence_in_its_layers_keeps_particles_at_their_share_
     zeta = float(tide(0.0, 0.0, 24 * hours))
     np.testing.assert_allclose(p.z, zeta + (1 + zeta / floor) * np.array([-1000.0, -3000.0]), atol=0.02)
     assert (p.status == ACTIVE).all()
+
+
+@STAGGERS
+def test_fields_of_a_solid_rotation_have_its_vorticity_and_end_at_the_sea_floor(stagger):
+    z = levels()
+    grid = plane(nx=16, ny=14, h=lambda x, y: np.where(x > 30e3, 2000.0, 4000.0), stagger=stagger)
+    rate = 1e-6
+    made = evaluate(grid, z, lambda x, y, z, t: -rate * y + 0 * z, lambda x, y, z, t: rate * x + 0 * z)
+    ocean = AnalyticOcean(grid, z, np.array(["2000-01-01"], "datetime64[ns]"), None, None)
+    east, north, vorticity = horizontal_velocity(ocean, made, (0.0, 750.0, 2250.0))
+    inner = np.s_[:, 2:-2, 2:-2]
+    np.testing.assert_allclose(vorticity[:2][inner], 2 * rate / 1.1e-4, rtol=1e-5)
+    np.testing.assert_allclose(east[:2][inner], np.broadcast_to(-rate * grid.y_rho, east[:2].shape)[inner], atol=1e-7)
+    deep = grid.x_rho > 30e3
+    assert np.isnan(north[2][deep]).all() and np.isfinite(north[2, 2:-2, 2:8]).all()
 
 
 def test_interfaces_of_smooth_levels_come_from_a_spline_and_those_of_standard_depths_are_midpoints():

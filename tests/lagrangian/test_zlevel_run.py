@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from lagrangian.fields import open_fields
 from lagrangian.run import main
 from tests.data_pkg.zlevel_files import DAY, days, write_lonlat, write_static
 
+MODELS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "models"
 LON, LAT = -20 + np.arange(57) / 8, 45.5 + np.arange(57) / 8
 DEPTH = np.array([5.0, 25.0, 60.0, 150.0, 300.0, 500.0, 750.0, 1000.0, 1500.0, 2250.0, 3250.0, 4250.0])
 N = 40
@@ -141,6 +143,30 @@ def test_what_does_not_fit_the_run_is_refused_in_one_line(folder, tmp_path):
         main(dataclasses.replace(config(folder, tmp_path / "c", model="croco"), time_label="start"))
     with pytest.raises(InputError, match="no variable u; CROCO"):
         main(config(folder, tmp_path / "d", model="croco"))
+
+
+def test_a_trap_below_the_last_level_is_told_of(folder, tmp_path, capsys):
+    assert main(config(folder, tmp_path, trap_depth=4300.0, levels=(4000.0,))) == 0
+    assert "1 of 1 traps lie below the last level of the model there (4250 m)" in capsys.readouterr().out
+
+
+def test_the_files_own_vertical_velocity_is_taken_on_request(folder, tmp_path):
+    """5 m/d upward: a particle that sinks at 100 m/d comes from above at 95 m/d."""
+    lifted = {**FIELDS, "w": np.where(np.isnan(FIELDS["u"]), np.nan, 5.0 / 86400.0).astype("f4")}
+    write_lonlat(folder / "w.nc", LON, LAT, DEPTH, days("2001-03-01", N, 12), lifted)
+    main(config(folder, tmp_path, "w.nc", vertical_velocity="file"))
+    made = stores(tmp_path)
+    gone = (made["particles.zarr/release_time"][..., None] - made["particles.zarr/time"]).astype(float) / 86400.0
+    reached = made["particles.zarr/status"] == 0
+    assert reached.mean() > 0.9
+    np.testing.assert_allclose(gone[reached], np.broadcast_to(np.array([1000.0, 2500.0, 2800.0]) / 95.0, gone[reached].shape), rtol=1e-3)
+
+
+@pytest.mark.skipif(not MODELS.exists(), reason="../shared/data/models is absent")
+def test_ibi36_ends_above_a_trap_at_3000_m(tmp_path):
+    options = {"grid": None, "site": "-9.8,43.9", "ocean": (str(MODELS / "ibi36" / "ibi-argo-7900573.nc"),)}
+    with pytest.raises(InputError, match=r"the levels end 2\d\d\d m deep, above the trap"):
+        main(config(MODELS, tmp_path, **options))
 
 
 def test_parcels_own_kernel_agrees_on_an_a_grid(folder, tmp_path):
