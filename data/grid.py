@@ -77,7 +77,7 @@ class HorizontalGrid:
             value.setflags(write=False)
             object.__setattr__(self, name, value)
         if self.stagger not in ("A", "C"):
-            raise InputError(f"grid: stagger {self.stagger!r} is unknown; C (velocities on faces) and A (at rho points) are known")
+            raise InputError(f"grid: stagger {self.stagger!r} is unknown; C (velocities on faces) and A (at rho points) exist")
         sea = self.mask_rho
         if not sea.any():
             raise InputError("grid: mask_rho marks every point as land")

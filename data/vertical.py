@@ -2,7 +2,8 @@
 
 All have the form ``z = zeta + stretch(h, zeta) * (a + h * c)``. For z-levels c = 0, a is the height of the level at rest, and
 the stretch is that of z* (Adcroft & Campin 2004, doi:10.1016/j.ocemod.2003.09.003), or zeta counts as 0 where levels are fixed.
-Both transforms of terrain-following levels have the form ``z = zeta + stretch(h, zeta) * (a + h * cs)`` with level-dependent constants ``a``, ``cs``
+Both transforms of terrain-following levels have the form ``z = zeta + stretch(h, zeta) * (a + h * cs)`` with level-dependent
+constants ``a``, ``cs``
 (method.md section 1; Shchepetkin & McWilliams 2005, doi:10.1016/j.ocemod.2004.08.002):
 
 * Vtransform 2: ``a = hc * s``, ``stretch = (zeta + h) / (hc + h)``;
@@ -228,7 +229,7 @@ class ZCoordinate:
                 raise InputError(f"z-levels: {name} must increase from the deepest level to the surface")
         n = self.rho.size
         if n < 2 or self.w.size != n + 1:
-            raise InputError(f"z-levels: {n} centres and {self.w.size} interfaces do not fit together: n >= 2 and n + 1 are needed")
+            raise InputError(f"z-levels: {n} centres and {self.w.size} interfaces do not fit together: n and n + 1 are needed")
         if self.w[-1] != 0 or np.any(self.rho <= self.w[:-1]) or np.any(self.rho >= self.w[1:]):
             raise InputError("z-levels: each centre must lie between its two interfaces, and the uppermost interface at 0 m")
         for name in ("thickness_u", "thickness_v"):

@@ -2,7 +2,8 @@
 
 Positions are (xi, eta) in cells and z in metres, positive up (see :mod:`data.grid`); time in seconds. Velocities are taken at
 their own points: u and v linear in xi, eta and, between layer centres, in z; vertical velocity at rho points, linear in z;
-all linear in time. On a C-grid the points of u and v are offset by half a cell, on an A-grid by none. Above the uppermost and below the lowest layer centre u and v keep their value.
+all linear in time. On a C-grid the points of u and v are offset by half a cell, on an A-grid by none. Above the uppermost and
+below the lowest layer centre u and v keep their value.
 
 Vertical motion. With omega, the velocity through the moving s-surfaces, a particle obeys
 

@@ -32,7 +32,8 @@ class RunConfig(WorkerOptions):
     model: Literal["auto", "croco", "nemo", "lonlat"] = "auto"
     """What wrote the files (auto: after their variables)."""
     time_label: Literal["auto", "start", "middle", "end"] = "auto"
-    """Which instant of the time that a mean covers its label gives (auto: bounds; daily means labelled 00:00 are moved to noon)."""
+    """Which instant of the time that a mean covers its label gives (auto: bounds; daily means labelled 00:00 are moved
+    to noon)."""
     time_origin: str = "2000-01-01"
     """Date of second 0 where the files give none (CROCO writes plain seconds)."""
     allow_gaps: bool = False

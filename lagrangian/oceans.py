@@ -51,8 +51,8 @@ def open_ocean(config: RunConfig) -> Ocean:
     deepest = -float(ocean.vertical.w[0])
     if config.trap_depth > deepest:
         raise InputError(
-            f"{ocean.record(0)[0]}: the levels end {deepest:.0f} m deep, above the trap (--trap-depth {config.trap_depth:g} m); files "
-            "that reach down to the trap are needed"
+            f"{ocean.record(0)[0]}: the levels end {deepest:.0f} m deep, above the trap (--trap-depth {config.trap_depth:g} m); "
+            "files that reach down to the trap are needed"
         )
     return ocean
 
@@ -68,6 +68,6 @@ def notes_on_traps(config: RunConfig, ocean: Ocean, design: Design) -> list[str]
     if not below.any():
         return []
     return [
-        f"{np.count_nonzero(below)} of {below.size} traps lie below the last level of the model there ({lowest[below].min():.0f} m): "
+        f"{np.count_nonzero(below)} of {below.size} traps lie below the model's last level there ({lowest[below].min():.0f} m): "
         "velocities between are those of that level"
     ]

@@ -246,8 +246,8 @@ def _row_through_v(v, at_points, thickness, scale, k, j, out):
 def _continuity_on_levels(u, v, at_points, thickness_u, thickness_v, scale_u, scale_v, per_area, periodic_xi, periodic_eta, flux):
     """W at interfaces of z-levels, (n + 1, eta, xi): the sum of the divergence of volume fluxes from the floor up.
 
-    at_points: u and v stand at rho points; thickness_u, thickness_v: of layers at faces at rest, m; scale_u, scale_v: length times
-    stretch of faces, m, 0 where closed; per_area: 1 / area of cells, 1/m2, 0 on land.
+    at_points: u and v stand at rho points; thickness_u, thickness_v: of layers at faces at rest, m; scale_u, scale_v: length
+    times stretch of faces, m, 0 where closed; per_area: 1 / area of cells, 1/m2, 0 on land.
     """
     n = u.shape[0]
     ny, nx = per_area.shape

@@ -59,12 +59,12 @@ def axes_of(path: str, dataset, name: str, dimensions: tuple[str, ...]) -> Axes:
         return Axes(names, values["longitude"], values["latitude"], values.get("depth"), positive)
     if len(dimensions) == 3 and "depth" not in found:
         raise InputError(
-            f"{path}: {name} stands on {dimensions[0]!r}, which has no depths in m (layers of a model's own?); put the velocities on "
-            "depth levels first"
+            f"{path}: {name} stands on {dimensions[0]!r}, which has no depths in m (a model's own layers?); put the velocities "
+            "on depth levels first"
         )
     raise InputError(
-        f"{path}: {name} has dimensions {dimensions}; {expected} with one-dimensional coordinates are needed: put it on a grid of "
-        "longitudes and latitudes first"
+        f"{path}: {name} has dimensions {dimensions}; {expected} with one-dimensional coordinates are needed: put it on a grid "
+        "of longitudes and latitudes first"
     )
 
 
@@ -115,7 +115,7 @@ def cut_of(path: str, axes: Axes, center, half_width_km) -> tuple[Cut, np.ndarra
     """
     for kind, values in (("longitude", axes.longitude), ("latitude", axes.latitude)):
         if values.size < 4:
-            raise InputError(f"{path}: {values.size} point(s) along {kind}; a domain of at least 4 x 4 points is needed, not a column")
+            raise InputError(f"{path}: {values.size} point(s) along {kind}; 4 x 4 or more are needed, a domain and not a column")
         if not np.isfinite(values).all():
             raise InputError(f"{path}: {kind} holds values that are not finite")
     lat = axes.latitude
@@ -155,7 +155,10 @@ def cut_of(path: str, axes: Axes, center, half_width_km) -> tuple[Cut, np.ndarra
                 if start + count > columns and not _goes_round(lon, turn):  # it would jump across what the file lacks
                     start, count = int(inside[0]), int(inside[-1] - inside[0] + 1)
         if (last - first, count) != before:
-            note = f"the domain is cut to {half_width_km:.0f} km about the site ({last - first} of {before[0]} rows, {count} of {before[1]} columns)"
+            note = (
+                f"the domain is cut to {half_width_km:.0f} km about the site ({last - first} of {before[0]} rows, {count} of "
+                f"{before[1]} columns)"
+            )
     stop = start + count
     parts = [slice(start, min(stop, columns))]
     lon_cut = [lon[parts[0]]]
@@ -205,7 +208,8 @@ def sea_floor(files: Files, paths: list[str], lon, lat, interfaces, wet, notes) 
             continue
         unknown = sea & ~(found > 0)
         if unknown.any():
-            notes.append(f"{path}: no depth at {np.count_nonzero(unknown)} of {np.count_nonzero(sea)} sea points: that of the last wet level")
+            counts = f"{np.count_nonzero(unknown)} of {np.count_nonzero(sea)} sea points"
+            notes.append(f"{path}: no depth at {counts}: that of the last wet level is taken")
         h = np.where(unknown, by_levels, found)
         deepest = interfaces[0]
         if (h[sea] > deepest + BELOW * (deepest - interfaces[1])).any():
@@ -215,8 +219,8 @@ def sea_floor(files: Files, paths: list[str], lon, lat, interfaces, wet, notes) 
             )
         return np.minimum(h, deepest), ""
     return by_levels, (
-        "the files do not tell the depth of the sea floor (a static file with deptho goes to --grid): without it there is no vertical "
-        "motion by continuity"
+        "the files do not tell the depth of the sea floor (a static file with deptho goes to --grid): without it there is no "
+        "vertical motion by continuity"
     )
 
 
@@ -226,7 +230,8 @@ def _static_floor(files, path, lon, lat, interfaces, notes) -> np.ndarray | None
         held = dataset.variables
         for name in held:
             variable = held[name]
-            is_floor = name.lower() in FLOOR_NAMES or str(getattr(variable, "standard_name", "")).startswith("sea_floor_depth_below")
+            standard_name = str(getattr(variable, "standard_name", ""))
+            is_floor = name.lower() in FLOOR_NAMES or standard_name.startswith("sea_floor_depth_below")
             levels = name.lower() == "deptho_lev"
             mask = name.lower() in ("mask", "tmask") and variable.ndim == 3
             if not (is_floor or levels or mask) or variable.ndim < 2:
@@ -246,7 +251,8 @@ def _static_floor(files, path, lon, lat, interfaces, notes) -> np.ndarray | None
                 return value[np.ix_(rows, columns)].astype(np.float64)
             if count.max() > interfaces.size - 1:  # levels below the last of the files: deeper than they reach
                 notes.append(f"{path}: {name} counts {count.max()} levels, the files hold {interfaces.size - 1}")
-                return np.where(count > interfaces.size - 1, 2 * interfaces[0], interfaces[::-1][np.minimum(count, interfaces.size - 1)])
+                within = interfaces[::-1][np.minimum(count, interfaces.size - 1)]
+                return np.where(count > interfaces.size - 1, 2 * interfaces[0], within)
             return interfaces[::-1][count].astype(np.float64)
     return None
 
@@ -260,7 +266,7 @@ def _places(path, kind, held, wanted, period) -> np.ndarray:
     off = np.abs(distance[np.arange(wanted.size), nearest])
     if (off > 0.1 * np.abs(np.median(np.diff(wanted)))).any():
         raise InputError(
-            f"{path}: {kind}s do not hold those of the velocities ({wanted[0]:g} to {wanted[-1]:g}); a static file of the same grid, "
-            "that covers the domain, is needed"
+            f"{path}: {kind}s do not hold those of the velocities ({wanted[0]:g} to {wanted[-1]:g}); a static file of the same "
+            "grid, that covers the domain, is needed"
         )
     return nearest

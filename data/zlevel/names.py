@@ -32,7 +32,9 @@ class Model:
 STANDARD_NAMES = {
     "u": ("eastward_sea_water_velocity", "surface_eastward_sea_water_velocity", "sea_water_x_velocity"),
     "v": ("northward_sea_water_velocity", "surface_northward_sea_water_velocity", "sea_water_y_velocity"),
-    "zeta": ("sea_surface_height_above_geoid", "sea_surface_height_above_sea_level", "sea_surface_elevation", "sea_surface_height"),
+    "zeta": (
+        "sea_surface_height_above_geoid", "sea_surface_height_above_sea_level", "sea_surface_elevation", "sea_surface_height",
+    ),
     "temp": ("sea_water_potential_temperature", "sea_water_temperature", "sea_water_conservative_temperature"),
     "w": ("upward_sea_water_velocity",),
 }

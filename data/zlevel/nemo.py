@@ -1,7 +1,7 @@
 """NEMO's own files: a C-grid whose u stands on the right face and v on the upper face of each T cell, U, V, W and T in files.
 
-The mesh (mesh_mask, domain_cfg or coordinates) goes to ``--grid``: metrics, depths and masks. Land holds 0 in NEMO's files, so that
-without a mask it is what is 0 at all times of the first record.
+The mesh (mesh_mask, domain_cfg or coordinates) goes to ``--grid``: metrics, depths and masks. Land holds 0 in NEMO's files:
+without a mask, land is where the first record holds 0 on all faces of a cell.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_w
         known = shapes.setdefault("points", source.shape[-2:])
         layers = shapes.setdefault("layers", source.shape[:1]) if len(source.shape) == 3 else shapes.get("layers", ())
         if source.shape[-2:] != known or (len(source.shape) == 3 and source.shape[:1] != layers):
-            raise InputError(f"{source.path}: {source.name} has {source.shape} points, the other files {(*layers, *known)}; one grid is needed")
+            raise InputError(
+                f"{source.path}: {source.name} has {source.shape} points, the other files {(*layers, *known)}; one grid is needed"
+            )
 
     series = gather(files, names, NEMO, origin, notes, check)
     source, record = series["u"].owners[0]
@@ -90,8 +92,8 @@ def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_w
     lon, lat = mesh.field(LONGITUDE), mesh.field(LATITUDE)
     if lon is None or lat is None:
         raise InputError(
-            f"{(static or [path])[0]}: no positions of T points (glamt and gphit, or nav_lon and nav_lat) of {tuple(shape)} points; give "
-            "the mesh_mask or coordinates file of the same points with --grid"
+            f"{(static or [path])[0]}: no positions of T points (glamt and gphit, or nav_lon and nav_lat) of {tuple(shape)} "
+            "points; give the mesh_mask or coordinates file of the same points with --grid"
         )
     cut, around = _cut(lon, lat, center, half_width_km, notes)
     centres, interfaces, upward = _levels(files, source, mesh, n)
@@ -140,7 +142,9 @@ def _check_mesh(files, mesh_path, shape, path) -> None:
     with files.open(mesh_path) as dataset:
         found = {variable.shape[-2:] for variable in dataset.variables.values() if variable.ndim > 1}
     if shape not in found:
-        raise InputError(f"{mesh_path}: other points than {path} ({sorted(found)} and {shape}); cut the mesh file to the same points")
+        raise InputError(
+            f"{mesh_path}: other points than {path} ({sorted(found)} and {shape}); cut the mesh file to the same points"
+        )
 
 
 def _levels(files, source, mesh, n) -> tuple[np.ndarray, np.ndarray, bool]:
@@ -194,8 +198,8 @@ def _sea_floor(mesh, cut_static, thickness, wet, interfaces, known, notes) -> tu
         notes.append("no e3t in the files: cells at the sea floor are taken as whole")
         return by_levels, ""
     return by_levels, (
-        "the files do not tell the depth of the sea floor (NEMO's mesh_mask goes to --grid): without it there is no vertical motion by "
-        "continuity"
+        "the files do not tell the depth of the sea floor (NEMO's mesh_mask goes to --grid): without it there is no vertical "
+        "motion by continuity"
     )
 
 
@@ -211,7 +215,8 @@ def _face_thickness(files, mesh, layered, series, cut, levels, n, h, moves, wet)
                 zeta_source, zeta_record = series["zeta"].owners[0]
                 zeta = np.nan_to_num(zeta_source.read(files, zeta_record, cut, levels)) * (h > 0)
                 stretch = 1 + zeta / np.where(h > 0, h, 1.0)
-                beside = np.concatenate([np.diff(stretch, axis=axis - 1) / 2, np.zeros_like(np.take(stretch, [0], axis - 1))], axis - 1)
+                last = np.zeros_like(np.take(stretch, [0], axis - 1))
+                beside = np.concatenate([np.diff(stretch, axis=axis - 1) / 2, last], axis - 1)
                 static = static / (stretch + beside)
         if static is None:
             static = layered(mesh.field(LEVEL_THICKNESS[quantity], n))
@@ -247,7 +252,8 @@ def _horizontal(mesh, cut_static, lon, lat, h, sea, around, notes) -> Horizontal
         notes.append("no e1t, e2t in the files: cell lengths are computed from the positions of T points")
     pm, pn = (np.where(np.isfinite(metric) & (metric > 0), metric, np.median(metric[sea])) for metric in (pm, pn))
     return HorizontalGrid(
-        np.where(sea, h, h[sea].min()), pm, pn, lon, lat, sea, rotation(lon, lat, True), coriolis(lat), periodic=(around, False), **widths
+        np.where(sea, h, h[sea].min()), pm, pn, lon, lat, sea, rotation(lon, lat, True), coriolis(lat), periodic=(around, False),
+        **widths,
     )
 
 
@@ -295,7 +301,8 @@ def _cut(lon, lat, center, half_width_km, notes) -> tuple[Cut, bool]:
             else:
                 start, count = int(inside[0]), int(inside[-1] - inside[0] + 1)
             notes.append(
-                f"the domain is cut to {1.5 * half_width_km:.0f} km about the site ({last - first} of {ny} rows, {count} of {nx} columns)"
+                f"the domain is cut to {1.5 * half_width_km:.0f} km about the site ({last - first} of {ny} rows, {count} "
+                f"of {nx} columns)"
             )
     stop = start + count
     parts = [slice(start, min(stop, columns))]

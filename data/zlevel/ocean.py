@@ -1,4 +1,4 @@
-"""A z-level ocean behind the Ocean interface: records of series, cut, put on the staggering of the kernel, continued to the floor."""
+"""A z-level ocean behind the Ocean interface: records cut, on the kernel's points, continued to the floor."""
 
 from __future__ import annotations
 
@@ -102,7 +102,8 @@ class ZLevelOcean:
             if name not in self.variables:
                 offered = ", ".join(sorted(self.variables)) or "none"
                 raise InputError(f"{self.record(index)[0]}: no usable variable {name} (optional ones found: {offered})")
-        fields = dict(zip(("u", "v"), on_kernel_points(self._read("u", index), self._read("v", index), self._stagger), strict=True))
+        u, v = on_kernel_points(self._read("u", index), self._read("v", index), self._stagger)
+        fields = {"u": u, "v": v}
         fields = {name: self._in_sea(name, np.ascontiguousarray(field), index) for name, field in fields.items()}
         if "zeta" in self._series:
             fields["zeta"] = self._at_surface(self._read("zeta", index), index)

@@ -65,8 +65,8 @@ def _family(path, dataset) -> str:
     for title, tell in OTHERS.items():
         if dimensions & tell:
             raise InputError(
-                f"{path}: a file of {title}'s own grid, which cannot be read yet; put the velocities on longitudes, latitudes and depth "
-                "levels first"
+                f"{path}: a file of {title}'s own grid, which cannot be read yet; put the velocities on longitudes, latitudes "
+                "and depth levels first"
             )
     models = (NEMO, LONLAT)
     u = next((name for model in models for quantity in "uv" if (name := named(dataset, quantity, model))), None)
@@ -85,8 +85,8 @@ def _family(path, dataset) -> str:
     counted = level is not None and str(getattr(level, "units", "")) not in ("m", "meter", "meters", "metre", "metres")
     if {"lon", "lat"} <= set(positions) and (level is None or counted):
         raise InputError(
-            f"{path}: {u} stands on {levels!r}, which has no depths in m (layers of HYCOM's own?); put the velocities on depth levels, "
-            "longitudes and latitudes first"
+            f"{path}: {u} stands on {levels!r}, which has no depths in m (layers of HYCOM's own?); put the velocities on depth "
+            "levels, longitudes and latitudes first"
         )
     return ""
 

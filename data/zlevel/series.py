@@ -14,7 +14,13 @@ from data.zlevel.times import FileTimes, read_times
 
 #: What must be there, and what is used where it is.
 QUANTITIES = ("u", "v", "zeta", "temp", "w")
-WORDS = {"u": "eastward velocity", "v": "northward velocity", "zeta": "sea surface height", "temp": "temperature", "w": "upward velocity"}
+WORDS = {
+    "u": "eastward velocity",
+    "v": "northward velocity",
+    "zeta": "sea surface height",
+    "temp": "temperature",
+    "w": "upward velocity",
+}
 
 
 @dataclass(frozen=True)
@@ -86,8 +92,8 @@ def sources_of(path: str, dataset, model: Model, origin: np.datetime64, notes: l
         if variable.ndim not in (space, space + 1) or over_time:
             if quantity in ("u", "v"):
                 raise InputError(
-                    f"{path}: {name} has dimensions {variable.dimensions}; (time, depth, latitude, longitude) are needed: a section "
-                    "or a single level is not a domain"
+                    f"{path}: {name} has dimensions {variable.dimensions}; (time, depth, latitude, longitude) are needed: a "
+                    "section or a single level is not a domain"
                 )
             continue
         in_time = variable.ndim == space + 1
@@ -114,7 +120,8 @@ def _unit(path, quantity, name, variable) -> tuple[float, float]:
     table = LENGTHS if quantity == "zeta" else SPEEDS
     factor = table.get(unit.lower())
     if factor is None:
-        raise InputError(f"{path}: {name} has units {unit!r}; {WORDS[quantity]} is needed in {'m' if quantity == 'zeta' else 'm s-1'}")
+        wanted = "m" if quantity == "zeta" else "m s-1"
+        raise InputError(f"{path}: {name} has units {unit!r}; {WORDS[quantity]} is needed in {wanted}")
     return factor, 0.0
 
 
@@ -144,8 +151,8 @@ def series_of(sources: list[Source], notes: list[str]) -> Series:
     if not keep.all():
         first = np.datetime_as_string(labels[order][~keep][0], unit="s")
         notes.append(
-            f"{np.count_nonzero(~keep)} instant(s) of {sources[0].name} stand in two files (first {first}): the record of the file "
-            "that begins later is used"
+            f"{np.count_nonzero(~keep)} instant(s) of {sources[0].name} stand in two files (first {first}): the record of the "
+            "file that begins later is used"
         )
     return Series(labels[order][keep], tuple(owners[k] for k in order[keep]))
 
@@ -194,7 +201,8 @@ def gather(files: Files, paths: list[str], model: Model, origin, notes: list[str
             continue
         lacking = f"{own.owners[0][0].name} has no record at {np.datetime_as_string(u.labels[~held][0], unit='s')}"
         if quantity == "zeta":
-            raise InputError(f"{own.owners[0][0].path}: {lacking}, where u and v have; add the missing files, or leave this one out")
+            where = own.owners[0][0].path
+            raise InputError(f"{where}: {lacking}, where u and v have; add the missing files, or leave this one out")
         notes.append(f"{WORDS[quantity]} is not used: {lacking}")
         del series[quantity]
     return series

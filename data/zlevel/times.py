@@ -118,7 +118,7 @@ def _decoded(what, variable, values, units_of, origin, notes) -> np.ndarray:
         passed = cftime.date2num(dates, "microseconds since 1970-01-01", calendar=calendar)
     except (ValueError, OverflowError, TypeError) as error:
         raise InputError(f"{what} has units {units!r}, which cannot be read ({one_line(error)})") from error
-    if years and not (FIRST_YEAR <= min(years) and max(years) < END_YEAR):
+    if years and (min(years) < FIRST_YEAR or max(years) >= END_YEAR):
         raise InputError(f"{what} holds times beyond the years {FIRST_YEAR} to {END_YEAR - 1}; was the file finished?")
     return (np.datetime64(0, "ms") + np.round(np.asarray(passed) / 1e3).astype("timedelta64[ms]")).astype("datetime64[ns]")
 
@@ -144,7 +144,8 @@ def instants(labels: np.ndarray, middles: list, kinds: set[str], label: str, not
         return labels + HALF_DAY
     if _daily_at_midnight(labels) and not kinds - {""}:
         notes.append(
-            "daily records at 00:00 that do not say whether they are means: taken as instants; --time-label start moves them to noon"
+            "daily records at 00:00 that do not say whether they are means: taken as instants; --time-label start moves "
+            "them to noon"
         )
     return labels
 

@@ -3,8 +3,8 @@
     python -m tests.benchmarks.zlevel [speed] [month] [jet]
 
 speed: nanoseconds a particle-step on an A- and a C-grid of the size of the box around PAP-SO (115 x 189 points, 50 levels), one
-thread, processor time, the best of seven taken in turn, and continuity on both. month: the whole command on 31 daily files of that box. jet: the
-CROCO jet of ../shared made into products (skipped where it is absent): median distance of the same particles at 200 m.
+thread, processor time, the best of seven taken in turn, and continuity on both. month: the whole command on 31 daily files of that
+box. jet: the CROCO jet of ../shared made into products (skipped where absent): median distance of the same particles at 200 m.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def month() -> None:
         size = 0
         for k, day in enumerate(days("2001-03-01", 31)):
             shape = np.broadcast(x[None, None, :], y[None, :, None], GLORYS[:, None, None])
-            held = {name: np.broadcast_to(f(x[None, None], y[None, :, None], -GLORYS[:, None, None], 86400.0 * k), shape.shape)[None]
-                    for name, f in (("u", u), ("v", v))}  # fmt: skip
+            at = (x[None, None], y[None, :, None], -GLORYS[:, None, None], 86400.0 * k)
+            held = {name: np.broadcast_to(f(*at), shape.shape)[None] for name, f in (("u", u), ("v", v))}
             held["zeta"] = np.zeros((1, lat.size, lon.size))
             path = write_lonlat(folder / f"day{k:02d}.nc", lon, lat, GLORYS, np.array([day]), held)
             size += Path(path).stat().st_size
@@ -95,7 +95,8 @@ def month() -> None:
             ocean.snapshot(k)
         reading = (time.perf_counter() - reading) / 10
         shown = [line for line in out.getvalue().splitlines() if "experiments" in line or "million/s" in line]
-        print(f"31 daily files of {lat.size} x {lon.size} x {GLORYS.size} points ({size / 1e6:.0f} MB), one core: {'; '.join(shown)}")
+        points = f"{lat.size} x {lon.size} x {GLORYS.size} points"
+        print(f"31 daily files of {points} ({size / 1e6:.0f} MB), one core: {'; '.join(shown)}")
         print(
             f"whole command {wall:.1f} s ({processor:.1f} s of processor), reading {1e3 * reading:.0f} ms a day, peak memory "
             f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB"

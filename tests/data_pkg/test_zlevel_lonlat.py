@@ -77,7 +77,8 @@ def test_a_file_becomes_an_a_grid_ocean_with_its_values_at_their_points(base):
 
 
 def test_without_the_sea_floor_there_is_no_continuity_and_with_a_static_file_there_is(base, tmp_path):
-    assert "deptho" in preferences_of(base).no_continuity and preferences_of(base).no_continuity in base.description["assumptions"]
+    why = preferences_of(base).no_continuity
+    assert "deptho" in why and why in base.description["assumptions"]
     deep = np.where(WET[0], 900.0 - 40 * np.arange(12), 0.0)
     wide = np.arange(-160, -140) / 8 + 0.5 - 1.0
     floor = np.full((10, 20), 777.0)
@@ -148,8 +149,8 @@ def test_records_over_several_files_and_velocities_in_files_of_their_own_are_the
 
 
 def daily(tmp_path, hour, name="t.nc", **options):
-    return open_zlevel(write_lonlat(tmp_path / name, LON, LAT, DEPTH, days("2001-03-01", 4, hour), FIELDS, **options.pop("write", {})),
-                       **options)  # fmt: skip
+    write = options.pop("write", {})
+    return open_zlevel(write_lonlat(tmp_path / name, LON, LAT, DEPTH, days("2001-03-01", 4, hour), FIELDS, **write), **options)
 
 
 def test_daily_means_labelled_at_midnight_are_moved_to_noon_and_it_is_said(tmp_path):
@@ -171,7 +172,8 @@ def test_labels_that_are_right_already_stay(tmp_path):
     plain = daily(tmp_path, 0, "plain.nc", write={"attributes": {}})
     assert (plain.times == days("2001-03-01", 4, 0)).all()
     assert any("do not say whether they are means" in note for note in plain.description["assumptions"])
-    instants = daily(tmp_path, 0, "instants.nc", write={"attributes": {"title": "Instantaneous fields", "source": "MERCATOR GLO12"}})
+    attributes = {"title": "Instantaneous fields", "source": "MERCATOR GLO12"}
+    instants = daily(tmp_path, 0, "instants.nc", write={"attributes": attributes})
     assert (instants.times == days("2001-03-01", 4, 0)).all()
     assert any("instants 24 h apart" in note for note in instants.description["assumptions"])
 
@@ -236,7 +238,10 @@ REFUSED = {
     "stuck time": (lambda: {"edit": lambda d: d["time"].__setitem__(2, d["time"][1])}, "does not increase"),
     "calendar": (lambda: {"edit": lambda d: d["time"].setncattr("calendar", "360_day")}, "calendar '360_day'"),
     "a hole": (lambda: {"edit": lambda d: d["uo"].__setitem__((2, 3, 6, 6), np.ma.masked)}, "NaN or a fill value inside the sea"),
-    "layers": (lambda: {"edit": lambda d: d["depth"].setncatts({"units": "layer", "standard_name": "ocean_layer"})}, "depth levels"),
+    "layers": (
+        lambda: {"edit": lambda d: d["depth"].setncatts({"units": "layer", "standard_name": "ocean_layer"})},
+        "depth levels",
+    ),
     "gap": (lambda: {"times": TIMES + np.array([0, 0, 0, 5]) * DAY}, "no record between"),
 }
 
@@ -246,7 +251,8 @@ def test_what_cannot_be_used_is_refused_in_one_line_that_names_the_file(case, tm
     make, told = REFUSED[case]
     options = {"lon": LON, "times": TIMES, "fields": FIELDS, **make()}
     edit = options.pop("edit", None)
-    path = write_lonlat(tmp_path / "bad.nc", options.pop("lon"), LAT, DEPTH, options.pop("times"), options.pop("fields"), **options)
+    lon, times, held = (options.pop(name) for name in ("lon", "times", "fields"))
+    path = write_lonlat(tmp_path / "bad.nc", lon, LAT, DEPTH, times, held, **options)
     if edit is not None:
         with netCDF4.Dataset(path, "a") as dataset:
             edit(dataset)
@@ -260,7 +266,7 @@ def test_what_cannot_be_used_is_refused_in_one_line_that_names_the_file(case, tm
 def test_unequal_times_of_u_and_v_are_refused(tmp_path):
     u = write_lonlat(tmp_path / "u.nc", LON, LAT, DEPTH, TIMES, {"u": FIELDS["u"]})
     v = write_lonlat(tmp_path / "v.nc", LON, LAT, DEPTH, TIMES[:3], {"v": FIELDS["v"][:3]})
-    with pytest.raises(InputError, match="u.nc: uo has a record at 2001-03-04T12:00:00, the other velocity has none"):
+    with pytest.raises(InputError, match=r"u\.nc: uo has a record at 2001-03-04T12:00:00, the other velocity has none"):
         open_zlevel([u, v])
     late = write_lonlat(tmp_path / "v.nc", LON, LAT, DEPTH, TIMES + np.timedelta64(1, "h"), {"v": FIELDS["v"]})
     with pytest.raises(InputError, match="same times"):

@@ -98,13 +98,16 @@ def days(first, n, hour=0):
     return np.datetime64(first, "s") + np.arange(n) * DAY + np.timedelta64(3600 * hour, "s")
 
 
-def write_nemo(folder, lon, lat, depth, times, fields, *, names=("vozocrtx", "vomecrty", "sossheig", "votemper"), mesh=None, prefix=""):
+def write_nemo(
+    folder, lon, lat, depth, times, fields, *, names=("vozocrtx", "vomecrty", "sossheig", "votemper"), mesh=None, prefix=""
+):
     """NEMO's files of U, V and T points; fields u, v, temp (time, depth, y, x) and zeta (time, y, x), 0 on land.
 
     mesh: of tmask (depth, y, x), e1t, e2t (y, x), gdepw_1d (depth,), e3t_0 (depth, y, x): a mesh_mask with a leading axis.
     """
     paths = []
-    wanted = (("U", "depthu", {names[0]: "u"}), ("V", "depthv", {names[1]: "v"}), ("T", "deptht", {names[2]: "zeta", names[3]: "temp"}))
+    u, v, zeta, temp = names
+    wanted = (("U", "depthu", {u: "u"}), ("V", "depthv", {v: "v"}), ("T", "deptht", {zeta: "zeta", temp: "temp"}))
     for point, levels, held in wanted:
         path = folder / f"{prefix}grid_{point}.nc"
         with netCDF4.Dataset(path, "w") as dataset:

@@ -1,4 +1,4 @@
-"""The CROCO jet made into a GLORYS-like product (A-grid of 1/12 degree, 50 levels), and paths through both from the same releases."""
+"""The CROCO jet made into a GLORYS-like product (A-grid of 1/12 degree, 50 levels), and paths through both."""
 
 from __future__ import annotations
 

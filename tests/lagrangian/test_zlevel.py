@@ -47,7 +47,8 @@ def test_both_kinds_of_levels_satisfy_the_interface_and_thicknesses_add_up_to_th
         assert isinstance(vertical, VerticalCoordinate)
         thickness = vertical.layer_thickness(h, zeta)
         np.testing.assert_allclose(thickness.sum(0), h + vertical.surface(zeta), rtol=1e-12)
-        z = vertical.surface(zeta) + vertical.stretch(h, zeta) * (vertical.a_rho[:, None, None] + h * vertical.c_rho[:, None, None])
+        a, c = (values[:, None, None] for values in (vertical.a_rho, vertical.c_rho))
+        z = vertical.surface(zeta) + vertical.stretch(h, zeta) * (a + h * c)
         np.testing.assert_allclose(vertical.z_rho(h, zeta), z, rtol=1e-12)
     assert np.count_nonzero(levels().layer_thickness(h, zeta)[:, 0, 0]) == 5  # five metres: levels at 0.5 to 5.1 m
     assert np.all(levels().z_rho(h, zeta)[:, 0, 0] == levels().rho)
@@ -193,10 +194,12 @@ def test_a_periodic_domain_goes_on_beyond_its_edge(periodic, stagger):
 
         return value
 
+    def moved_by(f, cells):
+        return lambda x, y, z, t: f(x + cells[0] * 8e3, y + cells[1] * 8e3, z, t)
+
     def shifted(cells):
-        make = lambda t: evaluate(
-            grid, z, *(lambda x, y, z, t, f=wave(axis): f(x + cells[0] * 8e3, y + cells[1] * 8e3, z, t) for axis in (0, 1)), t=t
-        )
+        u, v = (moved_by(wave(axis), cells) for axis in (0, 1))
+        make = lambda t: evaluate(grid, z, u, v, t=t)
         window = two(grid, z, make)
         p = cloud([8.0 - cells[0]], [6.0 - cells[1]], -1000.0)
         move(window, p, 10 * DAY)
@@ -282,6 +285,6 @@ def test_interfaces_of_smooth_levels_come_from_a_spline_and_those_of_standard_de
     depth_of = lambda k: 5.0 * k + 300.0 * np.log(np.cosh((k - 30.0) / 8.0) / np.cosh(30.5 / 8.0)) + 300 / 8 * (k + 0.5) + 2.5
     centres = depth_of(k)
     np.testing.assert_allclose(interface_depths(centres)[1:-1], depth_of(k[1:] - 0.5), atol=5e-3)
-    hycom = np.array([0.01, 2, 4, 6, 8, 10, 12, 15, 20, 25, 30, 35, 40, 45, 50, 60, 70, 80, 90, 100, 125, 150, 200, 250, 300, 350, 400,
-                      500, 600, 700, 800, 900, 1000, 1250, 1500, 2000, 2500, 3000, 4000, 5000])  # fmt: skip
+    hycom = np.array([0.01, 2, 4, 6, 8, 10, 12, 15, 20, 25, 30, 35, 40, 45, 50, 60, 70, 80, 90, 100, 125, 150, 200, 250, 300, 350,
+                      400, 500, 600, 700, 800, 900, 1000, 1250, 1500, 2000, 2500, 3000, 4000, 5000])  # fmt: skip
     np.testing.assert_allclose(interface_depths(hycom)[1:-1], 0.5 * (hycom[1:] + hycom[:-1]))

@@ -1,4 +1,4 @@
-"""What a product costs: the CROCO jet made into GLORYS-like files, against the jet itself (benchmark zlevel has the whole table)."""
+"""What a product costs: the CROCO jet made into GLORYS-like files, against the jet itself (the whole table: benchmark zlevel)."""
 
 from __future__ import annotations
 
