@@ -18,7 +18,7 @@ from data.sphere import east_north, lon_lat
 
 @dataclass(frozen=True, eq=False)
 class HorizontalGrid:
-    """A logically rectangular Arakawa C-grid.
+    """A logically rectangular grid, staggered as Arakawa's C, or with velocities at rho points (A).
 
     Attributes
     ----------
@@ -42,6 +42,10 @@ class HorizontalGrid:
     center : (lon, lat) or None
         For a Cartesian grid that stands for a place on Earth: the point whose local frame (km east, north) holds x_rho,
         y_rho. Its sites and outputs are then given in degrees.
+    stagger : "C" or "A"
+        Where u and v stand: on the faces of cells, half a cell from rho points, or at rho points.
+    width_u, width_v : (eta, xi - 1), (eta - 1, xi) float64, optional
+        Lengths of the faces that u and v pass through, m. Default: the harmonic means of 1 / pn, 1 / pm of the cells beside.
     """
 
     h: np.ndarray
@@ -55,6 +59,9 @@ class HorizontalGrid:
     spherical: bool = True
     periodic: tuple[bool, bool] = (False, False)
     center: tuple[float, float] | None = None
+    stagger: str = "C"
+    width_u: np.ndarray | None = None
+    width_v: np.ndarray | None = None
 
     def __post_init__(self):
         shape = np.shape(self.h)
@@ -69,6 +76,8 @@ class HorizontalGrid:
                 raise InputError(f"grid: {name} has shape {value.shape}, h has {shape}; they must be equal")
             value.setflags(write=False)
             object.__setattr__(self, name, value)
+        if self.stagger not in ("A", "C"):
+            raise InputError(f"grid: stagger {self.stagger!r} is unknown; C (velocities on faces) and A (at rho points) exist")
         sea = self.mask_rho
         if not sea.any():
             raise InputError("grid: mask_rho marks every point as land")
@@ -83,6 +92,21 @@ class HorizontalGrid:
     def shape(self) -> tuple[int, int]:
         """(eta, xi) number of rho points."""
         return self.h.shape
+
+    @property
+    def face_offset(self) -> float:
+        """Cells from a rho point to the u point after it along xi, and to the v point after it along eta: 1/2, or 0 (A-grid)."""
+        return 0.5 if self.stagger == "C" else 0.0
+
+    @property
+    def shape_u(self) -> tuple[int, int]:
+        """(eta, xi) number of u points."""
+        return (self.shape[0], self.shape[1] - (self.stagger == "C"))
+
+    @property
+    def shape_v(self) -> tuple[int, int]:
+        """(eta, xi) number of v points."""
+        return (self.shape[0] - (self.stagger == "C"), self.shape[1])
 
     @property
     def degrees(self) -> bool:

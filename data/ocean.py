@@ -1,4 +1,4 @@
-"""The one interface behind which every ocean stands: CROCO and ROMS files, the twin, and models to come."""
+"""The one interface behind which every ocean stands: CROCO and ROMS files, oceans on z-levels, the twin, and models to come."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from data.grid import HorizontalGrid
-from data.vertical import SCoordinate
+from data.vertical import VerticalCoordinate
 
 #: What :meth:`Ocean.snapshot` can be asked for. u, v and zeta are always there.
 OPTIONAL_VARIABLES = ("w", "omega", "temp")
@@ -18,6 +18,8 @@ OPTIONAL_VARIABLES = ("w", "omega", "temp")
 @dataclass(frozen=True)
 class Snapshot:
     """The sea at one instant, on the native staggered grid. Land holds 0, never NaN; all arrays float32, C-contiguous.
+
+    On an A-grid (``grid.stagger`` "A") u and v stand at rho points and have the shape (s_rho, eta, xi).
 
     Attributes
     ----------
@@ -46,6 +48,30 @@ class Snapshot:
     temp: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class Preferences:
+    """What an ocean asks of a run that leaves these options open.
+
+    Attributes
+    ----------
+    dt_minutes : float or None
+        Longest time step of a particle, minutes; None: the general default.
+    diffusivity : float
+        Horizontal diffusivity of motion that the ocean does not resolve, m2/s.
+    no_continuity : str
+        Why vertical motion cannot be had by continuity (one line); empty where it can.
+    """
+
+    dt_minutes: float | None = None
+    diffusivity: float = 0.0
+    no_continuity: str = ""
+
+
+def preferences_of(ocean: Ocean) -> Preferences:
+    """What an ocean prefers; the defaults where it declares nothing."""
+    return getattr(ocean, "preferences", None) or Preferences()
+
+
 @runtime_checkable
 class Ocean(Protocol):
     """What the toolkit needs of an ocean simulation.
@@ -53,17 +79,19 @@ class Ocean(Protocol):
     Attributes
     ----------
     grid : HorizontalGrid
-    vertical : SCoordinate
+    vertical : VerticalCoordinate
     times : (n,) datetime64[ns]
         Strictly increasing instants at which snapshots exist.
     variables : frozenset of str
         Which of :data:`OPTIONAL_VARIABLES` the snapshots can hold.
     description : dict
         JSON-ready facts for ``run.json``: kind, files or seed, assumptions made.
+
+    An ocean may also declare ``preferences`` (:class:`Preferences`); see :func:`preferences_of`.
     """
 
     grid: HorizontalGrid
-    vertical: SCoordinate
+    vertical: VerticalCoordinate
     times: np.ndarray
     variables: frozenset[str]
     description: dict

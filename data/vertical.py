@@ -1,6 +1,9 @@
-"""The terrain-following vertical coordinate of CROCO and ROMS as a validated value object.
+"""Vertical coordinates: terrain-following levels (CROCO, ROMS) and z-levels (NEMO, GLORYS, MITgcm) as validated value objects.
 
-Both transforms have the form ``z = zeta + stretch(h, zeta) * (a + h * cs)`` with level-dependent constants ``a``, ``cs``
+All have the form ``z = zeta + stretch(h, zeta) * (a + h * c)``. For z-levels c = 0, a is the height of the level at rest, and
+the stretch is that of z* (Adcroft & Campin 2004, doi:10.1016/j.ocemod.2003.09.003), or zeta counts as 0 where levels are fixed.
+Both transforms of terrain-following levels have the form ``z = zeta + stretch(h, zeta) * (a + h * cs)`` with level-dependent
+constants ``a``, ``cs``
 (method.md section 1; Shchepetkin & McWilliams 2005, doi:10.1016/j.ocemod.2004.08.002):
 
 * Vtransform 2: ``a = hc * s``, ``stretch = (zeta + h) / (hc + h)``;
@@ -12,10 +15,56 @@ The advection kernel and the array functions here share this form, so that they 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from data.errors import InputError
+
+
+@runtime_checkable
+class VerticalCoordinate(Protocol):
+    """Levels at z = surface(zeta) + stretch(h, zeta) (a + h c), m, positive up; counted from the sea floor to the surface.
+
+    Attributes
+    ----------
+    n : int
+        Number of layers.
+    a_rho, c_rho : (n,) float64
+        Constants of the transform at layer centres; ``a`` in m, ``c`` without unit.
+    a_w, c_w : (n + 1,) float64
+        The same at layer interfaces.
+    hc, vtransform : float, int
+        How compiled code computes the stretch: vtransform 2: (zeta + h) / (hc + h); 1: 1 + zeta / h.
+    """
+
+    n: int
+    hc: float
+    vtransform: int
+    a_rho: np.ndarray
+    c_rho: np.ndarray
+    a_w: np.ndarray
+    c_w: np.ndarray
+
+    def surface(self, zeta):
+        """The free surface as the levels know it, m: zeta, or 0 where levels do not move."""
+        ...
+
+    def stretch(self, h, zeta):
+        """The factor that multiplies ``a + h * c``."""
+        ...
+
+    def z_rho(self, h, zeta):
+        """Height of layer centres, m, positive up. h, zeta (...) -> (n, ...)."""
+        ...
+
+    def z_w(self, h, zeta):
+        """Height of layer interfaces, m, positive up; never below the sea floor. h, zeta (...) -> (n + 1, ...)."""
+        ...
+
+    def layer_thickness(self, h, zeta):
+        """Thickness of layers, m, 0 below the sea floor. h, zeta (...) -> (n, ...)."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +154,20 @@ class SCoordinate:
         """(n + 1,) the constant ``a`` of the transform at interfaces, m."""
         return self.hc * (self.s_w if self.vtransform == 2 else self.s_w - self.cs_w)
 
+    @property
+    def c_rho(self) -> np.ndarray:
+        """(n,) the constant ``c`` of the transform at layer centres."""
+        return self.cs_rho
+
+    @property
+    def c_w(self) -> np.ndarray:
+        """(n + 1,) the constant ``c`` of the transform at interfaces."""
+        return self.cs_w
+
+    def surface(self, zeta):
+        """The free surface as the levels know it, m: zeta."""
+        return zeta
+
     def stretch(self, h, zeta):
         """The factor that multiplies ``a + h * cs``; h and zeta in m, any equal shapes."""
         return (zeta + h) / (self.hc + h) if self.vtransform == 2 else 1 + zeta / h
@@ -126,3 +189,111 @@ class SCoordinate:
         zeta = np.asarray(zeta, dtype=np.float64)
         shape = (-1,) + (1,) * max(h.ndim, zeta.ndim)
         return zeta + self.stretch(h, zeta) * (a.reshape(shape) + h * cs.reshape(shape))
+
+
+@dataclass(frozen=True, eq=False)
+class ZCoordinate:
+    """Levels at given heights, from the deepest up; a column ends where its sea floor is, within a layer too (partial cells).
+
+    Attributes
+    ----------
+    rho : (n,) float64
+        Heights of layer centres at rest, m, positive up, increasing, below 0.
+    w : (n + 1,) float64
+        Heights of layer interfaces at rest; the last is 0. Each centre lies between its two interfaces.
+    moves : bool
+        True: levels follow the free surface as in z* (``1 + zeta / h``). False: levels are fixed, zeta counts as 0.
+    thickness_u, thickness_v : (n, eta, xi - 1), (n, eta - 1, xi) float32, optional
+        Thickness of layers at the u and v points of a C-grid at rest, m. Default: the smaller of the two cells beside.
+
+    Raises
+    ------
+    InputError
+        If levels are not finite, not in order, or do not fit together.
+    """
+
+    rho: np.ndarray
+    w: np.ndarray
+    moves: bool = False
+    thickness_u: np.ndarray | None = None
+    thickness_v: np.ndarray | None = None
+
+    def __post_init__(self):
+        for name in ("rho", "w"):
+            value = np.ascontiguousarray(getattr(self, name), dtype=np.float64).ravel()
+            value.setflags(write=False)
+            object.__setattr__(self, name, value)
+            if not np.isfinite(value).all():
+                raise InputError(f"z-levels: {name} holds values that are not finite")
+            if np.any(np.diff(value) <= 0):
+                raise InputError(f"z-levels: {name} must increase from the deepest level to the surface")
+        n = self.rho.size
+        if n < 2 or self.w.size != n + 1:
+            raise InputError(f"z-levels: {n} centres and {self.w.size} interfaces do not fit together: n and n + 1 are needed")
+        if self.w[-1] != 0 or np.any(self.rho <= self.w[:-1]) or np.any(self.rho >= self.w[1:]):
+            raise InputError("z-levels: each centre must lie between its two interfaces, and the uppermost interface at 0 m")
+        for name in ("thickness_u", "thickness_v"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=np.float32))
+
+    @property
+    def n(self) -> int:
+        """Number of layers."""
+        return self.rho.size
+
+    @property
+    def hc(self) -> float:
+        """Critical depth, m: none."""
+        return 0.0
+
+    @property
+    def vtransform(self) -> int:
+        """The kind of stretch that compiled code uses: 1 + zeta / h."""
+        return 1
+
+    @property
+    def a_rho(self) -> np.ndarray:
+        """(n,) heights of layer centres at rest, m."""
+        return self.rho
+
+    @property
+    def a_w(self) -> np.ndarray:
+        """(n + 1,) heights of interfaces at rest, m."""
+        return self.w
+
+    @property
+    def c_rho(self) -> np.ndarray:
+        """(n,) zeros: levels do not follow the sea floor."""
+        return np.zeros(self.n)
+
+    @property
+    def c_w(self) -> np.ndarray:
+        """(n + 1,) zeros."""
+        return np.zeros(self.n + 1)
+
+    def surface(self, zeta):
+        """The free surface as the levels know it, m: zeta, or 0 where levels are fixed."""
+        return zeta if self.moves else np.zeros_like(zeta)
+
+    def stretch(self, h, zeta):
+        """The factor that multiplies ``a``; h and zeta in m, any equal shapes."""
+        return 1 + self.surface(zeta) / h
+
+    def z_rho(self, h: np.ndarray, zeta: np.ndarray) -> np.ndarray:
+        """Height of layer centres, m, positive up, below the sea floor too. h, zeta (...) -> (n, ...)."""
+        h, zeta, shape = self._arrays(h, zeta)
+        return self.surface(zeta) + self.stretch(h, zeta) * self.rho.reshape(shape)
+
+    def z_w(self, h: np.ndarray, zeta: np.ndarray) -> np.ndarray:
+        """Height of layer interfaces, m, positive up; at the sea floor instead of below it. h, zeta (...) -> (n + 1, ...)."""
+        h, zeta, shape = self._arrays(h, zeta)
+        return self.surface(zeta) + self.stretch(h, zeta) * np.maximum(self.w.reshape(shape), -h)
+
+    def layer_thickness(self, h: np.ndarray, zeta: np.ndarray) -> np.ndarray:
+        """Thickness of layers, m, 0 below the sea floor. h, zeta (...) -> (n, ...)."""
+        return np.diff(self.z_w(h, zeta), axis=0)
+
+    def _arrays(self, h, zeta):
+        h = np.asarray(h, dtype=np.float64)
+        zeta = np.asarray(zeta, dtype=np.float64)
+        return h, zeta, (-1,) + (1,) * max(h.ndim, zeta.ndim)

@@ -1,8 +1,9 @@
-"""The compiled kernel: particles through two snapshots of a staggered s-grid, fourth-order Runge-Kutta in three dimensions.
+"""The compiled kernel: particles through two snapshots of a grid of layers, fourth-order Runge-Kutta in three dimensions.
 
 Positions are (xi, eta) in cells and z in metres, positive up (see :mod:`data.grid`); time in seconds. Velocities are taken at
 their own points: u and v linear in xi, eta and, between layer centres, in z; vertical velocity at rho points, linear in z;
-all linear in time. Above the uppermost and below the lowest layer centre u and v keep their value.
+all linear in time. On a C-grid the points of u and v are offset by half a cell, on an A-grid by none. Above the uppermost and
+below the lowest layer centre u and v keep their value.
 
 Vertical motion. With omega, the velocity through the moving s-surfaces, a particle obeys
 
@@ -84,6 +85,9 @@ class Sea(NamedTuple):
     mode: int
     ny: int
     nx: int
+    ny_v: int
+    nx_u: int
+    offset: float
     px: int
     py: int
     time0: float
@@ -98,8 +102,8 @@ def half_levels(vertical) -> np.ndarray:
     """
     n = vertical.n
     table = np.empty((2 * n + 3, 2))
-    table[1::2, 0], table[1::2, 1] = vertical.a_w, vertical.cs_w
-    table[2:-1:2, 0], table[2:-1:2, 1] = vertical.a_rho, vertical.cs_rho
+    table[1::2, 0], table[1::2, 1] = vertical.a_w, vertical.c_w
+    table[2:-1:2, 0], table[2:-1:2, 1] = vertical.a_rho, vertical.c_rho
     table[0] = 2.0 * table[1] - table[2]
     table[-1] = 2.0 * table[-2] - table[-3]
     return table
@@ -116,17 +120,17 @@ def _cell(position, period, n):
 
 
 @njit(nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
-def _faces(position, period, n):
-    """The two faces (of u or v, at i + 1/2) around a position on an axis of n rho points, and the fraction between them."""
-    first = floor(position - 0.5)
+def _faces(position, period, n, offset):
+    """The two points of u or v (n of them, at i + offset) around a position on its axis, and the fraction between them."""
+    first = floor(position - offset)
     if period > 0:
-        fraction = position - 0.5 - first
+        fraction = position - offset - first
         second = first + 1.0
-        second = clip(where(second >= period, second - period, second), 0.0, n - 2)
-        first = clip(where(first < 0, first + period, first), 0.0, n - 2)
+        second = clip(where(second >= period, second - period, second), 0.0, n - 1)
+        first = clip(where(first < 0, first + period, first), 0.0, n - 1)
     else:
-        first = clip(first, 0, n - 3)
-        fraction = clip(position - 0.5 - first, 0.0, 1.0)
+        first = clip(first, 0, n - 2)
+        fraction = clip(position - offset - first, 0.0, 1.0)
         second = first + 1.0
     return first, second, fraction
 
@@ -162,7 +166,7 @@ def _columns(i, j, first_u, second_u, first_v, second_v, m, sea):
     k, kr = _layers(m, sea.n)
     depth2 = 2 * sea.n
     k2 = 2.0 * kr
-    start = j * (sea.nx - 1)
+    start = j * sea.nx_u
     u0 = (start + first_u) * depth2 + k2
     u1 = (start + second_u) * depth2 + k2
     v0 = (first_v * sea.nx + i) * depth2 + k2
@@ -213,8 +217,8 @@ def _rates(x, y, q, clock, m, a0, c0, fresh, sea):
     w0 = 1.0 - w1
     x, i, fx = _cell(x, sea.px, sea.nx)
     y, j, fy = _cell(y, sea.py, sea.ny)
-    first_u, second_u, fu = _faces(x, sea.px, sea.nx)
-    first_v, second_v, fv = _faces(y, sea.py, sea.ny)
+    first_u, second_u, fu = _faces(x, sea.px, sea.nx_u, sea.offset)
+    first_v, second_v, fv = _faces(y, sea.py, sea.ny_v, sea.offset)
     # all is located first, as if the layer were the same as before, which it most often is
     corner = located(sea.cells, 8, (j * sea.nx + i) * RECORD)
     places = located(sea.halves, 8, 2.0 * m)
@@ -250,7 +254,7 @@ def _rates(x, y, q, clock, m, a0, c0, fresh, sea):
     fw, a, c, fr = _fractions(g, h, m, levels, n)
     gr = 1.0 - fr
     row_bytes = 8 * n
-    u00, u01, u10, u11 = column_sums(u0, u1, (sea.nx - 1) * row_bytes, fu, fy)
+    u00, u01, u10, u11 = column_sums(u0, u1, sea.nx_u * row_bytes, fu, fy)
     rate_xi = (gr * (w0 * u00 + w1 * u01) + fr * (w0 * u10 + w1 * u11)) * pm
     v00, v01, v10, v11 = column_sums(v0, v1, row_bytes, fv, fx)
     rate_eta = (gr * (w0 * v00 + w1 * v01) + fr * (w0 * v10 + w1 * v11)) * pn
@@ -433,9 +437,9 @@ def _outside(x, y, sea):
     """Where (x, y) lies beyond the outermost u or v points, where velocities end."""
     out = x < x
     if sea.px == 0:
-        out = ~((x >= 0.5) & (x <= sea.nx - 1.5))
+        out = ~((x >= sea.offset) & (x <= sea.nx - 1 - sea.offset))
     if sea.py == 0:
-        out = out | ~((y >= 0.5) & (y <= sea.ny - 1.5))
+        out = out | ~((y >= sea.offset) & (y <= sea.ny - 1 - sea.offset))
     return out
 
 
@@ -580,6 +584,9 @@ def advance(
     mode,
     ny,
     nx,
+    ny_v,
+    nx_u,
+    offset,
     px,
     py,
     kappa_depth,
@@ -625,6 +632,10 @@ def advance(
     mode : OMEGA, W_AT_INTERFACES or W_AT_CENTRES
     ny, nx : int
         Number of rho points along eta and xi.
+    ny_v, nx_u : int
+        Number of v points along eta, of u points along xi.
+    offset : float
+        Where u and v points stand, cells after the rho point of their number: 0.5 on a C-grid, 0 on an A-grid.
     px, py : int
         Periods in cells, 0 where not periodic.
     kappa_depth, kappa : addresses of (n_kappa,) float64
@@ -642,7 +653,7 @@ def advance(
     int
         Number of steps made by all particles together.
     """
-    sea = Sea(u, v, w, cells, halves, n, hc, vtransform, mode, ny, nx, px, py, time0, 1.0 / (time1 - time0))
+    sea = Sea(u, v, w, cells, halves, n, hc, vtransform, mode, ny, nx, ny_v, nx_u, offset, px, py, time0, 1.0 / (time1 - time0))
     n_levels = levels.shape[0]
     diffusive = False
     for m in range(n_kappa):

@@ -11,7 +11,7 @@ import numpy as np
 
 from data.compiled import njit
 from data.grid import HorizontalGrid
-from data.vertical import SCoordinate
+from data.vertical import VerticalCoordinate
 from lagrangian.velocity import vertical_velocity_from_omega
 from lagrangian.window import PreparedSnapshot
 
@@ -29,7 +29,8 @@ def _to_depths(field, z, height, out):
             for m in range(height.size):
                 while k > 0 and height[m] < z[k, j, i]:
                     k -= 1
-                f = (height[m] - z[k, j, i]) / (z[k + 1, j, i] - z[k, j, i])
+                thickness = z[k + 1, j, i] - z[k, j, i]
+                f = (height[m] - z[k, j, i]) / thickness if thickness > 0.0 else 0.0  # both below the sea floor
                 f = min(max(f, 0.0), 1.0)
                 out[m, j, i] = (1.0 - f) * field[k, j, i] + f * field[k + 1, j, i]
 
@@ -45,7 +46,7 @@ class AGrid:
         Depth down to which velocities are needed, m; the levels reach one step farther.
     """
 
-    def __init__(self, grid: HorizontalGrid, vertical: SCoordinate, deepest: float, step: float = DEPTH_STEP):
+    def __init__(self, grid: HorizontalGrid, vertical: VerticalCoordinate, deepest: float, step: float = DEPTH_STEP):
         self.grid, self.vertical = grid, vertical
         self.depth = np.arange(0.0, deepest + 2.5 * step, step)
 
@@ -65,8 +66,10 @@ class AGrid:
             w = snapshot.vertical_velocity
             if w.shape[0] == s.n + 1:
                 z_vertical = s.z_w(h, snapshot.zeta)
-        u = _between_faces(snapshot.u, axis=2) * grid.pm.astype(np.float32)
-        v = _between_faces(snapshot.v, axis=1) * grid.pn.astype(np.float32)
+        u, v = snapshot.u, snapshot.v
+        if grid.stagger == "C":
+            u, v = _between_faces(u, axis=2), _between_faces(v, axis=1)
+        u, v = u * grid.pm.astype(np.float32), v * grid.pn.astype(np.float32)
         out = {}
         for name, field, heights in (("U", u, z), ("V", v, z), ("W", w, z_vertical)):
             out[name] = np.empty((self.depth.size, *grid.shape), np.float32)

@@ -228,6 +228,7 @@ class Campaign:
         InputError
             It cannot be read, or no longer.
         """
+        still = self.config.vertical_velocity == "none"
         from_file = self.config.vertical_velocity == "file"
         wanted = set()
         if from_file:
@@ -241,6 +242,8 @@ class Campaign:
         if from_file:
             vertical = snapshot.w if snapshot.w is not None else snapshot.omega
             is_omega = snapshot.w is None
+        elif still:
+            vertical, is_omega = np.zeros((self.ocean.vertical.n + 1, *self.ocean.grid.shape), np.float32), False
         else:
             vertical, is_omega = omega_by_continuity(
                 snapshot.u, snapshot.v, snapshot.zeta, self.ocean.grid, self.ocean.vertical
@@ -260,6 +263,7 @@ class Campaign:
         self.fieldset.add_context("table", self.table)
         self.fieldset.add_context("level_heights", -self.levels)
         self.fieldset.add_context("shape", self.ocean.grid.shape)
+        self.fieldset.add_context("face_offset", self.ocean.grid.face_offset)
         self.fieldset.add_context("sea", self.ocean.grid.mask_rho)
         self.fieldset.add_context("depth", self.ocean.grid.h)
         if self.pset is not None:

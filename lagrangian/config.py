@@ -28,11 +28,17 @@ class RunConfig(WorkerOptions):
     """Backtrack sinking particles from a sediment trap through an ocean simulation and bin where they cross each level."""
 
     ocean: tuple[str, ...] = ("twin",)
-    """'twin', or CROCO/ROMS files: paths or quoted globs."""
+    """'twin', or files of CROCO/ROMS, of NEMO (C-grid), or on longitude, latitude and depth (GLORYS, HYCOM on depths): paths or
+    quoted globs."""
     years: Annotated[float, *bounds(above=0, most=1000, unit="years")] = 1.0
     """Length of the twin ocean's record, years of 365 days."""
     grid: str | None = None
-    """CROCO grid file, where the history files lack h, pm, pn, lon/lat."""
+    """Grid file: CROCO's, where the history files lack h, pm, pn, lon/lat; NEMO's mesh_mask; GLORYS' static file with deptho."""
+    model: Literal["auto", "croco", "nemo", "lonlat"] = "auto"
+    """What wrote the files (auto: after their variables)."""
+    time_label: Literal["auto", "start", "middle", "end"] = "auto"
+    """Which instant of the time that a mean covers its label gives (auto: bounds; daily means labelled 00:00 are moved
+    to noon)."""
     time_origin: str = "2000-01-01"
     """Date of second 0 where the files give none (CROCO writes plain seconds)."""
     allow_gaps: bool = False
@@ -42,8 +48,9 @@ class RunConfig(WorkerOptions):
     names."""
     vtransform: Literal[1, 2] | None = None
     """Vertical transform of the s-coordinate, where the files do not name it (UCLA ROMS) or name a wrong one."""
-    vertical_velocity: Literal["continuity", "file"] = "continuity"
-    """omega from u, v, zeta by continuity; or the file's own w (m/s, positive up)."""
+    vertical_velocity: Literal["continuity", "file", "none"] = "continuity"
+    """omega from u, v, zeta by continuity (none where the files do not know the sea floor); the file's own w (m/s, positive
+    up); or none."""
     site: str = "pap-so"
     """A name from the site table, or LON,LAT in degrees (X,Y in metres on a Cartesian grid)."""
     w: Annotated[tuple[float, ...], *bounds(above=0, below=1e5, unit="m/d")] = (80.0,)

@@ -94,8 +94,13 @@ def horizontal_velocity(ocean: Ocean, snapshot: Snapshot, depths) -> tuple[np.nd
     sea = grid.mask_rho
     h = np.where(sea, grid.h, grid.h[sea].min())
     z = s.z_rho(h, snapshot.zeta)
-    u = at_depths(snapshot.u, 0.5 * (z[:, :, 1:] + z[:, :, :-1]), depths)
-    v = at_depths(snapshot.v, 0.5 * (z[:, 1:] + z[:, :-1]), depths)
+    on_a_grid = grid.stagger == "A"
+    if on_a_grid:
+        u_rho, v_rho = (at_depths(field, z, depths) for field in (snapshot.u, snapshot.v))
+        u, v = 0.5 * (u_rho[:, :, 1:] + u_rho[:, :, :-1]), 0.5 * (v_rho[:, 1:] + v_rho[:, :-1])
+    else:
+        u = at_depths(snapshot.u, 0.5 * (z[:, :, 1:] + z[:, :, :-1]), depths)
+        v = at_depths(snapshot.v, 0.5 * (z[:, 1:] + z[:, :-1]), depths)
     u[:, ~(sea[:, 1:] & sea[:, :-1])] = 0.0
     v[:, ~(sea[1:] & sea[:-1])] = 0.0
     pm, pn = (np.where(sea, metric, np.median(metric[sea])) for metric in (grid.pm, grid.pn))
@@ -105,8 +110,9 @@ def horizontal_velocity(ocean: Ocean, snapshot: Snapshot, depths) -> tuple[np.nd
     area = area * 0.25 * (pn[1:, 1:] + pn[1:, :-1] + pn[:-1, 1:] + pn[:-1, :-1])
     vorticity = area * (np.diff(v_wide, axis=2) - np.diff(u_wide, axis=1))
     wrap_xi, wrap_eta = grid.periodic
-    u_rho = _faces_to_centres(u, 2, wrap_xi)
-    v_rho = _faces_to_centres(v, 1, wrap_eta)
+    if not on_a_grid:
+        u_rho = _faces_to_centres(u, 2, wrap_xi)
+        v_rho = _faces_to_centres(v, 1, wrap_eta)
     vorticity = _faces_to_centres(_faces_to_centres(vorticity, 1, wrap_eta), 2, wrap_xi)
     cosine, sine = np.cos(grid.angle), np.sin(grid.angle)
     east, north = u_rho * cosine - v_rho * sine, u_rho * sine + v_rho * cosine
@@ -114,7 +120,13 @@ def horizontal_velocity(ocean: Ocean, snapshot: Snapshot, depths) -> tuple[np.nd
         vorticity = np.where(grid.coriolis != 0, vorticity / grid.coriolis, np.nan)
     for field in (east, north, vorticity):
         field[:, ~sea] = np.nan
+        field[_below_floor(h, depths)] = np.nan
     return east, north, vorticity
+
+
+def _below_floor(h: np.ndarray, depths) -> np.ndarray:
+    """(depth, eta, xi) bool: where depths lie below the sea floor, which the levels of a z-grid pass through."""
+    return np.asarray(depths, dtype=np.float64)[:, None, None] > h
 
 
 def _faces_to_centres(field: np.ndarray, axis: int, wrap: bool) -> np.ndarray:
@@ -140,6 +152,7 @@ def snapshot_fields(ocean: Ocean, snapshot: Snapshot, depths=FIELD_DEPTHS) -> di
         h = np.where(grid.mask_rho, grid.h, grid.h[grid.mask_rho].min())
         out["temp"] = at_depths(snapshot.temp, ocean.vertical.z_rho(h, snapshot.zeta), depths)
         out["temp"][:, ~grid.mask_rho] = np.nan
+        out["temp"][_below_floor(h, depths)] = np.nan
     return out
 
 

@@ -189,7 +189,8 @@ def FindCrossings(particles, fieldset):
         table.crossings[row[hit], index] = found[hit]
         next_level = np.where(hit, index + 1, next_level)
     ny, nx = fieldset.shape
-    outside = (x + dx < 0.5) | (x + dx > nx - 1.5) | (y + dy < 0.5) | (y + dy > ny - 1.5) | lost
+    edge = fieldset.face_offset  # where the outermost velocities stand
+    outside = (x + dx < edge) | (x + dx > nx - 1 - edge) | (y + dy < edge) | (y + dy > ny - 1 - edge) | lost
     status = np.where(outside, LEFT_DOMAIN, status)
     j = np.clip(np.round(y + dy).astype(int), 0, ny - 1)
     i = np.clip(np.round(x + dx).astype(int), 0, nx - 1)

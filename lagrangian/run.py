@@ -14,7 +14,7 @@ from pathlib import Path
 from data.command import json_ready, provenance, run_command, source_word, write_json
 from data.errors import InputError, OptionError, StoreError
 from data.lock import Claim, FolderLock
-from data.ocean import Ocean
+from data.ocean import Ocean, preferences_of
 from data.progress import Progress
 from lagrangian import checkpoint, cluster
 from lagrangian.blocks import Block, digest, for_workers, plan_blocks, record_of, run_block, work
@@ -24,7 +24,7 @@ from lagrangian.experiments import Design, design_experiments
 from lagrangian.fields import FieldsPlan
 from lagrangian.identity import brought_forward, difference, values_of
 from lagrangian.limits import check_lattice, check_run
-from lagrangian.oceans import open_ocean
+from lagrangian.oceans import notes_on_traps, open_ocean
 from lagrangian.record import run_record
 from lagrangian.results import SpeedResults, is_done, store_names
 from lagrangian.stores import STATUS_MEANINGS
@@ -34,10 +34,8 @@ NOT_IDENTITY = (
     "w", "out", "threads", "start", "end", "workers", "scheduler", "cluster", "cluster_options", "block", "checkpoint",
     "allow_gaps",
 )  # fmt: skip
-
-
 #: Options that came later: an identity holds them only where they are used, so that folders of earlier versions stay good.
-SAID_WHEN_USED = ("chain_files", "vtransform")
+SAID_WHEN_USED = ("chain_files", "vtransform", "model", "time_label")
 
 
 def main(config: RunConfig) -> int:
@@ -74,7 +72,7 @@ def _run(config: RunConfig, ocean: Ocean, design: Design, record: dict, claim: C
     fields = FieldsPlan(config, ocean, design, check=True, identity=identity)
     first, last = (str(time)[:16].replace("T", " ") for time in ocean.times[[0, -1]])
     _say(f"{ocean.description.get('kind', 'ocean')}: {len(ocean.times)} snapshots, {first} to {last}")
-    for assumption in ocean.description.get("assumptions", ()):
+    for assumption in (*ocean.description.get("assumptions", ()), *notes_on_traps(config, ocean, design)):
         _say(f"note: {assumption}")
     _say(
         f"{design.n_experiments} experiments ({design.n_periods} periods x {design.n_positions} positions) of "
@@ -206,10 +204,13 @@ class BlockProgress:
 def _with_defaults_of(ocean: Ocean, config: RunConfig) -> RunConfig:
     """The options that were left to the ocean."""
     changes: dict = {}
-    if not config.diffusivity and hasattr(ocean, "diffusivity"):
-        changes["diffusivity"] = (ocean.diffusivity,)
+    preferences = preferences_of(ocean)
+    if not config.diffusivity and preferences.diffusivity:
+        changes["diffusivity"] = (preferences.diffusivity,)
     if config.dt is None:
-        changes["dt"] = getattr(ocean, "dt_minutes", DT_MINUTES)
+        changes["dt"] = DT_MINUTES if preferences.dt_minutes is None else preferences.dt_minutes
+    if config.vertical_velocity == "continuity" and preferences.no_continuity:
+        changes["vertical_velocity"] = "none"
     if config.positions == "domain":
         grid = ocean.grid
         if not all(grid.periodic):
@@ -244,7 +245,7 @@ def _design(config: RunConfig, ocean: Ocean) -> tuple[Design, RunConfig]:
 def _options(config: RunConfig, ocean: Ocean) -> dict:
     options = {name: value for name, value in json_ready(config).items() if name not in NOT_IDENTITY}
     for name in SAID_WHEN_USED:
-        if not options[name]:
+        if options[name] in (None, False, "auto"):
             del options[name]
     if config.ocean != ("twin",):
         options["ocean"] = sorted(Path(name).name for name in ocean.description.get("files", ()))

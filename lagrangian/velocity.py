@@ -3,26 +3,31 @@
 W is the upward volume flux per unit area that the divergence of Hz u, Hz v leaves, counted from the sea floor; omega is W less
 the motion of the s-surfaces themselves, which follow the free surface linearly: zero at both ends. The true vertical velocity is
 W put on layer centres plus the slope of the s-surfaces times the horizontal velocity.
+
+On z-levels the same holds with the thickness of each layer at the faces: the smaller of the two cells beside a face where the sea
+floor cuts them (partial cells), or what the model itself gives. Velocities of an A-grid are put on faces for this sum alone.
 """
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import numpy as np
 
 from data.compiled import njit
 from data.grid import HorizontalGrid
-from data.vertical import SCoordinate
+from data.vertical import SCoordinate, VerticalCoordinate, ZCoordinate
 
 
 def omega_by_continuity(
-    u: np.ndarray, v: np.ndarray, zeta: np.ndarray, grid: HorizontalGrid, vertical: SCoordinate
+    u: np.ndarray, v: np.ndarray, zeta: np.ndarray, grid: HorizontalGrid, vertical: VerticalCoordinate
 ) -> np.ndarray:
     """Velocity through the moving s-surfaces.
 
     Parameters
     ----------
     u : (s_rho, eta, xi - 1), v : (s_rho, eta - 1, xi), zeta : (eta, xi) float32
-        m/s, m/s, m; 0 on land.
+        m/s, m/s, m; 0 on land. On an A-grid u and v are (s_rho, eta, xi).
 
     Returns
     -------
@@ -30,27 +35,37 @@ def omega_by_continuity(
         omega, m/s, positive up; exactly 0 at the sea floor and the surface, and on land. At rho points on the edge of a domain
         that is not periodic, where a face is missing, the value of the nearest interior point.
     """
-    flux = _flux(u, v, zeta, grid, vertical)
-    _less_surface_motion(flux, zeta, *_geometry(grid, vertical))
+    flux = upward_flux(u, v, zeta, grid, vertical)
+    if isinstance(vertical, ZCoordinate):
+        h = _geometry(grid, vertical)[0]
+        _less_surface_motion_on_levels(flux, h, vertical.w)
+        _copy_edges(flux, grid.periodic, grid.mask_rho)
+    else:
+        _less_surface_motion(flux, zeta, *_geometry(grid, vertical))
     return flux
 
 
 def vertical_velocity_from_omega(
-    u: np.ndarray, v: np.ndarray, zeta: np.ndarray, omega: np.ndarray, grid: HorizontalGrid, vertical: SCoordinate
+    u: np.ndarray, v: np.ndarray, zeta: np.ndarray, omega: np.ndarray, grid: HorizontalGrid, vertical: VerticalCoordinate
 ) -> np.ndarray:
     """True vertical velocity at rho points of layer centres, (s_rho, eta, xi) float32, m/s, positive up.
 
     Parameters as for :func:`omega_by_continuity`, and ``omega`` (s_w, eta, xi), m/s. The motion of the free surface, which
     omega leaves out, is taken from the divergence of the whole column, as CROCO does.
     """
-    flux = _flux(u, v, zeta, grid, vertical)
+    flux = upward_flux(u, v, zeta, grid, vertical)
     h = _geometry(grid, vertical)[0]
     w = np.empty(u.shape[:1] + zeta.shape, np.float32)
     z_w = vertical.z_w(h, zeta)
     surface = (z_w + h) / (zeta + h) * flux[-1]
     total = np.asarray(omega, np.float64) + surface
     z_r = vertical.z_rho(h, zeta)
-    w[:] = _to_centres(total, z_w, z_r) + _slope(u, v, z_r, grid)
+    if isinstance(vertical, ZCoordinate):
+        part = ((vertical.rho - vertical.w[:-1]) / np.diff(vertical.w))[:, None, None]
+        w[:] = (1 - part) * total[:-1] + part * total[1:]
+    else:
+        w[:] = _to_centres(total, z_w, z_r)
+    w += _slope(*on_faces(u, v, grid), z_r, grid)
     _copy_edges(w, grid.periodic, grid.mask_rho)
     return w * grid.mask_rho
 
@@ -85,34 +100,64 @@ def _slope(u: np.ndarray, v: np.ndarray, z_r: np.ndarray, grid: HorizontalGrid) 
     return out
 
 
-def _geometry(grid: HorizontalGrid, vertical: SCoordinate):
+def on_faces(u: np.ndarray, v: np.ndarray, grid: HorizontalGrid) -> tuple[np.ndarray, np.ndarray]:
+    """u (s_rho, eta, xi - 1) and v (s_rho, eta - 1, xi) on the faces of cells: means of the points beside on an A-grid."""
+    if grid.stagger == "C":
+        return u, v
+    sea = grid.mask_rho
+    return (
+        0.5 * (u[:, :, 1:] + u[:, :, :-1]) * (sea[:, 1:] & sea[:, :-1]),
+        0.5 * (v[:, 1:] + v[:, :-1]) * (sea[1:] & sea[:-1]),
+    )
+
+
+def _geometry(grid: HorizontalGrid, vertical: VerticalCoordinate):
     """Static arrays of the compiled functions; land has the depth and metrics of typical sea."""
     sea = grid.mask_rho
     h = np.where(sea, grid.h, grid.h[sea].min())
-    return h, vertical.a_w, vertical.cs_w, float(vertical.hc), vertical.vtransform
+    return h, vertical.a_w, vertical.c_w, float(vertical.hc), vertical.vtransform
 
 
-def _flux(u, v, zeta, grid, vertical) -> np.ndarray:
+def upward_flux(
+    u: np.ndarray, v: np.ndarray, zeta: np.ndarray, grid: HorizontalGrid, vertical: VerticalCoordinate
+) -> np.ndarray:
+    """W, the upward volume flux per unit area at interfaces, m/s: omega and the motion of the levels together.
+
+    Parameters and shape as for :func:`omega_by_continuity`; the uppermost interface moves as the divergence of the column has it.
+    """
     sea = grid.mask_rho
     pm = np.where(sea, grid.pm, np.median(grid.pm[sea]))
     pn = np.where(sea, grid.pn, np.median(grid.pn[sea]))
     flux = np.zeros((vertical.n + 1, *grid.shape), np.float32)
-    _continuity(
-        np.ascontiguousarray(u, np.float32),
-        np.ascontiguousarray(v, np.float32),
-        np.ascontiguousarray(zeta, np.float32),
-        *_geometry(grid, vertical),
-        pm,
-        pn,
-        2 / (pn[:, :-1] + pn[:, 1:]),
-        2 / (pm[:-1] + pm[1:]),
-        sea,
-        grid.periodic[0],
-        grid.periodic[1],
-        flux,
-    )
+    u, v, zeta = (np.ascontiguousarray(field, np.float32) for field in (u, v, zeta))
+    width_u = 2 / (pn[:, :-1] + pn[:, 1:]) if grid.width_u is None else grid.width_u
+    width_v = 2 / (pm[:-1] + pm[1:]) if grid.width_v is None else grid.width_v
+    if isinstance(vertical, SCoordinate):
+        faces = (pm, pn, width_u, width_v, sea, grid.periodic[0], grid.periodic[1])
+        _continuity(u, v, zeta, *_geometry(grid, vertical), *faces, flux)
+    else:
+        stretch = vertical.stretch(_geometry(grid, vertical)[0], zeta.astype(np.float64))
+        scale_u = 0.5 * (stretch[:, 1:] + stretch[:, :-1]) * width_u * (sea[:, 1:] & sea[:, :-1])
+        scale_v = 0.5 * (stretch[1:] + stretch[:-1]) * width_v * (sea[1:] & sea[:-1])
+        thickness = face_thickness(grid, vertical)
+        _continuity_on_levels(u, v, grid.stagger == "A", *thickness, scale_u, scale_v, pm * pn * sea, *grid.periodic, flux)
     _copy_edges(flux, grid.periodic, sea)
     return flux
+
+
+@lru_cache(maxsize=4)
+def face_thickness(grid: HorizontalGrid, vertical: ZCoordinate) -> tuple[np.ndarray, np.ndarray]:
+    """Thickness of layers at rest at u and v faces, (n, eta, xi - 1) and (n, eta - 1, xi) float32, m.
+
+    What the model gives, else that of the shallower column beside the face.
+    """
+    h = _geometry(grid, vertical)[0]
+    beside = (np.minimum(h[:, 1:], h[:, :-1]), np.minimum(h[1:], h[:-1]))
+    given = (vertical.thickness_u, vertical.thickness_v)
+    return tuple(
+        vertical.layer_thickness(depth, np.zeros_like(depth)).astype(np.float32) if own is None else own
+        for depth, own in zip(beside, given, strict=True)
+    )
 
 
 def _copy_edges(field: np.ndarray, periodic: tuple[bool, bool], sea: np.ndarray) -> None:
@@ -184,3 +229,65 @@ def _less_surface_motion(flux, zeta, h, a_w, c_w, hc, vtransform):
                 depth = h[j, i]
                 z = zeta[j, i] + _stretch(depth, zeta[j, i], hc, vtransform) * (a_w[k] + depth * c_w[k])
                 flux[k, j, i] -= (z + depth) / (zeta[j, i] + depth) * flux[n, j, i]
+
+
+@njit(nogil=True)
+def _row_through_v(v, at_points, thickness, scale, k, j, out):
+    """Volume flux through the faces between rows j and j + 1, into ``out`` (xi)."""
+    if at_points:
+        for i in range(out.size):
+            out[i] = scale[j, i] * thickness[k, j, i] * (0.5 * (v[k, j, i] + v[k, j + 1, i]))
+    else:
+        for i in range(out.size):
+            out[i] = scale[j, i] * thickness[k, j, i] * v[k, j, i]
+
+
+@njit(nogil=True)
+def _continuity_on_levels(u, v, at_points, thickness_u, thickness_v, scale_u, scale_v, per_area, periodic_xi, periodic_eta, flux):
+    """W at interfaces of z-levels, (n + 1, eta, xi): the sum of the divergence of volume fluxes from the floor up.
+
+    at_points: u and v stand at rho points; thickness_u, thickness_v: of layers at faces at rest, m; scale_u, scale_v: length
+    times stretch of faces, m, 0 where closed; per_area: 1 / area of cells, 1/m2, 0 on land.
+    """
+    n = u.shape[0]
+    ny, nx = per_area.shape
+    j_first, j_last = (0, ny) if periodic_eta else (1, ny - 1)
+    i_first, i_last = (0, nx) if periodic_xi else (1, nx - 1)
+    through_u = np.empty(nx + 1)
+    total = np.empty(nx)
+    above = np.empty(nx)
+    # what passes out of a row upward passes into the next: kept for each level
+    below = np.empty((n, nx))
+    for k in range(n):
+        _row_through_v(v, at_points, thickness_v, scale_v, k, j_first - 1 if j_first > 0 else ny - 2, below[k])
+    for j in range(j_first, j_last):
+        j_up = j if j < ny - 1 else 0
+        total[:] = 0.0
+        for k in range(n):
+            if at_points:
+                for i in range(nx - 1):
+                    through_u[i + 1] = scale_u[j, i] * thickness_u[k, j, i] * (0.5 * (u[k, j, i] + u[k, j, i + 1]))
+            else:
+                for i in range(nx - 1):
+                    through_u[i + 1] = scale_u[j, i] * thickness_u[k, j, i] * u[k, j, i]
+            through_u[0] = through_u[nx - 1]
+            through_u[nx] = through_u[1]
+            _row_through_v(v, at_points, thickness_v, scale_v, k, j_up, above)
+            for i in range(i_first, i_last):
+                total[i] -= per_area[j, i] * (through_u[i + 1] - through_u[i] + above[i] - below[k, i])
+                flux[k + 1, j, i] = total[i]
+            below[k, :] = above
+
+
+@njit(nogil=True)
+def _less_surface_motion_on_levels(flux, h, levels):
+    """W to omega in place, 0 at and below the sea floor: less the share of the surface's motion, linear from floor to surface."""
+    n = flux.shape[0] - 1
+    ny, nx = h.shape
+    for j in range(ny):
+        for k in range(n):
+            for i in range(nx):
+                height = h[j, i] + levels[k]
+                flux[k, j, i] = flux[k, j, i] - height / h[j, i] * flux[n, j, i] if height > 0.0 else 0.0
+        for i in range(nx):
+            flux[n, j, i] = 0.0

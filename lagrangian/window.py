@@ -11,7 +11,7 @@ import numpy as np
 from data.compiled import njit
 from data.cores import cores
 from data.grid import HorizontalGrid
-from data.vertical import SCoordinate
+from data.vertical import VerticalCoordinate
 from lagrangian.advection import (
     LANES,
     MASK,
@@ -118,7 +118,7 @@ class Window:
     def __init__(
         self,
         grid: HorizontalGrid,
-        vertical: SCoordinate,
+        vertical: VerticalCoordinate,
         *,
         dt: float,
         levels=(),
@@ -140,8 +140,8 @@ class Window:
         for name, index in (("h", H), ("pm", PM), ("pn", PN)):
             self._cells[..., index] = np.where(sea, getattr(grid, name), fallback[name])
         self._cells[..., MASK] = sea
-        self._u = _zeros((ny, nx - 1, n, 2), np.float32)
-        self._v = _zeros((ny - 1, nx, n, 2), np.float32)
+        self._u = _zeros((*grid.shape_u, n, 2), np.float32)
+        self._v = _zeros((*grid.shape_v, n, 2), np.float32)
         self._w = _zeros((ny, nx, n + 1, 2), np.float32)
         # held here because the kernel knows them by address
         self._halves = half_levels(vertical)
@@ -164,7 +164,7 @@ class Window:
                 _pack(source, target, slot)
         else:
             list(self._pool.map(lambda job: _pack(job[0], job[1], slot), jobs))
-        self._cells[..., ZETA0 + slot] = snapshot.zeta
+        self._cells[..., ZETA0 + slot] = self.vertical.surface(snapshot.zeta)
         self._slot_time[slot] = snapshot.time
 
     @property
@@ -196,7 +196,8 @@ class Window:
             return advance(
                 start, stop, order, xi, eta, z, time, duration, sinking_speed, status, next_level, row, uid, self.levels,
                 crossings, self.dt, self._slot_time[0], self._slot_time[1],
-                *addresses[:5], s.n, float(s.hc), s.vtransform, self._mode, ny, nx, px, py,
+                *addresses[:5], s.n, float(s.hc), s.vtransform, self._mode, ny, nx,
+                self.grid.shape_v[0], self.grid.shape_u[1], self.grid.face_offset, px, py,
                 *addresses[5:], self._kappa.size,
                 self.diffusivity.seed, lane, waiting,
             )  # fmt: skip

@@ -428,7 +428,7 @@ def _source(ensemble: Ensemble, windows: SatelliteWindows) -> str:
 def _by_land(pdf: np.ndarray, site: Site, remove: bool, coast: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """PDFs (time, y, x), the share of each on land (time,), and the land (y, x); with ``remove`` the PDFs without it.
 
-    Without ``coast`` there is no land.     A PDF that lies on land alone becomes NaN.
+    Without ``coast`` there is no land. A PDF that lies on land alone becomes NaN.
     """
     from data.coastline import on_land
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from data.errors import OptionError
 from data.grid import HorizontalGrid
-from data.ocean import Snapshot
+from data.ocean import Preferences, Snapshot
 from data.ocean_names import twin_title
 from data.sites import SITES
 from data.twin.defaults import BETA, F0, GRAVITY, LATITUDE, SPACING, layer_centres
@@ -52,6 +52,11 @@ class TwinOcean:
     description: dict
     diffusivity: float = DIFFUSIVITY
     dt_minutes: float = DT_MINUTES
+
+    @property
+    def preferences(self) -> Preferences:
+        """Step and diffusivity that a run takes where its options leave them open."""
+        return Preferences(self.dt_minutes, self.diffusivity)
 
     def snapshot(self, index: int, variables: Collection[str] = ()) -> Snapshot:
         """Day ``index`` of the record."""

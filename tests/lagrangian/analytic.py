@@ -19,7 +19,8 @@ OLD_TRANSFORM = SCoordinate.from_stretching(20, 5.0, 0.4, 50.0, vtransform=1)
 
 
 def plane(
-    nx=24, ny=20, dx=8e3, dy=None, h=4000.0, *, mask=None, periodic=(False, False), center=None, angle=0.0, origin=(0.0, 0.0)
+    nx=24, ny=20, dx=8e3, dy=None, h=4000.0, *, mask=None, periodic=(False, False), center=None, angle=0.0, origin=(0.0, 0.0),
+    stagger="C",
 ):
     """A Cartesian grid, x = dx * xi turned by ``angle`` (radians) about ``origin`` (m); h a number or function of (x, y)."""
     dy = dx if dy is None else dy
@@ -31,7 +32,7 @@ def plane(
     depth = h(x, y) if callable(h) else h * ones
     sea = ones > 0 if mask is None else mask
     return HorizontalGrid(depth, ones / dx, ones / dy, x, y, sea, ones * angle, ones * 1.1e-4, spherical=False,
-                          periodic=periodic, center=center)  # fmt: skip
+                          periodic=periodic, center=center, stagger=stagger)  # fmt: skip
 
 
 def sphere(nx=60, ny=50, dx=8e3, h=4000.0, lon0=-16.5, lat0=49.0, angle=0.0):
@@ -76,12 +77,14 @@ def evaluate(grid, s, u, v, w=None, zeta=None, t=0.0, w_points="s_w"):
     free = np.zeros(grid.shape) if zeta is None else zeta(grid.x_rho, grid.y_rho, t) * np.ones(grid.shape)
 
     def mid(field, axis):
+        if grid.stagger == "A":
+            return field
         return 0.5 * (np.take(field, range(1, field.shape[axis]), axis) + np.take(field, range(field.shape[axis] - 1), axis))
 
     z = s.z_rho(grid.h, free)
     shape = z.shape
-    uu = np.broadcast_to(u(mid(grid.x_rho, 1), mid(grid.y_rho, 1), mid(z, 2), t), (shape[0], shape[1], shape[2] - 1))
-    vv = np.broadcast_to(v(mid(grid.x_rho, 0), mid(grid.y_rho, 0), mid(z, 1), t), (shape[0], shape[1] - 1, shape[2]))
+    uu = np.broadcast_to(u(mid(grid.x_rho, 1), mid(grid.y_rho, 1), mid(z, 2), t), (shape[0], *grid.shape_u))
+    vv = np.broadcast_to(v(mid(grid.x_rho, 0), mid(grid.y_rho, 0), mid(z, 1), t), (shape[0], *grid.shape_v))
     uu, vv, free = (np.ascontiguousarray(field, dtype=np.float32) for field in (uu, vv, free))
     if w is None:
         return PreparedSnapshot(t, uu, vv, free, omega_by_continuity(uu, vv, free, grid, s))

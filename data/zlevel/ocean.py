@@ -1,0 +1,168 @@
+"""A z-level ocean behind the Ocean interface: records cut, on the kernel's points, continued to the floor."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+
+from data.errors import InputError
+from data.grid import HorizontalGrid
+from data.ocean import OPTIONAL_VARIABLES, Preferences, Snapshot
+from data.vertical import ZCoordinate
+from data.zlevel.files import Cut, Files
+from data.zlevel.levels import continued_down
+from data.zlevel.series import Series
+
+
+def on_kernel_points(u: np.ndarray, v: np.ndarray, stagger: str) -> tuple[np.ndarray, np.ndarray]:
+    """u and v (n, eta, xi) as a model stores them, on the points of the kernel's A- or C-grid (see :class:`Model`).
+
+    Corners of a B-grid are averaged along the face that they bound, which is how such models compute fluxes.
+    """
+    if stagger == "right":
+        return u[:, :, :-1], v[:, :-1]
+    if stagger == "left":
+        return u[:, :, 1:], v[:, 1:]
+    if stagger == "corner":
+        lower, before = np.concatenate([u[:, :1], u[:, :-1]], 1), np.concatenate([v[:, :, :1], v[:, :, :-1]], 2)
+        return (0.5 * (u + lower))[:, :, :-1], (0.5 * (v + before))[:, :-1]
+    return u, v
+
+
+class ZLevelOcean:
+    """z-level files as an :class:`~data.ocean.Ocean`; made by :func:`data.zlevel.open.open_zlevel`.
+
+    Attributes
+    ----------
+    grid, vertical, times, variables, description, preferences
+        As :class:`~data.ocean.Ocean` says.
+
+    Parameters besides
+    ------------------
+    series : dict of Series
+    cut : Cut
+    levels : slice
+        Turns the levels of the files so that the deepest comes first.
+    stagger : str
+        As the files have it.
+    wet : dict of (n, eta, xi) bool
+        Where u and v, on the points of the kernel, and quantities at rho points hold water; from the deepest level up.
+    wall : int or None
+        So many levels below the last wet one hold its value too (None: all; a wall of a C-grid is met below).
+
+    Snapshots may be asked for from several threads. The object can be pickled; it opens its files anew.
+    """
+
+    def __init__(
+        self,
+        grid: HorizontalGrid,
+        vertical: ZCoordinate,
+        times: np.ndarray,
+        series: dict[str, Series],
+        description: dict,
+        preferences: Preferences,
+        *,
+        files: Files,
+        cut: Cut,
+        levels: slice,
+        stagger: str,
+        wet: dict[str, np.ndarray],
+        wall: int | None,
+    ):
+        self.grid, self.vertical, self.times = grid, vertical, times
+        self.variables = frozenset(set(series) & set(OPTIONAL_VARIABLES))
+        self.description, self.preferences = description, preferences
+        self._series, self._files, self._cut, self._levels = series, files, cut, levels
+        self._stagger, self._wet, self._wall = stagger, wet, wall
+
+    def __len__(self) -> int:
+        """Number of snapshots."""
+        return self.times.size
+
+    def record(self, index: int) -> tuple[str, int]:
+        """The file that holds u of snapshot ``index``, and the number of the record in that file, from 0."""
+        source, record = self._series["u"].owners[self._checked(index)]
+        return source.path, record
+
+    def snapshot(self, index: int, variables: Collection[str] = ()) -> Snapshot:
+        """Read one snapshot with the optional variables named. Thread-safe.
+
+        Raises
+        ------
+        InputError
+            If the record cannot be read, holds NaN or fill values in the sea, or lacks a variable asked for.
+        IndexError
+            If there is no such snapshot.
+        """
+        index = self._checked(index)
+        for name in variables:
+            if name not in OPTIONAL_VARIABLES:
+                raise ValueError(f"{name!r} is not one of the optional variables {OPTIONAL_VARIABLES}")
+            if name not in self.variables:
+                offered = ", ".join(sorted(self.variables)) or "none"
+                raise InputError(f"{self.record(index)[0]}: no usable variable {name} (optional ones found: {offered})")
+        u, v = on_kernel_points(self._read("u", index), self._read("v", index), self._stagger)
+        fields = {"u": u, "v": v}
+        fields = {name: self._in_sea(name, np.ascontiguousarray(field), index) for name, field in fields.items()}
+        if "zeta" in self._series:
+            fields["zeta"] = self._at_surface(self._read("zeta", index), index)
+        else:
+            fields["zeta"] = np.zeros(self.grid.shape, np.float32)
+        for name in dict.fromkeys(variables):
+            field = self._read(name, index)
+            fields[name] = self._upward(field) if name == "w" else self._in_sea(name, field, index)
+        return Snapshot(time=self.times[index], **fields)
+
+    def close(self) -> None:
+        """Close the files; they open again when a snapshot is asked for."""
+        self._files.close()
+
+    def __repr__(self) -> str:
+        eta, xi = self.grid.shape
+        return (
+            f"ZLevelOcean({len(self)} records {self.description['first']} to {self.description['last']}, "
+            f"{self.vertical.n} levels, {eta} x {xi} points, {self.grid.stagger}-grid)"
+        )
+
+    def _checked(self, index):
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"snapshot {index} of {len(self)}")
+        return int(index) % len(self)
+
+    def _read(self, name, index) -> np.ndarray:
+        source, record = self._series[name].owners[index]
+        return source.read(self._files, record, self._cut, self._levels)
+
+    def _in_sea(self, name, field, index) -> np.ndarray:
+        """0 on land, each column's last wet value below it; InputError where a value is missing in the water."""
+        wet = self._wet.get(name, self._wet["rho"])
+        missing = np.isnan(field)
+        if (missing & wet).any():
+            level, eta, xi = np.argwhere(missing & wet)[0]
+            source, record = self._series[name].owners[index]
+            raise InputError(
+                f"{source.path}: {source.name} is NaN or a fill value inside the sea, in record {record} (counted from 0), "
+                f"{-self.vertical.rho[level]:.5g} m deep at (eta, xi) = ({eta}, {xi}); mend the record"
+            )
+        field = np.where(wet, field, np.float32(0))
+        continued_down(field, wet, self._wall)
+        return field
+
+    def _at_surface(self, zeta, index) -> np.ndarray:
+        sea = self.grid.mask_rho
+        if np.isnan(zeta[sea]).any():
+            eta, xi = np.argwhere(np.isnan(zeta) & sea)[0]
+            source, record = self._series["zeta"].owners[index]
+            raise InputError(
+                f"{source.path}: {source.name} is NaN or a fill value inside the sea, in record {record} (counted from 0), at "
+                f"(eta, xi) = ({eta}, {xi}); mend the record"
+            )
+        return np.ascontiguousarray(np.where(sea, zeta, np.float32(0)))
+
+    def _upward(self, w) -> np.ndarray:
+        """w at layer centres, or, where the files have it at the interfaces above centres, with that of the sea floor added."""
+        w = np.where(np.isnan(w) | ~self.grid.mask_rho, np.float32(0), w)
+        if self._stagger == "centre":
+            return np.ascontiguousarray(w)
+        return np.concatenate([np.zeros((1, *w.shape[1:]), np.float32), w])

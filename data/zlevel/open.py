@@ -1,0 +1,245 @@
+"""Opening z-level files: which family they are of, and the ocean that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from data.command import one_line
+from data.errors import InputError, OptionError
+from data.netcdf import expand
+from data.ocean import Preferences
+from data.vertical import ZCoordinate
+from data.zlevel import lonlat
+from data.zlevel.files import Files
+from data.zlevel.levels import checked_depths, interface_depths
+from data.zlevel.names import LONLAT, MODELS, NEMO, Model
+from data.zlevel.ocean import ZLevelOcean
+from data.zlevel.series import Series, Source, gather, named
+from data.zlevel.times import check_gaps, instants, tell_of_tides
+
+#: Dimensions that only terrain-following files have, those of unstructured meshes, and of NEMO's own files.
+S_LEVELS = {"s_rho", "eta_rho", "xi_rho", "s_w", "eta_u", "xi_u"}
+MESHES = {"nele", "node", "nodes", "ncells", "cell", "cells", "nod2", "nod2d", "elem", "nface", "nmesh2d_face"}
+#: Dimensions that tell models which are not read yet.
+OTHERS = {
+    "POP": {"nlon", "nlat"},
+    "MITgcm": {"XG", "YG", "i_g", "j_g", "Xp1", "Yp1"},
+    "MOM": {"xq", "yq", "xu_ocean", "yu_ocean"},
+}
+NEMO_LEVELS = {"depthu", "depthv", "depthw", "deptht", "nav_lev"}
+#: Coordinates of two files are the same within this, degrees or metres.
+SAME = 1e-3
+
+
+def recognise(paths: Sequence[str]) -> str:
+    """The family of files: "croco", "nemo" or "lonlat", after their dimensions and variables; "croco" where in doubt.
+
+    Raises
+    ------
+    InputError
+        A family that cannot be read: unstructured meshes, layers of a model's own.
+    """
+    files, votes = Files(), set()
+    try:
+        for path in expand(paths):
+            with files.open(path) as dataset:
+                votes.add(_family(path, dataset))
+    finally:
+        files.close()
+    votes.discard("")
+    for family in ("croco", "nemo", "lonlat"):
+        if family in votes:
+            return family
+    return "croco"
+
+
+def _family(path, dataset) -> str:
+    dimensions = set(dataset.dimensions)
+    if dimensions & S_LEVELS:
+        return "croco"
+    if {name.lower() for name in dimensions} & MESHES:
+        raise InputError(f"{path}: an unstructured mesh; put the velocities on longitudes, latitudes and depth levels first")
+    for title, tell in OTHERS.items():
+        if dimensions & tell:
+            raise InputError(
+                f"{path}: a file of {title}'s own grid, which cannot be read yet; put the velocities on longitudes, latitudes "
+                "and depth levels first"
+            )
+    models = (NEMO, LONLAT)
+    u = next((name for model in models for quantity in "uv" if (name := named(dataset, quantity, model))), None)
+    if u is None:
+        zeta = named(dataset, "zeta", NEMO)
+        return "nemo" if dimensions & NEMO_LEVELS and zeta is None and "nav_lon" in dataset.variables else ""
+    spatial = dataset.variables[u].dimensions[-2:]
+    positions = [name for name in dataset.variables if dataset.variables[name].dimensions == spatial]
+    one_dimensional = all(name in dataset.variables and dataset.variables[name].ndim == 1 for name in spatial)
+    if "nav_lon" in positions or (dimensions & NEMO_LEVELS and not one_dimensional):
+        return "nemo"
+    if one_dimensional:
+        return "lonlat"
+    levels = dataset.variables[u].dimensions[-3] if dataset.variables[u].ndim > 2 else ""
+    level = dataset.variables.get(levels)
+    counted = level is not None and str(getattr(level, "units", "")) not in ("m", "meter", "meters", "metre", "metres")
+    if {"lon", "lat"} <= set(positions) and (level is None or counted):
+        raise InputError(
+            f"{path}: {u} stands on {levels!r}, which has no depths in m (layers of HYCOM's own?); put the velocities on depth "
+            "levels, longitudes and latitudes first"
+        )
+    return ""
+
+
+def open_zlevel(
+    paths: str | Path | Sequence[str | Path],
+    *,
+    grid: str | Path | None = None,
+    model: str = "auto",
+    time_label: str = "auto",
+    time_origin: np.datetime64 | str = "2000-01-01",
+    allow_gaps: bool = False,
+    center: tuple[float, float] | None = None,
+    half_width_km: float = np.inf,
+) -> ZLevelOcean:
+    """Open files of an ocean on z-levels.
+
+    Parameters
+    ----------
+    paths : path, glob pattern, or sequence of them
+        The files, in any order; variables may be split over them.
+    grid : path, optional
+        Static file with the sea floor (``deptho``), or NEMO's mesh_mask.
+    model : "auto", "lonlat" or "nemo"
+    time_label : "auto", "start", "middle" or "end"
+        Which instant of its interval the label of a record is; auto: see :mod:`data.zlevel.times`.
+    time_origin : datetime64 or ISO date
+        What the year 1 of a run without dates stands for.
+    allow_gaps : bool
+        Take a record with holes, and say so.
+    center, half_width_km
+        Site (degrees) and what is needed about it: larger domains are cut to it while they are read.
+
+    Raises
+    ------
+    InputError
+        Files that are missing, unreadable, not a domain, not on depths, or lack something that cannot be computed.
+    OptionError
+        If ``time_origin`` is not a date.
+    """
+    try:
+        origin = np.datetime64(time_origin, "ns")
+    except ValueError:
+        raise OptionError(f"--time-origin {time_origin}: not a date; write it as 2000-01-01") from None
+    names = expand(paths)
+    family = recognise(names) if model == "auto" else model
+    if family not in MODELS:
+        raise InputError(f"{names[0]}: these are {family} files, not an ocean on z-levels")
+    files = Files()
+    try:
+        if family == "nemo":
+            from data.zlevel.nemo import open_nemo
+
+            return open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_width_km)
+        return _open_lonlat(files, names, grid, time_label, origin, allow_gaps, center, half_width_km)
+    except InputError as error:
+        files.close()
+        raise InputError(one_line(error)) from error
+
+
+def timed(series: dict[str, Series], time_label: str, allow_gaps: bool, notes: list[str]) -> np.ndarray:
+    """(n,) datetime64[ns]: instants of the records of u, which the other quantities share."""
+    u = series["u"]
+    kinds = set().union(*(series[name].kinds() for name in ("u", "v")))
+    times = instants(u.labels, u.middles(), kinds, time_label, notes)
+    if time_label == "auto":
+        other = instants(series["v"].labels, series["v"].middles(), kinds, time_label, [])
+        if not np.array_equal(times, other):
+            raise InputError(
+                f"{series['v'].owners[0][0].path}: time bounds of v are not those of u; u and v are needed at the same times"
+            )
+    tell_of_tides(times, kinds, notes)
+    check_gaps(times, [source.path for source, _ in u.owners], allow_gaps, notes)
+    times = np.ascontiguousarray(times)
+    times.setflags(write=False)
+    return times
+
+
+def described(kind: str, model: Model, files: list[str], grid, notes: list[str], times: np.ndarray, **more) -> dict:
+    """The description of an ocean for run.json."""
+    return {
+        "kind": kind,
+        "model": model.title,
+        "files": files,
+        "grid_file": None if grid is None else str(grid),
+        "assumptions": list(dict.fromkeys(notes)),
+        "records": int(times.size),
+        "first": str(np.datetime_as_string(times[0], unit="s")),
+        "last": str(np.datetime_as_string(times[-1], unit="s")),
+        **more,
+    }
+
+
+def _open_lonlat(files, names, grid, time_label, origin, allow_gaps, center, half_width_km) -> ZLevelOcean:
+    notes: list[str] = []
+    first: dict[str, lonlat.Axes] = {}
+
+    def check(dataset, source: Source) -> None:
+        """All quantities in all files stand on the same axes."""
+        axes = lonlat.axes_of(source.path, dataset, source.name, source.dimensions)
+        reference = first.setdefault("space", axes) if axes.depth is not None else first.get("space")
+        if reference is None:
+            late.append((source, axes))
+            return
+        _same_axes(source, axes, reference)
+
+    late: list[tuple[Source, lonlat.Axes]] = []
+    series = gather(files, names, LONLAT, origin, notes, check)
+    axes = first["space"]
+    for source, other in late:
+        _same_axes(source, other, axes)
+    path = series["u"].owners[0][0].path
+    depth, upward = checked_depths(path, axes.names[0], axes.depth, axes.positive)
+    cut, lon, lat, around, note = lonlat.cut_of(path, axes, center, half_width_km)
+    if note:
+        notes.append(note)
+    interfaces = interface_depths(depth)
+    levels = slice(None) if upward else slice(None, None, -1)
+    wet = np.logical_and(*(np.isfinite(_first(files, series[name], cut, levels)) for name in ("u", "v")))
+    # a hole in the water column is a hole of the data: the sea reaches from the surface to the last wet level
+    wet = np.logical_or.accumulate(wet, axis=0) & wet[-1]
+    if not wet.any():
+        raise InputError(f"{path}: u and v are missing everywhere in the first record; there is no sea")
+    static = [str(Path(grid).expanduser())] if grid is not None else []
+    h, unknown = lonlat.sea_floor(files, [*static, *names], lon, lat, interfaces[::-1], wet, notes)
+    if grid is not None and "do not tell" in unknown:
+        raise InputError(f"{static[0]}: no depth of the sea floor (deptho, deptho_lev or mask) in this static file")
+    if unknown:
+        notes.append(unknown)
+    if "zeta" not in series:
+        notes.append("no sea surface height in the files: taken as 0 (fields of ssh hold 0 too)")
+    horizontal = lonlat.horizontal_grid(lon, lat, h, wet[-1], around)
+    vertical = ZCoordinate(-depth[::-1], -interfaces[::-1])
+    times = timed(series, time_label, allow_gaps, notes)
+    return ZLevelOcean(
+        horizontal, vertical, times, series, described("lonlat", LONLAT, names, grid, notes, times, levels=vertical.n),
+        Preferences(no_continuity=unknown), files=files, cut=cut, levels=levels, stagger=LONLAT.stagger,
+        wet={"u": wet, "v": wet, "rho": wet}, wall=None,
+    )  # fmt: skip
+
+
+def _first(files, series: Series, cut, levels) -> np.ndarray:
+    source, record = series.owners[0]
+    return source.read(files, record, cut, levels)
+
+
+def _same_axes(source: Source, axes: lonlat.Axes, reference: lonlat.Axes) -> None:
+    pairs = [("longitudes", axes.longitude, reference.longitude), ("latitudes", axes.latitude, reference.latitude)]
+    if axes.depth is not None and reference.depth is not None:
+        pairs.append(("depths", axes.depth, reference.depth))
+    for kind, one, other in pairs:
+        if one.shape != other.shape or np.abs(one - other).max() > SAME:
+            raise InputError(
+                f"{source.path}: {source.name} has other {kind} ({one.size}: {one[0]:g} to {one[-1]:g}) than the other files "
+                f"({other.size}: {other[0]:g} to {other[-1]:g}); all must share one grid"
+            )

@@ -1,0 +1,208 @@
+"""Which record of which file holds a quantity at an instant: series over files split by variable, by time, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from data.errors import InputError
+from data.zlevel.files import Cut, Files, decoded
+from data.zlevel.names import LENGTHS, SPEEDS, STANDARD_NAMES, Model
+from data.zlevel.times import FileTimes, read_times
+
+#: What must be there, and what is used where it is.
+QUANTITIES = ("u", "v", "zeta", "temp", "w")
+WORDS = {
+    "u": "eastward velocity",
+    "v": "northward velocity",
+    "zeta": "sea surface height",
+    "temp": "temperature",
+    "w": "upward velocity",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One quantity in one file.
+
+    Attributes
+    ----------
+    path, name : str
+        File and variable.
+    dimensions : tuple of str
+        Of one record: (depth, y, x), or (y, x).
+    in_time : bool
+        Whether the variable has a time dimension, its first.
+    shape : tuple of int
+        Of one record.
+    scale, offset : float
+        To m/s, m, degrees Celsius.
+    times : FileTimes
+    """
+
+    path: str
+    name: str
+    dimensions: tuple[str, ...]
+    in_time: bool
+    shape: tuple[int, ...]
+    scale: float
+    offset: float
+    times: FileTimes
+
+    def read(self, files: Files, record: int, cut: Cut, levels: slice) -> np.ndarray:
+        """One record, cut, from the deepest level up: (n, y, x) or (y, x) float32, NaN where missing."""
+        with files.open(self.path, f"record {record} of {self.name}") as dataset:
+            variable = dataset.variables[self.name]
+            variable.set_auto_maskandscale(True)
+            lead = (record,) if self.in_time else ()
+            value = decoded(cut.of(variable, (*lead, levels) if len(self.shape) == 3 else lead))
+        if self.scale != 1.0 or self.offset:
+            value = value * np.float32(self.scale) + np.float32(self.offset)
+        return value
+
+
+def named(dataset, quantity: str, model: Model) -> str | None:
+    """The variable of a file that holds a quantity: by name among those of its CF standard name, else by name."""
+    held = [name for name in dataset.variables if dataset.variables[name].ndim >= (2 if quantity == "zeta" else 3)]
+    for standard_name in STANDARD_NAMES[quantity]:
+        found = [name for name in held if str(getattr(dataset.variables[name], "standard_name", "")) == standard_name]
+        # tides, Stokes drift and other parts have standard names of their own; of several the table's comes first
+        found.sort(key=lambda name: _rank(name, model.names[quantity]))
+        if found:
+            return found[0]
+    return next((name for name in model.names[quantity] if name in held), None)
+
+
+def _rank(name, names):
+    return names.index(name) if name in names else len(names)
+
+
+def sources_of(path: str, dataset, model: Model, origin: np.datetime64, notes: list[str]) -> dict[str, Source]:
+    """All quantities of one file."""
+    found = {}
+    for quantity in QUANTITIES:
+        name = named(dataset, quantity, model)
+        if name is None:
+            continue
+        variable = dataset.variables[name]
+        space = 2 if quantity == "zeta" else 3
+        over_time = variable.ndim == space and "since" in _units_of_axis(dataset, variable.dimensions[0])
+        if variable.ndim not in (space, space + 1) or over_time:
+            if quantity in ("u", "v"):
+                raise InputError(
+                    f"{path}: {name} has dimensions {variable.dimensions}; (time, depth, latitude, longitude) are needed: a "
+                    "section or a single level is not a domain"
+                )
+            continue
+        in_time = variable.ndim == space + 1
+        scale, offset = _unit(path, quantity, name, variable)
+        dimension = variable.dimensions[0] if in_time else None
+        times = read_times(path, dataset, dimension, origin, str(getattr(variable, "cell_methods", "")), notes)
+        if not in_time and times.labels.size != 1:
+            continue
+        lead = int(in_time)
+        found[quantity] = Source(
+            path, name, variable.dimensions[lead:], in_time, variable.shape[lead:], scale, offset, times
+        )
+    return found
+
+
+def _units_of_axis(dataset, dimension) -> str:
+    return str(getattr(dataset.variables.get(dimension), "units", ""))
+
+
+def _unit(path, quantity, name, variable) -> tuple[float, float]:
+    unit = str(getattr(variable, "units", "")).strip()
+    if quantity == "temp":
+        return 1.0, -273.15 if unit.lower() in ("k", "kelvin") else 0.0
+    table = LENGTHS if quantity == "zeta" else SPEEDS
+    factor = table.get(unit.lower())
+    if factor is None:
+        wanted = "m" if quantity == "zeta" else "m s-1"
+        raise InputError(f"{path}: {name} has units {unit!r}; {WORDS[quantity]} is needed in {wanted}")
+    return factor, 0.0
+
+
+@dataclass(frozen=True)
+class Series:
+    """Records of one quantity in order of time: labels (n,), and (source, record) of each."""
+
+    labels: np.ndarray
+    owners: tuple[tuple[Source, int], ...]
+
+    def middles(self) -> list:
+        """Middle of the time bounds of each record, None where there are none."""
+        return [None if source.times.middles is None else source.times.middles[k] for source, k in self.owners]
+
+    def kinds(self) -> set[str]:
+        """What the files say of their records."""
+        return {source.times.kind for source, _ in self.owners}
+
+
+def series_of(sources: list[Source], notes: list[str]) -> Series:
+    """One series out of the sources of one quantity; of equal labels the record of the file that begins later is used."""
+    sources = sorted((source for source in sources if source.times.labels.size), key=lambda source: source.times.labels[0])
+    labels = np.concatenate([source.times.labels for source in sources])
+    owners = [(source, k) for source in sources for k in range(source.times.labels.size)]
+    order = np.argsort(labels, kind="stable")
+    keep = np.append(np.diff(labels[order]) > np.timedelta64(0), True)
+    if not keep.all():
+        first = np.datetime_as_string(labels[order][~keep][0], unit="s")
+        notes.append(
+            f"{np.count_nonzero(~keep)} instant(s) of {sources[0].name} stand in two files (first {first}): the record of the "
+            "file that begins later is used"
+        )
+    return Series(labels[order][keep], tuple(owners[k] for k in order[keep]))
+
+
+def gather(files: Files, paths: list[str], model: Model, origin, notes: list[str], check: Callable) -> dict[str, Series]:
+    """The series of all quantities over all files; u and v at the same times, the others at those of u or left out.
+
+    check(dataset, source): called with the open file of each source.
+
+    Raises
+    ------
+    InputError
+        u or v is nowhere, or at other times; sea surface height has holes.
+    """
+    found: dict[str, list[Source]] = {quantity: [] for quantity in QUANTITIES}
+    for path in paths:
+        with files.open(path) as dataset:
+            for quantity, source in sources_of(path, dataset, model, origin, notes).items():
+                check(dataset, source)
+                found[quantity].append(source)
+    for one, other in (("u", "v"), ("v", "u")):
+        if not found[one]:
+            where = found[other][0].path if found[other] else paths[0]
+            names = ", ".join(model.names[one][:3])
+            beside = f" beside {found[other][0].name}" if found[other] else ""
+            raise InputError(f"{where}: no {WORDS[one]} ({names}, ...){beside} in the files; name the files that hold it too")
+    series = {quantity: series_of(sources, notes) for quantity, sources in found.items() if sources}
+    u, v = series["u"], series["v"]
+    if not np.array_equal(u.labels, v.labels):
+        odd = np.setxor1d(u.labels, v.labels)[0]
+        has = u if odd in u.labels else v
+        source = has.owners[int(np.searchsorted(has.labels, odd))][0]
+        raise InputError(
+            f"{source.path}: {source.name} has a record at {np.datetime_as_string(odd, unit='s')}, the other velocity has none; "
+            "u and v are needed at the same times"
+        )
+    for quantity in ("zeta", "temp", "w"):
+        if quantity not in series:
+            continue
+        own = series[quantity]
+        at = np.searchsorted(own.labels, u.labels)
+        held = at < own.labels.size
+        held[held] = own.labels[at[held]] == u.labels[held]
+        if held.all():
+            series[quantity] = Series(u.labels, tuple(own.owners[k] for k in at))
+            continue
+        lacking = f"{own.owners[0][0].name} has no record at {np.datetime_as_string(u.labels[~held][0], unit='s')}"
+        if quantity == "zeta":
+            where = own.owners[0][0].path
+            raise InputError(f"{where}: {lacking}, where u and v have; add the missing files, or leave this one out")
+        notes.append(f"{WORDS[quantity]} is not used: {lacking}")
+        del series[quantity]
+    return series
