@@ -1,7 +1,8 @@
 """The lattice of the learnt velocities: streamfunctions at its points, velocities between them, both ways.
 
-psi (m2/s) stands at the points; u = -dpsi/dy stands half a spacing north of them, v = dpsi/dx half a spacing east. Differences of
-psi are free of divergence to rounding, whatever psi is. A periodic lattice tiles its domain: the point after the last is the first.
+psi (m2/s) stands at the points; u = -dpsi/dy stands half a spacing north of them, v = dpsi/dx half a spacing east. Differences
+of psi are free of divergence to rounding, whatever psi is. A periodic lattice tiles its domain: after the last point comes the
+first.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class Lattice:
     periodic: bool
 
     @classmethod
-    def of(cls, grid: HorizontalGrid, center: tuple[float, float], half_width_km: float, spacing_km: float = SPACING_KM) -> Lattice:
+    def of(
+        cls, grid: HorizontalGrid, center: tuple[float, float], half_width_km: float, spacing_km: float = SPACING_KM
+    ) -> Lattice:
         """The lattice about ``center``: a doubly periodic domain as a whole, else what lies within ``half_width_km``.
 
         The spacing of a periodic lattice is the nearest to ``spacing_km`` that tiles the domain.
@@ -57,7 +60,9 @@ class Lattice:
                 return cls(Frame(tuple(center), spacing, *(_axis(n, spacing) for n in counts)), True)
         n = int(2 * half_width_km / spacing_km / MULTIPLE + 1e-9) * MULTIPLE
         if n < MULTIPLE:
-            raise InputError(f"a window of {2 * half_width_km:g} km is too narrow for points {spacing_km:g} km apart; 8 are needed")
+            raise InputError(
+                f"a window of {2 * half_width_km:g} km is too narrow for points {spacing_km:g} km apart; 8 are needed"
+            )
         return cls(Frame(tuple(center), float(spacing_km), _axis(n, spacing_km), _axis(n, spacing_km)), False)
 
     @property

@@ -100,7 +100,9 @@ class VelocityTraining(lightning.LightningModule):
     def validation_step(self, batch, batch_idx) -> None:
         maps, psi = batch
         error, predicted = self._error(maps, psi)
-        self._found.append((error, energy(predicted - psi, self.spacing, self.periodic), energy(psi, self.spacing, self.periodic)))
+        self._found.append(
+            (error, energy(predicted - psi, self.spacing, self.periodic), energy(psi, self.spacing, self.periodic))
+        )
 
     def on_validation_epoch_end(self) -> None:
         error, left, whole = (torch.cat(one).double() for one in zip(*self._found, strict=True))

@@ -17,8 +17,8 @@ def displacement_error(
 ) -> torch.Tensor:
     """(n,) mean over the lattice of the sum over depths of (metres x velocity error)^2, m4/s2.
 
-    A particle that sinks at w crosses ``metres`` (depth,) of water in metres / w: over w^2, this is the square of the displacement
-    that the error of velocity at each depth leaves (m2).
+    A particle that sinks at w crosses ``metres`` (depth,) of water in metres / w: over w^2, this is the square of the
+    displacement that the error of velocity at each depth leaves (m2).
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "sst-ssh": ("ssh", "temp"),
     "5v-1l": ("ssh", "temp", "u", "v", "vorticity_over_f"),
 }
-#: Days from the instant at which SSH and the other variables are taken: of delayed-time maps, and of those before the instant alone.
+#: Days from the instant at which SSH and the other variables are taken: of delayed-time maps, and of earlier ones alone.
 SSH_DAYS, OTHER_DAYS = tuple(range(-20, 21, 5)), (-10, 0, 10)
 SSH_DAYS_CAUSAL, OTHER_DAYS_CAUSAL = tuple(range(-40, 1, 5)), (-20, -10, 0)
 #: A map farther than this from the day that is asked for does not stand for it.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.errors import OptionError
-from lagrangian.binning import count_crossings, smooth_pdf
+from lagrangian.binning import BINS, count_crossings, smooth_pdf
 from lagrangian.campaign import Campaign
 from lagrangian.cohorts import Cohort, CohortResult
 from lagrangian.config import RunConfig
@@ -20,6 +20,8 @@ from lagrangian.experiments import Design, ascent_days, design_experiments
 from learning.velocity.ocean import PredictedOcean
 
 DAY = np.timedelta64(86400, "s")
+#: Bins that smoothing reaches (five of its standard deviations), and steps in which the part that is smoothed grows.
+MARGIN, STEP = 16, 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,8 @@ class Catchments:
         (mean of the square roots of the members' smoothed PDFs)^2, made to sum 1: the PDF of least expected BL.
     spread : (position, level) float32
         Mean Bhattacharyya loss of the members against their mean.
+    reached : (position, level) float32
+        Share of the members' particles that reached the level within the box of the bins; the PDFs are of these.
     """
 
     period: int
@@ -43,17 +47,18 @@ class Catchments:
     mean: np.ndarray
     root: np.ndarray
     spread: np.ndarray
+    reached: np.ndarray
 
 
 def check_depths(depths: np.ndarray, trap_depth: float, levels: Sequence[float]) -> None:
     """OptionError where particles would leave the depths whose velocities are known."""
     if trap_depth > depths[-1] + 1e-6:
         raise OptionError(
-            f"--trap-depth {trap_depth:g}: the networks know velocities down to {depths[-1]:g} m; train on a run with a deeper trap"
+            f"--trap-depth {trap_depth:g}: the networks know velocities down to {depths[-1]:g} m; learn from a run of a deeper trap"
         )
     if min(levels) < depths[0] - 1e-6:
         raise OptionError(
-            f"--levels {min(levels):g}: the networks know velocities from {depths[0]:g} m down; train on a run with that level"
+            f"--levels {min(levels):g}: the networks know velocities from {depths[0]:g} m down; learn from a run with that level"
         )
 
 
@@ -125,25 +130,38 @@ def ensemble_catchments(
         yield Catchments(cohort.period, cohort.w, *combine(kept.pop(cohort)))
 
 
-def combine(members: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, root and spread (:class:`Catchments`) of members' displacements (position, particle, level, 2), km."""
-    n_positions, _, n_levels, _ = members[0].shape
-    mean = root = spread = None
+def combine(members: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, root, spread and reached (:class:`Catchments`) of members' displacements (position, particle, level, 2), km."""
+    n_positions, n_particles, n_levels, _ = members[0].shape
+    mean, root = np.full((2, n_positions, n_levels, BINS, BINS), np.nan, np.float32)
+    spread, inside = np.full((2, n_positions, n_levels), np.nan, np.float32)
     for position in range(n_positions):
         together = np.stack([one[position] for one in members])  # (member, particle, level, 2)
-        counts, reached = count_crossings(together[..., 0], together[..., 1])
-        share = np.where(reached > 0, reached, 1)[..., None, None]
-        pdf = smooth_pdf((counts / share).astype(np.float32))  # (member, level, y, x)
-        used = reached > 0
-        with np.errstate(invalid="ignore", divide="ignore"):
-            average = pdf.sum(axis=0) / used.sum(axis=0)[:, None, None]
-            square = (np.sqrt(pdf).sum(axis=0) / used.sum(axis=0)[:, None, None]) ** 2
-            average = average / average.sum(axis=(-2, -1), keepdims=True)
-            square = square / square.sum(axis=(-2, -1), keepdims=True)
-            loss = 1 - np.sqrt(pdf * average).sum(axis=(-2, -1))
-            disagreement = np.where(used, loss, 0).sum(axis=0) / used.sum(axis=0)
-        if mean is None:
-            shape = (n_positions, *average.shape)
-            mean, root, spread = np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty((n_positions, n_levels), np.float32)
-        mean[position], root[position], spread[position] = average, square, disagreement
-    return mean, root, spread
+        counts, _ = count_crossings(together[..., 0], together[..., 1])
+        inside[position] = counts.sum(axis=(0, 2, 3)) / (len(members) * n_particles)
+        for level in range(n_levels):
+            held = counts[:, level].sum(axis=(1, 2))
+            used = held > 0
+            if not used.any():
+                continue
+            place = _around(counts[used, level].any(axis=0))
+            part = (counts[used, level][:, *place] / held[used, None, None]).astype(np.float32)
+            pdf = smooth_pdf(part)
+            average = pdf.mean(axis=0)
+            square = np.sqrt(pdf).mean(axis=0) ** 2
+            mean[position, level], root[position, level] = 0.0, 0.0
+            mean[position, level][place], root[position, level][place] = average / average.sum(), square / square.sum()
+            spread[position, level] = 1 - np.sqrt(pdf * average).sum(axis=(-2, -1)).mean()
+    return mean, root, spread, inside
+
+
+def _around(held: np.ndarray) -> tuple[slice, slice]:
+    """The part of the bins (y, x) that smoothing spreads what is in ``held`` over; a multiple of :data:`STEP` bins on a side."""
+    out = []
+    for axis in (1, 0):
+        found = np.flatnonzero(held.any(axis=axis))
+        first, last = max(0, found[0] - MARGIN), min(BINS, found[-1] + 1 + MARGIN)
+        size = min(BINS, -(-(last - first) // STEP) * STEP)
+        first = min(first, BINS - size)
+        out.append(slice(first, first + size))
+    return tuple(out)

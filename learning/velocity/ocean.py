@@ -1,7 +1,7 @@
 """The predicted ocean: streamfunctions at some instants and depths behind the :class:`data.ocean.Ocean` interface.
 
-Its levels are the depths of the streamfunctions, so that velocities are linear between them and constant beyond; its floor is flat,
-below the deepest. Where the lattice is periodic, so is the ocean. The kernel, the stores and the binning need nothing else.
+Its levels are the depths of the streamfunctions, so that velocities are linear between them and constant beyond; its floor is
+flat, below the deepest. Where the lattice is periodic, so is the ocean. The kernel, the stores and the binning need nothing else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """velocities.zarr: what a network of velocities learns from, of any kind of ocean, written once beside the stores of a run.
 
-Every few days: the rotational flow at some depths that a particle crosses, as a streamfunction on a lattice of 16 km, its mean over
-the lattice, and the surface that a satellite sees or nearly sees.
+Every few days: the rotational flow at some depths that a particle crosses, as a streamfunction on a lattice of 16 km, its mean
+over the lattice, and the surface that a satellite sees or nearly sees.
 """
 
 from __future__ import annotations
@@ -91,9 +91,12 @@ class Velocities:
         if not path.exists():
             raise StoreError(f"{path} does not exist; run python -m learning.fit --run {run} --method velocity first")
         store = open_checked(path, "velocities", ("psi", "flow", "ssh", "depth", "time", "x", "y"))
-        frame = Frame(tuple(store.attrs["frame_center"]), float(store.attrs["frame_spacing_km"]), store["x"].values, store["y"].values)
+        frame = Frame(
+            tuple(store.attrs["frame_center"]), float(store.attrs["frame_spacing_km"]), store["x"].values, store["y"].values
+        )
         surface = {name: store[name].values for name in SURFACE if name in store}
-        return cls(Lattice(frame, bool(store.attrs["periodic"])), store["depth"].values, store["time"].values.astype("datetime64[s]"),
+        lattice, times = Lattice(frame, bool(store.attrs["periodic"])), store["time"].values.astype("datetime64[s]")
+        return cls(lattice, store["depth"].values, times,
                    store["psi"].values, store["flow"].values, surface, store["rotational"].values, dict(store.attrs))  # fmt: skip
 
     def anomaly(self, mean: np.ndarray) -> np.ndarray:
@@ -228,11 +231,11 @@ def _create(path: Path, lattice: Lattice, ocean: Ocean, depths: np.ndarray, time
     array = partial(add_array, group)
     n_t, n_d, (ny, nx) = len(times), depths.size, lattice.shape
     array("psi", (n_t, n_d, ny, nx), (1, n_d, ny, nx), "float32", ("time", "depth", "y", "x"),
-          {"units": "m2 s-1", "long_name": "streamfunction of the flow about its mean over the lattice"}, fill=np.nan)  # fmt: skip
+          {"units": "m2 s-1", "long_name": "streamfunction of the flow about its mean"}, fill=np.nan)  # fmt: skip
     array("flow", (n_t, n_d, 2), (1, n_d, 2), "float32", ("time", "depth", "component"),
           {"units": "m s-1", "long_name": "mean over the lattice of eastward and northward velocity"}, fill=np.nan)  # fmt: skip
     array("rotational", (n_t, n_d), (1, n_d), "float32", ("time", "depth"),
-          {"units": "1", "long_name": "share of the kinetic energy about the mean that the streamfunction holds"}, fill=np.nan)  # fmt: skip
+          {"units": "1", "long_name": "share of the kinetic energy that the streamfunction holds"}, fill=np.nan)  # fmt: skip
     units = {"ssh": "m", "temp": "degree_Celsius", "u": "m s-1", "v": "m s-1", "vorticity_over_f": "1"}
     for name in SURFACE:
         if name != "temp" or "temp" in ocean.variables:

@@ -1,4 +1,4 @@
-"""Training of a network of velocities on PyTorch Lightning, an epoch at a time, so that a killed one goes on to the same weights."""
+"""Training of a network of velocities on Lightning, an epoch at a time, so that a killed one goes on to the same weights."""
 
 from __future__ import annotations
 
@@ -116,7 +116,9 @@ class Held(Dataset):
         return torch.from_numpy(maps), torch.from_numpy(np.ascontiguousarray(self.task.psi[rows]))
 
 
-def train_velocity(task: VelocityTask, *, device: str = "cpu", say=print, check=lambda: None) -> tuple[VelocityNetwork, list[dict]]:
+def train_velocity(
+    task: VelocityTask, *, device: str = "cpu", say=print, check=lambda: None
+) -> tuple[VelocityNetwork, list[dict]]:
     """Train a network, or go on with one. Returns that of the best epoch (by validation loss), and the history.
 
     ``check`` is called at each step and before the state is written; it may raise, to end the training.
@@ -138,7 +140,9 @@ def train_velocity(task: VelocityTask, *, device: str = "cpu", say=print, check=
     torch.manual_seed(1_000_003 * task.seed + task.member)
     spec, lattice, depths = task.maps.spec, task.velocities.lattice, task.velocities.depths
     network = VelocityNetwork(task.architecture, spec.n_channels, spec.n_ssh, depths.size)
-    module = VelocityTraining(network, task.schedule, task.scale, metres(depths), unit_of(task), lattice.spacing, lattice.periodic)
+    module = VelocityTraining(
+        network, task.schedule, task.scale, metres(depths), unit_of(task), lattice.spacing, lattice.periodic
+    )
     progress = _Progress(module, task, say, check)
     progress.resume()
     if progress.epoch < task.schedule.epochs:
@@ -203,15 +207,20 @@ class _Progress:
         seconds = round(time.monotonic() - self._started, 2)
         self._started = time.monotonic()
         self.epoch += 1
-        shares = {f"explained_{depth:g}m": value for depth, value in zip(self.task.velocities.depths, result["explained"], strict=True)}
+        shares = {
+            f"explained_{depth:g}m": value for depth, value in zip(self.task.velocities.depths, result["explained"], strict=True)
+        }
         self.rows.append({"member": self.task.member, "epoch": self.epoch, "train_loss": train_loss,
                           "validation_loss": result["validation_loss"], **shares, "seconds": seconds})  # fmt: skip
         tensors, state = self.module.state_tensors()
         save_tensors(self.task.state, tensors, {"task": self.task.identity, "epoch": self.epoch, "rows": self.rows, **state})
         self.say(
-            f"network {self.task.member} epoch {self.epoch}/{self.task.schedule.epochs}: displacement error left {train_loss:.3f}, "
+            f"network {self.task.member} epoch {self.epoch}/{self.task.schedule.epochs}: "
+            f"displacement error left {train_loss:.3f}, "
             f"validation {result['validation_loss']:.3f}; energy explained "
-            + ", ".join(f"{depth:g} m {value:.2f}" for depth, value in zip(self.task.velocities.depths, result["explained"], strict=True))
+            + ", ".join(
+                f"{depth:g} m {value:.2f}" for depth, value in zip(self.task.velocities.depths, result["explained"], strict=True)
+            )
         )
 
 
