@@ -37,6 +37,7 @@ from learning.velocity.residuals import NAME as RESIDUALS
 from learning.velocity.residuals import Residuals
 from learning.velocity.runs import Experiments, run_config
 from learning.velocity.schedule import Schedule
+from learning.velocity.targets import NAME as VELOCITIES
 from learning.velocity.targets import Velocities, depths_between, write_velocities
 from learning.velocity.training import VelocityTask, train_velocity, write_history
 
@@ -88,6 +89,11 @@ def prepare(run: Path, *, say: Callable[[str], None] = print, spacing_km: float 
     StoreError, InputError, OptionError
         The run or its ocean cannot be opened.
     """
+    if (Path(run) / VELOCITIES).exists():
+        velocities = Velocities.open(run)
+        if velocities.attributes.get("made_of", {}).get("run") != {"run": run_identity(run)}:
+            raise StoreError(f"{Path(run) / VELOCITIES} is of another run; remove it, and it is made anew")
+        return velocities
     config = run_config(run)
     experiments = Experiments.open(run)
     ocean = open_ocean(config)
@@ -101,7 +107,7 @@ def prepare(run: Path, *, say: Callable[[str], None] = print, spacing_km: float 
 def fit_velocities(config: FitConfig, say: Callable[[str], None] = print) -> None:
     """Train the input sets that velocities can be learnt from.
 
-    Where ``--method`` is left out, a run that does not tell its ocean (no configuration in its run.json) is passed over, saying so.
+    Where ``--method`` is left out, a run that does not tell its ocean (no configuration in run.json) is passed over, saying so.
 
     Raises
     ------

@@ -19,7 +19,7 @@ from data.errors import InputError
 from data.frame import Frame
 from data.grid import HorizontalGrid
 
-#: Distance of the points, km, and the number of which their number along an axis is a multiple (three resolutions of folded cells).
+#: Distance of the points, km; their number along an axis is a multiple of this (three resolutions of folded cells).
 SPACING_KM, MULTIPLE = 16.0, 8
 #: Weight of "no flow" where the sea's velocity is not known (land, below the floor, beyond the domain), and of psi itself.
 WEIGHT_UNKNOWN, WEIGHT_PSI = 1e-3, 1e-9
@@ -34,10 +34,13 @@ class Lattice:
     frame : Frame
         The points.
     periodic : bool
+    degrees : bool
+        Whether the frame's centre is a longitude and latitude (else metres of a Cartesian grid).
     """
 
     frame: Frame
     periodic: bool
+    degrees: bool = True
 
     @classmethod
     def of(
@@ -57,13 +60,13 @@ class Lattice:
             counts = [max(1, round(length / spacing_km / MULTIPLE)) * MULTIPLE for length in lengths]
             spacing = grid.period[0] * grid.spacing_km / counts[0]
             if abs(grid.period[1] * grid.spacing_km / counts[1] - spacing) < 1e-6 * spacing:
-                return cls(Frame(tuple(center), spacing, *(_axis(n, spacing) for n in counts)), True)
+                return cls(Frame(tuple(center), spacing, *(_axis(n, spacing) for n in counts)), True, grid.degrees)
         n = int(2 * half_width_km / spacing_km / MULTIPLE + 1e-9) * MULTIPLE
         if n < MULTIPLE:
             raise InputError(
                 f"a window of {2 * half_width_km:g} km is too narrow for points {spacing_km:g} km apart; 8 are needed"
             )
-        return cls(Frame(tuple(center), float(spacing_km), _axis(n, spacing_km), _axis(n, spacing_km)), False)
+        return cls(Frame(tuple(center), float(spacing_km), _axis(n, spacing_km), _axis(n, spacing_km)), False, grid.degrees)
 
     @property
     def shape(self) -> tuple[int, int]:

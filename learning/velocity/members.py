@@ -54,7 +54,7 @@ def check_depths(depths: np.ndarray, trap_depth: float, levels: Sequence[float])
     """OptionError where particles would leave the depths whose velocities are known."""
     if trap_depth > depths[-1] + 1e-6:
         raise OptionError(
-            f"--trap-depth {trap_depth:g}: the networks know velocities down to {depths[-1]:g} m; learn from a run of a deeper trap"
+            f"--trap-depth {trap_depth:g}: the networks know velocities down to {depths[-1]:g} m; learn from a deeper trap"
         )
     if min(levels) < depths[0] - 1e-6:
         raise OptionError(

@@ -44,6 +44,8 @@ def ocean_grid(lattice: Lattice, floor: float, sea: np.ndarray | None = None, co
     spacing = lattice.spacing / FINER
     ny, nx = (FINER * n if lattice.periodic else FINER * (n - 1) + 1 for n in lattice.shape)
     first_x, first_y = 1000 * lattice.frame.x[0], 1000 * lattice.frame.y[0]
+    if not lattice.degrees:
+        first_x, first_y = first_x + lattice.frame.center[0], first_y + lattice.frame.center[1]
     # rho points between the corners; of a periodic domain the last is the image of the first
     n_x, n_y = (nx + 1, ny + 1) if lattice.periodic else (nx - 1, ny - 1)
     x, y = np.meshgrid(first_x + (np.arange(n_x) + 0.5) * spacing, first_y + (np.arange(n_y) + 0.5) * spacing)
@@ -54,7 +56,8 @@ def ocean_grid(lattice: Lattice, floor: float, sea: np.ndarray | None = None, co
         mask = sea[rows % sea.shape[0]][:, columns % sea.shape[1]]
     return HorizontalGrid(
         h=floor * ones, pm=ones / spacing, pn=ones / spacing, x_rho=x, y_rho=y, mask_rho=mask, angle=0 * ones,
-        coriolis=coriolis * ones, spherical=False, periodic=(lattice.periodic,) * 2, center=lattice.frame.center,
+        coriolis=coriolis * ones, spherical=False, periodic=(lattice.periodic,) * 2,
+        center=lattice.frame.center if lattice.degrees else None,
     )  # fmt: skip
 
 

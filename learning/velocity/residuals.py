@@ -1,9 +1,9 @@
 """What the surface cannot know: residuals of held-out days, which members of an ensemble add to the prediction.
 
-A member takes the residual record from a random day on, forward in time and reflected at its ends, and moves it to a random place.
+A member takes the residual record from a random day on, in time and reflected at its ends, and moves it to a random place.
 So it has the scales, the structure in depth and the life of the prediction's own errors. Errors are larger where the flow is
-stronger: each residual is divided by the size that the predicted flow about it lets expect, and a member multiplies it by the size
-expected where it puts it.
+stronger: each residual is divided by the size that the predicted flow about it lets expect, and a member multiplies it by
+the size expected where it puts it.
 """
 
 from __future__ import annotations

@@ -95,7 +95,10 @@ class Velocities:
             tuple(store.attrs["frame_center"]), float(store.attrs["frame_spacing_km"]), store["x"].values, store["y"].values
         )
         surface = {name: store[name].values for name in SURFACE if name in store}
-        lattice, times = Lattice(frame, bool(store.attrs["periodic"])), store["time"].values.astype("datetime64[s]")
+        lattice, times = (
+            Lattice(frame, bool(store.attrs["periodic"]), bool(store.attrs["degrees"])),
+            store["time"].values.astype("datetime64[s]"),
+        )
         return cls(lattice, store["depth"].values, times,
                    store["psi"].values, store["flow"].values, surface, store["rotational"].values, dict(store.attrs))  # fmt: skip
 
@@ -226,7 +229,7 @@ def _create(path: Path, lattice: Lattice, ocean: Ocean, depths: np.ndarray, time
     group.attrs.update({
         "title": "Velocities below the surface and what is seen of them above, for networks to learn from",
         "Conventions": "CF-1.8", "frame_center": list(lattice.frame.center), "frame_spacing_km": lattice.frame.spacing_km,
-        "periodic": lattice.periodic, "made_of": made_of, "source": str(ocean.description.get("kind", "ocean")),
+        "periodic": lattice.periodic, "degrees": lattice.degrees, "made_of": made_of, "source": str(ocean.description.get("kind", "ocean")),
     })  # fmt: skip
     array = partial(add_array, group)
     n_t, n_d, (ny, nx) = len(times), depths.size, lattice.shape
@@ -235,7 +238,7 @@ def _create(path: Path, lattice: Lattice, ocean: Ocean, depths: np.ndarray, time
     array("flow", (n_t, n_d, 2), (1, n_d, 2), "float32", ("time", "depth", "component"),
           {"units": "m s-1", "long_name": "mean over the lattice of eastward and northward velocity"}, fill=np.nan)  # fmt: skip
     array("rotational", (n_t, n_d), (1, n_d), "float32", ("time", "depth"),
-          {"units": "1", "long_name": "share of the kinetic energy that the streamfunction holds"}, fill=np.nan)  # fmt: skip
+          {"units": "1", "long_name": "share of the kinetic energy that psi holds"}, fill=np.nan)  # fmt: skip
     units = {"ssh": "m", "temp": "degree_Celsius", "u": "m s-1", "v": "m s-1", "vorticity_over_f": "1"}
     for name in SURFACE:
         if name != "temp" or "temp" in ocean.variables:
