@@ -229,7 +229,8 @@ def _create(path: Path, lattice: Lattice, ocean: Ocean, depths: np.ndarray, time
     group.attrs.update({
         "title": "Velocities below the surface and what is seen of them above, for networks to learn from",
         "Conventions": "CF-1.8", "frame_center": list(lattice.frame.center), "frame_spacing_km": lattice.frame.spacing_km,
-        "periodic": lattice.periodic, "degrees": lattice.degrees, "made_of": made_of, "source": str(ocean.description.get("kind", "ocean")),
+        "periodic": lattice.periodic, "degrees": lattice.degrees, "made_of": made_of,
+        "source": str(ocean.description.get("kind", "ocean")),
     })  # fmt: skip
     array = partial(add_array, group)
     n_t, n_d, (ny, nx) = len(times), depths.size, lattice.shape

@@ -25,6 +25,7 @@ BENCHMARKS = {
     "kills": ["scaling", "kills"],
     "correlation": ["correlation"],
     "scores": ["scores"],
+    "velocity": ["velocity"],
 }
 
 

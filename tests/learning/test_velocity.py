@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from data.errors import CatchmentError, InputError, OptionError, StoreError
 from data.frame import Frame
@@ -70,8 +71,9 @@ def task_of(velocities: Velocities, path, *, epochs=3, kind="residual", causal=F
     maps = Maps.of(spec, velocities.times, velocities.surface, velocities.lattice.frame.spacing_km)
     psi = velocities.anomaly(velocities.flow.mean(axis=0))
     schedule = Schedule(steps=4 * epochs, batch=2, epoch_steps=4)
-    return VelocityTask(velocities, maps, psi, np.arange(10, 28), np.arange(30, 36), VelocityArchitecture(kind, width=4), schedule,
-                        seed, 1, path / "state.safetensors")  # fmt: skip
+    parts = (np.arange(10, 28), np.arange(30, 36))
+    state = path / "state.safetensors"
+    return VelocityTask(velocities, maps, psi, *parts, VelocityArchitecture(kind, width=4), schedule, seed, 1, state)
 
 
 def model_of(velocities: Velocities, amplitude=1.0, **spec) -> VelocityModel:
@@ -151,7 +153,8 @@ def analytic_ocean() -> AnalyticOcean:
     axis = (np.arange(n) - (n - 1) / 2) * spacing
     x, y = np.meshgrid(axis, axis)
     ones = np.ones(x.shape)
-    grid = HorizontalGrid(h=4000 * ones, pm=ones / spacing, pn=ones / spacing, x_rho=x, y_rho=y, mask_rho=ones > 0, angle=0 * ones,
+    metric = ones / spacing
+    grid = HorizontalGrid(h=4000 * ones, pm=metric, pn=metric, x_rho=x, y_rho=y, mask_rho=ones > 0, angle=0 * ones,
                           coriolis=1e-4 * ones, spherical=False)  # fmt: skip
     k = 2 * np.pi / 400e3
 
@@ -331,9 +334,10 @@ def test_residuals_keep_their_energy_wherever_they_are_put(periodic):
 
 def test_residuals_are_larger_where_the_prediction_is_stronger():
     where = lattice(32)
-    east = (1.5 + 1.3 * np.cos(2 * np.pi * (np.arange(32) - 8) / 32)).astype(np.float32)
-    predicted = np.stack([waves(where, seed)[0] * east for seed in range(12)])
-    rest = np.stack([0.3 * waves(where, 100 + seed)[0] * east for seed in range(12)])
+    east = 1.5 + 1.3 * np.cos(2 * np.pi * (np.arange(32) - 8) / 32)
+    noise = np.random.default_rng(0).standard_normal((2, 12, 3, 32, 32))
+    eddies = gaussian_filter(noise, (0, 0, 0, 1.5, 1.5), mode="wrap").astype(np.float32) * east.astype(np.float32) * 1e4
+    predicted, rest = eddies[0], 0.3 * eddies[1]
     residuals = Residuals.of(predicted, predicted + rest, where, 5.0)
     assert (residuals.exponent > 0.2).all()
     size = residuals.size(predicted[0], where)
