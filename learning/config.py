@@ -85,6 +85,11 @@ class FitConfig(WorkerOptions):
     """Sinking speeds, m/d (default: all found in the run)."""
     inputs: tuple[InputName, ...] = ("sst-ssh",)
     """Input sets: sst-ssh (at satellite resolution), 5v-1l (five surface variables), 5v-4l (at four depths)."""
+    method: tuple[Literal["unet", "velocity"], ...] = ()
+    """unet: networks of binned PDFs, the paper's method; velocity: networks of the flow below the surface, particles left to the
+    kernel (default: both; velocity is left out, saying so, where the run's ocean is not there)."""
+    causal: bool = False
+    """With velocity: take no map after the instant (default: maps of 20 days on either side, as delayed-time products have)."""
     preset: Literal["quick", "paper"] = "quick"
     """quick: a network and schedule for a 2-core machine, minutes; paper: the full recipe of Picard et al. (2025)."""
     members: Annotated[int | None, *bounds(least=1, most=1000)] = None

@@ -24,9 +24,20 @@ from learning.plan import check_device, make_plan, train_task
 def main(config: FitConfig) -> int:
     """Train; see contract.md for what is written."""
     config.validate()
-    preset = effective_preset(config)
     torch.set_num_threads(config.threads or cores())
     check_device(config.device)
+    if not config.method or "unet" in config.method:
+        fit_unet(config)
+    if not config.method or "velocity" in config.method:
+        from learning.velocity.fit import fit_velocities
+
+        fit_velocities(config, _say)
+    return 0
+
+
+def fit_unet(config: FitConfig) -> None:
+    """Train the networks of binned PDFs."""
+    preset = effective_preset(config)
     speeds = config.w or found_speeds(config.run)
     for w in speeds:
         if not (config.run / speed_folder(w)).exists():
@@ -54,7 +65,6 @@ def main(config: FitConfig) -> int:
         else:
             for one in sets:
                 _fit(config, preset, *one)
-    return 0
 
 
 def effective_preset(config: FitConfig) -> Preset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,20 @@ class PredictConfig(WorkerOptions):
     """Folders of members, such as runs/demo/w080/models/sst-ssh (default: all of --run)."""
     run: Path = Path("runs/demo")
     """Run whose experiments are predicted, or whose models are used with --ssh."""
+    method: tuple[Literal["unet", "velocity"], ...] = ()
+    """unet, velocity, or both (default: all that is there)."""
+    w: tuple[float, ...] = ()
+    """With velocity: sinking speeds, m/d, any (default: those of --run)."""
+    trap_depth: float | None = None
+    """With velocity: depth of the trap, m (default: that of --run)."""
+    levels: tuple[float, ...] = ()
+    """With velocity: depths of the crossings, m (default: those of --run)."""
+    collection: float | None = None
+    """With velocity: length of a collection period, days (default: that of --run)."""
+    members: int = 16
+    """With velocity: members of the ensemble, each with its own residuals (0: the prediction alone)."""
+    seed: int = 0
+    """With velocity: of the members."""
     ssh: tuple[str, ...] = ()
     """Satellite maps of sea surface height (DUACS L4 files or quoted globs): predict from these instead of a run."""
     sst: tuple[str, ...] = ()
@@ -62,6 +77,45 @@ def main(config: PredictConfig) -> int:
     config.validate_workers()
     check_device(config.device)
     torch.set_num_threads(config.threads or cores())
+    need(config.members >= 0, f"--members {config.members}: must be 0 or more")
+    need(not config.w or min(config.w) > 0, "--w: a sinking speed must be greater than 0 m/d")
+    velocity = [] if config.ssh else velocity_folders(config)
+    for folder in velocity:
+        from learning.velocity.predict import predict_velocity
+
+        predict_velocity(config, folder)
+    if config.method and "unet" not in config.method:
+        return 0
+    given = config.models
+    config = dataclasses.replace(config, models=tuple(one for one in given if one not in velocity))
+    if velocity and (given or not any(config.run.glob("w*/models/*/member-*[0-9].safetensors"))) and not config.models:
+        return 0
+    return predict_unet(config)
+
+
+def velocity_folders(config: PredictConfig) -> list[Path]:
+    """Folders of networks of velocities among those given, or all of the run; none where --method leaves them out.
+
+    Raises
+    ------
+    OptionError
+        --method velocity, and there are none.
+    """
+    if config.method and "velocity" not in config.method:
+        return []
+    from learning.velocity.predict import found_models
+
+    given = [folder for folder in config.models if folder.name.startswith("velocity-")]
+    found = given if config.models else found_models(config.run)
+    if not found and "velocity" in config.method:
+        raise OptionError(
+            f"{config.run} holds no networks of velocities; run python -m learning.fit --run {config.run} --method velocity"
+        )
+    return found
+
+
+def predict_unet(config: PredictConfig) -> int:
+    """Predict with networks of binned PDFs."""
     inputs = "sst-ssh" if config.ssh else "*"
     found = {path.parent for path in config.run.glob(f"w*/models/{inputs}/member-*[0-9].safetensors")}
     folders = config.models or tuple(sorted(found))

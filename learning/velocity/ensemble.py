@@ -1,0 +1,83 @@
+"""From a model and maps to the members' oceans: the prediction made once, each member's residuals added as it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import numpy as np
+
+from lagrangian.config import RunConfig
+from learning.velocity.lattice import Lattice
+from learning.velocity.maps import Maps
+from learning.velocity.members import Catchments, check_depths, ensemble_catchments, instants_needed, member_config
+from learning.velocity.model import VelocityModel
+from learning.velocity.ocean import DT_MINUTES, PredictedOcean, predicted_ocean
+from learning.velocity.residuals import Residuals
+
+#: Days between the instants at which velocities are predicted; the kernel is linear between them.
+EVERY_DAYS = 5.0
+#: Particles of one release of a member, and hours between releases.
+PARTICLES, RELEASE_HOURS = 4, 12.0
+EPOCH = np.datetime64("2000-01-01", "s")
+
+
+def member_ocean(
+    predicted: np.ndarray, size: Sequence[np.ndarray], residuals: Residuals | None, seed: tuple[int, ...], lattice: Lattice,
+    depths: np.ndarray, times: np.ndarray, flow: np.ndarray, *, diffusivity: float = 0.0, sea: np.ndarray | None = None,
+) -> PredictedOcean:  # fmt: skip
+    """The ocean of a member: ``predicted`` (instant, depth, y, x), and a residual of ``size`` (:meth:`Residuals.size`) at each.
+
+    Without ``residuals`` the prediction itself.
+    """
+    if residuals is None:
+        return predicted_ocean(lattice, depths, times, lambda k: predicted[k], flow, diffusivity=diffusivity, sea=sea)
+    residual = residuals.member(seed, lattice)
+    days = (np.asarray(times).astype("datetime64[s]") - EPOCH).astype(np.float64) / 86400
+
+    def psi(number: int) -> np.ndarray:
+        return predicted[number] + size[number] * residual(float(days[number]))
+
+    return predicted_ocean(lattice, depths, times, psi, flow, diffusivity=diffusivity, sea=sea)
+
+
+def predict_catchments(
+    model: VelocityModel, maps: Maps, lattice: Lattice, config: RunConfig, starts: np.ndarray, *, members: int = 16,
+    seed: int = 0, particles: int = PARTICLES, release_hours: float = RELEASE_HOURS, levels: np.ndarray | None = None,
+    sea: np.ndarray | None = None, predicted: Callable[[np.ndarray], np.ndarray] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[Catchments]:  # fmt: skip
+    """Catchments of collection periods at all speeds of ``config``.
+
+    Parameters
+    ----------
+    config : RunConfig
+        Site, positions, speeds, depths, collection, releases, diffusivity of the experiments.
+    starts : (period,) datetime64
+    members : int
+        0: the prediction alone, without residuals.
+    levels : (n,) int, optional
+        Numbers among ``config.ordered_levels`` that are wanted (default: all).
+    predicted : callable, optional
+        Instants -> streamfunctions, in place of the networks'.
+
+    Raises
+    ------
+    OptionError
+        A trap or level beyond the depths that the networks know.
+    InputError
+        Maps too far apart.
+    """
+    check_depths(model.depths, config.trap_depth, config.levels)
+    times = instants_needed(starts, config, EVERY_DAYS)
+    psi = predicted(times) if predicted is not None else model.predict(maps, times, lattice)
+    residuals = model.residuals if members else None
+    size = [residuals.size(one, lattice) for one in psi] if residuals is not None else []
+    kappa = config.diffusivity[0] if len(config.diffusivity) == 1 else 0.0
+    oceans, configs = [], []
+    for number in range(max(1, members)):
+        oceans.append(partial(member_ocean, psi, size, residuals, (seed, number), lattice, model.depths, times, model.flow,
+                              diffusivity=kappa, sea=sea))  # fmt: skip
+        configs.append(member_config(config, particles=particles, release_every=release_hours, dt=DT_MINUTES,
+                                     seed=1_000_003 * seed + number))  # fmt: skip
+    yield from ensemble_catchments(oceans, configs, starts, levels, progress)

@@ -1,0 +1,167 @@
+"""Catchments of an ensemble of predicted oceans: the campaign of :mod:`lagrangian` once a member, over velocities in memory.
+
+What is expensive is shared: maps are read and networks asked once, whatever the number of members; all speeds go in one sweep.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from data.errors import OptionError
+from lagrangian.binning import BINS, count_crossings, smooth_pdf
+from lagrangian.campaign import Campaign
+from lagrangian.cohorts import Cohort, CohortResult
+from lagrangian.config import RunConfig
+from lagrangian.experiments import Design, ascent_days, design_experiments
+from learning.velocity.ocean import PredictedOcean
+
+DAY = np.timedelta64(86400, "s")
+#: Bins that smoothing reaches (five of its standard deviations), and steps in which the part that is smoothed grows.
+MARGIN, STEP = 16, 20
+
+
+@dataclass(frozen=True, eq=False)
+class Catchments:
+    """Of one period at one speed.
+
+    Attributes
+    ----------
+    period : int
+    w : float
+    mean : (position, level, y, x) float32
+        Mean of the members' smoothed PDFs, made to sum 1.
+    root : (position, level, y, x) float32
+        (mean of the square roots of the members' smoothed PDFs)^2, made to sum 1: the PDF of least expected BL.
+    spread : (position, level) float32
+        Mean Bhattacharyya loss of the members against their mean.
+    reached : (position, level) float32
+        Share of the members' particles that reached the level within the box of the bins; the PDFs are of these.
+    """
+
+    period: int
+    w: float
+    mean: np.ndarray
+    root: np.ndarray
+    spread: np.ndarray
+    reached: np.ndarray
+
+
+def check_depths(depths: np.ndarray, trap_depth: float, levels: Sequence[float]) -> None:
+    """OptionError where particles would leave the depths whose velocities are known."""
+    if trap_depth > depths[-1] + 1e-6:
+        raise OptionError(
+            f"--trap-depth {trap_depth:g}: the networks know velocities down to {depths[-1]:g} m; learn from a deeper trap"
+        )
+    if min(levels) < depths[0] - 1e-6:
+        raise OptionError(
+            f"--levels {min(levels):g}: the networks know velocities from {depths[0]:g} m down; learn from a run with that level"
+        )
+
+
+def member_config(config: RunConfig, *, particles: int, release_every: float, dt: float, seed: int) -> RunConfig:
+    """The options of a run as a member's sweep takes them: fewer particles, as widely spread."""
+    width = (round(config.particles**0.5) - 1) * config.particle_spacing
+    side = round(particles**0.5)
+    spacing = width / side if side < round(config.particles**0.5) else config.particle_spacing
+    return dataclasses.replace(
+        config, ocean=("predicted",), grid=None, vertical_velocity="continuity", kernel="compiled", trajectories=None,
+        particles=particles, particle_spacing=max(spacing, 1e-3), release_every=release_every, dt=dt, seed=seed, workers=1,
+        scheduler=None,
+    )  # fmt: skip
+
+
+def design_of(config: RunConfig, ocean: PredictedOcean, starts: np.ndarray) -> Design:
+    """The design of a run in a predicted ocean, with periods that begin as given."""
+    free = dataclasses.replace(config, start=str(ocean.times[0].astype("datetime64[s]")), end=None)
+    return dataclasses.replace(design_experiments(free, ocean), starts=np.asarray(starts).astype("datetime64[s]"))
+
+
+def instants_needed(starts: np.ndarray, config: RunConfig, every: float) -> np.ndarray:
+    """datetime64[s] instants, ``every`` days apart, that periods need velocities at: from the slowest ascent before the first to
+    the end of the last."""
+    lead = ascent_days(config, min(config.w)) + every
+    starts = np.asarray(starts).astype("datetime64[s]")
+    last = starts.max() + np.timedelta64(round(86400 * config.collection), "s")
+    n = int(np.ceil((last - (starts.min() - np.timedelta64(round(86400 * lead), "s"))) / DAY / every))
+    return last - np.timedelta64(round(86400 * every), "s") * np.arange(n, -1, -1)
+
+
+def crossings_of_member(ocean: PredictedOcean, config: RunConfig, starts: np.ndarray) -> Iterator[tuple[Cohort, np.ndarray]]:
+    """(cohort, (position, particle, level, 2) float32 km east and north) of all periods and speeds, in one sweep."""
+    design = design_of(config, ocean, starts)
+    found: list[CohortResult] = []
+    cohorts = [Cohort(period, w) for period in range(design.n_periods) for w in config.w]
+    Campaign(ocean, design, config, cohorts=cohorts, on_result=found.append).run()
+    members = np.arange(design.n_particles) % design.n_members
+    xi0, eta0 = design.release_xi[:, members, None], design.release_eta[:, members, None]
+    for one in found:
+        xi, eta = (one.crossings[..., k].reshape(design.n_positions, design.n_particles, -1) for k in (0, 1))
+        place = ocean.grid.displacement_km(xi, eta, xi0, eta0)
+        yield one.cohort, np.stack(place, axis=-1).astype(np.float32)
+
+
+def ensemble_catchments(
+    oceans: Sequence[Callable[[], PredictedOcean]], configs: Sequence[RunConfig], starts: np.ndarray,
+    levels: np.ndarray | None = None, progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[Catchments]:  # fmt: skip
+    """Catchments of periods at all speeds, from members.
+
+    Parameters
+    ----------
+    oceans : sequence of callables
+        Give each member's ocean.
+    configs : sequence of RunConfig
+        Each member's options (:func:`member_config`).
+    starts : (period,)
+        Beginnings of the collection periods.
+    levels : (n,) int, optional
+        Numbers of the levels wanted (default: all).
+    """
+    kept: dict[Cohort, list[np.ndarray]] = {}
+    for number, (ocean, config) in enumerate(zip(oceans, configs, strict=True)):
+        for cohort, place in crossings_of_member(ocean(), config, starts):
+            kept.setdefault(cohort, []).append(place if levels is None else place[:, :, levels])
+        progress(number + 1, len(configs))
+    for cohort in sorted(kept, key=lambda one: (one.period, one.w)):
+        yield Catchments(cohort.period, cohort.w, *combine(kept.pop(cohort)))
+
+
+def combine(members: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, root, spread and reached (:class:`Catchments`) of members' displacements (position, particle, level, 2), km."""
+    n_positions, n_particles, n_levels, _ = members[0].shape
+    mean, root = np.full((2, n_positions, n_levels, BINS, BINS), np.nan, np.float32)
+    spread, inside = np.full((2, n_positions, n_levels), np.nan, np.float32)
+    for position in range(n_positions):
+        together = np.stack([one[position] for one in members])  # (member, particle, level, 2)
+        counts, _ = count_crossings(together[..., 0], together[..., 1])
+        inside[position] = counts.sum(axis=(0, 2, 3)) / (len(members) * n_particles)
+        for level in range(n_levels):
+            held = counts[:, level].sum(axis=(1, 2))
+            used = held > 0
+            if not used.any():
+                continue
+            place = _around(counts[used, level].any(axis=0))
+            part = (counts[used, level][:, *place] / held[used, None, None]).astype(np.float32)
+            pdf = smooth_pdf(part)
+            average = pdf.mean(axis=0)
+            square = np.sqrt(pdf).mean(axis=0) ** 2
+            mean[position, level], root[position, level] = 0.0, 0.0
+            mean[position, level][place], root[position, level][place] = average / average.sum(), square / square.sum()
+            spread[position, level] = 1 - np.sqrt(pdf * average).sum(axis=(-2, -1)).mean()
+    return mean, root, spread, inside
+
+
+def _around(held: np.ndarray) -> tuple[slice, slice]:
+    """The part of the bins (y, x) that smoothing spreads what is in ``held`` over; a multiple of :data:`STEP` bins on a side."""
+    out = []
+    for axis in (1, 0):
+        found = np.flatnonzero(held.any(axis=axis))
+        first, last = max(0, found[0] - MARGIN), min(BINS, found[-1] + 1 + MARGIN)
+        size = min(BINS, -(-(last - first) // STEP) * STEP)
+        first = min(first, BINS - size)
+        out.append(slice(first, first + size))
+    return tuple(out)
