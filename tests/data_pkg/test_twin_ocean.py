@@ -18,7 +18,7 @@ from data.croco import open_croco
 from data.errors import OptionError, StoreError
 from data.ocean import Ocean
 from data.twin import __main__ as writer
-from data.twin.defaults import F0, GRAVITY, SPACING
+from data.twin.defaults import F0, GRAVITY, SPACING, layer_centres
 from data.twin.ocean import open_twin, vertical_weights
 from data.twin.record import Record
 from data.vertical import SCoordinate
@@ -75,6 +75,18 @@ def test_the_surface_flow_is_geostrophic(ocean):
     at_faces = -GRAVITY / F0 * 0.5 * (slope[:, 1:] + slope[:, :-1]) + p.mean_u[0]  # at psi points
     u = 0.5 * (one.u[-1, 1:] + one.u[-1, :-1])
     assert np.corrcoef(at_faces.ravel(), u.ravel())[0, 1] > 0.98
+
+
+@pytest.mark.parametrize("layers", [20, 32, 80, 100])
+def test_at_any_number_of_levels_each_has_the_velocity_of_its_own_depth(layers, ocean):
+    ocean = dataclasses.replace(ocean, vertical=SCoordinate.from_stretching(layers, 5.0, 1.0, 250.0))
+    psi, _ = ocean.record.day(1)
+    one, mean_u = ocean.snapshot(1), ocean.record.model.parameters.mean_u
+    depth = -ocean.vertical.z_rho(np.array(4800.0), np.array(0.0)).ravel()
+    for j, i in ((3, 5), (20, 40), (31, 7)):
+        of_layers = -(psi[:, j, i].astype(float) - psi[:, j - 1, i]) / SPACING + mean_u
+        np.testing.assert_allclose(one.u[:, j, i], np.interp(depth, layer_centres(), of_layers), atol=1e-5)
+        assert np.ptp(one.u[:, j, i]) > 1e-3
 
 
 def test_vertical_weights_are_an_interpolation():
