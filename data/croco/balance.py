@@ -21,8 +21,14 @@ REFUSED = 3.0
 ROWS = 64
 #: Too few points to tell.
 FEW = 16
-#: Surface speeds that are this many times off geostrophy's, either way, are told: units that differ do so by 100.
-FAR_FROM_GEOSTROPHY = 30.0
+#: Surface speeds that are this many times off those in geostrophic balance, either way, are told (median over the deep sea).
+FAR_FROM_GEOSTROPHY = 5.0
+#: A correlation of surface flow and that in geostrophic balance below this is told: zeta or the flow has the other sign.
+AGAINST_GEOSTROPHY = -0.5
+#: A mean height of the free surface beyond this is told, m: the zero of zeta is another than that of h.
+FAR_FROM_ZERO = 5.0
+#: A share of the sea's points that never move beyond this is told: the mask is not that of the run.
+STILL = 0.005
 GRAVITY = 9.81
 
 
@@ -75,20 +81,41 @@ def look(ocean: Ocean) -> list[str]:
     """
     indices = sorted({int(share * len(ocean.times)) for share in LOOKED_AT})
     read = getattr(ocean, "sample", ocean.snapshot)
-    zeta, motion, speeds, fastest = [], [], [], 0.0
+    zeta, motion, speeds, fastest, still = [], [], [], 0.0, ocean.grid.mask_rho.copy()
     for index in indices:  # one at a time: snapshots may be large
         snapshot = read(index)
         zeta.append(snapshot.zeta)
         motion.append(surface_motion(ocean, snapshot))
         speeds.append(_surface_speeds(ocean, snapshot))
         fastest = max(fastest, float(np.abs(snapshot.u).max()), float(np.abs(snapshot.v).max()))
+        still &= _still(snapshot)
         del snapshot
     if fastest == 0:
         raise InputError(
             f"{_file(ocean, indices[0])}u and v are 0 everywhere in the sea in records {', '.join(map(str, indices))} (counted "
             "from 0 over all files): does mask_rho mark the sea by 1, and was the run written?"
         )
-    return [*_mass(ocean, indices, np.stack(zeta), motion), *_speeds(speeds)]
+    notes = [*_mass(ocean, indices, np.stack(zeta), motion), *_speeds(speeds)]
+    mean = float(np.mean(np.stack(zeta)[:, ocean.grid.mask_rho]))
+    if abs(mean) > FAR_FROM_ZERO:
+        notes.append(f"zeta is {mean:.3g} m on the mean: depths are counted from z = 0, which may not be the surface of the sea")
+    if np.count_nonzero(still) > STILL * np.count_nonzero(ocean.grid.mask_rho):
+        notes.append(
+            f"at {np.count_nonzero(still)} of {np.count_nonzero(ocean.grid.mask_rho)} points of the sea nothing ever moves: is "
+            "this land that mask_rho does not mark?"
+        )
+    return notes
+
+
+def _still(snapshot):
+    """(eta, xi) bool: where no face of a rho point has any flow at any level."""
+    u, v = (snapshot.u != 0).any(axis=0), (snapshot.v != 0).any(axis=0)
+    moving = np.zeros(snapshot.zeta.shape, bool)
+    moving[:, :-1] |= u
+    moving[:, 1:] |= u
+    moving[:-1] |= v
+    moving[1:] |= v
+    return ~moving
 
 
 def _file(ocean, index):
@@ -126,7 +153,7 @@ def _mass(ocean, indices, zeta, motions):
 
 
 def _surface_speeds(ocean, snapshot):
-    """(speeds, speeds in geostrophic balance with zeta) at interior points of the deep sea, m/s."""
+    """(u, v, u and v in geostrophic balance with zeta) at interior points of the deep sea, m/s, along xi and eta."""
     grid = ocean.grid
     inside = np.s_[1:-1, 1:-1]
     deep = grid.mask_rho[inside] & (grid.h[inside] > 500) & (np.abs(grid.coriolis[inside]) > 3e-5)
@@ -134,16 +161,26 @@ def _surface_speeds(ocean, snapshot):
     u, v = (u[1:-1, 1:] + u[1:-1, :-1]) / 2, (v[1:, 1:-1] + v[:-1, 1:-1]) / 2
     along_xi = (zeta[1:-1, 2:] - zeta[1:-1, :-2]) / 2 * grid.pm[inside]
     along_eta = (zeta[2:, 1:-1] - zeta[:-2, 1:-1]) / 2 * grid.pn[inside]
-    return np.hypot(u, v)[deep], GRAVITY / np.abs(grid.coriolis[inside][deep]) * np.hypot(along_xi, along_eta)[deep]
+    per_slope = GRAVITY / grid.coriolis[inside][deep]
+    return u[deep], v[deep], -per_slope * along_eta[deep], per_slope * along_xi[deep]
 
 
 def _speeds(speeds):
     """What is to be told of surface speeds that the slope of the surface does not go with."""
-    flow, balanced = (np.concatenate(values) for values in zip(*speeds))
-    if flow.size < FEW:
+    u, v, u_balanced, v_balanced = (np.concatenate(values) for values in zip(*speeds))
+    if u.size < FEW:
         return []
-    flow, balanced = float(np.median(flow)), float(np.median(balanced))
-    if flow < 1e-3 or balanced < 1e-6 or 1 / FAR_FROM_GEOSTROPHY < flow / balanced < FAR_FROM_GEOSTROPHY:
+    flow, balanced = float(np.median(np.hypot(u, v))), float(np.median(np.hypot(u_balanced, v_balanced)))
+    if flow < 1e-3 or balanced < 1e-6:
+        return []
+    sizes = np.sqrt(np.sum(u**2 + v**2) * np.sum(u_balanced**2 + v_balanced**2))
+    together = float(np.sum(u * u_balanced + v * v_balanced) / sizes)
+    if together < AGAINST_GEOSTROPHY:
+        return [
+            f"the surface flow goes against that in geostrophic balance with zeta (correlation {together:.2f}): has zeta, f or "
+            "the flow the other sign?"
+        ]
+    if 1 / FAR_FROM_GEOSTROPHY < flow / balanced < FAR_FROM_GEOSTROPHY:
         return []
     return [
         f"surface speeds are {flow:.2g} m/s, where the slope of zeta goes with {balanced:.2g} m/s in geostrophic balance: are u, "

@@ -7,7 +7,7 @@ import numpy as np
 from data.croco.units import DEEPEST
 from data.errors import InputError
 from data.grid import HorizontalGrid
-from data.spherical_defaults import coriolis, metrics, rotation
+from data.spherical_defaults import coriolis, metrics, rotation, tangents
 
 POSITION_NAMES = {
     True: (("lon_rho", "lat_rho"), ("nav_lon_rho", "nav_lat_rho"), ("lon", "lat"), ("longitude", "latitude")),
@@ -47,6 +47,13 @@ def read_grid(statics, first, spherical, notes) -> HorizontalGrid:
     from_positions = metrics(x, y, spherical)
     if not all(np.isfinite(value[sea]).all() for value in from_positions):
         raise InputError(f"{first.path}: neighbouring rho points stand at the same position; give a grid file with --grid")
+    along_xi, along_eta = tangents(x, y, spherical)
+    turns = along_xi[0] * along_eta[1] - along_xi[1] * along_eta[0]
+    if np.median(turns[sea]) < 0:
+        raise InputError(
+            f"{first.path}: rows and columns turn the wrong way round (eta lies to the right of xi): positions are turned over, "
+            "or longitude and latitude are swapped; they must be those of the velocities' own order"
+        )
     if pm is None or pn is None:
         pm, pn = from_positions
         notes.append("no pm, pn in the files: computed from the distances between rho points")

@@ -15,7 +15,7 @@ CURVES_AGREE = 1e-3
 def read_s_coordinate(statics, first, grid, notes, vtransform=None) -> SCoordinate:
     """The vertical coordinate from variables, global attributes, or the parameters of its stretching."""
     n = first.shape[0]
-    vtransform = _vtransform(statics, n, grid, notes, vtransform)
+    vtransform = _vtransform(statics, first.path, n, grid, notes, vtransform)
     hc = _critical_depth(statics, vtransform, grid, notes)
     if hc is None:
         raise InputError(
@@ -58,6 +58,13 @@ def read_s_coordinate(statics, first, grid, notes, vtransform=None) -> SCoordina
             )
         # float32 files miss the ends by rounding; sea floor and surface must be met exactly
         curves[name] = np.concatenate([[-1.0], curves[name][1:-1], [0.0]])
+    for centre, edge, files_name in (("s_rho", "s_w", "s_rho"), ("cs_rho", "cs_w", "Cs_r")):
+        edges = curves[edge]
+        if ((curves[centre] < edges[:-1] - 1e-6) | (curves[centre] > edges[1:] + 1e-6)).any():
+            raise InputError(
+                f"{first.path}: {files_name} does not lie between the interfaces of its layers; the curves are not of one run: "
+                "give a file that has both"
+            )
     try:
         made = SCoordinate(**curves, hc=hc, vtransform=vtransform)
     except InputError as error:
@@ -105,13 +112,20 @@ def _check_number_of_layers(statics, first, n):
             )
 
 
-def _vtransform(statics, n, grid, notes, by_hand):
+def _vtransform(statics, path, n, grid, notes, by_hand):
     """1 or 2: what the user says, else what the files say, else what their curves tell."""
-    told = _told_vtransform(statics)
+    found = _told_vtransform(statics)
+    told = next(iter(found.values()), None)
     if by_hand is not None:
         if told is not None and told != by_hand:
             notes.append(f"the vertical transform is {by_hand} as --vtransform says; the files say {told}")
         return by_hand
+    if len(set(found.values())) > 1:
+        other = next(name for name, value in found.items() if value != told)
+        raise InputError(
+            f"{path}: {next(iter(found))} says Vtransform {told}, {other} says {found[other]}; --vtransform 1 or 2 tells which "
+            "one the run had"
+        )
     if told is not None:
         return told
     theta_s, theta_b = statics.number("theta_s"), statics.number("theta_b")
@@ -146,26 +160,29 @@ def _vtransform(statics, n, grid, notes, by_hand):
 
 
 def _told_vtransform(statics):
-    """1 or 2, from the variable, the attributes of the levels, CROCO's VertCoordType or its CPP options; else None."""
+    """Who says which transform: the variable, attributes of the levels, VertCoordType; else the CPP options."""
+    found: dict[str, int] = {}
     number = statics.number("Vtransform")
     if number is not None and number > 0:
-        return round(number)
+        found["variable Vtransform"] = round(number)
     for name in ("sc_r", "s_rho", "s_w"):
         told = statics.text(name, "Vtransform")
         if told in ("1", "2"):
-            return int(told)
+            found[f"attribute Vtransform of {name}"] = int(told)
     for name in ("s_rho", "s_w"):
         standard_name = statics.text(name, "standard_name")
         if "ocean_s_coordinate_g" in standard_name:
-            return 2 if "ocean_s_coordinate_g2" in standard_name else 1
+            found[f"standard_name of {name}"] = 2 if "ocean_s_coordinate_g2" in standard_name else 1
     for _, kind in statics.attribute("VertCoordType"):
         # SM09 is the same transform in another branch of the family
-        return 2 if str(kind).strip().upper() in ("NEW", "SM09") else 1
-    for name in ("CPP-options", "CPP_options"):
-        for _, options in statics.attribute(name):
-            if "NEW_S_COORD" in str(options).split():
-                return 2
-    return None
+        found["attribute VertCoordType"] = 2 if str(kind).strip().upper() in ("NEW", "SM09") else 1
+        break
+    if not found:
+        for name in ("CPP-options", "CPP_options"):
+            for _, options in statics.attribute(name):
+                if "NEW_S_COORD" in str(options).split():
+                    found[f"attribute {name}"] = 2
+    return found
 
 
 def _critical_depth(statics, vtransform, grid, notes):

@@ -178,6 +178,9 @@ class CrocoOcean:
                 fields[name] = self._read(dataset, file, record, name)
         for name in names:
             fields[name] = self._at_sea(fields[name], file, record, name)
+        for name in ("u", "v"):
+            if index and not fields[name].any():
+                self._check_still(index, name)
         return Snapshot(time=self.times[index], **fields)
 
     def look(self) -> None:
@@ -217,6 +220,18 @@ class CrocoOcean:
                 f"{file.path}: variable {name} of record {record} cannot be read ({one_line(error)}); the "
                 "file is damaged or still being written: copy it again, or leave it out"
             ) from error
+
+    def _check_still(self, index, name):
+        """InputError where a velocity is 0 everywhere in a record, and not so in the record before it."""
+        file, record = self._records[index - 1]
+        with self._handles.open(file.path, f"record {record}") as dataset:
+            before = self._read(dataset, file, record, name)
+        if self._at_sea(before, file, record, name).any():
+            file, record = self._records[index]
+            raise InputError(
+                f"{file.path}: {name} is 0 everywhere in record {record} (counted from 0), and is not in the record before it: "
+                "the record was never written, or filled in; mend it, or leave it out"
+            )
 
     def _at_sea(self, field, file, record, name):
         """The field with 0 on land; an InputError where a value is missing in the sea, or is one that no sea has."""

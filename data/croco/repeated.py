@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 
 from data.croco.decode import kind_of
@@ -57,18 +59,16 @@ class Repeated:
                 self._look(path, name, np.nan_to_num(value) if name == "mask_rho" else value, self._off_field, notes)
         held = set(dataset.ncattrs())
         for name in (*CURVES, *INDICES):
+            found = []
             variable = dataset.variables.get(name)
             if variable is not None and kind_of(variable) in "fiu":
-                value = static_values(path, variable, record_dimension)
-            elif name in held:
-                try:
-                    value = np.asarray(dataset.getncattr(name), dtype=np.float64)
-                except (TypeError, ValueError):
-                    continue
-            else:
-                continue
-            if value is not None and np.isfinite(value).all():
-                self._look(path, name, np.ravel(value), self._off_curve, notes)
+                found.append(static_values(path, variable, record_dimension))
+            if name in held and name in CURVES:  # CROCO writes both
+                with contextlib.suppress(TypeError, ValueError):
+                    found.append(np.asarray(dataset.getncattr(name), dtype=np.float64))
+            for value in found:
+                if value is not None and np.isfinite(value).all():
+                    self._look(path, name, np.ravel(value), self._off_curve, notes)
 
     def _look(self, path, name, value, off, notes):
         first, known = self._known.setdefault(name, (path, value))
@@ -80,6 +80,10 @@ class Repeated:
         if notes is not None and name not in INDICES and FIELDS.get(name, ()) is not None:
             notes.append(f"{name} of the grid file differs from that of {first} by up to {difference}: the records' own is used")
             return
+        if first == path:
+            raise InputError(
+                f"{path}: variable and global attribute {name} differ by up to {difference}; take out the wrong one"
+            )
         raise InputError(
             f"{path}: {name} differs from that of {first} by up to {difference}: files of two grids, cuts or simulations cannot "
             "be one record; give those of one"

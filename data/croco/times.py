@@ -31,6 +31,8 @@ WRITTEN_DATE = re.compile(r"(?<!\d)(\d{1,2})[- ]([A-Za-z]{3,})[- ](\d{4})(?:[T ]
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 #: Records further apart than this, in days, are told: eddies and tides move much in between.
 FAR_APART = 1.01
+#: Records closer together than this, in seconds, are told: times may be in another unit.
+CLOSE_TOGETHER = 60.0
 #: An interval between records that is longer than this many usual ones is a hole.
 GAP = 1.5
 STANDARD_CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
@@ -191,6 +193,8 @@ def check_gaps(times, records, allowed, notes) -> None:
             f"in less than about {2 * usual:.3g} days (tides, inertial motion, young eddies) is lost, so that paths and "
             "catchments differ from those of a record with daily or finer steps"
         )
+    if usual * 86_400 < CLOSE_TOGETHER:
+        notes.append(f"records are {usual * 86_400:.3g} seconds apart: are times in another unit than the files say?")
     if steps.size < 2:
         return
     holes = np.flatnonzero(steps > GAP * usual)

@@ -438,6 +438,7 @@ def test_values_that_no_sea_has_are_refused_where_they_stand(sample, save, name,
 def test_static_values_that_no_sea_has_are_refused(sample, save, name, value):
     wrong = sample.copy(deep=True)
     wrong[name][(4, 5) if name == "h" else ()] = value
+    wrong.attrs.pop("hc")
     assert f"{name} is {value:.6g} m" in refusal(save(wrong))
 
 
@@ -520,6 +521,85 @@ def test_a_sea_that_stands_still_is_refused(sample, save):
     assert "u and v are 0 everywhere" in refusal(save(still), look=True)
 
 
+@pytest.mark.parametrize("name", ["u", "v"])
+def test_a_record_without_velocities_is_refused_as_it_is_read(sample, save, name):
+    """Chunks that were never written may read as 0; a run that begins at rest does so in its first record only."""
+    gap = sample.copy(deep=True)
+    gap[name][5] = 0
+    ocean = open_croco(save(gap))
+    ocean.snapshot(4)
+    with pytest.raises(InputError, match=f"{name} is 0 everywhere in record 5"):
+        ocean.snapshot(5)
+    rest = sample.copy(deep=True)
+    rest["u"][0], rest["v"][0] = 0, 0
+    open_croco(save(rest, "rest.nc")).snapshot(0)
+    flat = sample.copy(deep=True)
+    flat["v"][:] = 0
+    open_croco(save(flat, "flat.nc")).snapshot(3)
+
+
+def test_a_surface_of_the_other_sign_or_zero_is_told(sample, save):
+    wrong = sample.copy(deep=True)
+    wrong["zeta"][:] = -sample.zeta.values
+    ocean = open_croco(save(wrong))
+    ocean.look()
+    assert "goes against that in geostrophic balance with zeta (correlation -1.00)" in assumptions(ocean)
+    wrong["zeta"][:] = sample.zeta.values + 30
+    ocean = open_croco(save(wrong, "b.nc"))
+    ocean.look()
+    assert "zeta is 30 m on the mean" in assumptions(ocean)
+
+
+def test_land_that_no_mask_marks_is_told(sample, save):
+    land = sample.copy(deep=True)
+    land["u"][..., :5], land["v"][..., :5] = 0, 0
+    ocean = open_croco(save(land))
+    ocean.look()
+    assert "points of the sea nothing ever moves" in assumptions(ocean)
+
+
+def test_times_in_another_unit_than_they_say_are_told(sample, save):
+    days = sample.drop_vars("scrum_time")
+    days = days.assign_coords(time=("time", days.time.values / 86_400, {"units": "second"}))
+    assert "records are 0.5 seconds apart" in assumptions(open_croco(save(days)))
+
+
+@pytest.mark.parametrize("name", ["lon_rho", "lat_rho", "both"])
+def test_positions_turned_over_are_refused(sample, save, name):
+    turned = sample.copy(deep=True)
+    if name == "both":
+        turned["lon_rho"], turned["lat_rho"] = sample["lat_rho"], sample["lon_rho"]
+    else:
+        turned[name] = (sample[name].dims, np.flip(sample[name].values, 1 if name == "lon_rho" else 0))
+    assert "the wrong way round" in refusal(save(turned))
+
+
+@pytest.mark.parametrize(("name", "value"), [("hc", 0.0), ("hc", 1000.0), ("Cs_w", None), ("theta_s", 7.0)])
+def test_a_variable_and_an_attribute_that_contradict_are_refused(sample, save, name, value):
+    both = sample.copy(deep=True)
+    if name == "theta_s":
+        both["theta_s"] = ((), value)
+    else:
+        both[name][...] = np.linspace(-1, 0, 25) if value is None else value
+    assert f"variable and global attribute {name} differ" in refusal(save(both))
+
+
+def test_two_transforms_in_one_file_are_refused_unless_the_user_says_which(sample, save):
+    both = sample.copy(deep=True)
+    both["Vtransform"][...] = 1
+    path = save(both)
+    text = refusal(path)
+    assert "variable Vtransform says Vtransform 1" in text and "--vtransform 1 or 2" in text
+    assert open_croco(path, vtransform=2).vertical.vtransform == 2
+
+
+def test_layer_centres_outside_of_their_layers_are_refused(sample, save):
+    mixed = sample.copy(deep=True)
+    mixed["Cs_r"][...] = np.linspace(-0.98, -0.02, 24)
+    mixed.attrs = {}
+    assert "Cs_r does not lie between the interfaces" in refusal(save(mixed))
+
+
 def with_w(sample, save, change, **attributes):
     """The sample with w as CROCO computes it, changed."""
     ocean = open_croco(save(sample, "without.nc"))
@@ -589,6 +669,7 @@ def test_a_second_file_of_another_grid_is_refused(sample, save, name, change):
         second = second.assign_coords(xi_rho=change(second.xi_rho.values), xi_u=change(second.xi_u.values))
     else:
         second[name] = (second[name].dims, change(second[name].values), second[name].attrs)
+    second.attrs = {}
     text = refusal(save(second, "b.nc"), save(first, "a.nc"))
     assert "differs from that of" in text and name[:2] in text and "two grids" in text
 

@@ -81,7 +81,7 @@ def test_the_sample_holds_first_middle_and_last():
         (lambda new: new["h"].__setitem__(slice(None), new["h"][:] - 10), "hold another grid"),
         (lambda new: new["lon_rho"].__setitem__(slice(None), new["lon_rho"][:] + 0.5), "hold another grid"),
         (lambda new: new["angle"].__setitem__(slice(None), new["angle"][:] + 0.01), "hold another grid"),
-        (lambda new: new["hc"].__setitem__((), 200.0), "hold another vertical coordinate"),
+        (lambda new: (new["hc"].__setitem__((), 200.0), new.setncattr("hc", 200.0)), "hold another vertical coordinate"),
     ],
 )
 def test_what_differs_is_named(file, change, words):
