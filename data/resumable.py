@@ -385,8 +385,9 @@ class ResumableStore:
             return damaged_parts(path, self.filled, self.n_parts, bar.update)
 
     def _finish(self) -> None:
-        for stray in self.partial.rglob("*.partial"):  # half-written chunks of killed processes
-            stray.unlink()
+        for pattern in ("*.partial", "*.aside"):  # half-written chunks and files of killed processes
+            for stray in self.partial.rglob(pattern):
+                stray.unlink()
         (self.partial / OLDER_NOTES).unlink(missing_ok=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
