@@ -81,6 +81,16 @@ def open_dataset(path: str) -> netCDF4.Dataset:
     return dataset
 
 
+def load_dataset(path) -> xr.Dataset:
+    """A whole file in memory, as xarray decodes it; InputError where it cannot be read."""
+    open_dataset(str(path)).close()
+    try:
+        with xr.open_dataset(path, engine="netcdf4") as file:
+            return file.load()
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError) as error:
+        raise InputError(f"{path}: cannot be read ({one_line(error)}); make it anew") from None
+
+
 def _check_packing(path: str, dataset: netCDF4.Dataset) -> None:
     """InputError where attributes that values are decoded by are no numbers: the library would ignore them."""
     for name, variable in dataset.variables.items():

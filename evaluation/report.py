@@ -79,6 +79,7 @@ def main(config: ReportConfig) -> int:
     """Build the report; see contract.md for what is written."""
     config.validate()
     speeds = found_speeds(config.run)
+    run = run_record(config.run)  # before the work: what cannot be read is refused now
     with Progress("report", "step") as bar:
         page = Page(config.out or config.run / "report", bar, (6 + RESOLUTIONS) * len(speeds))
         runs, failed = _scored(page, config, speeds)
@@ -93,7 +94,6 @@ def main(config: ReportConfig) -> int:
         page.section("Inputs", lambda section: _inputs(page, section, runs))
         page.section("Effective resolution", lambda section: _resolution(page, section, runs, config))
         page.section("Deep dynamics", lambda section: _deep(page, section, runs, record["correlations"], config))
-    run = run_record(config.run)
     page.section("The run", lambda section: _run(page, section, runs, run))
     write_json(page.folder / "metrics.json", {**record, "files": sorted(page.written)})
     page.remove(earlier)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from data.command import read_json, run_command, write_json
 from data.errors import InputError, OptionError, StoreError
+from data.netcdf import load_dataset
 from evaluation.canvas import new_figure
 from evaluation.correlation import read_catchments
 from evaluation.figures_catchments import figure_a1, figure_a2
@@ -56,8 +57,7 @@ def main(config: SatelliteConfig) -> int:
             f"{folder} holds no catchment_w*.nc with satellite_inputs.nc; run python -m learning.predict --ssh --sst first"
         )
     out = config.out or folder / "figures"
-    with xr.open_dataset(inputs) as maps:
-        maps = maps.load()
+    maps = load_dataset(inputs)
     catchments = {float(one.attrs["sinking_speed_m_per_day"]): one for one in (_load(path) for path in paths)}
     save_png(out / "satellite_map.png", figure_map(maps, catchments, config.date))
     if config.run is not None:
@@ -70,8 +70,7 @@ def main(config: SatelliteConfig) -> int:
 
 def _load(path: Path) -> xr.Dataset:
     read_catchments([str(path)])  # refuses what is no catchment file in one line
-    with xr.open_dataset(path) as file:
-        return file.load()
+    return load_dataset(path)
 
 
 def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str | None = None) -> Figure:
