@@ -457,7 +457,7 @@ def _maps() -> Iterator[Case]:
             "of NaN pdf": _set("pdf", ..., np.nan),
             "of negative pdf": _set("pdf", 0, -1.0),
         }.items():
-            told = "" if what == "without lon" and call == "satellite" else None  # it is not drawn
+            told = "" if what == "without lon" else None  # it is not used
             yield Case(f"{call}: {file} {what}", COMMANDS[call], _changed(file, change), told)
     yield from _spoilt("satellite", "satellite/satellite_inputs.nc")
 
