@@ -55,7 +55,7 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
         with safe_open(path, framework="pt") as file:
             card = json.loads((file.metadata() or {}).get("card", "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise StoreError(f"{path} is damaged or no safetensors file: {str(error).splitlines()[0]}") from None
     if not isinstance(card, dict):
         raise StoreError(f"{path} has no model card: it was not written by learning.fit")
@@ -106,6 +106,9 @@ def load_network(path: Path) -> tuple[CatchmentNetwork, Normalisation, dict]:
             raise ValueError("normalisation of another number of variables")
         if len(card["levels"]) != n_levels:
             raise ValueError("another number of levels")
+        for name in ("w", "trap_depth_m", "collection_days"):
+            if card.get(name) is not None and not np.isfinite(float(card[name])):
+                raise ValueError(f"{name} is {card[name]}")
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StoreError(f"{path}: its card and its weights do not fit together ({str(error).splitlines()[0]})") from None
     return network.eval(), Normalisation(mean, std), card
