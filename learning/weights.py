@@ -109,6 +109,8 @@ def load_network(path: Path) -> tuple[CatchmentNetwork, Normalisation, dict]:
         for name in ("w", "trap_depth_m", "collection_days"):
             if card.get(name) is not None and not np.isfinite(float(card[name])):
                 raise ValueError(f"{name} is {card[name]}")
+        if not isinstance(card.get("site", ""), str):
+            raise ValueError(f"site is {card['site']}")
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StoreError(f"{path}: its card and its weights do not fit together ({str(error).splitlines()[0]})") from None
     return network.eval(), Normalisation(mean, std), card

@@ -359,7 +359,8 @@ def _spoilt(call: str, file: str) -> Iterator[Case]:
         "text": lambda content: b"not what it should be\n" * 10,
         "without its head": lambda content: content[16:],
     }.items():
-        yield Case(f"{call}: {file} {name}", command, _bytes(file, change))
+        told = "" if file.endswith(".csv") and name == "short by 1" else None  # the last line feed
+        yield Case(f"{call}: {file} {name}", command, _bytes(file, change), told)
 
     def turned(place, arguments):
         (place / file).unlink()
@@ -659,7 +660,8 @@ def _tables() -> Iterator[Case]:
             path.write_text(change(path.read_text()))
             return arguments
 
-        yield Case(f"correlation: flux.csv with {name}", command, prepare)
+        told = "" if name == "semicolons and tabs" else None  # they are read as they are meant
+        yield Case(f"correlation: flux.csv with {name}", command, prepare, told)
 
 
 def _twins() -> Iterator[Case]:
