@@ -40,6 +40,14 @@ RECORDED_PACKAGES = (
 )  # fmt: skip
 
 
+#: Types of what the toolkit's JSON files hold under some names, in whichever of them.
+JSON_TYPES = {
+    "configuration": dict, "identity": dict, "identity.options": dict, "identity.starts": list, "ocean": dict, "versions": dict,
+    "files": (dict, list), "sources": list, "result": dict, "request": dict, "split": dict, "command_line": str, "blocks": list,
+    "snapshots": int, "maps": int, "run_identity": str,
+}  # fmt: skip
+
+
 def run_command(kind: type[Config], main: Callable[[Config], Any], *, prog: str, argv: Sequence[str] | None = None) -> int:
     """Parse ``argv`` into ``kind``, call ``main``, and return the exit code of the contract.
 
@@ -272,4 +280,11 @@ def read_json(path: Path) -> dict:
         raise StoreError(f"cannot read {path}: it is nested too deep to be one of the toolkit's") from None
     if not isinstance(content, dict):
         raise StoreError(f"cannot read {path}: it holds {type(content).__name__} where the toolkit writes an object {{...}}")
+    for name, kinds in JSON_TYPES.items():
+        value, there = content, True
+        for key in name.split("."):
+            there = there and isinstance(value, dict) and key in value
+            value = value[key] if there else None
+        if there and not isinstance(value, kinds):
+            raise StoreError(f"cannot read {path}: its {name} is {type(value).__name__}, which the toolkit never writes there")
     return content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -9,14 +10,28 @@ from pathlib import Path
 from data.errors import OptionError, StoreError
 
 GB = 1e9
+#: Where Linux tells the limit of a container, of both generations of control groups.
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def memory_bytes() -> float:
-    """Physical memory, bytes; infinite where the system does not tell."""
-    try:
-        return float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return float("inf")
+    """Memory that this process can have at most, bytes: the machine's, or its container's; infinite where nothing tells."""
+    found = [float("inf")]
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        found.append(float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE"))
+    for path in _LIMITS:
+        with contextlib.suppress(OSError, ValueError):
+            found.append(float(path.read_text()))
+    return min(found)
+
+
+def in_words(size: float) -> str:
+    """A number of bytes for people: 21 kB, 6.4 GB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.4g} TB"
 
 
 def need_memory(wanted: float, what: str, mend: str) -> None:

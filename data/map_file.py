@@ -175,6 +175,9 @@ class MapFile:
     def _longitudes(self, lon):
         if lon.size < 2 or not np.isfinite(lon).all():
             raise InputError(f"{self.path}: longitudes must be two or more, in degrees east")
+        eastward = np.mod(np.round(np.diff(lon), 9), 360)
+        if not ((eastward < 180).all() or (eastward[eastward > 0] > 180).all()):
+            raise InputError(f"{self.path}: longitudes are not in order; give maps on a regular grid")
         turned = np.round(np.mod(lon + 180, 360) - 180, 9)
         columns = np.argsort(turned, kind="stable")
         turned = turned[columns]

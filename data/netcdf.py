@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 import netCDF4
+import numpy as np
 import xarray as xr
 
 from data.command import one_line
@@ -21,6 +22,8 @@ from data.files import written_aside
 NETCDF_LOCK = threading.Lock()
 #: How instants are written: CF has no 64-bit integers.
 TIME_ENCODING = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian", "dtype": "float64", "_FillValue": None}
+#: Attributes that values are decoded by, and how many numbers they hold.
+DECODING = {"scale_factor": 1, "add_offset": 1, "valid_min": 1, "valid_max": 1, "valid_range": 2}
 #: Bytes of a value of each type in the netCDF classic formats.
 CLASSIC_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}
 
@@ -78,7 +81,40 @@ def open_dataset(path: str) -> netCDF4.Dataset:
         raise InputError(
             f"{path}: shorter than its header says; the file is truncated or still being written: copy it again, or leave it out"
         )
+    try:
+        _check_packing(path, dataset)
+    except InputError:
+        dataset.close()
+        raise
     return dataset
+
+
+def load_dataset(path) -> xr.Dataset:
+    """A whole file in memory, as xarray decodes it; InputError where it cannot be read."""
+    open_dataset(str(path)).close()
+    try:
+        with xr.open_dataset(path, engine="netcdf4") as file:
+            return file.load()
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError) as error:
+        raise InputError(f"{path}: cannot be read ({one_line(error)}); make it anew") from None
+
+
+def _check_packing(path: str, dataset: netCDF4.Dataset) -> None:
+    """InputError where attributes that values are decoded by are no numbers: the library would ignore them."""
+    for name, variable in dataset.variables.items():
+        there = variable.ncattrs()
+        for attribute, size in DECODING.items():
+            if attribute not in there:
+                continue
+            value = np.asarray(variable.getncattr(attribute))
+            right = value.dtype.kind in "fiu" and value.size == size
+            if right and size == 1 and not attribute.startswith("valid"):
+                right = bool(np.isfinite(value).all()) and not (attribute == "scale_factor" and (value == 0).all())
+            if not right:
+                raise InputError(
+                    f"{path}: {name}: its {attribute} is {one_line(Exception(value.tolist()))}, by which nothing can be decoded; "
+                    f"set it right (ncatted -a {attribute},{name},...), or get the file anew"
+                )
 
 
 def write_dataset(path: Path, dataset: xr.Dataset) -> None:

@@ -17,6 +17,7 @@ from matplotlib.patches import Patch
 from data.command import one_line, read_json, run_command, write_json
 from data.errors import InputError, OptionError, StoreError
 from data.frame import HALF_WINDOW_KM
+from data.netcdf import load_dataset
 from data.ocean_names import IDEALISED, is_idealised, ocean_title
 from evaluation.canvas import name_ocean, new_figure
 from evaluation.correlation import read_catchments
@@ -90,8 +91,7 @@ def _load_inputs(path: Path) -> xr.Dataset:
 
 def _load(path: Path) -> xr.Dataset:
     read_catchments([str(path)])  # refuses what is no catchment file in one line
-    with xr.open_dataset(path) as file:
-        return file.load()
+    return load_dataset(path)
 
 
 def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str | None = None) -> Figure:

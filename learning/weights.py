@@ -68,7 +68,7 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
             marks = file.metadata() or {}
             card = json.loads(marks.get("card", "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise StoreError(f"{path} is damaged or no safetensors file: {str(error).splitlines()[0]}") from None
     if "checksum" in marks and marks["checksum"] != _checksum(marks.get("card", ""), tensors):
         raise StoreError(f"{path} is damaged: its checksum is another; remove it, and give the command that wrote it again")
@@ -126,6 +126,11 @@ def load_network(path: Path) -> tuple[CatchmentNetwork, Normalisation, dict]:
             raise ValueError("anomaly_std of another number of variables")
         if len(card["levels"]) != n_levels:
             raise ValueError("another number of levels")
+        for name in ("w", "trap_depth_m", "collection_days"):
+            if card.get(name) is not None and not np.isfinite(float(card[name])):
+                raise ValueError(f"{name} is {card[name]}")
+        if not isinstance(card.get("site", ""), str):
+            raise ValueError(f"site is {card['site']}")
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StoreError(f"{path}: its card and its weights do not fit together ({str(error).splitlines()[0]})") from None
     mend = "the network can predict nothing; remove the file, and give learning.fit again"

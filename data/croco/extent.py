@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from data.errors import InputError
-from data.memory import in_words, memory_of_machine
+from data.machine import in_words, memory_bytes
 
 #: Fields of eight bytes a rho point that a grid takes: h, pm, pn, x, y, angle, f, and what is computed on the way.
 GRID_FIELDS = 12
@@ -36,8 +36,8 @@ def check_size(path: str, dataset, shape: tuple[int, int, int], records: int) ->
             f"{path}: declares {records:.3g} records, more than the {MOST_RECORDS:g} that are read of one file; was it damaged?"
         )
     needed = ny * nx * (8 * GRID_FIELDS + 4 * SNAPSHOT_FIELDS * n)
-    there = memory_of_machine()
-    if there is not None and needed > there:
+    there = memory_bytes()
+    if needed > there:
         raise InputError(
             f"{path}: {n} layers of {ny} x {nx} rho points take about {in_words(needed)} of memory, and this machine has "
             f"{in_words(there)}; cut the files to the region of the site"

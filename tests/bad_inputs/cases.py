@@ -359,7 +359,8 @@ def _spoilt(call: str, file: str) -> Iterator[Case]:
         "text": lambda content: b"not what it should be\n" * 10,
         "without its head": lambda content: content[16:],
     }.items():
-        yield Case(f"{call}: {file} {name}", command, _bytes(file, change))
+        told = "" if file.endswith(".csv") and name == "short by 1" else None  # the last line feed
+        yield Case(f"{call}: {file} {name}", command, _bytes(file, change), told)
 
     def turned(place, arguments):
         (place / file).unlink()
@@ -384,16 +385,20 @@ def _croco() -> Iterator[Case]:
         time = next(name for name, dims in names.items() if len(dims) == 1 and "time" in name)
     for name in ("u", "v", "zeta", "h", "pm", "pn", time):
         if name in names:
-            yield Case(f"run: his.nc without {name}", command, _changed("his.nc", _renamed(name)))
+            told = {"pm": "no pm, pn in the files", "pn": "no pm, pn in the files", time: "have no date"}.get(name)
+            yield Case(f"run: his.nc without {name}", command, _changed("his.nc", _renamed(name)), told)
             yield Case(f"run: {name} of text units", command, _changed("his.nc", _attribute(name, "scale_factor", "wide")))
             where = (0, 0) if len(names[name]) == 2 else 0
             if name in ("h", "pm", "pn"):
                 for value in (np.nan, -1.0, 0.0, 1e30):
-                    yield Case(f"run: {name} holds {value}", command, _changed("his.nc", _set(name, where, value)))
+                    change = _changed("his.nc", _set(name, where, value))
+                    yield Case(f"run: {name} holds {value}", command, change, told if np.isnan(value) else None)
     for value in (np.nan, 1e30, -1e9):
         yield Case(f"run: {time} holds {value}", command, _changed("his.nc", _set(time, 1, value)))
     yield Case("run: units of time are text", command, _changed("his.nc", _attribute(time, "units", "moons since the flood")))
-    yield Case("run: calendar of time is none", command, _changed("his.nc", _attribute(time, "calendar", "mayan")))
+    yield Case(
+        "run: calendar of time is none", command, _changed("his.nc", _attribute(time, "calendar", "mayan")), "have no date"
+    )
 
     def backward(dataset):
         dataset[time][:] = dataset[time][:][::-1]
@@ -404,7 +409,7 @@ def _croco() -> Iterator[Case]:
     yield Case("run: time goes backward", command, _changed("his.nc", backward), "")
     yield Case("run: time stands still", command, _changed("his.nc", still))
     for name in ("u", "v", "zeta"):
-        yield Case(f"run: {name} is NaN all over", command, _changed("his.nc", _set(name, ..., np.nan)))
+        yield Case(f"run: {name} is missing all over", command, _changed("his.nc", _set(name, ..., np.ma.masked)))
 
 
 def _sample() -> Path:
@@ -453,7 +458,8 @@ def _maps() -> Iterator[Case]:
             "of NaN pdf": _set("pdf", ..., np.nan),
             "of negative pdf": _set("pdf", 0, -1.0),
         }.items():
-            yield Case(f"{call}: {file} {what}", COMMANDS[call], _changed(file, change))
+            told = "" if what == "without lon" else None  # it is not used
+            yield Case(f"{call}: {file} {what}", COMMANDS[call], _changed(file, change), told)
     yield from _spoilt("satellite", "satellite/satellite_inputs.nc")
 
 
@@ -654,7 +660,8 @@ def _tables() -> Iterator[Case]:
             path.write_text(change(path.read_text()))
             return arguments
 
-        yield Case(f"correlation: flux.csv with {name}", command, prepare)
+        told = "" if name == "semicolons and tabs" else None  # they are read as they are meant
+        yield Case(f"correlation: flux.csv with {name}", command, prepare, told)
 
 
 def _twins() -> Iterator[Case]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.bad_inputs import good
 
 #: Seconds after which a command hangs: the right calls take a few.
-PATIENCE = 90.0
+PATIENCE = 300.0
 #: Bytes of address space that a command may take beyond what it shares with the process it is forked from.
 MEMORY = 6 * 2**30
 PROGRESS = re.compile(r"^\S.*: \d+/\d+ \w+s(, .*)?$")

@@ -764,6 +764,6 @@ def test_a_small_file_that_declares_a_huge_grid_is_refused_before_it_is_read(tmp
 
 
 def test_a_grid_beyond_the_memory_is_refused_with_both_numbers(sample, save, monkeypatch):
-    monkeypatch.setattr("data.croco.extent.memory_of_machine", lambda: 10**6)
+    monkeypatch.setattr("data.croco.extent.memory_bytes", lambda: 10**6)
     text = refusal(save(sample))
     assert "of memory, and this machine has 1 MB" in text

@@ -111,7 +111,10 @@ def test_a_shells_completion_comes_out_on_stdout_and_is_no_error(capsys):
 # -- files ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("content", ["[]", "3", "null", '"x"', "[" * 200_000 + "]" * 200_000, ""])
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "3", "null", '"x"', "[" * 200_000 + "]" * 200_000, "", '{"identity": []}', '{"identity": {"options": 3}}'],
+)
 def test_a_json_file_of_another_type_or_nested_too_deep_is_one_line(content, tmp_path):
     path = tmp_path / "run.json"
     path.write_text(content)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from data.errors import StoreError
-from data.netcdf import write_dataset
+from data.errors import InputError, StoreError
+from data.netcdf import open_dataset, write_dataset
 
 TIMES = np.datetime64("2001-01-01T06:00:00", "ns") + np.arange(3) * np.timedelta64(86400 * 10**9, "ns")
 
@@ -49,3 +49,25 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(dataset, tmp_path, mon
     with pytest.raises(StoreError, match=r"one\.nc: NetCDF: HDF error; free space"):
         write_dataset(path, dataset)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [
+        ("scale_factor", "wide"),
+        ("scale_factor", 0.0),
+        ("scale_factor", np.nan),
+        ("add_offset", "x"),
+        ("add_offset", [1.0, 2.0]),
+        ("valid_min", "low"),
+        ("valid_range", 1.0),
+    ],
+)
+def test_values_packed_with_what_is_no_number_are_refused(attribute, value, tmp_path):
+    path = tmp_path / "packed.nc"
+    with netCDF4.Dataset(path, "w") as file:
+        file.createDimension("n", 3)
+        file.createVariable("t", "i2", ("n",))[:] = 1
+        file["t"].setncattr(attribute, value)
+    with pytest.raises(InputError, match=rf"packed.nc: t: its {attribute} is .* by which nothing can be decoded"):
+        open_dataset(str(path))
