@@ -179,9 +179,11 @@ def _taps(offset: float, axis: np.ndarray, block: int) -> tuple[int, np.ndarray]
     return first, weights.astype(np.float32)
 
 
-def _no_fields(lags: tuple[int, ...], instants: np.ndarray) -> str:
-    """Why no period (row of ``instants``) has fields at all ``lags``, and what would mend it."""
-    nowhere = [lag for lag, found in zip(lags, (instants >= 0).any(axis=0), strict=True) if not found and lag not in LAGS_DAYS]
+def _no_fields(lags: tuple[int, ...], instants: np.ndarray, times: np.ndarray) -> str:
+    """Why no period (row of ``instants``) has fields (at ``times``) at all ``lags``, and what would mend it."""
+    within = np.array(lags) * DAY <= np.ptp(times) if times.size else np.zeros(len(lags), bool)
+    absent = within & ~(instants >= 0).any(axis=0)
+    nowhere = [lag for lag, missing in zip(lags, absent, strict=True) if missing and lag not in LAGS_DAYS]
     kept = ", ".join(map(str, LAGS_DAYS))
     if nowhere:
         return (
@@ -315,7 +317,7 @@ class RunSamples:
         reached = np.all([pdf.known.all(axis=1) for pdf in pdfs], axis=0)
         has_fields = (instants >= 0).all(axis=1)
         if not has_fields.any():
-            raise InputError(f"{run}: {_no_fields(spec.lags_days, instants)}")
+            raise InputError(f"{run}: {_no_fields(spec.lags_days, instants, fields.times)}")
         if not (reached & has_fields).any():
             raise InputError(f"{run}: no experiment has particles at every level; its PDFs are all zero (see run.json)")
         start, end = (one[name].values.astype("datetime64[s]") for name in ("collection_start", "collection_end"))

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import time
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -152,8 +153,8 @@ def test_gains_are_claimed_over_the_better_baseline_only(report):
 def test_a_damaged_speed_is_told_on_the_terminal_in_the_metrics_and_on_the_page(tmp_path, predicted_run, capsys):
     run = shutil.copytree(predicted_run, tmp_path / "run")
     counts = run / "w300" / "pdf.zarr" / "counts" / "c"
-    chunk = next(path for path in sorted(counts.rglob("*")) if path.is_file())
-    chunk.write_bytes(b"damaged")
+    for chunk in filter(Path.is_file, counts.rglob("*")):
+        chunk.write_bytes(b"damaged")
     record = json.loads((run / "run.json").read_text())
     write_json(run / "run.json", {**record, "result": {"particles": {"w080": {}, "w200": {}, "w300": {}}}})
     options = ("--resolution-experiments", "0", "--emd-experiments", "0")
