@@ -24,6 +24,7 @@ from data.errors import InputError, OptionError
 from data.grid import HorizontalGrid
 from data.netcdf import NETCDF_LOCK, expand, open_dataset
 from data.ocean import OPTIONAL_VARIABLES, Snapshot
+from data.ocean_names import IDEALISED
 from data.spherical_defaults import coriolis, metrics, rotation
 from data.vertical import SCoordinate
 
@@ -114,8 +115,10 @@ def open_croco(
     except InputError as error:
         handles.close()
         raise InputError(one_line(error)) from error
+    twin = {"ocean_seed", "ocean_version"} <= files[0].attributes  # as data.twin writes them
     description = {
         "kind": "croco",
+        **({"title": f"{IDEALISED}, files of data.twin"} if twin else {}),
         "files": [file.path for file in files],
         "grid_file": None if grid is None else str(grid),
         "assumptions": list(dict.fromkeys(notes)),

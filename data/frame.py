@@ -14,6 +14,10 @@ from data.grid import HorizontalGrid
 #: Cells of the networks' inputs and of the PDFs, km (method.md sections 2 and 3).
 WINDOW_SPACING_KM = 8.0
 WINDOW_POINTS = 100
+#: Points of a window, (y, x).
+WINDOW_SHAPE = (WINDOW_POINTS, WINDOW_POINTS)
+#: Half width of the window of the inputs and of the box of the PDFs, km.
+HALF_WINDOW_KM = WINDOW_POINTS * WINDOW_SPACING_KM / 2
 
 
 @dataclass(frozen=True, eq=False)

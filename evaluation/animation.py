@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from data.errors import InputError, OptionError, StoreError
+from evaluation.canvas import name_ocean
 from evaluation.figures_catchments import BOX_COLOUR, deep_to_light, describe, open_experiment, reach_km
 from lagrangian.maps import TRAP_STYLE
 
@@ -94,6 +95,7 @@ class Scene:
         bar = self.figure.colorbar(self.above, ax=side, label="depth of the particle, m", shrink=0.9)
         bar.ax.invert_yaxis()
         self.figure.suptitle(describe(one), fontsize=10)
+        name_ocean(self.figure, one.attrs.get("source"))
         self.date = plan.set_title(" ", fontsize=10)
         side.set_title("backward in time from the trap", fontsize=10)
         # the layout is found once: the picture must not shake

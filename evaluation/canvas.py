@@ -15,3 +15,12 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def name_ocean(figure: Figure, ocean: str | None) -> None:
+    """Put the name of the ocean above a figure's title; once."""
+    title = figure.get_suptitle()
+    if not ocean or ocean in title:
+        return
+    size = next((text.get_fontsize() for text in figure.texts if title and text.get_text() == title), 10)
+    figure.suptitle(f"{ocean}\n{title}" if title else ocean, fontsize=size)

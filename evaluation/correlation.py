@@ -17,9 +17,11 @@ from data.errors import InputError, OptionError, StoreError, cannot_write, need
 from data.frame import Frame
 from data.lock import FolderLock
 from data.netcdf import expand, write_dataset
+from data.ocean_names import IDEALISED, is_idealised
 from data.progress import Progress
 from data.satellite import around, on_frame, open_chlorophyll, time_notes
 from data.trap_flux import COLUMNS, read_flux
+from evaluation.canvas import name_ocean
 from evaluation.cross_correlation import (
     BLOCK_DAYS,
     CLOUDED,
@@ -201,6 +203,12 @@ def read_catchments(patterns) -> Catchments:
         sources[speed] = path
     _, trap, x, y = first
     return Catchments(Frame(trap, float(x[1] - x[0]), x, y), dict(sorted(predictions.items())), notes)
+
+
+def idealised_ocean(patterns) -> str:
+    """What pictures call the ocean of catchment files that are of an idealised one; empty where they are of the sea."""
+    with xr.open_dataset(expand(patterns)[0]) as file:
+        return IDEALISED if is_idealised(file.attrs.get("maps_source")) else ""
 
 
 def _read_catchment(path: str):
@@ -494,6 +502,7 @@ def _draw(config, table, series, catchments, maps, opening, closing, best) -> No
     """Figures 7, 8 and 9 of a folder, and correlation.png, which is Figure 9."""
     ours = best[(best["catchment"] == "catchment") & (best["period"] == "all")]
     lags = {row.variable: float(row.lag) for row in ours.itertuples()}
+    ocean = idealised_ocean(config.predictions)
     if lags:
         lag = next(iter(lags.values()))
         speed = float(series["sinking_speed"].sel(lag=lag))
@@ -508,11 +517,15 @@ def _draw(config, table, series, catchments, maps, opening, closing, best) -> No
         maps_shape = catchments.frame.shape
         figure = figure_7(
             catchments.frame, means.reshape(-1, *maps_shape), pdfs.reshape(-1, *maps_shape), titles,
-            {w: pdf.reshape(maps_shape) for w, pdf in average.items()}, lag=lag, speed=speed,
+            {w: pdf.reshape(maps_shape) for w, pdf in average.items()}, lag=lag, speed=speed, ocean=ocean,
         )  # fmt: skip
         save_png(config.out / "figures" / "figure_7.png", figure)
-        save_png(config.out / "figures" / "figure_8.png", figure_8(series, lags))
-    picture = png(figure_9(table))
+        figure = figure_8(series, lags)
+        name_ocean(figure, ocean)
+        save_png(config.out / "figures" / "figure_8.png", figure)
+    figure = figure_9(table)
+    name_ocean(figure, ocean)
+    picture = png(figure)
     for path in (config.out / "figures" / "figure_9.png", config.out / "correlation.png"):
         write_file(path, picture)
 

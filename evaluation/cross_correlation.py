@@ -16,10 +16,11 @@ import pandas as pd
 from scipy.stats import t as student
 
 from evaluation.intervals import DRAWS, LEVEL, block_of, correlation_of_sums, draw_blocks
+from lagrangian.config import SINKING_SPEEDS
 
 #: Lags below which particles are taken to sink so fast: (days, m/d); the slowest beyond the last (paper Appendix C).
-SPEED_OF_LAG = ((12.0, 300.0), (18.0, 200.0), (25.0, 150.0), (34.0, 100.0))
-SLOWEST = 80.0
+SLOWEST, *FASTER = SINKING_SPEEDS
+SPEED_OF_LAG = tuple(zip((12.0, 18.0, 25.0, 34.0), reversed(FASTER), strict=True))
 #: Days by which the window of chlorophyll is wider than the cup's, on either side.
 MARGIN_DAYS = 5.0
 #: A cup is left out where more of its catchment than this is under cloud.

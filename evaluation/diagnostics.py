@@ -25,6 +25,7 @@ from data.errors import InputError, OptionError, StoreError, cannot_write
 from data.grid import HorizontalGrid
 from data.lock import FolderLock
 from data.ocean import Ocean
+from data.ocean_names import ocean_title
 from data.progress import Progress
 from data.sites import parse_site
 from data.times import SECONDS_ATTRS, whole_seconds
@@ -295,7 +296,8 @@ def _create(path: Path, ocean: Ocean, offset: np.ndarray, identity: dict) -> Non
             shutil.rmtree(old)
     group = zarr.create_group(store=str(aside), zarr_format=3)
     title = "Kinetic energy and vorticity in boxes around the traps"
-    group.attrs.update({"title": title, "Conventions": "CF-1.8", "box_km": identity["box_km"], "identity": identity})
+    group.attrs.update({"title": title, "Conventions": "CF-1.8", "box_km": identity["box_km"], "identity": identity,
+                        "source": ocean_title(ocean.description)})  # fmt: skip
     array = partial(add_array, group)
 
     depths = np.array(identity["depths"])

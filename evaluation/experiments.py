@@ -10,9 +10,12 @@ import xarray as xr
 from data.errors import InputError
 from evaluation import scores
 from lagrangian.binning import smooth_pdf
+from lagrangian.pdf import MeanPdf, constant_of_least_bl
 
+#: Models that see nothing of the sea: the paper's boxes, and one PDF for all experiments (method.md section 7).
+BASELINES = (*scores.BOXES_KM, "climatology", "climatology-root")
 #: Models from those that know least to those that are told most; others are drawn and listed after them.
-MODELS = ("box100", "box200", "climatology", "sst-ssh", "5v-1l", "5v-4l")
+MODELS = (*BASELINES, "sst-ssh", "5v-1l", "5v-4l")
 #: Targets that predictions are scored against: the PDF as counted, and after the method's smoothing.
 TARGETS = ("raw", "smoothed")
 EXPERIMENT_COORDINATES = ("collection_start", "collection_end", "position", "period", "trap_dx", "trap_dy")
@@ -75,15 +78,23 @@ def blocks(n: int, size: int) -> list[slice]:
     return [slice(first, min(first + size, n)) for first in range(0, n, size)]
 
 
-def climatology(store: xr.Dataset, level: int) -> np.ndarray:
-    """(y, x) mean PDF of all experiments, each counting alike; those of which no particle reached the level left out."""
-    total, number = np.zeros((store.sizes["y"], store.sizes["x"])), 0
+def climatologies(store: xr.Dataset, level: int, chosen: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """The two constant baselines of some experiments (bool, default all), each counting alike: (y, x) each.
+
+    ``climatology``, their smoothed mean PDF made to sum 1, as learning.fit keeps it, and ``climatology-root``, the constant
+    PDF of least expected BL from their smoothed PDFs (:func:`lagrangian.pdf.constant_of_least_bl`). Experiments of which no
+    particle reached the level are left out.
+    """
+    mean, root = MeanPdf(), MeanPdf()
     for rows in blocks(store.sizes["experiment"], BLOCK):
         pdf = true_pdfs(store, level, rows)
-        known = np.isfinite(pdf).all(axis=(1, 2))
-        total += pdf[known].sum(axis=0)
-        number += int(known.sum())
-    return total / max(number, 1)
+        if chosen is not None:
+            pdf = pdf[chosen[rows]]
+        if pdf.shape[0]:
+            mean.add(pdf)
+            root.add(np.sqrt(smooth_pdf(pdf)))
+    smoothed = smooth_pdf(mean.value())
+    return {"climatology": smoothed / (smoothed.sum() or 1.0), "climatology-root": constant_of_least_bl(root.value())}
 
 
 def score_experiments(store: xr.Dataset, level: int, predictions: Mapping[str, Prediction]) -> xr.Dataset:

@@ -20,13 +20,15 @@ from matplotlib.ticker import MaxNLocator
 from data.coastline import land_feature
 from data.errors import InputError
 from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM
+from data.ocean_names import is_idealised
 from data.sphere import EARTH_RADIUS_KM
 from evaluation import scores
-from evaluation.canvas import LINES, new_figure
+from evaluation.canvas import LINES, name_ocean, new_figure
 from lagrangian.binning import BIN_KM
 from lagrangian.config import speed_folder
 from lagrangian.fields import open_fields
-from lagrangian.maps import HALO, SHARES, TRAP_STYLE, mass_levels
+from lagrangian.maps import HALO, TRAP_STYLE
+from lagrangian.pdf import EXPORT_M, SHARES, mass_levels
 from lagrangian.stores import open_store
 
 BOX_COLOUR = "#D55E00"
@@ -90,13 +92,14 @@ def figure_1(run: Path, w: float, experiment: int) -> Figure:
     _mark_traps(chart, traps, float(one["trap_dx"]), float(one["trap_dy"]))
     _cloud(figure, figure.add_subplot(spec[1], projection="3d"), one)
     figure.suptitle(f"Experiment {experiment}: {describe(one)}", fontsize=11)
+    name_ocean(figure, one.attrs.get("source"))
     return figure
 
 
 def _site_axes(figure: Figure, place, fields: xr.Dataset):
     """A map in true metres east and north of the site; plain axes where the ocean has no place on Earth."""
     half_x, half_y = (500 * (np.ptp(fields[name].values) + fields.attrs["frame_spacing_km"]) for name in ("x", "y"))
-    if str(fields["lon"].attrs.get("units", "")).startswith("degrees"):
+    if str(fields["lon"].attrs.get("units", "")).startswith("degrees") and not is_idealised(fields.attrs.get("source")):
         globe = ccrs.Globe(semimajor_axis=1e3 * EARTH_RADIUS_KM, semiminor_axis=1e3 * EARTH_RADIUS_KM)
         axes = figure.add_subplot(place, projection=ccrs.AzimuthalEquidistant(*fields.attrs["frame_center"], globe=globe))
         axes.add_feature(land_feature(zorder=3))
@@ -305,7 +308,7 @@ def figure_a1(sets: Mapping[str, Mapping[str, np.ndarray]], *, axis_labels: Mapp
     return _distributions(panels)
 
 
-def figure_a2(true: xr.Dataset, predicted: Mapping[str, xr.Dataset], *, level: float = 200.0) -> Figure:
+def figure_a2(true: xr.Dataset, predicted: Mapping[str, xr.Dataset], *, level: float = EXPORT_M) -> Figure:
     """Distributions of distance of the mass centre and of entropy, of true and of predicted PDFs (paper Fig. A2).
 
     Parameters

@@ -22,10 +22,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from data.coastline import land_feature
 from data.command import write_file
 from data.frame import Frame
+from data.ocean_names import is_idealised
 from data.sphere import EARTH_RADIUS_KM
-from evaluation.canvas import new_figure
+from evaluation.canvas import name_ocean, new_figure
 from evaluation.scores import BOXES_KM
-from lagrangian.maps import SHARES, TRAP_STYLE, mass_levels
+from lagrangian.maps import TRAP_STYLE
+from lagrangian.pdf import SHARES, mass_levels
 
 DPI = 130
 #: Colour (Okabe-Ito), line style and marker of each catchment, told apart in grey as well.
@@ -67,6 +69,7 @@ def figure_7(
     *,
     lag: float,
     speed: float,
+    ocean: str = "",
 ) -> Figure:
     """Catchments of some cups over the chlorophyll of their windows, and the mean catchment of every speed (paper Fig. 7).
 
@@ -81,10 +84,14 @@ def figure_7(
         Mean predicted PDFs.
     lag, speed : float
         Days and m/d, of the cups shown.
+    ocean : str
+        Name of an idealised ocean, which has no coast; empty for the sea itself.
     """
     columns = max(3, len(titles), len(average))
     figure = new_figure(1.2 + 2.75 * columns, 6.9)
     rows = figure.subfigures(2, 1, height_ratios=(1.05, 1))
+    coast = not is_idealised(ocean)
+    name_ocean(figure, ocean)
     half = _view_km(frame, [*pdfs, *average.values()])
     known = chlorophyll[np.isfinite(chlorophyll) & (chlorophyll > 0)]
     low, high = np.percentile(known, (1, 99)) if known.size else (0.1, 1.0)
@@ -92,7 +99,7 @@ def figure_7(
     colours = colormaps["viridis"].with_extremes(bad=CLOUD)
     axes = []
     for number, title in enumerate(titles):
-        axis = trap_map(rows[0], (1, columns, number + 1), frame.center, half, size=7, left=number == 0)
+        axis = trap_map(rows[0], (1, columns, number + 1), frame.center, half, size=7, left=number == 0, coast=coast)
         field = np.ma.masked_invalid(chlorophyll[number])
         mesh = axis.pcolormesh(*_edges(frame), field, norm=norm, cmap=colours, rasterized=True, zorder=1)
         _contours(axis, frame, pdfs[number], "white")
@@ -110,7 +117,7 @@ def figure_7(
     axes, top = [], max(100 * float(one.max()) for one in average.values())
     shades = ListedColormap(colormaps["YlGnBu"](np.linspace(0, 0.75, 256)))
     for number, (w, pdf) in enumerate(sorted(average.items())):
-        axis = trap_map(rows[1], (1, columns, number + 1), frame.center, half, size=7, left=number == 0)
+        axis = trap_map(rows[1], (1, columns, number + 1), frame.center, half, size=7, left=number == 0, coast=coast)
         mesh = axis.pcolormesh(
             *_edges(frame), 100 * pdf, norm=PowerNorm(0.5, vmin=0, vmax=top), cmap=shades, rasterized=True, zorder=1
         )
@@ -137,16 +144,21 @@ def _view_km(frame: Frame, pdfs) -> float:
     return float(min(max(halves) + frame.spacing_km, reach.max() + frame.spacing_km / 2))
 
 
-def trap_map(figure, place: tuple[int, int, int], center: tuple[float, float], half_km: float, *, size: float, left: bool = True):
+def trap_map(
+    figure, place: tuple[int, int, int], center: tuple[float, float], half_km: float, *, size: float, left: bool = True,
+    coast: bool = True,
+):  # fmt: skip
     """Axes in true metres about a trap (lon, lat), +-``half_km`` wide, with land where there is any.
 
-    ``place``: rows, columns and number of the subplot; ``size`` of the labels, points; ``left``: whether latitudes are labelled.
+    ``place``: rows, columns and number of the subplot; ``size`` of the labels, points; ``left``: whether latitudes are labelled;
+    ``coast``: False for an idealised ocean, which has none.
     """
     globe = ccrs.Globe(semimajor_axis=1e3 * EARTH_RADIUS_KM, semiminor_axis=1e3 * EARTH_RADIUS_KM)
     axes = figure.add_subplot(*place, projection=ccrs.AzimuthalEquidistant(*center, globe=globe))
     axes.set_xlim(-1e3 * half_km, 1e3 * half_km)
     axes.set_ylim(-1e3 * half_km, 1e3 * half_km)
-    axes.add_feature(land_feature(zorder=3))
+    if coast:
+        axes.add_feature(land_feature(zorder=3))
     sides = ["left", "bottom"] if left else ["bottom"]
     lines = axes.gridlines(draw_labels=sides, linewidth=0.3, color="0.3", alpha=0.5, x_inline=False, y_inline=False, zorder=4)
     lines.xformatter, lines.yformatter = LongitudeFormatter(), LatitudeFormatter()

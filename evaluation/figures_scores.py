@@ -16,7 +16,7 @@ from lagrangian.binning import VALID_BL
 #: Okabe-Ito colours and a marker for each model, told apart in grey as well.
 STYLES = {
     "box100": ("#999999", "s"), "box200": ("#555555", "D"), "climatology": ("#E69F00", "^"),
-    "sst-ssh": ("#0072B2", "o"), "5v-1l": ("#009E73", "v"), "5v-4l": ("#D55E00", "P"),
+    "climatology-root": ("#CC79A7", "<"), "sst-ssh": ("#0072B2", "o"), "5v-1l": ("#009E73", "v"), "5v-4l": ("#D55E00", "P"),
 }  # fmt: skip
 VALID = f"valid (BL < {VALID_BL:g}), %"
 QUANTITIES = (("bl_mean", "BL (0 best)", 1.0), ("valid_percent", VALID, 1.0), ("f_mean", "overlap F, %", 100.0))
@@ -30,11 +30,13 @@ def style_of(model: str) -> dict:
     return {"color": colour, "marker": marker}
 
 
-def figure_4(metrics: list[dict], scores: Mapping[float, tuple[str, np.ndarray, np.ndarray]]) -> Figure:
+def figure_4(
+    metrics: list[dict], scores: Mapping[float, tuple[str, np.ndarray, np.ndarray]], *, level: str = ""
+) -> Figure:
     """BL, valid % and F of every model against sinking speed, 95 % intervals as bars; F against BL beside the authors' fit.
 
     metrics: entries of metrics.json, of one split at each speed; scores: for each speed (model, bl, f) of that model's single
-    predictions, (n,) each; smoothed target.
+    predictions, (n,) each; smoothed target; level: that of the PDFs, in words (``200 m``).
     """
     table = pd.DataFrame(metrics).query("target == 'smoothed'")
     figure = new_figure(11, 7.4)
@@ -57,7 +59,8 @@ def figure_4(metrics: list[dict], scores: Mapping[float, tuple[str, np.ndarray, 
     _f_against_bl(axes[3], scores)
     parts = {w: table[table["w"] == w] for w in speeds}
     n = ", ".join(f"{w:g} m/d: {int(one['n'].max())} {'/'.join(one['split'].unique())}" for w, one in parts.items())
-    figure.suptitle(f"Scores on smoothed PDFs at the export level (experiments at {n})", fontsize=11)
+    at = f" at {level}" if level else " at the export level"
+    figure.suptitle(f"Scores on smoothed PDFs{at} (experiments at {n})", fontsize=11)
     return figure
 
 

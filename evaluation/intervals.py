@@ -36,22 +36,28 @@ def block_bootstrap(
     Returns
     -------
     low, high : (...)
-        Percentiles of the resampled means; NaN where there are fewer than two blocks.
+        Percentiles of the resampled means; NaN where fewer than two blocks hold values that are finite: a block without them
+        is not drawn.
     """
     values = np.asarray(values, np.float64)
     names, number = np.unique(blocks, return_inverse=True)
-    if names.size < 2:
-        return (np.full(values.shape[1:], np.nan),) * 2
     known = np.isfinite(values)
     flat = np.where(known, values, 0.0).reshape(values.shape[0], -1)
     sums, counts = (np.zeros((names.size, flat.shape[1])) for _ in range(2))
     np.add.at(sums, number, flat)
     np.add.at(counts, number, known.reshape(flat.shape))
-    weights = draw_blocks(names.size, draws, seed)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = (weights @ sums) / (weights @ counts)
+    ends = np.full((2, flat.shape[1]), np.nan)
     tail = (1 - level) / 2
-    low, high = np.nanquantile(means, [tail, 1 - tail], axis=0)
+    # quantities that are known in the same blocks are drawn together
+    patterns, which = np.unique(counts > 0, axis=1, return_inverse=True)
+    for place, held in enumerate(patterns.T):
+        if held.sum() < 2:
+            continue
+        columns = np.flatnonzero(which.ravel() == place)
+        weights = draw_blocks(int(held.sum()), draws, seed)
+        means = (weights @ sums[np.ix_(held, columns)]) / (weights @ counts[np.ix_(held, columns)])
+        ends[:, columns] = np.quantile(means, [tail, 1 - tail], axis=0)
+    low, high = ends
     return low.reshape(values.shape[1:]), high.reshape(values.shape[1:])
 
 

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from data.command import read_json, write_file
 from data.errors import CatchmentError, StoreError
 from data.progress import Progress
+from evaluation.canvas import name_ocean
 
 #: Of the figures in the page; those for print are vectors, what is rasterised in them has PRINT_DPI.
 DPI, PRINT_DPI = 130, 300
@@ -51,10 +52,12 @@ class Page:
     ----------
     written : list of str
         Files that were written, relative to the folder.
+    ocean : str
+        What the ocean of the figures is called.
     """
 
-    def __init__(self, folder: Path, bar: Progress, steps: int):
-        self.folder = folder
+    def __init__(self, folder: Path, bar: Progress, steps: int, ocean: str = ""):
+        self.folder, self.ocean = folder, ocean
         self.sections: list[Section] = []
         self.written: list[str] = []
         self._bar, self._steps, self._done = bar, steps, 0
@@ -99,7 +102,8 @@ class Page:
         self._bar.update(self._done, self._steps, doing)
 
     def figure(self, section: Section, name: str, caption: str, figure: Figure) -> None:
-        """Keep a figure as PNG, as PDF for print, and in the page."""
+        """Keep a figure, named by its ocean, as PNG, as PDF for print, and in the page."""
+        name_ocean(figure, self.ocean)
         for kind, options in (("pdf", {"dpi": PRINT_DPI, "metadata": {"CreationDate": None}}), ("png", {"dpi": DPI})):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, **options)

@@ -13,10 +13,11 @@ import pandas as pd
 
 from data.command import provenance, read_json, run_command, write_json
 from data.errors import CatchmentError, InputError, need
+from data.ocean_names import ocean_title
 from data.progress import Progress
 from evaluation.animation import animate_experiment
 from evaluation.diagnostics import deep_dynamics, open_dynamics, profiles
-from evaluation.experiments import MODELS
+from evaluation.experiments import BASELINES, MODELS
 from evaluation.figures_catchments import figure_1, figure_2, figure_a1, figure_a2
 from evaluation.figures_dynamics import figure_5, figure_6, figure_b1
 from evaluation.figures_scores import figure_3, figure_4, figure_calibration
@@ -27,8 +28,9 @@ from evaluation.relations import relations, spread_relations
 from evaluation.results import SHARES, Scored, SpeedRun, add_distances, means_with_intervals
 from evaluation.sensitivity import RESOLUTIONS, resolution_scores
 from lagrangian.binning import VALID_BL
-from lagrangian.config import speed_folder
-from lagrangian.stores import STATUS_MEANINGS
+from lagrangian.config import SINKING_SPEEDS, speed_folder
+from lagrangian.pdf import export_level
+from lagrangian.stores import STATUS_MEANINGS, ocean_of
 from learning.ensemble import Ensemble
 from learning.folders import found_speeds, models_folder, run_record
 from learning.inputs import InputSpec
@@ -38,8 +40,6 @@ from learning.simulation import read_identity
 DEEP_LEVEL = 1000.0
 #: Experiments that are shown, by the share of those that are predicted better.
 EXAMPLES = (0.1, 0.5, 0.9)
-#: Sinking speeds of the paper, m/d (method.md section 2).
-PAPER_SPEEDS = (80.0, 100.0, 150.0, 200.0, 300.0)
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class ReportConfig:
     """Folder of a lagrangian.run, with or without predictions of learning.predict."""
     out: Path | None = None
     """Folder of the report (default: RUN/report)."""
-    level: float = 200.0
-    """Export level that is scored, m."""
+    level: float | None = None
+    """Level that is scored, m (default: the export level: 200, or the shallowest of a run that keeps no 200)."""
     depth_range: tuple[float, float] | None = None
     """Depths, m, that the deep dynamics of Figure 6 are averaged over (default: 1000 to 3000, no deeper than the trap)."""
     resolution_experiments: int = 288
@@ -63,7 +63,7 @@ class ReportConfig:
 
     def validate(self) -> None:
         """Check every option's bounds; OptionError names the option and its value."""
-        need(self.level >= 0, f"--level {self.level:g}: must be 0 m or more, positive down")
+        need(self.level is None or self.level >= 0, f"--level {self.level}: must be 0 m or more, positive down")
         for name in ("resolution_experiments", "emd_experiments", "seed"):
             value = getattr(self, name)
             need(value >= 0, f"--{name.replace('_', '-')} {value}: must be 0 or more")
@@ -77,12 +77,16 @@ def main(config: ReportConfig) -> int:
     """Build the report; see contract.md for what is written."""
     config.validate()
     speeds = found_speeds(config.run)
+    run = run_record(config.run)
+    ocean = ocean_title(ocean_of(config.run))
     with Progress("report", "step") as bar:
-        page = Page(config.out or config.run / "report", bar, (6 + RESOLUTIONS) * len(speeds))
+        page = Page(config.out or config.run / "report", bar, (6 + RESOLUTIONS) * len(speeds), ocean)
         runs, failed = _scored(page, config, speeds)
+        failed += _absent_speeds(config.run, speeds)
         earlier = page.earlier()
-        record = {**provenance(config), "scores": [entry for one in runs for entry in one.entries], "correlations": [],
-                  "spread": [], "files": earlier}  # fmt: skip
+        entries = [entry for one in runs for entry in one.entries]
+        record = {**provenance(config), "ocean": ocean, "scores": entries, "correlations": [], "spread": [], "left_out": failed,
+                  "files": earlier}  # fmt: skip
         write_json(page.folder / "metrics.json", record)
         page.section("Scores", lambda section: _scores(page, section, runs, failed, config))
         page.section("Catchments", lambda section: _catchments(page, section, runs))
@@ -91,15 +95,17 @@ def main(config: ReportConfig) -> int:
         page.section("Inputs", lambda section: _inputs(page, section, runs))
         page.section("Effective resolution", lambda section: _resolution(page, section, runs, config))
         page.section("Deep dynamics", lambda section: _deep(page, section, runs, record["correlations"], config))
-    run = run_record(config.run)
     page.section("The run", lambda section: _run(page, section, runs, run))
     write_json(page.folder / "metrics.json", {**record, "files": sorted(page.written)})
     page.remove(earlier)
     about = {"report": record["configuration"], "run": run.get("configuration", {}), "versions": record["versions"],
              "git_commit": record["git_commit"], "ocean": run.get("ocean", {})}  # fmt: skip
-    path = page.write(f"Catchments of {config.run.resolve().name}", about)
+    path = page.write(f"Catchments of {config.run.resolve().name}" + (f": {ocean}" if ocean else ""), about)
     print(_summary(runs).to_string(index=False))
     print(f"report: {path}", flush=True)
+    if failed:
+        # what could be reported is written; a script must not take it for all of the run
+        raise InputError(f"the report leaves out {len(failed)} speed{'s' * (len(failed) > 1)} of the run: {'; '.join(failed)}")
     return 0
 
 
@@ -118,14 +124,25 @@ def _scored(page: Page, config: ReportConfig, speeds: Sequence[float]) -> tuple[
     return runs, failed
 
 
+def _absent_speeds(run: Path, found: Sequence[float]) -> list[str]:
+    """A line for each speed that run.json says was finished and whose PDFs are not there any more."""
+    names = run_record(run).get("result", {}).get("particles", {})
+    lost = [name for name in names if name not in {speed_folder(w) for w in found}]
+    return [f"{run / name / 'pdf.zarr'} is absent, though run.json counts its particles: give the run's command again"
+            for name in lost]  # fmt: skip
+
+
 # -- scores --------------------------------------------------------------------------------------------------------------
 
 
 def _scores(page: Page, section: Section, runs: list[Scored], failed: list[str], config: ReportConfig) -> None:
     section.text.append(
-        "BL is the Bhattacharyya loss (0 best), F the overlap with the true PDF, valid the share of experiments with BL < "
-        f"{VALID_BL:g}; brackets and bars are 95 % intervals from blocks of {BLOCK_DAYS:g} days drawn with replacement. BL less "
-        "climatology's: the mean difference over the same experiments (below 0: the network is better)."
+        f"Scored are the catchments at {_levels(runs)}. BL is the Bhattacharyya loss (0 best), F the overlap with the true PDF, "
+        f"valid the share of experiments with BL < {VALID_BL:g}; brackets and bars are 95 % intervals from blocks of "
+        f"{BLOCK_DAYS:g} days drawn with replacement; without two blocks that hold data there are none. BL less "
+        "the best baseline's: the mean difference over the same experiments (below 0: the network is better), to whichever of "
+        f"{', '.join(BASELINES)} has the least mean BL there. climatology is the mean PDF of the training experiments, "
+        "climatology-root the one PDF of least expected BL, (mean of the PDFs' square roots)², made to sum 1."
     )
     for line in failed:
         page.miss(section, line)
@@ -149,12 +166,15 @@ def _scores(page: Page, section: Section, runs: list[Scored], failed: list[str],
             "the earth mover's, how far predicted mass must be moved on average (within the box, 40 km cells)"
         )
         page.table(section, caption, _distances(runs))
+        entries = [entry for one in runs for entry in one.reported]
+        _say_without_interval(page, section, entries, "hellinger_mean", "other distances")
     single = {one.w: (one.best, one.of_model("bl", one.best), one.of_model("f", one.best)) for one in runs}
     caption = (
         "Scores against sinking speed (the paper's Figure 4); lower right: F computed, of the best informed model, beside the "
         "authors' fit of F on BL."
     )
-    page.figure(section, "figure_4", caption, figure_4([entry for one in runs for entry in one.reported], single))
+    entries = [entry for one in runs for entry in one.reported]
+    page.figure(section, "figure_4", caption, figure_4(entries, single, level=_levels(runs)))
 
 
 def _too_few_blocks(runs: list[Scored]) -> list[str]:
@@ -172,11 +192,19 @@ def _too_few_blocks(runs: list[Scored]) -> list[str]:
     ]
 
 
+def _say_without_interval(page: Page, section: Section, entries: list[dict], name: str, what: str) -> None:
+    """A line of the section where a quantity ``name`` of some entries is known and its interval is not."""
+    known = [entry for entry in entries if pd.notna(entry.get(name)) and pd.isna(entry[f"{name}_low"])]
+    if known:
+        speeds = ", ".join(f"{w:g}" for w in sorted({entry["w"] for entry in known}))
+        page.miss(section, f"no interval of {what} at {speeds} m/d: fewer than two blocks of {BLOCK_DAYS:g} days hold data")
+
+
 def _not_predicted(runs: list[Scored]) -> list[str]:
     """The input sets without predictions, and the commands that would add them: a line for all speeds alike."""
     speeds: dict[tuple[tuple[str, ...], bool], list[float]] = {}
     for one in runs:
-        absent = [name for name in MODELS[3:] if name not in one.speed.predictions]
+        absent = [name for name in MODELS[len(BASELINES):] if name not in one.speed.predictions]
         for trained in (False, True):
             names = tuple(name for name in absent if _is_trained(one, name) == trained)
             if names:
@@ -204,8 +232,9 @@ def _summary(runs: list[Scored]) -> pd.DataFrame:
         "BL": _interval(table, "bl_mean", 1, 3), "F, %": _interval(table, "f_mean", 100, 1),
         "valid, %": _interval(table, "valid_percent", 1, 1), "BL, raw": _interval(raw, "bl_mean", 1, 3),
     }  # fmt: skip
-    if "bl_less_climatology" in table:
-        columns["BL less climatology's"] = _interval(table, "bl_less_climatology", 1, 3)
+    if "bl_less_baseline" in table:
+        columns["BL less the best baseline's"] = _interval(table, "bl_less_baseline", 1, 3)
+        columns["best baseline"] = table["baseline"].fillna("–")
     return pd.DataFrame(columns)
 
 
@@ -238,12 +267,17 @@ def _catchments(page: Page, section: Section, runs: list[Scored]) -> None:
                      "10 %": low, "90 %": high, "entropy (median)": float(found["entropy"].median())})  # fmt: skip
         picture = one.speed.run / speed_folder(one.w) / "catchment.png"
         if picture.exists():
-            last = float(one.speed.store["level"][-1])
-            caption = f"Mean catchment and single experiments at {last:g} m, the run's last level, w = {one.w:g} m/d."
+            drawn = export_level(one.speed.store["level"].values)
+            caption = f"Mean catchment and single experiments at {drawn:g} m, the run's export level, w = {one.w:g} m/d."
             page.image(section, f"catchment_{speed_folder(one.w)}", caption, picture.read_bytes(), "png")
         else:
             page.miss(section, f"{picture} is absent: the run was not finished; give its command again")
-    page.table(section, "True catchments at the export level (smoothed PDFs)", pd.DataFrame(rows), "catchments")
+    page.table(section, f"True catchments at {_levels(runs)} (smoothed PDFs)", pd.DataFrame(rows), "catchments")
+
+
+def _levels(runs: list[Scored]) -> str:
+    """The levels that are scored, m, in words."""
+    return " and ".join(f"{level:g} m" for level in sorted({one.speed.export_m for one in runs}))
 
 
 def _examples(page: Page, section: Section, runs: list[Scored], config: ReportConfig) -> None:
@@ -265,7 +299,7 @@ def _examples(page: Page, section: Section, runs: list[Scored], config: ReportCo
         if networks:
             caption = f"True and predicted distance of the mass centre and entropy (the paper's Figure A2), {at}."
             true, predicted = one.shapes(scored.found.sel(target="smoothed"), np.flatnonzero(scored.chosen), networks)
-            page.figure(section, f"figure_a2_{folder}", caption, figure_a2(true, predicted, level=config.level))
+            page.figure(section, f"figure_a2_{folder}", caption, figure_a2(true, predicted, level=one.export_m))
         with page.part(section):
             caption = f"The traps, and where the particles of one experiment crossed each level (Figure 1), {at}."
             page.figure(section, f"figure_1_{folder}", caption, figure_1(one.run, one.w, picked[1]))
@@ -311,6 +345,7 @@ def _calibration(page: Page, section: Section, runs: list[Scored], spread: list[
     if without:
         page.miss(section, f"no scored predictions to calibrate at {', '.join(without)} m/d (the commands: see Scores)")
     if rows:
+        _say_without_interval(page, section, rows, "within", "contours")
         table = pd.DataFrame(rows)
         page.csv("calibration", table)
         shown = table[["w", "model", "split", "n"]].rename(columns={"w": "w, m/d"})
@@ -368,6 +403,7 @@ def _resolution_of(page: Page, section: Section, one: Scored, config: ReportConf
         step=lambda: page.step("resolution"),
     )  # fmt: skip
     page.csv(f"resolution_{folder}", table)
+    _say_without_interval(page, section, table.assign(w=one.w).to_dict("records"), "bl_mean", "degraded inputs")
     shown = table[["variable", "resolution_km", "n"]].rename(columns={"resolution_km": "resolution, km"})
     shown = shown.assign(**{"BL": _interval(table, "bl_mean", 1, 3), "valid, %": _interval(table, "valid_percent", 1, 1)})
     page.table(section, f"Degraded inputs, {one.split} experiments, w = {one.w:g} m/d", shown)
@@ -381,7 +417,7 @@ def _resolution_of(page: Page, section: Section, one: Scored, config: ReportConf
 
 def _deep(page: Page, section: Section, runs: list[Scored], correlations: list[dict], config: ReportConfig) -> None:
     section.text.append(
-        f"BL at the export level against what happened at depth: entropy and mass centre of the true PDF at {DEEP_LEVEL:g} m "
+        f"BL at {_levels(runs)} against what happened at depth: entropy and mass centre of the true PDF at {DEEP_LEVEL:g} m "
         "(the paper's Figure 5), kinetic energy and relative vorticity of the deep sea around the trap (Figure 6), and their "
         "profiles (Figure B1). In the paper BL is larger, so predictions are worse, where the mass centre at 1000 m is far and "
         "the deep kinetic energy strong."
@@ -427,17 +463,26 @@ def _correlation_table(entries: list[dict]) -> pd.DataFrame:
 
 
 def _verdict(entries: list[dict], one: Scored) -> list[str]:
-    """Whether BL of the best informed model worsens with each quantity, in words; no line where nothing can be said."""
-    words, n = [], 0
+    """How BL of the best informed model goes with each quantity, in words; no line where there is no correlation.
+
+    A way, better or worse, is said only where the interval of the correlation is known and leaves 0 out.
+    """
+    told, untold, n = [], [], 0
     for entry in entries:
         if (entry["model"], entry["split"]) != (one.best, one.split) or entry["pearson"] is None:
             continue
         low, high = entry["pearson_low"], entry["pearson_high"]
-        doubt = ", no interval" if low is None else "" if low > 0 or high < 0 else ", 0 within the interval"
-        way = "worsens" if entry["pearson"] > 0 else "improves"
-        words.append(f"{way} with {entry['quantity']} (r = {entry['pearson']:.2f}{doubt})")
         n = max(n, entry["n"])
-    return [f"At {one.w:g} m/d BL of {one.best} ({n} experiments, split {one.split}) {', '.join(words)}."] if words else []
+        r = f"{entry['quantity']} (r = {round(entry['pearson'], 2) + 0.0:.2f}"
+        if low is None:
+            untold.append(f"{r}, no interval)")
+        elif low <= 0 <= high:
+            untold.append(f"{r}, 0 within the interval)")
+        else:
+            told.append(f"{'worsens' if entry['pearson'] > 0 else 'improves'} with {r})")
+    if untold:
+        told.append(f"shows no relation that could be told from none with {', '.join(untold)}")
+    return [f"At {one.w:g} m/d BL of {one.best} ({n} experiments, split {one.split}) {', '.join(told)}."] if told else []
 
 
 # -- the run -------------------------------------------------------------------------------------------------------------
@@ -451,7 +496,7 @@ def _run(page: Page, section: Section, runs: list[Scored], run: dict) -> None:
     section.text.extend(f"Assumed: {text}." for text in run.get("ocean", {}).get("assumptions", ()))
     if not run:
         page.miss(section, f"{runs[0].speed.run / 'run.json'} is absent: what was run is not known")
-    absent = [w for w in PAPER_SPEEDS if w not in found_speeds(runs[0].speed.run)]
+    absent = [w for w in SINKING_SPEEDS if w not in found_speeds(runs[0].speed.run)]
     if absent:
         named = ", ".join(f"{w:g}" for w in absent)
         again = f"; to add them: {_again(run['command_line'], absent)}" if "command_line" in run else ""

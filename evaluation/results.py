@@ -12,13 +12,13 @@ import xarray as xr
 
 from data.errors import CatchmentError, InputError
 from evaluation.experiments import (
+    BASELINES,
     BLOCK,
-    MODELS,
     TARGETS,
     baselines,
     best_informed,
     blocks,
-    climatology,
+    climatologies,
     in_order,
     level_index,
     score_experiments,
@@ -35,6 +35,7 @@ from evaluation.scores import (
 )
 from lagrangian.binning import smooth_pdf
 from lagrangian.config import speed_folder
+from lagrangian.pdf import export_level
 from lagrangian.stores import open_checked, open_store
 from learning.folders import run_identity
 from learning.simulation import PARTS
@@ -81,8 +82,8 @@ class SpeedRun:
     wrong_sums: dict[str, set[int]] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, run: Path, w: float, level: float = 200.0) -> SpeedRun:
-        """Open what there is.
+    def open(cls, run: Path, w: float, level: float | None = None) -> SpeedRun:
+        """Open what there is; ``level``, m, is scored (default: the export level, :func:`lagrangian.pdf.export_level`).
 
         Raises
         ------
@@ -96,7 +97,7 @@ class SpeedRun:
         if int(store["reached"].sum()) == 0:
             raise InputError(f"{folder / 'pdf.zarr'}: no particle reached any level (see how they ended in {run}/run.json)")
         try:
-            index = level_index(store, level)
+            index = level_index(store, export_level(store["level"].values) if level is None else level)
         except ValueError as error:
             raise InputError(f"{folder / 'pdf.zarr'}: {error} (choose one with --level)") from None
         predictions = {}
@@ -113,6 +114,11 @@ class SpeedRun:
         return cls(Path(run), float(w), store, index, predictions)
 
     @property
+    def export_m(self) -> float:
+        """Depth of the level that is scored, m."""
+        return float(self.store["level"][self.level])
+
+    @property
     def split(self) -> np.ndarray:
         """(experiment,) name in :data:`SPLITS`, '' for those in a gap or not of the same part for all models."""
         n = self.store.sizes["experiment"]
@@ -126,14 +132,26 @@ class SpeedRun:
         return first
 
     def baseline_maps(self) -> dict[str, np.ndarray]:
-        """The boxes, and the climatology: of the networks' training experiments, or else of this run's own."""
+        """The boxes, and the climatologies: of the networks' training experiments, or else of this run's own."""
         maps = baselines(self.store["x"].values, self.store["y"].values)
-        for one in self.predictions.values():
-            if "climatology" in one:
-                maps["climatology"] = one["climatology"][self.level].values
-                return maps
-        maps["climatology"] = climatology(self.store, self.level)
-        self.notes.append("the climatology is the mean of the very experiments that it is scored on: its scores flatter it")
+        kept = next((one for one in self.predictions.values() if "climatology" in one), None)
+        if kept is None:
+            maps |= climatologies(self.store, self.level)
+            self.notes.append(
+                "each climatology is made of the very experiments that it is scored on: its scores flatter it"
+            )
+            return maps
+        maps["climatology"] = kept["climatology"][self.level].values
+        train = self.split == "train"
+        if "climatology_root" in kept:
+            maps["climatology-root"] = kept["climatology_root"][self.level].values
+        elif train.any():  # predictions of earlier versions
+            maps["climatology-root"] = climatologies(self.store, self.level, train)["climatology-root"]
+        else:
+            self.notes.append(
+                "climatology-root is left out: an earlier version made the predictions, and the training experiments are not in "
+                f"this run; python -m learning.fit, then python -m learning.predict --run {self.run}, would add it"
+            )
         return maps
 
     @cached_property
@@ -306,7 +324,7 @@ class Scored:
         entries = metrics(found, speed.w, seed)
         if not entries:
             raise InputError(
-                f"{speed.run}: no experiment at {speed.w:g} m/d has particles at {float(speed.store['level'][speed.level]):g} m; "
+                f"{speed.run}: no experiment at {speed.w:g} m/d has particles at {speed.export_m:g} m; "
                 "there is nothing to score (run.json says how they ended; --level chooses another level)"
             )
         split = next(name for name in SPLITS if any(entry["split"] == name for entry in entries))
@@ -349,8 +367,9 @@ class Scored:
 def metrics(scores: xr.Dataset, w: float, seed: int = 0) -> list[dict]:
     """The entries of metrics.json of one speed: every model, target and split, with 95 % intervals.
 
-    Networks have ``bl_less_climatology`` as well, the mean over experiments of how much smaller or larger their BL is than that
-    of the climatology, with the interval of that difference.
+    Networks have ``bl_less_climatology`` and ``bl_less_baseline`` as well, the means over experiments of how much smaller or
+    larger their BL is than that of the climatology and than that of the best of the baselines (``baseline``, by mean BL), with
+    the intervals of these differences.
     """
     entries = []
     start = scores["collection_start"].values
@@ -359,6 +378,7 @@ def metrics(scores: xr.Dataset, w: float, seed: int = 0) -> list[dict]:
         if not chosen.any():
             continue
         block = block_of(start[chosen])
+        best = {target: _best_baseline(scores["bl"].sel(target=target)[chosen]) for target in TARGETS}
         for model in scores["model"].values.tolist():
             for target in TARGETS:
                 one = scores.sel(target=target)
@@ -366,12 +386,23 @@ def metrics(scores: xr.Dataset, w: float, seed: int = 0) -> list[dict]:
                 values = {"bl_mean": bl, "f_mean": f, "valid_percent": 100 * is_valid(bl)}
                 if not np.isfinite(bl).any():
                     continue
-                if model not in MODELS[:3] and "climatology" in one["model"]:
-                    values["bl_less_climatology"] = bl - one["bl"].sel(model="climatology").values[chosen]
+                compared = {"climatology": "climatology", "baseline": best[target]} if model not in BASELINES else {}
+                for name, other in compared.items():
+                    if other in one["model"].values:
+                        values[f"bl_less_{name}"] = bl - one["bl"].sel(model=other).values[chosen]
                 entry = {"w": w, "model": model, "target": target, "split": split, "n": int(np.isfinite(bl).sum()),
                          "blocks": int(np.unique(block[np.isfinite(bl)]).size)}  # fmt: skip
+                if "bl_less_baseline" in values:
+                    entry["baseline"] = best[target]
                 entries.append(entry | means_with_intervals(values, block, seed))
     return entries
+
+
+def _best_baseline(bl: xr.DataArray) -> str | None:
+    """The baseline of the least mean BL (experiment, model); None where none is scored."""
+    means = {name: float(bl.sel(model=name).mean()) for name in BASELINES if name in bl["model"].values}
+    means = {name: value for name, value in means.items() if np.isfinite(value)}
+    return min(means, key=means.get) if means else None
 
 
 def means_with_intervals(values: Mapping[str, np.ndarray], block: np.ndarray, seed: int) -> dict:

@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 
 from data.command import read_json, run_command, write_json
 from data.errors import InputError, OptionError, StoreError
-from evaluation.canvas import new_figure
+from data.frame import HALF_WINDOW_KM
+from data.ocean_names import IDEALISED, is_idealised, ocean_title
+from evaluation.canvas import name_ocean, new_figure
 from evaluation.correlation import read_catchments
 from evaluation.figures_catchments import figure_a1, figure_a2
 from evaluation.figures_flux import save_png, trap_map, trap_marks
@@ -22,12 +24,11 @@ from evaluation.inputs import input_values
 from evaluation.scores import BOXES_KM, entropy, mass_centre_distance
 from lagrangian.binning import smooth_pdf
 from lagrangian.config import speed_folder
-from lagrangian.maps import SHARES, mass_levels
-from lagrangian.stores import open_pdf
+from lagrangian.pdf import SHARES, export_number, mass_levels
+from lagrangian.stores import ocean_of, open_pdf
 from learning.inputs import SSH_RESOLUTION_KM, SST_RESOLUTION_KM
-from learning.satellite import FLAGS, HALF_WINDOW_KM
+from learning.satellite import FLAGS
 
-EXPORT_M = 200.0
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7")
 STYLES = ("-", "--", ":", "-.", (0, (1, 2)))
 
@@ -61,7 +62,9 @@ def main(config: SatelliteConfig) -> int:
     catchments = {float(one.attrs["sinking_speed_m_per_day"]): one for one in (_load(path) for path in paths)}
     save_png(out / "satellite_map.png", figure_map(maps, catchments, config.date))
     if config.run is not None:
+        simulation = ocean_title(ocean_of(config.run))
         for name, figure in comparison(config.run, maps, catchments).items():
+            name_ocean(figure, simulation and f"simulation: {simulation}")
             save_png(out / f"{name}.png", figure)
     write_json(out / "satellite.json", {"figures": sorted(str(path) for path in out.glob("*.png")), "predictions": paths})
     print(f"figures: {', '.join(str(path) for path in sorted(out.glob('*.png')))}", flush=True)
@@ -114,8 +117,9 @@ def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str 
     place = float(first.attrs["trap_longitude"]), float(first.attrs["trap_latitude"])
     handles: dict = {}
     flag = 0
+    coast = not is_idealised(first.attrs.get("maps_source"))
     for position, name in enumerate(panels):
-        axes = trap_map(figure, (1, len(panels), position + 1), place, HALF_WINDOW_KM, size=9)
+        axes = trap_map(figure, (1, len(panels), position + 1), place, HALF_WINDOW_KM, size=9, coast=coast)
         mesh = axes.pcolormesh(
             1e3 * maps["x"].values, 1e3 * maps["y"].values, shown[name].values, cmap=greys, shading="nearest", rasterized=True
         )
@@ -141,6 +145,7 @@ def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str 
     if left_out := [f"{w:g}" for w in sorted(catchments)[len(COLOURS) :]]:
         title.append(f"not drawn: {', '.join(left_out)} m d⁻¹")
     figure.suptitle("\n".join(title), fontsize=10)
+    name_ocean(figure, "" if coast else IDEALISED)
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False)
     return figure
 
@@ -168,10 +173,11 @@ def comparison(run: Path, maps: xr.Dataset, catchments: dict[float, xr.Dataset])
         if not path.exists():
             continue
         store = open_pdf(path)
-        level = int(np.abs(store["level"].values - EXPORT_M).argmin())
+        level = export_number(store["level"].values)
         chosen = np.unique(np.linspace(0, store.sizes["experiment"] - 1, 1000).round().astype(int))
         true = smooth_pdf(store["pdf"][chosen, level].values.astype(np.float32))
-        figures[f"figure_a2_{speed_folder(w)}"] = figure_a2(_shape(true), {"predicted from satellite": _shape(one["pdf"].values)})
+        shapes = _shape(true), {"predicted from satellite": _shape(one["pdf"].values)}
+        figures[f"figure_a2_{speed_folder(w)}"] = figure_a2(*shapes, level=float(store["level"][level]))
     return figures
 
 

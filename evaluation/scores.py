@@ -33,9 +33,9 @@ import xarray as xr
 
 from data.errors import CatchmentError
 from lagrangian.binning import BIN_KM, VALID_BL, bin_centres
+from lagrangian.pdf import BOXES_KM as BOXES_KM
+from lagrangian.pdf import in_box
 
-#: Full widths of the paper's boxes, km (method.md section 4): 12 x 12 and 24 x 24 cells.
-BOXES_KM = {"box100": 96.0, "box200": 192.0}
 #: Cells that PDFs are summed over before mass is moved between them, km: 20 x 20 cells, and 10 ms a pair.
 MOVED_CELL_KM = 40.0
 Dims = str | int | Sequence[Hashable] | None
@@ -302,7 +302,7 @@ def box_pdf(width_km: float, x=None, y=None) -> np.ndarray:
     """
     x = bin_centres() if x is None else np.asarray(x)
     y = bin_centres() if y is None else np.asarray(y)
-    inside = (np.abs(y)[:, None] < width_km / 2) & (np.abs(x)[None, :] < width_km / 2)
+    inside = in_box(width_km, x, y)
     if not inside.any():
         raise ValueError(f"a box of {width_km:g} km holds no bin of {BIN_KM:g} km")
     return inside / inside.sum()

@@ -31,6 +31,7 @@ from evaluation.scores import BOXES_KM, bhattacharyya_loss, box_pdf, valid_perce
 from lagrangian import run as backtracking
 from lagrangian.binning import smooth_pdf
 from lagrangian.config import SINKING_SPEEDS, RunConfig, speed_folder
+from lagrangian.pdf import EXPORT_M
 from lagrangian.stores import open_pdf, open_store
 from learning.predict import PredictConfig
 from learning.predict import main as predict
@@ -38,7 +39,6 @@ from learning.satellite import catchment_dataset
 
 #: Sinking speed that each flux is made with, m/d, and its mean, mg m-2 d-1.
 PLANTED = {"dry_weight": (80.0, 100.0), "poc": (150.0, 6.0), "pic": (300.0, 5.0)}
-EXPORT_M = 200.0
 #: A shorter record, years, has fewer than a dozen cups whose particles it holds up to the surface.
 LEAST_YEARS = 0.5
 
@@ -162,7 +162,9 @@ def true_catchments(run: Path, w: float) -> xr.Dataset:
     pdf = smooth_pdf(store["pdf"].values.astype(np.float32))
     known = np.isfinite(pdf).all(axis=(1, 2))
     ends = store["collection_end"].values.astype("datetime64[s]")
-    return catchment_dataset(parse_site("pap-so"), w, ends[known], pdf[known], source="particles of the simulation itself")
+    source, site = (str(store.attrs.get(name, default)) for name, default in (("source", "simulation"), ("site", "pap-so")))
+    truth = catchment_dataset(parse_site(site), w, ends[known], pdf[known], source=f"particles of the {source} itself")
+    return truth.assign_attrs(maps_source=source)
 
 
 def summarise(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:

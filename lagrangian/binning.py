@@ -6,9 +6,10 @@ from functools import lru_cache
 
 import numpy as np
 
-BINS = 100
-BIN_KM = 8.0
-HALF_WIDTH_KM = BINS * BIN_KM / 2
+from data.frame import HALF_WINDOW_KM, WINDOW_POINTS, WINDOW_SPACING_KM
+
+#: The bins of a PDF are the cells of the window that the networks' inputs are cut on.
+BINS, BIN_KM, HALF_WIDTH_KM = WINDOW_POINTS, WINDOW_SPACING_KM, HALF_WINDOW_KM
 #: A predicted PDF is valid if its Bhattacharyya loss is smaller (paper section 2.3).
 VALID_BL = 0.3
 #: Smoothing of a PDF: explicit steps of the heat equation and their size in cells (method.md section 2).

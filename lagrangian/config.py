@@ -13,6 +13,8 @@ from lagrangian.cluster import WorkerOptions
 LEVELS = (2500.0, 2000.0, 1500.0, 1000.0, 800.0, 600.0, 400.0, 200.0)
 #: Sinking speeds of the paper, m/d.
 SINKING_SPEEDS = (80.0, 100.0, 150.0, 200.0, 300.0)
+#: Fields are kept, and networks' inputs sampled, on these days before the end of a collection period (SPARO: five in 50 days).
+LAGS_DAYS = (0, 10, 20, 30, 40)
 SECONDS_PER_DAY = 86400.0
 #: Longest time step where the ocean names none, minutes (tests/benchmarks/convergence.py).
 DT_MINUTES = 120.0

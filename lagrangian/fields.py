@@ -12,19 +12,17 @@ import zarr
 from data.command import one_line
 from data.compiled import njit
 from data.errors import StoreError, cannot_write
-from data.frame import Frame, Regridder
+from data.frame import HALF_WINDOW_KM, Frame, Regridder
 from data.grid import HorizontalGrid
 from data.ocean import Ocean, Snapshot
+from data.ocean_names import ocean_title, site_attribute, with_source
 from data.times import SECONDS_ATTRS, whole_seconds
-from lagrangian.config import RunConfig
+from lagrangian.config import LAGS_DAYS, RunConfig
 from lagrangian.experiments import Design
-from lagrangian.stores import add_array, damaged_parts, finish, is_whole, open_checked, put_chunk
+from lagrangian.stores import add_array, damaged_parts, finish, is_whole, ocean_of, open_checked, put_chunk
 
 #: Depths of the network inputs, m (method.md section 3, 5v-4l).
 FIELD_DEPTHS = (0.0, 750.0, 1500.0, 2250.0)
-HALF_WINDOW_KM = 400.0
-#: Fields are kept for these days before the end of each collection period (SPARO: five samples over 50 days).
-FIELD_LAGS_DAYS = (0, 10, 20, 30, 40)
 LAYERED = {
     "temp": ("degree_Celsius", "potential temperature"),
     "u": ("m s-1", "eastward velocity"),
@@ -178,11 +176,13 @@ class FieldsWriter:
         aside = self.path.with_name(self.path.name + ".new")
         group = zarr.create_group(store=str(aside), zarr_format=3, overwrite=True)
         has_temp = "temp" in self.ocean.variables
+        source = ocean_title(self.ocean.description)
         group.attrs.update(
             {
                 "title": "Regional fields for the inputs of catchment networks",
                 "Conventions": "CF-1.8",
-                "site": site,
+                "site": site_attribute(source, site),
+                "source": source,
                 "frame_center": list(self.frame.center),
                 "frame_spacing_km": self.frame.spacing_km,
                 "temperature": "yes" if has_temp else "none: the ocean holds no temp",
@@ -276,7 +276,7 @@ class FieldsPlan:
             return
         times = ocean.times.astype("datetime64[s]")
         indices = sorted({self._nearest(times, end - np.timedelta64(86400 * lag, "s"))
-                          for end in design.starts + design.collection for lag in FIELD_LAGS_DAYS} - {None})  # fmt: skip
+                          for end in design.starts + design.collection for lag in LAGS_DAYS} - {None})  # fmt: skip
         extent = float(np.abs(design.trap_offset_km).max())
         frame = run_frame(ocean.grid, (design.site.x, design.site.y), extent, spacing_km=config.fields_spacing)
         where = self.path if self.path.exists() else self.partial
@@ -320,4 +320,6 @@ def open_fields(path: Path) -> xr.Dataset:
     path = Path(path)
     if not path.exists():
         raise StoreError(f"{path} does not exist; run python -m lagrangian.run first")
-    return open_checked(path, "fields", ("u", "v", "vorticity_over_f", "ssh", "time", "depth", "x", "y"))
+    dataset = open_checked(path, "fields", ("u", "v", "vorticity_over_f", "ssh", "time", "depth", "x", "y"))
+    dataset.attrs = with_source(dataset.attrs, ocean_of(path.parent))
+    return dataset

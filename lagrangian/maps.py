@@ -7,7 +7,6 @@ from pathlib import Path
 import cartopy.crs as ccrs
 import matplotlib
 import numpy as np
-import xarray as xr
 from cartopy.mpl.ticker import LatitudeFormatter, LongitudeFormatter
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap, PowerNorm
@@ -16,15 +15,13 @@ from matplotlib.patheffects import withStroke
 
 from data.coastline import land_feature
 from data.errors import StoreError
+from data.ocean_names import is_idealised
 from data.sphere import EARTH_RADIUS_KM
 from lagrangian.binning import BIN_KM, HALF_WIDTH_KM, SMOOTHING_KM, smooth_pdf
 from lagrangian.fields import open_fields
+from lagrangian.pdf import BOXES_KM, export_number, mass_levels, share_in_box, summarise
 from lagrangian.stores import STATUS_MEANINGS, open_pdf, open_store
 
-#: The boxes that the paper compares with, full width in km (method.md section 4).
-BOXES_KM = (96.0, 192.0)
-#: Shares of the particles that contours hold.
-SHARES = (0.25, 0.5, 0.75)
 #: With fewer particles at the level than this the picture warns: it shows single particles rather than a catchment.
 FEW = 100
 #: With a larger share of particles that left the domain than this it says that the catchment is cut off.
@@ -37,59 +34,8 @@ BOX_STYLE = dict(color="black", linewidth=1.0, zorder=6)
 HALO = withStroke(linewidth=2, foreground="white")
 
 
-def mass_levels(pdf: np.ndarray, shares=SHARES) -> list[float]:
-    """Densities whose contours hold the given shares of the sum of ``pdf`` (y, x): densest cells first."""
-    ordered = np.sort(pdf.ravel())[::-1]
-    total = np.cumsum(ordered)
-    if total[-1] <= 0:
-        return []
-    return [float(ordered[min(np.searchsorted(total, share * total[-1]), ordered.size - 1)]) for share in shares]
-
-
-def share_in_box(pdf: np.ndarray, x: np.ndarray, y: np.ndarray, width_km: float) -> float:
-    """Share of ``pdf`` (y, x) in a square of full width ``width_km`` about the origin; x, y bin centres in km."""
-    inside = (np.abs(y)[:, None] < width_km / 2) & (np.abs(x)[None, :] < width_km / 2)
-    return float(pdf[inside].sum())
-
-
-def summarise(store: xr.Dataset, particles: xr.Dataset, level: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean catchment and mass centres at one level, a chunk of experiments at a time so that memory stays bounded.
-
-    Parameters
-    ----------
-    store, particles : Dataset
-        pdf.zarr and particles.zarr of one run.
-    level : int
-        Index of the level.
-
-    Returns
-    -------
-    mean : (y, x) float64
-        Mean of the PDFs of the experiments that reached the level, each counting alike; zeros where none did.
-    centre : (experiment, 2) float64
-        Mean displacement of all particles at the level, those beyond the bins included, km east and north; NaN where none.
-    """
-    n = store.sizes["experiment"]
-    mean = np.zeros((store.sizes["y"], store.sizes["x"]))
-    centre = np.full((n, 2), np.nan)
-    reached = store["reached"][:, level].values.astype(np.float64)
-    step = (store["counts"].encoding.get("chunks") or (64,))[0]
-    for first in range(0, n, step):
-        rows = slice(first, first + step)
-        used = reached[rows] > 0
-        if not used.any():
-            continue
-        counts = store["counts"][rows, level].values[used]
-        mean += np.einsum("eyx,e->yx", counts, 1 / reached[rows][used])
-        for axis, name in enumerate(("x", "y")):
-            centre[first + np.flatnonzero(used), axis] = np.nanmean(
-                particles[name][rows, :, level].values[used].astype(np.float64), axis=1
-            )
-    return mean / max((reached > 0).sum(), 1), centre
-
-
 def draw_catchment(folder: Path, picture: Path) -> None:
-    """Draw the run of one sinking speed (a folder with particles.zarr and pdf.zarr) at its last level.
+    """Draw the run of one sinking speed (a folder with particles.zarr and pdf.zarr) at its export level.
 
     Raises
     ------
@@ -112,21 +58,22 @@ def draw_catchment(folder: Path, picture: Path) -> None:
 def _figure(folder: Path) -> Figure:
     store = open_pdf(folder / "pdf.zarr")
     particles = open_store(folder / "particles.zarr", "particles")
-    last = store.sizes["level"] - 1
-    depth = float(store["level"][last])
-    reached = store["reached"][:, last].values.astype(float)
+    export = export_number(store["level"].values)
+    depth = float(store["level"][export])
+    reached = store["reached"][:, export].values.astype(float)
     x, y = store["x"].values, store["y"].values
     released = store.sizes["experiment"] * particles.sizes["particle"]
     figure = Figure(figsize=(10.2, 6.6))
     w = store.attrs["sinking_speed_m_per_day"]
-    title = f"Catchment at {depth:g} m of a trap at {store.attrs['trap_depth_m']:g} m, {_name(store)}, sinking speed {w:g} m d⁻¹"
+    trap = f"a trap at {store.attrs['trap_depth_m']:g} m"
+    title = f"Catchment at {depth:g} m of {trap}, {_name(store)}, sinking speed {w:g} m d⁻¹"
     figure.text(0.035, 0.968, title, fontsize=11, fontweight="bold")
     ended = _ended(particles)
     lost = "".join(f"; {100 * share:.1f} % {words}" for words, share in ended.items())
     if reached.sum() == 0:
         figure.text(0.035, 0.9, f"None of {released} particles reached {depth:g} m{lost}.")
         return figure
-    mean, centre = summarise(store, particles, last)
+    mean, centre = summarise(store, particles, export)
     if mean.sum() == 0:
         words = f"All of the {reached.sum():.0f} particles that reached {depth:g} m did so beyond ±{HALF_WIDTH_KM:g} km."
         figure.text(0.035, 0.9, words)
@@ -142,7 +89,7 @@ def _figure(folder: Path) -> Figure:
                            rasterized=True)  # fmt: skip
     _contours(main, x, y, percent, label=True)
     _frame_marks(main)
-    for width in BOXES_KM:
+    for width in BOXES_KM.values():
         main.text(500 * width, -500 * width - 1e3 * view * 0.01, f"{width:g} km", ha="right", va="top", fontsize=6.5, zorder=8,
                   path_effects=[HALO])  # fmt: skip
     axes_kind.scenery(main)
@@ -159,10 +106,10 @@ def _figure(folder: Path) -> Figure:
     for number, (experiment, name) in enumerate(chosen):
         box = [0.685, 0.87 - number * height - 0.25, 0.25 * 6.6 / 10.2, 0.25]
         panel = axes_kind.add(figure, box, *_site(store, experiment), view, labels=False)
-        one = 100 * smooth_pdf(store["pdf"][experiment, last].values)
+        one = 100 * smooth_pdf(store["pdf"][experiment, export].values)
         _contours(panel, x, y, one, label=False)
-        cloud_x = particles["x"][experiment, :, last].values
-        cloud_y = particles["y"][experiment, :, last].values
+        cloud_x = particles["x"][experiment, :, export].values
+        cloud_y = particles["y"][experiment, :, export].values
         dots = panel.scatter(1e3 * cloud_x, 1e3 * cloud_y, c=delay[number], s=2.5, cmap="viridis", linewidths=0, zorder=5,
                              vmin=0, vmax=delay.max())  # fmt: skip
         _frame_marks(panel)
@@ -177,7 +124,7 @@ def _figure(folder: Path) -> Figure:
         bar.set_label("day of release", fontsize=7)
         bar_axes.tick_params(labelsize=6.5)
 
-    shares = ", ".join(f"{100 * share_in_box(mean, x, y, width):.0f} % in the {width:g} km box" for width in BOXES_KM)
+    shares = ", ".join(f"{100 * share_in_box(mean, x, y, width):.0f} % in the {width:g} km box" for width in BOXES_KM.values())
     outside = max(1 - mean.sum(), 0.0)
     used, made = int((reached > 0).sum()), store.sizes["experiment"]
     number = f"{made} experiment{'s' * (made > 1)}" + (f" ({used} with particles at the level)" if used < made else "")
@@ -187,9 +134,11 @@ def _figure(folder: Path) -> Figure:
     remark = few
     if not few and ended.get(STATUS_MEANINGS[1], 0.0) > CUT:
         remark = " The catchment is cut off where they left the domain."
+    source = str(store.attrs.get("source", ""))
+    ocean = f"Ocean: {source}. " if source and not is_idealised(source) else ""
     text = (
-        f"{number} of {particles.sizes['particle']} particles; {100 * reached.sum() / released:.1f} % of {released} reached "
-        f"{depth:g} m{lost}.{remark}\n"
+        f"{ocean}{number} of {particles.sizes['particle']} particles; {100 * reached.sum() / released:.1f} % of {released} "
+        f"reached {depth:g} m{lost}.{remark}\n"
         f"Mass centre of an experiment: median {np.nanmedian(distance):.0f} km from the trap. Mean catchment (every experiment "
         f"counts alike): {shares}, {100 * outside:.1f} % beyond ±{HALF_WIDTH_KM:g} km.\n"
         "Left: mean of the experiments, each seen from its own trap (star), smoothed by "
@@ -242,7 +191,9 @@ def _site(store, experiment: int | None = None) -> tuple[float, float]:
 
 
 def _name(store) -> str:
-    """The site's name; its position where it was given as one."""
+    """The site's name; its position where it was given as one; an idealised ocean's own name, for it has no place on Earth."""
+    if is_idealised(store.attrs.get("source")):
+        return str(store.attrs["source"])
     site = str(store.attrs["site"])
     if not site[:1].isdigit() and not site.startswith("-"):
         return site.upper()
@@ -290,7 +241,7 @@ def _contours(axes, x, y, percent, *, label: bool) -> None:
 
 def _frame_marks(axes) -> None:
     axes.plot(0, 0, **TRAP_STYLE)
-    for width, style in zip(BOXES_KM, ("-", "--"), strict=True):
+    for width, style in zip(BOXES_KM.values(), ("-", "--"), strict=True):
         half = 500 * width
         axes.plot([-half, half, half, -half, -half], [-half, -half, half, half, -half], linestyle=style, **BOX_STYLE)
 
@@ -308,7 +259,8 @@ class _Axes:
 
     @staticmethod
     def of(particles) -> _Axes:
-        return _GeoAxes() if str(particles["lon"].attrs.get("units", "")).startswith("degrees") else _Axes()
+        on_earth = str(particles["lon"].attrs.get("units", "")).startswith("degrees")
+        return _GeoAxes() if on_earth and not is_idealised(particles.attrs.get("source")) else _Axes()
 
     def add(self, figure, box, x0, y0, view, *, labels):
         axes = figure.add_axes(box, aspect="equal")

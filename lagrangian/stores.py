@@ -19,10 +19,11 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.codec_pipeline import BatchedCodecPipeline
 from zarr.registry import register_pipeline
 
-from data.command import one_line
+from data.command import one_line, read_json
 from data.errors import StoreError
 from data.files import put_on_disk
 from data.ocean import Ocean
+from data.ocean_names import ocean_title, site_attribute, with_source
 from data.progress import Progress
 from data.times import SECONDS_ATTRS, whole_seconds
 from lagrangian.binning import BINS, bin_centres
@@ -102,7 +103,8 @@ def position_attrs(ocean: Ocean, axis: str) -> dict:
     return {"units": "m", "long_name": f"Cartesian {axis} coordinate of the ocean's grid"}
 
 
-def _create_group(path: Path, title: str, config: RunConfig, w: float):
+def _create_group(path: Path, title: str, config: RunConfig, ocean: Ocean, w: float):
+    source = ocean_title(ocean.description)
     group = zarr.create_group(store=str(path), zarr_format=3, overwrite=True)
     group.attrs.update(
         {
@@ -110,7 +112,8 @@ def _create_group(path: Path, title: str, config: RunConfig, w: float):
             "Conventions": "CF-1.8",
             "sinking_speed_m_per_day": w,
             "trap_depth_m": config.trap_depth,
-            "site": config.site,
+            "site": site_attribute(source, config.site),
+            "source": source,
         }
     )
     return group
@@ -144,7 +147,7 @@ def _level_coordinate(group, config: RunConfig) -> None:
 
 def create_particles(path: Path, config: RunConfig, design: Design, ocean: Ocean, w: float) -> None:
     """Lay out an empty particles store: dims (experiment, particle, level), one period a chunk."""
-    group = _create_group(path, "Where sinking particles caught by a sediment trap crossed each level", config, w)
+    group = _create_group(path, "Where sinking particles caught by a sediment trap crossed each level", config, ocean, w)
     shape = (design.n_experiments, design.n_particles, len(config.levels))
     chunks = (design.n_positions, *shape[1:])
     dims = ("experiment", "particle", "level")
@@ -174,7 +177,7 @@ def create_particles(path: Path, config: RunConfig, design: Design, ocean: Ocean
 
 def create_pdf(path: Path, config: RunConfig, design: Design, ocean: Ocean, w: float) -> None:
     """Lay out an empty PDF store: counts (experiment, level, y, x), reached (experiment, level), one period a chunk."""
-    group = _create_group(path, "Catchment of a sediment trap: particles per bin; pdf = counts / reached", config, w)
+    group = _create_group(path, "Catchment of a sediment trap: particles per bin; pdf = counts / reached", config, ocean, w)
     shape = (design.n_experiments, len(config.levels), BINS, BINS)
     dims = ("experiment", "level", "y", "x")
     dtype = "uint16" if design.n_particles < 65536 else "uint32"
@@ -208,7 +211,7 @@ def create_pdf(path: Path, config: RunConfig, design: Design, ocean: Ocean, w: f
 
 def create_trajectories(path: Path, config: RunConfig, design: Design, ocean: Ocean, w: float, n_obs: int) -> None:
     """Lay out an empty trajectory store as Parcels writes them: dims (trajectory, obs); lon, lat, z, time."""
-    group = _create_group(path, "Paths of sinking particles, backward in time from the trap", config, w)
+    group = _create_group(path, "Paths of sinking particles, backward in time from the trap", config, ocean, w)
     n = design.n_experiments * design.n_particles
     rows = design.n_positions * design.n_particles
     shape, chunks, dims = (n, n_obs), (rows, n_obs), ("trajectory", "obs")
@@ -338,7 +341,27 @@ def open_store(path: Path, kind: str, *, chunks: dict | None = None) -> xr.Datas
         unfinished = path.with_name(path.name + ".partial").exists()
         hint = "its run was not finished: give the same command again" if unfinished else "run python -m lagrangian.run first"
         raise StoreError(f"{path} does not exist; {hint}")
-    return open_checked(path, kind, SCHEMA[kind], chunks=chunks)
+    dataset = open_checked(path, kind, SCHEMA[kind], chunks=chunks)
+    dataset.attrs = with_source(dataset.attrs, ocean_of(path.parent.parent))
+    return dataset
+
+
+def ocean_of(run: Path) -> dict:
+    """The ocean's description in a run.json; {} where that is absent or damaged, which is for others to refuse."""
+    try:
+        ocean = run_record(run)["ocean"]
+    except (StoreError, KeyError, TypeError):
+        return {}
+    return ocean if isinstance(ocean, dict) else {}
+
+
+def run_record(run: Path) -> dict:
+    """run.json of a run, or {} where it is absent; StoreError where it is damaged."""
+    path = Path(run) / "run.json"
+    record = read_json(path) if path.exists() else {}
+    if not isinstance(record, dict):
+        raise StoreError(f"{path} is damaged: it holds no JSON object; give the run's command again, into another --out")
+    return record
 
 
 def open_checked(path: Path, kind: str, variables: Sequence[str], *, chunks: dict | None = None) -> xr.Dataset:

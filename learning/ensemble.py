@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from data.errors import StoreError
+from data.errors import InputError, StoreError
+from data.frame import WINDOW_SHAPE, WINDOW_SPACING_KM
 from learning.inputs import InputSpec, Normalisation
 from learning.loss import bhattacharyya_loss
 from learning.network import CatchmentNetwork
@@ -16,6 +17,10 @@ from learning.weights import load_network
 
 #: Parts of a card in which all members of an ensemble must agree.
 SHARED = ("architecture", "inputs", "normalisation", "levels", "w", "run")
+#: Fields further than both of these (root mean square) from the mean that the networks learnt from are of another variable or in
+#: other units: training standard deviations, and in m, degrees Celsius, m/s and 1 what no sea differs from another.
+FAR_STD = 10.0
+FAR = {"ssh": 3.0, "temp": 25.0, "u": 2.0, "v": 2.0, "vorticity_over_f": 2.0}
 
 
 @dataclass(eq=False)
@@ -92,13 +97,45 @@ class Ensemble:
         return middle.cpu().numpy(), spread.cpu().numpy()
 
     def predict_fields(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """:meth:`predict` from fields (n, lag, variable, y, x) in the units of the simulation (m, degrees C, m/s, 1)."""
+        """:meth:`predict` from fields (n, lag, variable, y, x) in the units of the simulation (m, degrees C, m/s, 1).
+
+        Raises
+        ------
+        ValueError
+            Another shape: lags, variables, or other than the 100 x 100 points of 8 km that the networks learnt from.
+        InputError
+            A variable holds infinite values, or lies so far from what the networks learnt from that it is another variable, or
+            in other units (:data:`FAR_STD`, :data:`FAR`).
+        """
         fields = np.asarray(fields, np.float32)
-        lags, variables = len(self.spec.lags_days), len(self.spec.variables)
-        if fields.ndim != 5 or fields.shape[1:3] != (lags, variables):
-            raise ValueError(f"fields must be (n, {lags} lags, {variables} variables, y, x), not {fields.shape}")
-        normalised = self.normalisation(fields)
+        wanted = (len(self.spec.lags_days), len(self.spec.variables), *WINDOW_SHAPE)
+        if fields.ndim != 5 or fields.shape[1:] != wanted:
+            lags, variables, ny, nx = wanted
+            raise ValueError(
+                f"fields must be (n, {lags} lags, {variables} variables, {ny} y, {nx} x), points {WINDOW_SPACING_KM:g} km apart, "
+                f"not {fields.shape}"
+            )
+        normalised = self.normalisation(self._plausible(fields))
+        lags, variables = wanted[:2]
         return self.predict(normalised.reshape(fields.shape[0], lags * variables, *fields.shape[-2:]))
+
+
+    def _plausible(self, fields: np.ndarray) -> np.ndarray:
+        """The fields, as they are, where each variable can be what the networks take for it."""
+        order = ", ".join(name for name, _ in self.spec.variables)
+        for number, (name, _) in enumerate(self.spec.variables):
+            values, mean, std = fields[:, :, number], self.normalisation.mean[number], self.normalisation.std[number]
+            if np.isinf(values).any():
+                raise InputError(f"{name} holds infinite values; NaN stands for what is not known")
+            known = values[np.isfinite(values)]
+            away = float(np.sqrt(np.mean((known - mean) ** 2, dtype=np.float64))) if known.size else 0.0
+            if away > max(FAR_STD * std, FAR[name]):
+                raise InputError(
+                    f"{name} lies {away:.3g} (root mean square) from the {mean:.3g} that the networks learnt from, "
+                    f"{away / std:.0f} standard deviations: give the variables in the order {order}, in m, degrees Celsius, m/s "
+                    "and 1"
+                )
+        return fields
 
 
 def torch_device(name: str) -> str:

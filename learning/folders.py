@@ -7,11 +7,12 @@ import hashlib
 import json
 from pathlib import Path
 
-from data.command import read_json
 from data.errors import StoreError
 from lagrangian.config import speed_folder
+from lagrangian.stores import run_record as run_record
 
-#: Beside the members: the mean PDF of the training experiments, which predictions are compared with.
+#: Beside the members: the constant PDFs (mean, and of least expected BL) of the training experiments, which predictions are
+#: compared with.
 CLIMATOLOGY = "climatology.safetensors"
 
 
@@ -32,12 +33,6 @@ def found_speeds(run: Path) -> tuple[float, ...]:
     if not speeds:
         raise StoreError(f"{run} holds no finished PDFs (w*/pdf.zarr); run python -m lagrangian.run --out {run} first")
     return tuple(sorted(speeds))
-
-
-def run_record(run: Path) -> dict:
-    """run.json of a run, or {} where it is absent."""
-    path = Path(run) / "run.json"
-    return read_json(path) if path.exists() else {}
 
 
 def run_identity(run: Path) -> str:

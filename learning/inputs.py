@@ -10,6 +10,7 @@ from scipy.interpolate import make_interp_spline
 from scipy.ndimage import gaussian_filter
 
 from data.frame import fill_nearest
+from lagrangian.config import LAGS_DAYS as LAGS_DAYS
 
 #: Variables and depths (m; None: a field of the surface itself) of each input set (method.md section 3).
 INPUT_SETS: dict[str, tuple[tuple[str, float | None], ...]] = {
@@ -21,8 +22,6 @@ INPUT_SETS: dict[str, tuple[tuple[str, float | None], ...]] = {
     ),
 }
 InputName = Literal["sst-ssh", "5v-1l", "5v-4l"]
-#: Samples, days before the end of the collection period (SPARO: five over the 50-day window).
-LAGS_DAYS = (0, 10, 20, 30, 40)
 #: Effective resolution of satellite maps, km (paper section 2.2).
 SSH_RESOLUTION_KM, SST_RESOLUTION_KM = 80.0, 28.0
 Method = Literal["spline", "gaussian"]

@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+import math
+
 import pytorch_lightning as lightning
 import torch
 
+from data.errors import InputError
 from lagrangian.binning import VALID_BL
 from learning.config import Preset
 from learning.loss import RAW_WEIGHT, SMOOTHED_WEIGHT, HeatSmoothing, bhattacharyya_loss, training_loss
 from learning.network import CatchmentNetwork, pdf_head
-from learning.training import learning_rate, refuse_nan, validation_scores
+
+#: Share of the steps over which the rate of the cycle rises.
+RISE = 0.2
+
+
+def learning_rate(preset: Preset, step: int, steps: int) -> float:
+    """Rate of a step: constant, or a cycle of two half cosines."""
+    if preset.schedule == "constant":
+        return preset.lr
+    rise = max(1.0, RISE * steps)
+    if step < rise:
+        return preset.lr * (0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * step / rise)))
+    return preset.lr * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1.0, steps - rise)))
+
+
+def validation_scores(prediction: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """BL and F of PDFs (..., y, x)."""
+    return bhattacharyya_loss(target, prediction), torch.minimum(target, prediction).sum(dim=(-2, -1))
+
+
+def refuse_nan(loss: torch.Tensor, epoch: int) -> None:
+    """InputError for a loss that is not a number."""
+    if not torch.isfinite(loss):
+        raise InputError(
+            f"the training loss is {loss.item()} in epoch {epoch + 1}: training has diverged (a smaller --lr or --precision 32 "
+            "mends it), or the fields hold infinite values"
+        )
 
 
 class CatchmentTraining(lightning.LightningModule):
@@ -108,7 +137,7 @@ class CatchmentTraining(lightning.LightningModule):
         for number in range(self.network.n_speeds):
             loss, bl, f = (float(one) for one in scores[:, number].double().mean(dim=0))
             valid = float(100 * (scores[:, number, 1] < VALID_BL).double().mean())
-            self.results.append({"validation_loss": loss, "bl_200": bl, "f_200": f, "valid_percent_200": valid})
+            self.results.append({"validation_loss": loss, "bl": bl, "f": f, "valid_percent": valid})
             if bl < self.best_bl[number]:
                 self.best_bl[number] = bl
                 self.best[number] = {name: one.detach().cpu().clone() for name, one in self.network.state_dict().items()}

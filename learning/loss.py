@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from lagrangian.binning import smoothing_operators
+from lagrangian.binning import BINS, smoothing_operators
 
 #: Weights of the BL against the smoothed and against the raw PDF (SPARO).
 SMOOTHED_WEIGHT, RAW_WEIGHT = 0.8, 0.2
@@ -17,7 +17,7 @@ class HeatSmoothing(nn.Module):
     Modes that the smoothing multiplies by less than 1e-8 are left out.
     """
 
-    def __init__(self, ny: int = 100, nx: int = 100):
+    def __init__(self, ny: int = BINS, nx: int = BINS):
         super().__init__()
         ty, tx, factor = smoothing_operators(ny, nx)
         keep_y, keep_x = int((factor[:, 0] > 1e-8).sum()), int((factor[0] > 1e-8).sum())

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from data.frame import WINDOW_SHAPE
 from learning.inputs import InputSpec
 from learning.unet import PaperUNet, fitted, particle_source
 
@@ -131,7 +132,7 @@ class CatchmentNetwork(nn.Module):
         (y, x) points of a window; other sizes work too, the climatology being stretched.
     """
 
-    def __init__(self, architecture: Architecture, spec: InputSpec, n_speeds: int, n_levels: int, size=(100, 100)):
+    def __init__(self, architecture: Architecture, spec: InputSpec, n_speeds: int, n_levels: int, size=WINDOW_SHAPE):
         super().__init__()
         self.architecture, self.spec = architecture, spec
         self.n_speeds, self.n_levels, self.size = n_speeds, n_levels, tuple(size)

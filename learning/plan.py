@@ -16,18 +16,18 @@ import torch
 
 from data.command import json_ready, provenance, read_json, write_file, write_json
 from data.errors import OptionError, StoreError, need
+from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM
 from data.lock import Claim
 from lagrangian import cluster
+from lagrangian.pdf import export_number
 from learning.config import FitConfig, Preset
 from learning.folders import CLIMATOLOGY, found_speeds, member_path, models_folder, run_identity
 from learning.inputs import InputSpec, Normalisation
 from learning.samples import RunSamples
 from learning.split import DAY, Split, gap_days, split_by_time
-from learning.training import Task, mean_pdfs, train_member, write_history
+from learning.training import Task, level_names, mean_pdfs, root_pdfs, train_member, write_history
 from learning.weights import load_tensors, network_card, save_network, save_tensors
 
-#: The level whose validation BL chooses the epoch, m.
-CHOOSING_LEVEL = 200.0
 #: Options that do not change the weights.
 NOT_IDENTITY = (
     "run", "member", "device", "threads", "tensorboard", "test_run", "members", "inputs", "w",
@@ -91,9 +91,10 @@ class FitPlan:
         )
         for note in self.samples.fields.notes:
             say(f"note: {note}")
-        for w, folder, mean in zip(self.samples.speeds, self.folders, self.climatology, strict=True):
+        constants = zip(self.climatology, root_pdfs(self.samples, self.split.train), strict=True)
+        for w, folder, (mean, root) in zip(self.samples.speeds, self.folders, constants, strict=True):
             _claim(folder, self.record)
-            save_tensors(folder / CLIMATOLOGY, {"pdf": mean}, {"levels": self.samples.levels.tolist(), "w": w})
+            save_tensors(folder / CLIMATOLOGY, {"pdf": mean, "root": root}, {"levels": self.samples.levels.tolist(), "w": w})
 
     def train(self, member: int, say: Callable[[str], None], check: Callable[[], None] = lambda: None) -> None:
         """Train a member, or go on with it; nothing where it is there already.
@@ -105,8 +106,7 @@ class FitPlan:
             return
         config, samples = self.config, self.samples
         state = self.folders[0] / f"member-{member:02d}.state.safetensors"
-        level = np.flatnonzero(np.isclose(samples.levels, CHOOSING_LEVEL))
-        level = int(level[0]) if level.size else samples.levels.size - 1
+        level = export_number(samples.levels)
         task = Task(samples, self.split.train, self.split.validation, self.normalisation, self.preset, config.seed, member, state,
                     level, self.climatology)  # fmt: skip
         tensorboard = self.folders[0] / "tensorboard" if config.tensorboard else None
@@ -114,16 +114,19 @@ class FitPlan:
         networks = train_member(task, **options, say=say, check=check)
         check()
         rows = load_tensors(state)[1]["rows"]
+        names = level_names(float(samples.levels[level]))
         for w, folder, network in zip(samples.speeds, self.folders, networks, strict=True):
-            best = min((row for row in rows if row["w"] == w), key=lambda row: row["bl_200"])
+            best = min((row for row in rows if row["w"] == w), key=lambda row: row[names["bl"]])
             card = network_card(
                 network, self.normalisation, levels=samples.levels.tolist(), w=w, member=member, seed=config.seed,
-                site=str(samples.attributes.get("site", "")), trap_depth_m=samples.attributes.get("trap_depth_m"),
+                site=str(samples.attributes.get("site", "")), ocean=str(samples.attributes.get("source", "")),
+                trap_depth_m=samples.attributes.get("trap_depth_m"),
                 collection_days=float((samples.end - samples.start)[0] / DAY),
-                window={"points": 100, "spacing_km": 8.0}, split=self.record["split"], run=self.record["run_identity"],
-                best_epoch=best["epoch"], validation={k: best[k] for k in ("bl_200", "f_200", "valid_percent_200")},
+                window={"points": WINDOW_POINTS, "spacing_km": WINDOW_SPACING_KM},
+                split=self.record["split"], run=self.record["run_identity"],
+                best_epoch=best["epoch"], validation={name: best[name] for name in names.values()},
             )  # fmt: skip
-            write_history(folder / f"history-{member:02d}.csv", rows, w)
+            write_history(folder / f"history-{member:02d}.csv", rows, w, float(samples.levels[level]))
             save_network(member_path(folder, member), network, card)
         state.unlink(missing_ok=True)
 

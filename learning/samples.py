@@ -16,7 +16,7 @@ import xarray as xr
 from data.compiled import njit
 from data.errors import InputError
 from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM, Frame, cubic_kernels, cut_window
-from lagrangian.config import speed_folder
+from lagrangian.config import LAGS_DAYS, speed_folder
 from lagrangian.fields import open_fields
 from lagrangian.stores import open_store
 from learning.inputs import InputSpec, Normalisation, to_resolution
@@ -174,6 +174,23 @@ def _taps(offset: float, axis: np.ndarray, block: int) -> tuple[int, np.ndarray]
     return first, weights.astype(np.float32)
 
 
+def _no_fields(lags: tuple[int, ...], instants: np.ndarray, times: np.ndarray) -> str:
+    """Why no period (row of ``instants``) has fields (at ``times``) at all ``lags``, and what would mend it."""
+    within = np.array(lags) * DAY <= np.ptp(times) if times.size else np.zeros(len(lags), bool)
+    absent = within & ~(instants >= 0).any(axis=0)
+    nowhere = [lag for lag, missing in zip(lags, absent, strict=True) if missing and lag not in LAGS_DAYS]
+    kept = ", ".join(map(str, LAGS_DAYS))
+    if nowhere:
+        return (
+            f"fields.zarr keeps the sea {kept} days before the end of each collection period, and holds none "
+            f"{', '.join(map(str, nowhere))} days before any; choose --lags among {kept}"
+        )
+    return (
+        f"no collection period has fields {', '.join(map(str, lags))} days before its end; the record is too short (a longer "
+        "--years, or more files)"
+    )
+
+
 def _at(depth: float | None) -> str:
     return "" if depth is None else f" at {depth:g} m"
 
@@ -295,10 +312,7 @@ class RunSamples:
         reached = np.all([pdf.known.all(axis=1) for pdf in pdfs], axis=0)
         has_fields = (instants >= 0).all(axis=1)
         if not has_fields.any():
-            raise InputError(
-                f"{run}: no collection period has fields {', '.join(map(str, spec.lags_days))} days before its end; the record "
-                "is too short (a longer --years, or more files)"
-            )
+            raise InputError(f"{run}: {_no_fields(spec.lags_days, instants, fields.times)}")
         if not (reached & has_fields).any():
             raise InputError(f"{run}: no experiment has particles at every level; its PDFs are all zero (see run.json)")
         start, end = (one[name].values.astype("datetime64[s]") for name in ("collection_start", "collection_end"))

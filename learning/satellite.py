@@ -17,11 +17,12 @@ import numpy as np
 import torch
 import xarray as xr
 
-from data.command import provenance, write_json
+from data.command import one_line, provenance, write_json
 from data.errors import InputError, OptionError, cannot_write
-from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM, Frame
+from data.frame import HALF_WINDOW_KM, WINDOW_SPACING_KM, Frame
 from data.lock import FolderLock
 from data.netcdf import write_dataset
+from data.ocean_names import is_idealised, site_attribute
 from data.progress import Progress
 from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
 from data.sites import Site, parse_site
@@ -29,10 +30,10 @@ from data.sphere import EARTH_RADIUS_KM, lon_lat
 from lagrangian import cluster
 from lagrangian.binning import bin_centres
 from lagrangian.config import speed_folder
+from lagrangian.pdf import EXPORT_M, export_number
 from learning.ensemble import Ensemble, torch_device
 from learning.inputs import InputSpec
 
-HALF_WINDOW_KM = WINDOW_POINTS * WINDOW_SPACING_KM / 2
 DAY = np.timedelta64(86400, "s")
 #: A map further than this from the instant asked for does not count as it, days.
 TOLERANCE_DAYS = 1.0
@@ -84,6 +85,8 @@ class SatelliteWindows:
         Variables not given.
     notes : tuple of str
         Lines for the user: gaps, dates left out.
+    maps_source : str
+        What the SSH files say they are of (their attribute ``source``).
     """
 
     site: Site
@@ -97,6 +100,7 @@ class SatelliteWindows:
     ssh_source: str
     missing: tuple[str, ...]
     notes: tuple[str, ...]
+    maps_source: str = "satellite maps"
 
 
 def satellite_windows(
@@ -197,8 +201,8 @@ def satellite_windows(
         if (known < LEAST_KNOWN).any():
             worst = int(np.argmin(known))
             raise InputError(
-                f"{name} map of {stamps[name][used[worst]]}: only {100 * known[worst]:.0f} % of the 800 km around {place.name} "
-                "is known; give gap-free (L4) maps, or a site farther from land"
+                f"{name} map of {stamps[name][used[worst]]}: only {100 * known[worst]:.0f} % of the {2 * HALF_WINDOW_KM:g} km "
+                f"around {place.name} is known; give gap-free (L4) maps, or a site farther from land"
             )
         values[:, channel] = maps[back]
     missing = tuple(name for name, _ in spec.variables if name not in sources)
@@ -212,8 +216,14 @@ def satellite_windows(
             )
     return SatelliteWindows(
         place, instants_asked, values, ends, instants.reshape(wanted.shape), distant, float(ssh_mean), mean_of, source, missing,
-        tuple(notes),
+        tuple(notes), _source_of(heights),
     )  # fmt: skip
+
+
+def _source_of(maps: xr.Dataset) -> str:
+    """The attribute ``source`` of the first of the files that maps come from; a sentence of the toolkit where there is none."""
+    with xr.open_dataset(maps.attrs["files"][0], decode_times=False) as file:
+        return one_line(str(file.attrs.get("source", ""))) or "satellite maps"
 
 
 def _mean_height(variable: xr.DataArray, frame: Frame) -> tuple[float, str]:
@@ -281,7 +291,7 @@ def adjusted(windows: SatelliteWindows, spec: InputSpec, training_mean: np.ndarr
 
 
 def predict_windows(ensemble: Ensemble, windows: SatelliteWindows, predict_batches: Callable | None = None) -> xr.Dataset:
-    """The catchment at the shallowest level for each end of a collection period, as the CF file holds it.
+    """The catchment at the export level for each end of a collection period, as the CF file holds it.
 
     ``predict_batches`` does what :meth:`~learning.ensemble.Ensemble.predict_fields` does, elsewhere: it takes pairs
     (maps, instants) and yields (number in the list, (pdf, spread)) in any order; the fields are ``maps[instants]``.
@@ -295,7 +305,7 @@ def predict_windows(ensemble: Ensemble, windows: SatelliteWindows, predict_batch
     """
     spec, card = ensemble.spec, ensemble.card
     levels = np.asarray(card["levels"], float)
-    export = int(np.argmin(levels))
+    export = export_number(levels)
     values = adjusted(windows, spec, ensemble.normalisation.mean)
     given = [channel for channel, (name, _) in enumerate(spec.variables) if name not in windows.missing]
     scale = ensemble.normalisation.std[:, None, None]
@@ -325,11 +335,19 @@ def predict_windows(ensemble: Ensemble, windows: SatelliteWindows, predict_batch
         windows.site, float(card["w"]), windows.ends, pdf,
         trap_depth=float(card.get("trap_depth_m") or TRAP_DEPTH_M), level=levels[export],
         collection_days=float(card.get("collection_days") or COLLECTION_DAYS), spread=spread, outside=outside, flag=flag,
-        source=f"{len(ensemble.networks)} networks, inputs {spec.name}, satellite maps", comment="; ".join(notes) or "none",
+        source=_source(ensemble, windows), comment="; ".join(notes) or "none",
     )  # fmt: skip
     return dataset.assign_attrs(
+        maps_source=windows.maps_source, site=site_attribute(windows.maps_source, windows.site.name),
         ssh_source_variable=windows.ssh_source, ssh_mean_removed=windows.ssh_mean, ssh_mean_of=windows.ssh_mean_of
     )
+
+
+def _source(ensemble: Ensemble, windows: SatelliteWindows) -> str:
+    """The attribute ``source`` of a catchment file: which networks, of which ocean, and which maps they were given."""
+    learnt = ensemble.card.get("ocean")
+    taught = f" that learnt from the {learnt}" if is_idealised(learnt) else f" that learnt from {learnt}" if learnt else ""
+    return f"{len(ensemble.networks)} networks{taught}, inputs {ensemble.spec.name}; maps: {windows.maps_source}"
 
 
 def _cut(values: np.ndarray, instants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -401,7 +419,7 @@ def catchment_dataset(
     pdf: np.ndarray,
     *,
     trap_depth: float = TRAP_DEPTH_M,
-    level: float = 200.0,
+    level: float = EXPORT_M,
     collection_days: float = COLLECTION_DAYS,
     spread: np.ndarray | None = None,
     outside: np.ndarray | None = None,
@@ -520,7 +538,7 @@ def write_inputs(path: Path, windows: SatelliteWindows, spec: InputSpec) -> None
         | {PROJECTION: _projection(windows.site)},
         coords={"time": ("time", windows.times.astype("datetime64[ns]"), {"standard_name": "time", "axis": "T"}),
                 **_places(windows.site)},
-        attrs={"title": "Satellite maps on the window of a trap", "Conventions": "CF-1.8",
+        attrs={"title": "Satellite maps on the window of a trap", "Conventions": "CF-1.8", "source": windows.maps_source,
                "trap_longitude": windows.site.x, "trap_latitude": windows.site.y,
                "history": f"learning.predict, {np.datetime64('now')} UTC"},
     )  # fmt: skip

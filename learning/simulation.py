@@ -198,6 +198,7 @@ def _create(path: Path, samples: RunSamples, ensemble: Ensemble, identity: dict,
     group.attrs.update({
         "title": "Predicted catchments of a sediment trap", "Conventions": "CF-1.8", "inputs": ensemble.spec.name,
         "sinking_speed_m_per_day": float(ensemble.card["w"]), "members": len(ensemble.networks), "identity": identity,
+        **({"source": samples.attributes["source"]} if "source" in samples.attributes else {}),
     })  # fmt: skip
     array = partial(add_array, group)
 
@@ -206,11 +207,13 @@ def _create(path: Path, samples: RunSamples, ensemble: Ensemble, identity: dict,
           {"long_name": "predicted probability that a particle crossed the level in the bin"}, fill=np.nan)  # fmt: skip
     array("spread", shape[:2], (BLOCK, levels.size), "float32", ("experiment", "level"),
           {"long_name": "mean Bhattacharyya loss of the members against their median"}, fill=np.nan)  # fmt: skip
-    climatology = folder / CLIMATOLOGY
-    if climatology.exists():
-        array("climatology", shape[1:], shape[1:], "float32", ("level", "y", "x"),
-              {"long_name": "smoothed mean PDF of the networks' training experiments"},
-              load_tensors(climatology)[0]["pdf"].numpy())  # fmt: skip
+    constant = load_tensors(folder / CLIMATOLOGY)[0] if (folder / CLIMATOLOGY).exists() else {}
+    for name, kept, title in (
+        ("climatology", "pdf", "smoothed mean PDF of the networks' training experiments"),
+        ("climatology_root", "root", "constant PDF of least expected Bhattacharyya loss over the networks' training experiments"),
+    ):
+        if kept in constant:
+            array(name, shape[1:], shape[1:], "float32", ("level", "y", "x"), {"long_name": title}, constant[kept].numpy())
     array("level", levels.shape, levels.shape, "float64", ("level",), {"units": "m", "positive": "down"}, levels)
     for name, axis in (("y", 0), ("x", 1)):
         array(name, (bins[axis],), (bins[axis],), "float64", (name,), {"units": "km"}, bin_centres())

@@ -18,16 +18,14 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from data.command import write_file
-from data.errors import InputError, StoreError
+from data.errors import StoreError
+from lagrangian.pdf import MeanPdf, constant_of_least_bl
 from learning.config import Preset
 from learning.inputs import Normalisation
-from learning.loss import HeatSmoothing, bhattacharyya_loss
+from learning.loss import HeatSmoothing
 from learning.network import CatchmentNetwork, mirrored
 from learning.samples import RunSamples, Samples
 from learning.weights import load_tensors, save_tensors
-
-#: Share of the steps over which the rate of the cycle rises.
-RISE = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +44,7 @@ class Task:
     state : Path
         Where the state after the last finished epoch is kept.
     level : int
-        Number of the level whose BL chooses the epoch (200 m).
+        Number of the level whose BL chooses the epoch: the export level.
     climatology : (speed, level, y, x) float32
         Smoothed mean PDF of the training experiments.
     """
@@ -102,16 +100,6 @@ class Batches(torch.utils.data.Dataset):
 
 def _whole(batch):
     return batch
-
-
-def learning_rate(preset: Preset, step: int, steps: int) -> float:
-    """Rate of a step: constant, or a cycle of two half cosines."""
-    if preset.schedule == "constant":
-        return preset.lr
-    rise = max(1.0, RISE * steps)
-    if step < rise:
-        return preset.lr * (0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * step / rise)))
-    return preset.lr * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1.0, steps - rise)))
 
 
 def train_member(
@@ -177,22 +165,35 @@ def train_member(
     return module.best_networks()
 
 
-def mean_pdfs(samples: RunSamples, experiments: np.ndarray, block: int = 256) -> torch.Tensor:
+def mean_pdfs(samples: RunSamples, experiments: np.ndarray, batch: int = 256) -> torch.Tensor:
     """(speed, level, y, x) smoothed mean PDF of some experiments."""
-    total = sum(
-        samples.targets(experiments[first : first + block]).sum(dim=0, dtype=torch.float64)
-        for first in range(0, len(experiments), block)
-    )
-    mean = HeatSmoothing(*samples.pdfs[0].n_bins)((total / len(experiments)).to(torch.float32))
-    return mean / mean.sum(dim=(-2, -1), keepdim=True)
+    mean = MeanPdf()
+    for pdfs in _targets(samples, experiments, batch):
+        mean.add(pdfs.numpy())
+    smoothed = HeatSmoothing(*samples.pdfs[0].n_bins)(torch.from_numpy(mean.value()).to(torch.float32))
+    return smoothed / smoothed.sum(dim=(-2, -1), keepdim=True)
 
 
-def validation_scores(prediction: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """BL and F of PDFs (..., y, x)."""
-    return bhattacharyya_loss(target, prediction), torch.minimum(target, prediction).sum(dim=(-2, -1))
+def root_pdfs(samples: RunSamples, experiments: np.ndarray, batch: int = 32) -> torch.Tensor:
+    """(speed, level, y, x) constant PDF of least expected BL from the smoothed PDFs of some experiments."""
+    root, smoothing = MeanPdf(), HeatSmoothing(*samples.pdfs[0].n_bins)
+    for pdfs in _targets(samples, experiments, batch):
+        root.add(smoothing(pdfs).sqrt().numpy())
+    return torch.from_numpy(constant_of_least_bl(root.value())).to(torch.float32)
 
 
-HISTORY = ("member", "epoch", "w", "train_loss", "validation_loss", "bl_200", "f_200", "valid_percent_200", "seconds")
+def _targets(samples: RunSamples, experiments: np.ndarray, batch: int) -> Iterator[torch.Tensor]:
+    return (samples.targets(experiments[first : first + batch]) for first in range(0, len(experiments), batch))
+
+
+def level_names(level: float) -> dict[str, str]:
+    """What the validation's scores at a level, m, are called in histories and cards: ``bl`` is ``bl_200`` at 200 m."""
+    return {name: f"{name}_{level:g}" for name in ("bl", "f", "valid_percent")}
+
+
+def history_columns(level: float) -> tuple[str, ...]:
+    """Columns of history.csv, the validation at ``level``, m."""
+    return "member", "epoch", "w", "train_loss", "validation_loss", *level_names(level).values(), "seconds"
 
 
 class TrainingProgress:
@@ -212,9 +213,19 @@ class TrainingProgress:
         tensors, card = load_tensors(self.task.state)
         if card.get("task") != self._identity():
             raise StoreError(f"{self.task.state} belongs to another training; remove it to begin anew")
-        self.epoch, self.rows = int(card["epoch"]), card["rows"]
+        self.epoch, self.rows = int(card["epoch"]), [self._named(row) for row in card["rows"]]
         self.module.restore(tensors, card)
         return True
+
+    @property
+    def level(self) -> float:
+        """Depth of the level that is validated, m."""
+        return float(self.task.samples.levels[self.task.level])
+
+    def _named(self, row: dict) -> dict:
+        """A row of the history with its scores named by the level; earlier versions named every level 200."""
+        known = {f"{name}_200": now for name, now in level_names(self.level).items()}
+        return {known.get(name, name): value for name, value in row.items()}
 
     def _identity(self) -> dict:
         preset = self.task.preset
@@ -222,40 +233,32 @@ class TrainingProgress:
         return {"preset": repr(preset), "seed": task.seed, "member": task.member, "experiments": int(task.train.size)}
 
     def epoch_done(self, train_loss: float, results: list[dict]) -> None:
-        """Note an epoch: ``results`` for each speed."""
+        """Note an epoch: ``results`` (``validation_loss``, ``bl``, ``f``, ``valid_percent``) for each speed."""
         self.check()
         seconds = round(time.monotonic() - self._started, 2)
         self._started = time.monotonic()
-        speeds = self.task.samples.speeds
+        speeds, names = self.task.samples.speeds, level_names(self.level)
         for w, result in zip(speeds, results, strict=True):
-            self.rows.append({"member": self.task.member, "epoch": self.epoch + 1, "w": w, "train_loss": train_loss, **result,
+            named = {names.get(name, name): value for name, value in result.items()}
+            self.rows.append({"member": self.task.member, "epoch": self.epoch + 1, "w": w, "train_loss": train_loss, **named,
                               "seconds": seconds})  # fmt: skip
         self.epoch += 1
         tensors, state = self.module.state_tensors()
         save_tensors(self.task.state, tensors, {"task": self._identity(), "epoch": self.epoch, "rows": self.rows, **state})
         told = ", ".join(
-            f"w {w:g}: BL {result['bl_200']:.3f}, valid {result['valid_percent_200']:.0f} %"
+            f"w {w:g}: BL {result['bl']:.3f}, valid {result['valid_percent']:.0f} %"
             for w, result in zip(speeds, results, strict=True)
         )
         self.say(
             f"member {self.task.member} epoch {self.epoch}/{self.task.preset.epochs}: loss {train_loss:.4f}; validation at "
-            f"200 m {told} ({self.task.train.size / max(seconds, 1e-9):.0f} samples/s)"
+            f"{self.level:g} m {told} ({self.task.train.size / max(seconds, 1e-9):.0f} samples/s)"
         )
 
 
-def write_history(path: Path, rows: list[dict], w: float) -> None:
-    """The rows of one speed as CSV."""
+def write_history(path: Path, rows: list[dict], w: float, level: float) -> None:
+    """The rows of one speed as CSV, their scores at ``level``, m."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, HISTORY)
+    writer = csv.DictWriter(text, history_columns(level))
     writer.writeheader()
     writer.writerows(row for row in rows if row["w"] == w)
     write_file(path, text.getvalue().encode())
-
-
-def refuse_nan(loss: torch.Tensor, epoch: int) -> None:
-    """InputError for a loss that is not a number."""
-    if not torch.isfinite(loss):
-        raise InputError(
-            f"the training loss is {loss.item()} in epoch {epoch + 1}: training has diverged (a smaller --lr or --precision 32 "
-            "mends it), or the fields hold infinite values"
-        )

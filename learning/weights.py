@@ -5,6 +5,7 @@ Nothing is ever unpickled. A file that is damaged, or of another kind, is refuse
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,7 @@ from safetensors.torch import save_file
 
 from data.errors import StoreError, cannot_write
 from data.files import written_aside
+from data.frame import WINDOW_SHAPE
 from learning.inputs import INPUT_SETS, InputSpec, Normalisation
 from learning.network import Architecture, CatchmentNetwork
 
@@ -23,7 +25,7 @@ FORMAT = "catchment-network-1"
 
 
 def save_tensors(path: Path, tensors: dict[str, torch.Tensor], card: dict) -> None:
-    """Write tensors and a card (JSON values) aside and rename.
+    """Write tensors, a card (JSON values) and a checksum of both aside, and rename.
 
     Raises
     ------
@@ -33,11 +35,21 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], card: dict) -> No
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
         with written_aside(path) as aside:
-            save_file(whole, aside, {"card": json.dumps(card)})
+            text = json.dumps(card)
+            save_file(whole, aside, {"card": text, "checksum": _checksum(text, whole)})
     except OSError as error:
         raise cannot_write(path, error) from None
     except SafetensorError as error:  # what it says of the system's error is text
         raise cannot_write(path, OSError(str(error).splitlines()[0])) from None
+
+
+def _checksum(card: str, tensors: dict[str, torch.Tensor]) -> str:
+    """Of the card's text and of every tensor with its name, kind and shape: safetensors itself has none."""
+    found = hashlib.sha256(card.encode())
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
@@ -46,17 +58,20 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
     Raises
     ------
     StoreError
-        It is absent, damaged, or has no card.
+        It is absent, damaged (its checksum is another; files of earlier versions have none), or has no card.
     """
     path = Path(path)
     if not path.exists():
         raise StoreError(f"{path} does not exist; run python -m learning.fit first")
     try:
         with safe_open(path, framework="pt") as file:
-            card = json.loads((file.metadata() or {}).get("card", "null"))
+            marks = file.metadata() or {}
+            card = json.loads(marks.get("card", "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:
         raise StoreError(f"{path} is damaged or no safetensors file: {str(error).splitlines()[0]}") from None
+    if "checksum" in marks and marks["checksum"] != _checksum(marks.get("card", ""), tensors):
+        raise StoreError(f"{path} is damaged: its checksum is another; remove it, and give the command that wrote it again")
     if not isinstance(card, dict):
         raise StoreError(f"{path} has no model card: it was not written by learning.fit")
     return tensors, card
@@ -85,7 +100,7 @@ def load_network(path: Path) -> tuple[CatchmentNetwork, Normalisation, dict]:
     Raises
     ------
     StoreError
-        See :func:`load_tensors`; or the card and the weights do not fit together.
+        See :func:`load_tensors`; or the card and the weights do not fit together, or hold what is no number.
     """
     tensors, card = load_tensors(path)
     if card.get("format") != FORMAT:
@@ -98,7 +113,7 @@ def load_network(path: Path) -> tuple[CatchmentNetwork, Normalisation, dict]:
         settings = dict(card["architecture"])
         n_levels = int(settings.pop("n_levels"))
         climatology = tensors.get("body.climatology")
-        size = (100, 100) if climatology is None else tuple(climatology.shape[-2:])
+        size = WINDOW_SHAPE if climatology is None else tuple(climatology.shape[-2:])
         network = CatchmentNetwork(Architecture(**settings), spec, 1, n_levels, size)
         network.load_state_dict(tensors)
         mean, std = (np.asarray(card["normalisation"][name], np.float32) for name in ("mean", "std"))
@@ -108,4 +123,10 @@ def load_network(path: Path) -> tuple[CatchmentNetwork, Normalisation, dict]:
             raise ValueError("another number of levels")
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StoreError(f"{path}: its card and its weights do not fit together ({str(error).splitlines()[0]})") from None
+    mend = "the network can predict nothing; remove the file, and give learning.fit again"
+    if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
+        raise StoreError(f"{path}: the normalisation holds NaN, infinite values or a standard deviation of 0 or less: {mend}")
+    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise StoreError(f"{path}: {broken[0]} holds NaN or infinite weights: {mend}")
     return network.eval(), Normalisation(mean, std), card

@@ -12,6 +12,7 @@ import numpy as np
 from data.command import provenance, run_command, write_json
 from data.errors import OptionError, StoreError, cannot_write
 from data.lock import FolderLock
+from data.ocean_names import twin_title
 from data.progress import Progress
 from data.spherical_defaults import rotation
 from data.twin.chlorophyll import Chlorophyll
@@ -113,7 +114,7 @@ def _write(path: Path, ocean: TwinOcean, days: range) -> None:
     ny, nx = grid.shape
     lon, lat = grid.position(*np.meshgrid(np.arange(nx), np.arange(ny)))
     with netCDF4.Dataset(path, "w") as file:
-        file.title = "Twin ocean at PAP-SO (quasi-geostrophic)"
+        file.title = f"{twin_title(ocean.record.seed).capitalize()} (quasi-geostrophic)"
         file.VertCoordType = "NEW"
         file.setncatts(_marks(ocean))
         for name, size in (("time", None), ("s_rho", s.n), ("s_w", s.n + 1), ("eta_rho", ny), ("xi_rho", nx), ("eta_v", ny - 1),

@@ -15,6 +15,7 @@ import numpy as np
 from data.errors import OptionError
 from data.grid import HorizontalGrid
 from data.ocean import Snapshot
+from data.ocean_names import twin_title
 from data.sites import SITES
 from data.twin.defaults import BETA, F0, GRAVITY, LATITUDE, SPACING, layer_centres
 from data.twin.record import Record
@@ -150,6 +151,7 @@ def open_twin(years: float = 1.0, seed: int = 0, *, folder=None, progress=None) 
     times = FIRST_DAY + np.arange(days) * np.timedelta64(86400, "s").astype("timedelta64[ns]")
     description = {
         "kind": "twin",
+        "title": twin_title(seed),
         "seed": seed,
         "years": years,
         "latitude": LATITUDE,

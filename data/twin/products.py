@@ -17,6 +17,7 @@ from scipy import fft, ndimage, special
 
 from data.errors import StoreError, cannot_write
 from data.lonlat import square_bounds
+from data.ocean_names import IDEALISED
 from data.sphere import east_north
 from data.twin.chlorophyll import Chlorophyll, cells, day_of_year, season
 from data.twin.defaults import F0, GRAVITY, SPACING
@@ -212,7 +213,7 @@ class _Axes:
 
 def _layout(file, title: str, times, lat: tuple[str, np.ndarray], lon: tuple[str, np.ndarray], since: str) -> None:
     """Title, dimensions and coordinates; ``since``: "days since ..." or "seconds since ..."."""
-    file.setncatts({"title": title, "Conventions": "CF-1.8", "source": "twin ocean (quasi-geostrophic simulation)"})
+    file.setncatts({"title": title, "Conventions": "CF-1.8", "source": f"{IDEALISED} (quasi-geostrophic simulation)"})
     file.createDimension("time", None)
     stamp = file.createVariable("time", "f8", ("time",))
     stamp.setncatts({"units": since, "calendar": "standard", "standard_name": "time", "axis": "T"})

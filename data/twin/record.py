@@ -1,11 +1,15 @@
 """The twin's record: daily streamfunction and surface temperature, computed once, kept in the user's cache, resumable.
 
-A record is a folder of segments of 30 days, each complete or absent, and the model's state at the end of the last. A run that is
-killed goes on from there to the same bytes.
+A record is a folder of segments of 30 days, each complete or absent with its checksum, and the model's state at the end of the
+last. A run that is killed goes on from there to the same bytes; a record of which a file is damaged is computed anew.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,8 +66,11 @@ class Record:
     def _segment(self, number: int) -> Path:
         return self.folder / f"days-{number:04d}.npy"
 
+    def _checksum(self, number: int) -> Path:
+        return self.folder / f"days-{number:04d}.sha256"
+
     def ensure(self, days: int, progress: Callable[[int, int], None] | None = None) -> None:
-        """Compute what is missing of the first ``days`` days.
+        """Compute what is missing of the first ``days`` days; all of the record, saying so, where a file of it is damaged.
 
         Raises
         ------
@@ -71,7 +78,7 @@ class Record:
             The cache folder cannot be written.
         """
         needed = -(-days // SEGMENT_DAYS)
-        if self._segments(needed) == needed:
+        if self._segments(needed) == needed and self._damaged(needed) is None:
             return
 
         def show(days_done: int) -> None:
@@ -82,8 +89,12 @@ class Record:
             self.folder.mkdir(parents=True, exist_ok=True)
             # commands begun side by side need the same record: one computes, the others wait
             with waiting_lock(self.folder, "record", meanwhile=lambda: show(self._segments(needed) * SEGMENT_DAYS)):
+                damaged = self._damaged(self._segments(needed))
+                if damaged is not None:
+                    self._clear(damaged)
                 have = self._segments(needed)
                 state = self._resume(have) if have < needed else None
+                have = self._segments(needed)
                 for number in range(have, needed):
                     self._compute(number, state, lambda day, n=number: show(n * SEGMENT_DAYS + day))
         except OSError as error:
@@ -95,19 +106,56 @@ class Record:
 
     def _resume(self, segment: int) -> State:
         path = self.folder / f"state-{segment:04d}.npz"
-        if segment and path.exists():
-            with np.load(path) as file:
-                past = [(file["past_q"][k], file["past_tracer"][k]) for k in range(file["past_q"].shape[0])]
-                return State(file["q"].copy(), file["tracer"].copy(), past, int(file["steps"]))
-        if segment:  # the state is lost: what lies there cannot be gone on with
-            for path in self.folder.glob("days-*.npy"):
-                path.unlink()
-            raise StoreError(f"{self.folder} was damaged and has been cleared; give the same command again")
+        if segment:
+            try:
+                return self._load_state(path)
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+                self._clear(path)  # the state is lost: what lies there cannot be gone on with
         state = initial_state(self.model, self.seed)
         if self.seed:
             for _ in range(self.steps_per_day * SEPARATION_DAYS):
                 self.model.step(state)
         return state
+
+    def _load_state(self, path: Path) -> State:
+        """The model's state in a file (a zip archive, which has a checksum of its own)."""
+        with np.load(path) as file:
+            past = [(file["past_q"][k], file["past_tracer"][k]) for k in range(file["past_q"].shape[0])]
+            state = State(file["q"].copy(), file["tracer"].copy(), past, int(file["steps"]))
+        if not (np.isfinite(state.q).all() and np.isfinite(state.tracer).all()):
+            raise ValueError(f"{path} holds NaN")
+        return state
+
+    def _damaged(self, segments: int) -> Path | None:
+        """The first of some segments whose bytes are not those that were computed; None where all are whole.
+
+        A segment of an earlier version has no checksum: it is looked through for what is no number, and is given one.
+        """
+        for number in range(segments):
+            path, checksum = self._segment(number), self._checksum(number)
+            try:
+                found = hashlib.sha256(path.read_bytes()).hexdigest()
+                if checksum.exists():
+                    whole = checksum.read_text().strip() == found
+                else:
+                    whole = bool(np.isfinite(np.load(path)).all())
+                    if whole:
+                        self._save(checksum, lambda file, text=found: file.write(text.encode()))
+            except FileNotFoundError:  # cleared by a command beside this one
+                return path
+            except (OSError, ValueError, EOFError):
+                whole = False
+            if not whole:
+                return path
+        return None
+
+    def _clear(self, damaged: Path) -> None:
+        """Remove the whole record: the states at the beginnings of its segments are not kept, so that it begins anew."""
+        print(f"note: {damaged} is damaged or missing; the twin ocean is computed again", flush=True)
+        for pattern in ("days-*.npy", "days-*.sha256", "state-*.npz"):
+            for path in self.folder.glob(pattern):
+                path.unlink(missing_ok=True)
+        self._open = None
 
     @property
     def steps_per_day(self) -> int:
@@ -134,7 +182,11 @@ class Record:
                 steps=state.steps,
             ),
         )
-        self._save(self._segment(number), lambda file: np.save(file, out))
+        content = io.BytesIO()
+        np.save(content, out)
+        text = hashlib.sha256(content.getbuffer()).hexdigest()
+        self._save(self._checksum(number), lambda file: file.write(text.encode()))
+        self._save(self._segment(number), lambda file: file.write(content.getbuffer()))
         (self.folder / f"state-{number:04d}.npz").unlink(missing_ok=True)
 
     @staticmethod

@@ -28,11 +28,12 @@ from learning.config import PRESETS, FitConfig
 from learning.fit import main as fit
 from learning.folders import found_speeds, models_folder
 from learning.inputs import InputSpec
+from learning.lightning_module import learning_rate
 from learning.loss import HeatSmoothing, bhattacharyya_loss, training_loss
 from learning.network import Architecture, CatchmentNetwork, pdf_head
 from learning.samples import RunSamples, Samples
 from learning.split import gap_days, split_by_time
-from learning.training import learning_rate, mean_pdfs
+from learning.training import mean_pdfs
 
 CANDIDATES = {
     "residual, 32 channels, folded 4 x 4 (quick)": PRESETS["quick"],

@@ -553,9 +553,9 @@ def estimate(years: float = 30.0, nx: int = 512, ny: int = 512, levels: int = 80
     import netCDF4
 
     from data.vertical import SCoordinate
-    from lagrangian.config import SINKING_SPEEDS, RunConfig
+    from lagrangian.config import LAGS_DAYS, SINKING_SPEEDS, RunConfig
     from lagrangian.experiments import ascent_days
-    from lagrangian.fields import FIELD_DEPTHS, FIELD_LAGS_DAYS, HALF_WINDOW_KM, LAYERED, snapshot_fields
+    from lagrangian.fields import FIELD_DEPTHS, HALF_WINDOW_KM, LAYERED, snapshot_fields
     from lagrangian.stores import add_array, damaged_parts, put_chunk
     from lagrangian.velocity import omega_by_continuity
     from lagrangian.window import PreparedSnapshot, Window
@@ -630,7 +630,7 @@ def estimate(years: float = 30.0, nx: int = 512, ny: int = 512, levels: int = 80
     window_bytes = 2 * 3 * 4 * cells + 3 * 4 * cells * 2 + 16 * cells  # packed pair; two prepared ahead; temporaries of omega
     disk = particles * (8 * (4 * 4 + 8) + 25) + periods * side * len(SINKING_SPEEDS) * 8 * 1e4 * 2
     across = 2 * (HALF_WINDOW_KM + config.spacing * (config.positions - 1) / 2) / 2.0  # points of 2 km
-    fields_disk = (periods + len(FIELD_LAGS_DAYS)) * across**2 * (len(LAYERED) * len(FIELD_DEPTHS) + 1) * 4
+    fields_disk = (periods + len(LAGS_DAYS)) * across**2 * (len(LAYERED) * len(FIELD_DEPTHS) + 1) * 4
     check = checking * (disk + fields_disk)
     seconds += check
     print(

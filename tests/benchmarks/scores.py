@@ -93,7 +93,7 @@ def stores(run: Path) -> Path:
     guess = shortened(np.repeat(predicted[:, None], levels.size, axis=1))
     part = (map_of[:1], np.where(rows < STORED / 2, PARTS.index("train"), PARTS.index("test")).astype(np.int8))
     made = {"pdf": (map_of, guess), "spread": (map_of[:2], np.zeros(shape, np.float32)), "part": part, **axes,
-            "climatology": (map_of[1:], guess[:STORED // 2].mean(axis=0))}  # fmt: skip
+            **dict.fromkeys(("climatology", "climatology_root"), (map_of[1:], guess[:STORED // 2].mean(axis=0)))}  # fmt: skip
     group_of(run / "w080" / "predictions" / "sst-ssh.zarr", made, {"identity": {}})
     return run
 

@@ -15,9 +15,10 @@ import numpy as np
 
 from data.twin.ocean import open_twin
 from data.twin.statistics import LAGS_DAYS, PAPER_KE, PAPER_VORTICITY, statistics
-from evaluation.experiments import baselines, climatology, level_index, score_experiments
+from evaluation.experiments import baselines, climatologies, level_index, score_experiments
 from evaluation.scores import valid_percent
 from lagrangian.config import speed_folder
+from lagrangian.pdf import BOXES_KM
 from lagrangian.stores import open_store
 
 #: Medians over experiments (method.md section 2), and scores of the boxes (section 4), by sinking speed.
@@ -49,7 +50,7 @@ def catchments(folder: Path, w: float) -> None:
     """Print the catchments' statistics and the boxes' scores at 200 m."""
     store = open_store(folder / speed_folder(w) / "pdf.zarr", "pdf")
     level = level_index(store, 200.0)
-    maps = {**baselines(store["x"].values, store["y"].values), "climatology": climatology(store, level)}
+    maps = {**baselines(store["x"].values, store["y"].values), **climatologies(store, level)}
     found = score_experiments(store, level, maps)
     distance = np.hypot(found["mass_centre_x"], found["mass_centre_y"])
     print(f"\n{folder.name}, w = {w:g} m/d, {found.sizes['experiment']} experiments, at 200 m   (paper)")
@@ -61,13 +62,13 @@ def catchments(folder: Path, w: float) -> None:
     )
     for number, name in enumerate(maps):
         one = found.sel(model=name)
-        paper = PAPER_BOXES[int(w)][number] if name != "climatology" else ("-", "-")
+        paper = PAPER_BOXES[int(w)][number] if name in BOXES_KM else ("-", "-")
         parts = [
             f"{target}: F {100 * float(one['f'].sel(target=target).mean()):.0f} %, valid "
             f"{valid_percent(one['bl'].sel(target=target)):.0f} %"
             for target in ("smoothed", "raw")
         ]
-        print(f"{name:12s} {'; '.join(parts)}   ({paper[0]} %, {paper[1]} %)")
+        print(f"{name:16s} {'; '.join(parts)}   ({paper[0]} %, {paper[1]} %)")
 
 
 def main() -> None:

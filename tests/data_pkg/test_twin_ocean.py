@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -137,6 +138,54 @@ def test_a_record_cut_short_goes_on_to_the_same_bytes(ocean, tmp_path, monkeypat
     again = open_twin(3 / 365, folder=tmp_path)
     for day in range(len(ocean.times)):
         np.testing.assert_array_equal(again.record.day(day)[0], ocean.record.day(day)[0])
+
+
+def whole_record(folder):
+    """Bytes of the segments of a record of seed 0."""
+    return [path.read_bytes() for path in sorted((folder / "v2-seed0").glob("days-*.npy"))]
+
+
+DAMAGES = ("NaN bytes", "a flipped bit", "cut short", "NaN bytes, no checksum", "state lost", "state damaged")
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_cache_is_noticed_and_computed_again_to_the_same_bytes(damage, ocean, cache, tmp_path, capsys):
+    shutil.copytree(cache / "v2-seed0", tmp_path / "v2-seed0")
+    good = whole_record(tmp_path)
+    folder = tmp_path / "v2-seed0"
+    first = folder / "days-0000.npy"
+    days = 3 + 2 * damage.startswith("state")  # a lost state is missed where the record must grow
+    if "NaN" in damage:
+        first.write_bytes(first.read_bytes()[:-4000] + np.full(1000, np.nan, np.float32).tobytes())
+        if "no checksum" in damage:
+            (folder / "days-0000.sha256").unlink()
+    elif damage == "a flipped bit":
+        first.write_bytes(good[0][:70000] + bytes([good[0][70000] ^ 4]) + good[0][70001:])
+    elif damage == "cut short":
+        first.write_bytes(good[0][:-100])
+    for state in folder.glob("state-*.npz"):
+        if damage == "state lost":
+            state.unlink()
+        elif damage == "state damaged":
+            state.write_bytes(state.read_bytes()[:2000] + bytes(64) + state.read_bytes()[2064:])
+    again = open_twin(days / 365, folder=tmp_path)
+    assert "is damaged or missing; the twin ocean is computed again" in capsys.readouterr().out
+    assert whole_record(tmp_path)[: len(good)] == good
+    np.testing.assert_array_equal(again.snapshot(1).u, ocean.snapshot(1).u)
+    open_twin(days / 365, folder=tmp_path)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_cache_of_an_earlier_version_is_taken_as_it_is_and_given_checksums(ocean, cache, tmp_path, capsys):
+    folder = shutil.copytree(cache / "v2-seed0", tmp_path / "v2-seed0")
+    marks = {path.name: path.read_text() for path in folder.glob("*.sha256")}
+    for name in marks:
+        (folder / name).unlink()
+    stamps = {path.name: path.stat().st_mtime_ns for path in folder.glob("days-*.npy")}
+    open_twin(3 / 365, folder=tmp_path)
+    assert {path.name: path.read_text() for path in folder.glob("*.sha256")} == marks != {}
+    assert {path.name: path.stat().st_mtime_ns for path in folder.glob("days-*.npy")} == stamps
+    assert capsys.readouterr().out == ""
 
 
 def test_its_croco_files_open_to_the_same_numbers(ocean, tmp_path, monkeypatch):

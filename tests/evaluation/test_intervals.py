@@ -94,3 +94,24 @@ def test_correlation_intervals_cover_as_often_as_they_say_and_know_repeated_expe
         )
         covered += low <= 0.6 <= high
     assert 0.87 < covered / trials < 0.98
+
+
+def test_blocks_without_data_give_no_interval_and_are_not_drawn():
+    """Two blocks of which one holds nothing are one block: no interval, least of all one of no width."""
+    values = np.array([1.0, 2.0, 3.0, np.nan, np.nan, np.nan])
+    blocks = np.repeat([0, 1], 3)
+    assert np.isnan(block_bootstrap(values, blocks)).all()
+    # blocks that hold nothing change nothing: the interval is that of the others alone
+    rng = np.random.default_rng(2)
+    known, which = rng.standard_normal(40), np.arange(40) // 4
+    alone = block_bootstrap(known, which)
+    more = block_bootstrap(np.concatenate([np.full(20, np.nan), known]), np.concatenate([np.arange(20) + 100, which]))
+    assert alone[0] < alone[1]
+    np.testing.assert_allclose(more, alone, rtol=1e-12)
+    # each quantity by its own blocks
+    none = np.full(40, np.nan)
+    columns = np.stack([np.concatenate(two) for two in ((known, known), (known, none), (none, none))], axis=1)
+    columns[:, 2] = np.where(np.arange(80) < 4, 1.0, np.nan)
+    low, high = block_bootstrap(columns, np.arange(80) // 4)
+    np.testing.assert_allclose([low[1], high[1]], alone, rtol=1e-12)
+    assert np.isfinite([low[0], high[0]]).all() and np.isnan([low[2], high[2]]).all()

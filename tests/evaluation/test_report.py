@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import time
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ import evaluation.report
 from data.command import run_command, write_file, write_json
 from data.progress import Progress
 from evaluation import scores
+from evaluation.experiments import climatologies
 from evaluation.figures_catchments import figure_a2
 from evaluation.report import ReportConfig, main
 from evaluation.results import SHARES, SpeedRun, share_within
@@ -87,7 +89,7 @@ def test_metrics_are_what_a_plain_loop_gives(report, whole_run):
     entries = json.loads((report / "metrics.json").read_text())["scores"]
     keys = {"w", "model", "target", "split", "n", "bl_mean", "f_mean", "valid_percent"}
     assert all(keys <= set(entry) for entry in entries)
-    assert {entry["model"] for entry in entries} == {"box100", "box200", "climatology", "sst-ssh"}
+    assert {entry["model"] for entry in entries} == {"box100", "box200", "climatology", "climatology-root", "sst-ssh"}
     assert {entry["split"] for entry in entries} == {"train", "validation", "test"}
     store = xr.open_zarr(whole_run / "w080" / "pdf.zarr", consolidated=False)
     guess = xr.open_zarr(whole_run / "w080" / "predictions" / "sst-ssh.zarr", consolidated=False)
@@ -117,6 +119,55 @@ def test_the_climatology_is_that_of_the_training_experiments(predicted_run):
     assert not one.notes
 
 
+def test_predictions_of_earlier_versions_are_given_the_climatology_root_of_their_training_experiments(predicted_run, tmp_path):
+    """Two routes: what fit kept, and what the report makes of pdf.zarr where the predictions hold none."""
+    kept = SpeedRun.open(predicted_run, 80.0).baseline_maps()
+    run = shutil.copytree(predicted_run, tmp_path / "run")
+    shutil.rmtree(run / "w080" / "predictions" / "sst-ssh.zarr" / "climatology_root")
+    metadata = run / "w080" / "predictions" / "sst-ssh.zarr" / "zarr.json"
+    known = json.loads(metadata.read_text())
+    known.pop("consolidated_metadata", None)
+    metadata.write_text(json.dumps(known))
+    one = SpeedRun.open(run, 80.0)
+    assert "climatology_root" not in one.predictions["sst-ssh"]
+    made = one.baseline_maps()
+    np.testing.assert_allclose(made["climatology-root"], kept["climatology-root"], atol=1e-7)
+    assert made["climatology-root"].sum() == pytest.approx(1, abs=1e-6) and not one.notes
+    # the climatology by the same other route
+    np.testing.assert_allclose(
+        climatologies(one.store, one.level, one.split == "train")["climatology"], kept["climatology"], atol=1e-7
+    )
+
+
+def test_gains_are_claimed_over_the_better_baseline_only(report):
+    entries = json.loads((report / "metrics.json").read_text())["scores"]
+    baselines = ("box100", "box200", "climatology", "climatology-root")
+    for one in (entry for entry in entries if entry["model"] == "sst-ssh"):
+        others = {entry["model"]: entry["bl_mean"] for entry in entries if entry["model"] in baselines
+                  and all(entry[name] == one[name] for name in ("w", "split", "target"))}  # fmt: skip
+        assert len(others) == 4 and one["baseline"] == min(others, key=others.get)
+        assert one["bl_less_baseline"] == pytest.approx(one["bl_mean"] - min(others.values()), abs=1e-9)
+    assert all("bl_less_baseline" not in entry for entry in entries if entry["model"] in baselines)
+
+
+def test_a_damaged_speed_is_told_on_the_terminal_in_the_metrics_and_on_the_page(tmp_path, predicted_run, capsys):
+    run = shutil.copytree(predicted_run, tmp_path / "run")
+    counts = run / "w300" / "pdf.zarr" / "counts" / "c"
+    for chunk in filter(Path.is_file, counts.rglob("*")):
+        chunk.write_bytes(b"damaged")
+    record = json.loads((run / "run.json").read_text())
+    write_json(run / "run.json", {**record, "result": {"particles": {"w080": {}, "w200": {}, "w300": {}}}})
+    options = ("--resolution-experiments", "0", "--emd-experiments", "0")
+    assert reported(run, *options) == 2
+    printed = capsys.readouterr()
+    (line,) = [line for line in printed.err.splitlines() if "leaves out" in line]
+    assert "2 speeds" in line and "w300" in line and "w200" in line and "give" in line
+    found = json.loads((run / "report" / "metrics.json").read_text())
+    assert len(found["left_out"]) == 2 and {entry["w"] for entry in found["scores"]} == {80.0}
+    page = (run / "report" / "report.html").read_text()
+    assert "w300" in page and "w200/pdf.zarr is absent" in page and (run / "report" / "figures" / "figure_4.png").exists()
+
+
 def test_without_networks_the_report_gives_baselines_and_says_what_would_add_more(tmp_path, capsys):
     run = write_run(tmp_path / "run", periods=14, speeds=(80.0,))
     assert reported(run) == 0
@@ -124,7 +175,7 @@ def test_without_networks_the_report_gives_baselines_and_says_what_would_add_mor
     assert "learning.fit" in page and "learning.predict" in page
     entries = json.loads((run / "report" / "metrics.json").read_text())["scores"]
     assert {entry["split"] for entry in entries} == {"all"}
-    assert {entry["model"] for entry in entries} == {"box100", "box200", "climatology"}
+    assert {entry["model"] for entry in entries} == {"box100", "box200", "climatology", "climatology-root"}
     assert "flatters it" in page or "flatter it" in page
     assert "Traceback" not in capsys.readouterr().err
 
@@ -210,9 +261,12 @@ def test_each_speed_is_reported_by_its_own_split_and_bad_ones_by_a_line(tmp_path
     levels = []
     monkeypatch.setattr(evaluation.report, "figure_a2", lambda *two, level: levels.append(level) or figure_a2(*two, level=level))
     options = ("--level", "1000", "--resolution-experiments", "0", "--emd-experiments", "0")
-    assert reported(run, *options) == 0
+    assert reported(run, *options) == 2  # two speeds are left out
     printed = capsys.readouterr()
     assert "Warning" not in printed.err
+    (line,) = [line for line in printed.err.splitlines() if "leaves out" in line]
+    assert "2 speeds" in line and "no experiment at 100 m/d has particles at 1000 m" in line and "does not belong" in line
+    assert len(json.loads((run / "report" / "metrics.json").read_text())["left_out"]) == 2
     page = (run / "report" / "report.html").read_text()
     entries = json.loads((run / "report" / "metrics.json").read_text())["scores"]
     splits = {(80, "all"), (300, "test"), (300, "validation"), (300, "train")}

@@ -36,8 +36,8 @@ def scored(predicted_run):
 
 
 def test_models_come_in_the_order_of_what_they_know():
-    names = ["sst-ssh", "5v-4l", "other", "climatology", "box200", "5v-1l", "box100"]
-    assert in_order(names) == ["box100", "box200", "climatology", "sst-ssh", "5v-1l", "5v-4l", "other"]
+    names = ["sst-ssh", "climatology-root", "5v-4l", "other", "climatology", "box200", "5v-1l", "box100"]
+    assert in_order(names) == ["box100", "box200", "climatology", "climatology-root", "sst-ssh", "5v-1l", "5v-4l", "other"]
     assert best_informed(names) == "5v-4l" and best_informed(["sst-ssh", "box200"]) == "sst-ssh"
     assert best_informed(["some", "other"]) == "some"
 
@@ -47,7 +47,8 @@ def test_the_best_informed_network_is_not_the_last_of_the_alphabet(tmp_path, pre
     for name in ("5v-4l", "5v-1l"):
         shutil.copytree(run / "w080/predictions/sst-ssh.zarr", run / f"w080/predictions/{name}.zarr")
     one = Scored.of(SpeedRun.open(run, 80.0))
-    assert one.models == ["box100", "box200", "climatology", "sst-ssh", "5v-1l", "5v-4l"] and one.best == "5v-4l"
+    assert one.models == ["box100", "box200", "climatology", "climatology-root", "sst-ssh", "5v-1l", "5v-4l"]
+    assert one.best == "5v-4l"
     # where none of its predictions can be scored the next one is
     group = zarr.open_group(str(run / "w080/predictions/5v-4l.zarr"), mode="r+", use_consolidated=False)
     group["pdf"][:] = 2 * group["pdf"][:]
@@ -138,7 +139,8 @@ def test_relations_are_scipys_correlations_over_the_reported_split_and_of_boxes_
     values[np.flatnonzero(scored.chosen)[2]] = np.nan
     entries = relations(scored, {"a quantity": values})
     assert [(entry["model"], entry["split"]) for entry in entries] == [
-        *((name, "test") for name in ("box100", "box200", "climatology", "sst-ssh")), ("box100", "every"), ("box200", "every"),
+        *((name, "test") for name in ("box100", "box200", "climatology", "climatology-root", "sst-ssh")),
+        ("box100", "every"), ("box200", "every"),
     ]  # fmt: skip
     for entry in entries:
         bl = scored.found["bl"].sel(model=entry["model"], target="smoothed").values
@@ -168,7 +170,7 @@ def test_the_spreads_correlation_knows_ties_and_says_nothing_of_one_member(score
     assert _interval(pd.DataFrame([entry]), "spearman", 1, 2) == ["–"]
 
 
-def test_the_verdict_says_whether_the_interval_holds_0_or_is_not_there(scored):
+def test_no_verdict_on_a_relation_whose_interval_holds_0_or_is_not_there(scored):
     def entry(quantity, r, low, high, **other):
         return {"w": 80.0, "model": "sst-ssh", "split": "test", "quantity": quantity, "n": 14, "pearson": r, "pearson_low": low,
                 "pearson_high": high, **other}  # fmt: skip
@@ -177,9 +179,15 @@ def test_the_verdict_says_whether_the_interval_holds_0_or_is_not_there(scored):
                entry("e", 0.9, 0.8, 1.0, model="box200"), entry("f", 0.9, 0.8, 1.0, split="every")]  # fmt: skip
     (line,) = _verdict(entries, scored)
     assert line == (
-        "At 80 m/d BL of sst-ssh (14 experiments, split test) worsens with a (r = 0.50), improves with b (r = -0.10, 0 within "
-        "the interval), worsens with c (r = 0.20, no interval)."
+        "At 80 m/d BL of sst-ssh (14 experiments, split test) worsens with a (r = 0.50), shows no relation that could be told "
+        "from none with b (r = -0.10, 0 within the interval), c (r = 0.20, no interval)."
     )
+    # an interval that ends at 0 holds it
+    for low, high in ((0.0, 0.4), (-0.4, 0.0), (-0.1, 0.1), (None, None)):
+        (line,) = _verdict([entry("b", 0.01, low, high)], scored)
+        assert "improves" not in line and "worsens" not in line and "no relation that could be told" in line
+    (line,) = _verdict([entry("b", -0.3, -0.5, -0.1)], scored)
+    assert "improves with b" in line and "no relation" not in line
     assert _verdict(entries[3:], scored) == []
 
 

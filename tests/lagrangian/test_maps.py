@@ -15,7 +15,8 @@ from lagrangian.binning import bin_centres
 from lagrangian.campaign import Campaign
 from lagrangian.config import RunConfig
 from lagrangian.experiments import design_experiments
-from lagrangian.maps import _ended, draw_catchment, mass_levels, share_in_box, summarise
+from lagrangian.maps import _ended, draw_catchment
+from lagrangian.pdf import mass_levels, share_in_box, summarise
 from lagrangian.results import SpeedResults
 from tests.lagrangian.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from safetensors.torch import load_file
+import zarr
+from safetensors.torch import load_file, save_file
 
 from data.command import read_json, run_command
-from data.errors import StoreError
+from data.errors import InputError, StoreError
+from evaluation.results import SpeedRun
 from lagrangian.binning import smooth_pdf
 from learning import training
 from learning.config import FitConfig
@@ -182,6 +184,120 @@ def test_prediction_needs_no_target_and_takes_arrays(trained):
     np.testing.assert_allclose(pdf.sum(axis=(-2, -1)), 1, rtol=1e-5)
     with pytest.raises(ValueError, match="5 lags, 2 variables"):
         ensemble.predict_fields(fields[:, :4])
+
+
+def test_fields_that_cannot_be_what_the_networks_learnt_from_are_refused(trained):
+    ensemble = Ensemble.load(trained / "w080" / "models" / "sst-ssh")
+    rng = np.random.default_rng(0)
+    mean, std = (one[:, None, None] for one in (ensemble.normalisation.mean, ensemble.normalisation.std))
+    right = (mean + std * rng.standard_normal((2, 5, 2, 100, 100))).astype(np.float32)
+    assert np.isfinite(ensemble.predict_fields(right)[0]).all()
+    order = [name for name, _ in ensemble.spec.variables]
+    with pytest.raises(InputError, match=r"ssh lies .* in the order temp, ssh"):
+        ensemble.predict_fields(right[:, :, ::-1])
+    for name, change in (("temp", lambda x: x + 273.15), ("temp", lambda x: 32 + 1.8 * x), ("ssh", lambda x: 100 * x)):
+        wrong = right.copy()
+        wrong[:, :, order.index(name)] = change(wrong[:, :, order.index(name)])
+        with pytest.raises(InputError, match=f"{name} lies"):
+            ensemble.predict_fields(wrong)
+    for points in (50, 99, 200):
+        with pytest.raises(ValueError, match="100 y, 100 x"):
+            ensemble.predict_fields(np.zeros((1, 5, 2, points, points), np.float32))
+    right[0, 0, 0, 0, 0] = np.inf
+    with pytest.raises(InputError, match="infinite"):
+        ensemble.predict_fields(right)
+
+
+def damaged_member(trained, folder, change=None, card=None):
+    """A member's file with other tensors or another card, its checksum right."""
+    path = trained / "w080" / "models" / "sst-ssh" / "member-01.safetensors"
+    tensors, known = load_tensors(path)
+    for name in tensors:
+        tensors[name] = tensors[name].clone()
+    if change:
+        change(tensors)
+    save_tensors(folder / path.name, tensors, {**known, **(card or {})})
+    return folder / path.name
+
+
+def test_weights_and_normalisations_that_are_no_numbers_are_refused_in_one_line(trained, tmp_path):
+    load_network(damaged_member(trained, tmp_path))
+    first = next(iter(load_tensors(trained / "w080/models/sst-ssh/member-01.safetensors")[0]))
+    for value in (np.nan, np.inf):
+        with pytest.raises(StoreError, match=f"{first} holds NaN or infinite weights") as found:
+            load_network(damaged_member(trained, tmp_path, lambda some, value=value: some[first].view(-1)[:1].fill_(value)))
+        assert len(str(found.value).splitlines()) == 1
+    for mean, std in (([np.nan, 0], [1, 1]), ([14, 0], [0, 1]), ([14, 0], [1, np.inf]), ([1, 0], [-1, 1])):
+        with pytest.raises(StoreError, match="normalisation"):
+            load_network(damaged_member(trained, tmp_path, card={"normalisation": {"mean": mean, "std": std}}))
+
+
+def test_a_flipped_bit_anywhere_in_a_member_is_noticed_and_older_files_are_read(trained, tmp_path):
+    path = trained / "w080" / "models" / "sst-ssh" / "member-01.safetensors"
+    good = path.read_bytes()
+    aside = tmp_path / path.name
+    head = int.from_bytes(good[:8], "little")
+    places = np.random.default_rng(4).integers(8 + head, len(good), 20)
+    for place in (*places, good.index(b"std") + 8, len(good) - 1):
+        aside.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        with pytest.raises(StoreError) as found:
+            load_network(aside)
+        assert len(str(found.value).splitlines()) == 1
+    # as earlier versions wrote them: no checksum, and the validation's names always of 200 m
+    tensors, card = load_tensors(path)
+    save_file(tensors, aside, {"card": json.dumps(card)})
+    assert same(dict(load_network(aside)[0].state_dict()), dict(load_network(path)[0].state_dict()))
+
+
+def test_the_validation_is_named_by_the_level_that_chose_the_epoch(run, trained, tmp_path, capsys):
+    """Of levels 1000 and 100 m, 100 m is the export level, and nothing says 200."""
+    folder = copied(run, tmp_path / "levels")
+    for w in (80, 300):
+        group = zarr.open_group(str(folder / f"w{w:03d}" / "pdf.zarr"), mode="r+", use_consolidated=False)
+        group["level"][:] = [1000.0, 100.0]
+    assert fitted(folder, "--member", "1") == 0
+    told = capsys.readouterr().out
+    assert "validation at 100 m" in told and "200 m" not in told
+    models = folder / "w080" / "models" / "sst-ssh"
+    assert set(load_tensors(models / "member-01.safetensors")[1]["validation"]) == {"bl_100", "f_100", "valid_percent_100"}
+    assert "bl_100,f_100,valid_percent_100" in (models / "history.csv").read_text().splitlines()[0]
+    assert same(weights(folder), weights(trained))  # the same level chooses, whatever it is called
+    assert run_command(PredictConfig, predict, prog="learning.predict", argv=["--run", str(folder)]) == 0
+    one = SpeedRun.open(folder, 80.0)
+    assert one.export_m == 100.0
+    with pytest.raises(InputError, match="no level of 200 m"):
+        SpeedRun.open(folder, 80.0, 200.0)
+
+
+def test_a_state_of_an_earlier_version_is_gone_on_with(run, trained, tmp_path, monkeypatch):
+    """Rows of a state that name every level 200 are read as of the level that they are of."""
+    folder = copied(run, tmp_path / "older")
+    for w in (80, 300):
+        zarr.open_group(str(folder / f"w{w:03d}" / "pdf.zarr"), mode="r+", use_consolidated=False)["level"][:] = [1000.0, 100.0]
+    real = training.TrainingProgress.epoch_done
+
+    def dying(self, *arguments):
+        real(self, *arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.TrainingProgress, "epoch_done", dying)
+    with pytest.raises(BaseException):  # noqa: B017
+        assert fitted(folder, "--member", "1") == 130
+        raise KeyboardInterrupt
+    monkeypatch.undo()
+    state = folder / "w080" / "models" / "sst-ssh" / "member-01.state.safetensors"
+    tensors, card = load_tensors(state)
+    card["rows"] = [{name.replace("_100", "_200"): value for name, value in row.items()} for row in card["rows"]]
+    save_file(tensors, state, {"card": json.dumps(card)})
+    assert fitted(folder, "--member", "1") == 0
+    assert same(weights(folder), weights(trained))
+
+
+def test_lags_that_the_fields_do_not_keep_are_named_with_those_that_they_do(run, tmp_path, capsys):
+    folder = copied(run, tmp_path / "lags")
+    assert fitted(folder, "--lags", "0", "15", "30") == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "15 days" in line and "0, 10, 20, 30, 40" in line and "--lags" in line and "too short" not in line
 
 
 def test_an_interrupted_prediction_goes_on(trained, monkeypatch):

@@ -8,9 +8,10 @@ from evaluation.scores import bhattacharyya_loss as numpy_loss
 from lagrangian.binning import smooth_pdf
 from learning.config import PRESETS
 from learning.inputs import InputSpec
+from learning.lightning_module import learning_rate
 from learning.loss import RAW_WEIGHT, SMOOTHED_WEIGHT, HeatSmoothing, bhattacharyya_loss, training_loss
 from learning.network import Architecture, CatchmentNetwork, mirrored, pdf_head
-from learning.training import EpochOrder, learning_rate
+from learning.training import EpochOrder
 from learning.unet import PaperUNet, particle_source
 
 SPEC = InputSpec.of("sst-ssh")
