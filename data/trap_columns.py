@@ -170,7 +170,7 @@ def recognise(path: Path, rows: list[Row], chosen: Mapping[str, str]) -> Layout 
     for index, row in enumerate(rows):
         if index >= HEADER_ROWS:
             break
-        titles = [text(cell) for cell in row.cells]
+        titles = [" ".join(text(cell).split()) for cell in row.cells]  # headers of sheets hold line breaks
         kinds = [quantity(title) for title in titles]
         held = {_same(title) for title in titles}
         if wanted and not wanted <= held:
@@ -184,7 +184,7 @@ def recognise(path: Path, rows: list[Row], chosen: Mapping[str, str]) -> Layout 
         indices = {key: [i for i, one in enumerate(titles) if _same(one) == _same(title)] for key, title in chosen.items()}
         for _ in range(MORE_HEADERS):
             if of_rows and _goes_on(of_rows[0], kinds):
-                more = [text(cell) for cell in of_rows[0].cells]
+                more = [" ".join(text(cell).split()) for cell in of_rows[0].cells]
                 length = max(len(titles), len(more))
                 padded = ([*side, *[""] * (length - len(side))] for side in (titles, more))
                 titles = [" ".join(filter(None, pair)) for pair in zip(*padded, strict=True)]

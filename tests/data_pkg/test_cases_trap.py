@@ -197,6 +197,14 @@ def test_comment_lines_and_blanks_as_jgofs_has_them(read):
         read("\n".join(lines) + "\n")
 
 
+def test_line_breaks_in_headers_and_cells_stay_out_of_what_is_said(read):
+    body = "".join(f"{d:%Y-%m-%d},{d + FORTNIGHT:%Y-%m-%d},{m},{p}\n" for d, m, p, _ in ROWS)
+    check(read('open\n,"close ","dry\nweight (mg/m2/d)","POC\nflux (mg/m2/d)"\n'.replace("open\n", '"open\n"') + body))
+    with pytest.raises(InputError) as caught:
+        read('"a\nb",c\n1,2\n')
+    assert "\n" not in str(caught.value)
+
+
 def test_columns_are_named_by_the_user(read):
     body = "".join(f"{d:%Y-%m-%d},{d + FORTNIGHT:%Y-%m-%d},{m},{p}\n" for d, m, p, _ in ROWS)
     text = "t0,t1,A,B (mmol C m-2 d-1)\n" + body
