@@ -85,15 +85,15 @@ def quantity(title: str) -> str | None:
         kind: bool(re.search(rf"\b(c|carbon)[ .-]?{of}\b|\b{of}[ .-]?(c|carbon)\b|particulate {of} carbon", words_of))
         for kind, of in CARBON_OF.items()
     }
-    weight = r"\b(dw|dwt)\b|dry (weight|mass|wt)|(total|tot) mass|mass flux|flux (total|tot)\b|^(tmf|tpf|mass)\b|bulk flux"
-    weight += r"|(total|tot) (particle |particulate |sediment |dry )?flux"
+    weight = r"\b(dw|dwt)\b|dry (weight|mass|wt)|(total|tot) mass|mass flux|flux mass|flux (total|tot)\b|^(tmf|tpf|mass)\b"
+    weight += r"|bulk flux|(total|tot) (particle |particulate |sediment |dry )?flux"
     elements = {"carbon", "nitrogen", "silica", "silicate", "opal", "lithogenic", "phosphorus", "c", "n", "p", "si"}
     names = {
         "depth": (words_of.startswith("depth") or "trap depth" in words_of) and not ABOVE_BOTTOM.search(words_of),
         "latitude": bool(words & {"latitude", "lat"}),
         "longitude": bool(words & {"longitude", "lon", "long"}),
         "site": bool(re.fullmatch(r"(event|site|station|mooring|location|trap)( (name|id|label|code))?", words_of.strip())),
-        "poc": "poc" in words or carbon["poc"],
+        "poc": bool(words & {"poc", "toc"}) or carbon["poc"],
         "pic": "pic" in words or carbon["pic"],
         "tpn": bool(words & {"tpn", "pon"}) or bool(re.search("(particulate|total) (organic |particulate )?nitrogen", words_of)),
         "dry_weight": bool(re.search(weight, words_of)) and not words & elements,
@@ -170,7 +170,7 @@ def recognise(path: Path, rows: list[Row], chosen: Mapping[str, str]) -> Layout 
     for index, row in enumerate(rows):
         if index >= HEADER_ROWS:
             break
-        titles = [text(cell) for cell in row.cells]
+        titles = [" ".join(text(cell).split()) for cell in row.cells]  # headers of sheets hold line breaks
         kinds = [quantity(title) for title in titles]
         held = {_same(title) for title in titles}
         if wanted and not wanted <= held:
@@ -184,7 +184,7 @@ def recognise(path: Path, rows: list[Row], chosen: Mapping[str, str]) -> Layout 
         indices = {key: [i for i, one in enumerate(titles) if _same(one) == _same(title)] for key, title in chosen.items()}
         for _ in range(MORE_HEADERS):
             if of_rows and _goes_on(of_rows[0], kinds):
-                more = [text(cell) for cell in of_rows[0].cells]
+                more = [" ".join(text(cell).split()) for cell in of_rows[0].cells]
                 length = max(len(titles), len(more))
                 padded = ([*side, *[""] * (length - len(side))] for side in (titles, more))
                 titles = [" ".join(filter(None, pair)) for pair in zip(*padded, strict=True)]

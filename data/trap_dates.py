@@ -19,6 +19,7 @@ COMPACT = re.compile(r"(?P<year>(19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)")
 NAMED_MONTH = re.compile(rf"(?P<day>\d{{1,2}})[-/. ](?P<month>[A-Za-z]{{3}})[a-z]*[-/. ](?P<year>\d{{4}}|\d{{2}}){_TIME}")
 MONTH_IN_FRONT = re.compile(rf"(?P<month>[A-Za-z]{{3}})[a-z]*\.? (?P<day>\d{{1,2}}),? (?P<year>\d{{4}}){_TIME}")
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+CLOCK = re.compile(r"(?P<hours>\d{1,2}):(?P<minutes>\d\d)(?::(?P<seconds>\d\d)(?:\.0*)?)?\s*(?P<half>[AaPp][Mm])?")
 #: Years of two digits from this one on are of the last century.
 LAST_CENTURY = 70
 
@@ -58,14 +59,32 @@ def parse_date(cell, order: str) -> dt.datetime | None:
         if year is not None:
             years = int(year) + (0 if len(year) == 4 else 1900 if int(year) >= LAST_CENTURY else 2000)
             time = (found.groupdict().get("time") or "").strip().removeprefix("T").strip()
-            written = f"{years:04d}-{int(month):02d}-{int(day):02d}" + (f"T{time}" if time else "")
+            clock = CLOCK.fullmatch(time)
+            written = f"{years:04d}-{int(month):02d}-{int(day):02d}" + (f"T{time}" if time and not clock else "")
+        else:
+            clock = None
         try:
             value = dt.datetime.fromisoformat(written)
+            if clock:
+                value += _of_clock(clock)
         except ValueError:
             return None
     if value.tzinfo is not None:
         value = value.astimezone(dt.UTC).replace(tzinfo=None)
     return value if 1900 <= value.year < 2100 else None
+
+
+def _of_clock(found: re.Match) -> dt.timedelta:
+    """A time of day as clocks show it, of 24 or of twice 12 hours, since midnight; ValueError for what no clock shows."""
+    hours, minutes, seconds = int(found["hours"]), int(found["minutes"]), int(found["seconds"] or 0)
+    if half := (found["half"] or "").lower():
+        if not 1 <= hours <= 12:
+            raise ValueError(found[0])
+        hours = hours % 12 + (12 if half == "pm" else 0)
+    value = dt.timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    if minutes > 59 or seconds > 59 or value > dt.timedelta(days=1):
+        raise ValueError(found[0])
+    return value
 
 
 def parse_time(cell) -> dt.timedelta | None:
@@ -77,21 +96,24 @@ def parse_time(cell) -> dt.timedelta | None:
     written = text(cell).rstrip("hHzZ ")
     if not written:
         return dt.timedelta(0)
-    if found := re.fullmatch(r"(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d*)?)?", written):
-        hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    elif re.fullmatch(r"0?\.\d+", written):  # a sheet's share of a day
+    if found := CLOCK.fullmatch(written):
+        try:
+            return _of_clock(found)
+        except ValueError:
+            return None
+    if re.fullmatch(r"0?\.\d+", written):  # a sheet's share of a day
         return dt.timedelta(seconds=round(86400 * float(written)))
     elif found := re.fullmatch(r"(\d{1,2})(\d\d)?(?:\.0*)?", written):
-        hours, minutes, seconds = int(found[1]), int(found[2] or 0), 0
-    else:
-        return None
-    value = dt.timedelta(hours=hours, minutes=minutes, seconds=seconds)
-    return value if minutes < 60 and seconds < 60 and value <= dt.timedelta(days=1) else None
+        value = dt.timedelta(hours=int(found[1]), minutes=int(found[2] or 0))
+        return value if int(found[2] or 0) < 60 and value <= dt.timedelta(days=1) else None
+    return None
 
 
 def time_like(cell) -> bool:
     """Whether a cell is a time of day and no date."""
-    return isinstance(cell, dt.time) or bool(re.fullmatch(r"\d{1,2}:\d\d(:\d\d)?[hHzZ]?|\d{3,4}[hHzZ]?", text(cell)))
+    return isinstance(cell, dt.time) or bool(
+        CLOCK.fullmatch(text(cell).rstrip("hHzZ")) or re.fullmatch(r"\d{3,4}[hHzZ]?", text(cell))
+    )
 
 
 def fitting_orders(pairs: Iterable[tuple], longest_days: float) -> tuple[list[str], list[str]]:

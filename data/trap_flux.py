@@ -40,6 +40,8 @@ SHORT_OVERLAP_DAYS = 1.0
 LARGEST = 1e6
 MISSING = {"", "nan", "na", "n/a", "null", "none", "-", "--", ".", "nd", "n.d."}
 NINES = re.compile(r"-?9+(\.9+)?")
+#: Characters of a header that a line holds.
+LONGEST_LIST = 300
 #: Rows that a line names.
 ROWS_NAMED = 5
 #: What remarks are of, in words, one and many.
@@ -273,6 +275,7 @@ def _layout(path: Path, chosen: Mapping[str, str], sheet: str | None) -> tuple[L
     if not found:
         first = next((row for table in held for row in table.rows if any(map(text, row.cells))), None)
         listed = ", ".join(filter(None, map(text, first.cells[:12]))) if first else "nothing"
+        listed = " ".join(listed.split())[:LONGEST_LIST]
         wanted = ", ".join(repr(title) for title in chosen.values())
         asked = f" beside the headers asked for ({wanted})" if wanted else ""
         raise InputError(
@@ -344,7 +347,7 @@ def _record(row: Row, layout: Layout, order: str, findings: _Findings) -> list |
         factor = columns[kind].factor if kind in columns else 1.0
         values.append(value * (1.0 if factor is None else factor))
     places = [_degrees(cells.get(kind, ""), columns.get(kind)) for kind in ("latitude", "longitude")]
-    return [row.number, opening, closing, *values, *places, text(cells.get("site", ""))]
+    return [row.number, opening, closing, *values, *places, " ".join(text(cells.get("site", "")).split())]
 
 
 def _dates(cells: dict, columns: Mapping[str, Column], order: str) -> tuple[dt.datetime | None, dt.datetime | None, list[str]]:

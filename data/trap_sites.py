@@ -140,7 +140,7 @@ def _label(rows: pd.DataFrame, lon, lat, chosen: np.ndarray) -> str:
     """A site in words: its names, position and number of rows."""
     names = [name for name in rows["site"].unique() if name]
     parts = ["/".join(names[:3]) + (f" and {len(names) - 3} more names" if len(names) > 3 else "")] if names else []
-    if np.isfinite(lon[chosen]).any():
+    if np.isfinite(lon[chosen]).any() and np.isfinite(lat[chosen]).any():
         parts.append(_place(np.nanmedian(lon[chosen]), np.nanmedian(lat[chosen])))
     return f"{' at '.join(parts) or 'no name'} ({len(rows)} rows)"
 

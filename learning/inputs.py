@@ -135,9 +135,9 @@ class Normalisation:
         """From fields (time, variable, y, x); NaN left out. A constant field gets std 1."""
         mean = np.nanmean(fields, axis=(0, 2, 3), dtype=np.float64)
         std = np.nanstd(fields, axis=(0, 2, 3), dtype=np.float64)
-        within = np.mean([np.nanvar(maps, axis=(1, 2), dtype=np.float64) for maps in fields], axis=0) ** 0.5
-        return cls(*(np.where(one > 0, one, 1.0).astype(np.float32) if one is not mean else one.astype(np.float32)
-                     for one in (mean, std, within)))  # fmt: skip
+        within = np.nanmean([np.nanvar(maps, axis=(1, 2), dtype=np.float64) for maps in fields], axis=0) ** 0.5
+        spreads = (np.where(one > 0, one, 1.0).astype(np.float32) for one in (std, within))
+        return cls(mean.astype(np.float32), *spreads)
 
     def __call__(self, windows: np.ndarray) -> np.ndarray:
         """(..., variable, y, x) normalised; missing values become 0, the mean."""

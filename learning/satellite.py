@@ -44,10 +44,10 @@ PERSIST_DAYS = 50.0
 MEAN_MAPS = 200
 #: Maps of less than this, days, give a mean of a season rather than of the years.
 YEAR = 350.0
-#: Least share of the window that a map must know; the rest (land, ice) is given the training mean.
+#: Least share of the window that a map must know; the rest (land, ice) is filled, see :func:`filled`.
 LEAST_KNOWN = 0.5
-#: Inputs this many training standard deviations from the training mean lie outside what was learnt from; a prediction with more
-#: than this share of them is flagged (a normal distribution has 0.27 %).
+#: Inputs, as networks see them, this many training standard deviations from the mean lie outside what was learnt from; a
+#: prediction with more than this share of them is flagged (a normal distribution has 0.27 %).
 OUTSIDE_STD, OUTSIDE_SHARE = 3.0, 0.05
 #: Bits of the variable ``flag``.
 FLAGS = {
@@ -537,7 +537,8 @@ def catchment_dataset(
             "spread": ("time", spread, {"units": "1", "long_name":
                        "mean Bhattacharyya loss of the ensemble's members against their median"}),
             "outside": ("time", outside.astype(np.float32), {"units": "1", "long_name":
-                        f"share of the inputs more than {OUTSIDE_STD:g} standard deviations from the mean of the training data"}),
+                        f"share of the inputs, as the networks see them, more than {OUTSIDE_STD:g} standard deviations from the "
+                        "mean of the training data"}),
             "flag": ("time", flag, flags),
             "window_end": ("time", ends.astype("datetime64[ns]"),
                            {"long_name": "end of the collection period, and date of the latest maps"}),

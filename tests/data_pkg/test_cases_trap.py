@@ -139,6 +139,31 @@ def test_dates_in_the_forms_of_spreadsheets(read, form):
     check(read("open,close,dry_weight,poc\n" + body))
 
 
+@pytest.mark.parametrize(
+    ("form", "hours"),
+    [("%m/%d/%Y 0:00", 0), ("%m/%d/%Y 9:30 AM", 9.5), ("%d-%b-%Y 12:00:00 PM", 12), ("%d/%m/%Y 12:00 am", 0),
+     ("%Y/%m/%d 24:00", 24),
+     ("%Y-%m-%d %H:%M:%S", 0), ("%d.%m.%Y 18:00", 18)],
+)  # fmt: skip
+def test_dates_with_the_clocks_of_spreadsheets(read, form, hours):
+    body = "".join(f'"{d.strftime(form)}","{(d + FORTNIGHT).strftime(form)}",{m},{p}\n' for d, m, p, _ in ROWS)
+    check(read("open,close,dry_weight,poc\n" + body), hours=hours)
+
+
+@pytest.mark.parametrize("clock", ["25:00", "9:61", "13:00 PM", "0:00 AM", "noon"])
+def test_a_clock_that_shows_no_time_is_refused(read, clock):
+    with pytest.raises(InputError, match=r"row 2: open .* is not a date"):
+        read(f"open,close,poc\n13/01/2010 {clock},27/01/2010 0:00,1\n")
+
+
+def test_a_row_of_units_as_erddap_has_it(read):
+    head = "station,latitude,longitude,depth,date_start,date_end,flux_mass,flux_POC\n,degrees_north,degrees_east,m,UTC,UTC,"
+    lines = (f"A,49.0,-16.5,3000,{d:%Y-%m-%dT%H:%M:%SZ},{d + FORTNIGHT:%Y-%m-%dT%H:%M:%SZ},{m},{p}\n" for d, m, p, _ in ROWS)
+    body = "".join(lines)
+    frame = check(read(head + "mg m-2 d-1,mmol m-2 d-1\n" + body), poc=POC * 12.011)
+    assert not frame.attrs["problems"]
+
+
 # -- names and comments ----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("title", "kind"),
@@ -148,7 +173,7 @@ def test_dates_in_the_forms_of_spreadsheets(read, form):
         ("Total flux", "dry_weight"), ("Mass Flux (mg/m2/d)", "dry_weight"), ("Bulk flux", "dry_weight"),
         ("dry mass", "dry_weight"),
         ("C ORG", "poc"), ("org_C_flux", "poc"), ("Corg [mg/m**2/day]", "poc"), ("Organic carbon flux", "poc"),
-        ("POC flux", "poc"), ("C org", "poc"),
+        ("POC flux", "poc"), ("C org", "poc"), ("TOC flux [mg/m**2/day]", "poc"), ("flux_mass", "dry_weight"),
         ("C INORG", "pic"), ("C_inorg flux", "pic"), ("Inorganic carbon", "pic"),
         ("Total nitrogen mg/m2/d", "tpn"), ("PON", "tpn"),
         ("CaCO3 flux", None), ("Flux total carbon", None), ("DOC", None), ("dissolved organic carbon", None), ("POC flag", None),
@@ -170,6 +195,14 @@ def test_comment_lines_and_blanks_as_jgofs_has_them(read):
     lines[5] = lines[5].rsplit(" ", 1)[0] + " bad"
     with pytest.raises(InputError, match="row 6: poc 'bad'"):
         read("\n".join(lines) + "\n")
+
+
+def test_line_breaks_in_headers_and_cells_stay_out_of_what_is_said(read):
+    body = "".join(f"{d:%Y-%m-%d},{d + FORTNIGHT:%Y-%m-%d},{m},{p}\n" for d, m, p, _ in ROWS)
+    check(read('open\n,"close ","dry\nweight (mg/m2/d)","POC\nflux (mg/m2/d)"\n'.replace("open\n", '"open\n"') + body))
+    with pytest.raises(InputError) as caught:
+        read('"a\nb",c\n1,2\n')
+    assert "\n" not in str(caught.value)
 
 
 def test_columns_are_named_by_the_user(read):

@@ -136,6 +136,14 @@ def test_normalisation_is_of_the_training_fields_alone(run):
     np.testing.assert_array_equal(samples.normalisation(early).mean, found.mean)
 
 
+def test_the_spread_about_each_maps_mean_leaves_the_season_out():
+    rng = np.random.default_rng(4)
+    season = np.array([-5.0, 0.0, 5.0, 0.0])[:, None, None, None]
+    found = Normalisation.of((season + 0.5 * rng.standard_normal((4, 2, 60, 60))).astype(np.float32))
+    np.testing.assert_allclose(found.anomaly_std, 0.5, rtol=0.05)
+    np.testing.assert_allclose(found.std, np.hypot(0.5, season.std()), rtol=0.05)
+
+
 def test_missing_values_become_the_mean():
     normalise = Normalisation(np.array([2.0], np.float32), np.array([4.0], np.float32))
     field = np.array([[[6.0, np.nan]]], np.float32)
