@@ -14,7 +14,7 @@ from data.errors import InputError, OptionError
 from data.zlevel.levels import interface_depths
 from lagrangian.config import RunConfig
 from lagrangian.fields import open_fields
-from lagrangian.run import main
+from lagrangian.run import _options, main
 from tests.data_pkg.zlevel_files import DAY, days, write_lonlat, write_nemo, write_static
 
 MODELS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "models"
@@ -168,6 +168,13 @@ def test_ibi36_ends_above_a_trap_at_3000_m(tmp_path):
     options = {"grid": None, "site": "-9.8,43.9", "ocean": (str(MODELS / "ibi36" / "ibi-argo-7900573.nc"),)}
     with pytest.raises(InputError, match=r"the levels end 2\d\d\d m deep, above the trap"):
         main(config(MODELS, tmp_path, **options))
+
+
+def test_options_that_came_later_count_only_where_they_are_given():
+    """Runs that were begun before these options existed are gone on with."""
+    plain = _options(RunConfig(), None)
+    assert not {"model", "time_label"} & set(plain)
+    assert _options(RunConfig(time_label="start"), None)["time_label"] == "start"
 
 
 def flow(x, y, t):
