@@ -115,6 +115,9 @@ def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_w
     if not sea.any():
         raise InputError(f"{path}: every point is land")
     thickness = layered(mesh.field(LEVEL_THICKNESS["t"], n))
+    if thickness is None and "temp" in series:
+        source_t, record_t = series["temp"].owners[0]
+        thickness = _with_record(files, source_t, record_t, LEVEL_THICKNESS["t"][1], cut, levels)
     h, unknown = _sea_floor(mesh, cut_static, thickness, wet, interfaces[::-1], known, notes)
     faces = {
         "u": (wet[:, :, :-1] & wet[:, :, 1:]) if (mask := layered(mesh.field(("umask",), n))) is None else mask[:, :, :-1] > 0.5,

@@ -26,8 +26,8 @@ TIDE_HOURS = 3.0
 DAY = np.timedelta64(86400 * 10**9, "ns")
 HALF_DAY = np.timedelta64(43200 * 10**9, "ns")
 #: Words in attributes that tell means and instants apart, and sources whose daily fields are means.
-MEANS = ("daily mean", "daily-mean", "p1d-m", "time: mean", "field_type mean", "monthly mean", "average")
-INSTANTS = ("instantaneous", "time: point", "pt6h-i", "pt3h-i", "pt1h-i", "-inst", "snapshot")
+MEANS = ("daily mean", "daily-mean", "p1d-m", "p1m-m", "time: mean", "monthly mean", "daily average")
+INSTANTS = ("instantaneous", "time: point", "pt6h-i", "pt3h-i", "pt1h-i")
 DAILY_SOURCES = ("mercator", "glo12", "glorys")
 
 
@@ -83,10 +83,10 @@ def read_times(path: str, dataset, dimension: str | None, origin: np.datetime64,
             middles = begin + (end - begin) // 2
     text = f"{text_of(dataset)} {cell_methods.lower()}"
     mean_field = "mean" in text_of(dataset, "field_type", "FROM_ORIGINAL_FILE__field_type")
-    if any(word in text for word in INSTANTS):
-        kind = "instant"
-    elif mean_field or any(word in text for word in MEANS):
+    if mean_field or any(word in text for word in MEANS):
         kind = "mean"
+    elif any(word in text for word in INSTANTS):
+        kind = "instant"
     else:
         kind = "daily source" if any(word in text for word in DAILY_SOURCES) else ""
     return FileTimes(labels, middles, kind)

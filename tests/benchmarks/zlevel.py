@@ -3,9 +3,9 @@
     python -m tests.benchmarks.zlevel [speed] [month] [jet]
 
 speed: nanoseconds a particle-step on an A- and a C-grid of the size of the box around PAP-SO (115 x 189 points, 50 levels), one
-thread, processor time, the best of seven taken in turn, and continuity on both. month: the whole command on 31 daily files
-of that box. jet: the CROCO jet of ../shared made into products (skipped where absent): median distance of the same particles at
-200 m.
+thread, processor time, the best of seven taken in turn, and continuity on both. month: the whole command on 31 daily files of
+that box. jet: the CROCO jet of ../shared made into products (skipped where it is absent): median distance of the same particles
+at 200 m.
 """
 
 from __future__ import annotations

@@ -160,6 +160,7 @@ def test_daily_means_labelled_at_midnight_are_moved_to_noon_and_it_is_said(tmp_p
             {"title": "daily mean fields"},
             {"subset:datasetId": "cmems_mod_glo_phy_my_0.083deg_P1D-m"},
             {"field_type": "mean"},
+            {"title": "daily mean fields", "comment": "of instantaneous values"},
         ]
     ):
         ocean = daily(tmp_path, 0, f"{k}.nc", write={"attributes": attributes})

@@ -11,6 +11,7 @@ import pytest
 from data.errors import InputError
 from data.ocean import preferences_of
 from data.zlevel.levels import interface_depths
+from data.zlevel.ocean import on_kernel_points
 from data.zlevel.open import open_zlevel, recognise
 from lagrangian.velocity import omega_by_continuity, upward_flux
 from tests.data_pkg.zlevel_files import days, write_nemo
@@ -50,6 +51,23 @@ def test_omega_and_the_motion_of_the_surface_are_the_models_own_vertical_velocit
     off = (together - one.w)[inner][wet]
     size = one.w[inner][wet]
     assert np.sqrt(np.mean(off**2)) < 1e-11 < 1e-3 * np.sqrt(np.mean(size**2))
+
+
+@pytest.mark.parametrize(("stagger", "at_u", "at_v"), [
+    ("centre", (0.0, 0.0), (0.0, 0.0)), ("right", (0.5, 0.0), (0.0, 0.5)), ("left", (-0.5, 0.0), (0.0, -0.5)),
+    ("corner", (0.5, 0.5), (0.5, 0.5)),
+])  # fmt: skip
+def test_velocities_of_every_staggering_come_to_the_points_of_the_kernel(stagger, at_u, at_v):
+    """A field that is linear in the index is exact at the faces (the first row and column of a B-grid have one corner only)."""
+    y, x = np.indices((6, 8)).astype(float)
+    linear = lambda x, y: (2 * x + 3 * y)[None]
+    u, v = on_kernel_points(linear(x + at_u[0], y + at_u[1]), linear(x + at_v[0], y + at_v[1]), stagger)
+    if stagger == "centre":
+        np.testing.assert_array_equal(u, linear(x, y))
+        np.testing.assert_array_equal(v, linear(x, y))
+        return
+    np.testing.assert_allclose(u[:, 1:], linear(x + 0.5, y)[:, 1:, :-1])
+    np.testing.assert_allclose(v[:, :, 1:], linear(x, y + 0.5)[:, :-1, 1:])
 
 
 DEPTH = np.array([5.0, 15.0, 30.0, 60.0, 120.0, 250.0, 500.0, 1000.0])

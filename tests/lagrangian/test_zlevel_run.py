@@ -11,10 +11,11 @@ import pytest
 import zarr
 
 from data.errors import InputError, OptionError
+from data.zlevel.levels import interface_depths
 from lagrangian.config import RunConfig
 from lagrangian.fields import open_fields
-from lagrangian.run import main
-from tests.data_pkg.zlevel_files import DAY, days, write_lonlat, write_static
+from lagrangian.run import _options, main
+from tests.data_pkg.zlevel_files import DAY, days, write_lonlat, write_nemo, write_static
 
 MODELS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "models"
 LON, LAT = -20 + np.arange(57) / 8, 45.5 + np.arange(57) / 8
@@ -167,6 +168,47 @@ def test_ibi36_ends_above_a_trap_at_3000_m(tmp_path):
     options = {"grid": None, "site": "-9.8,43.9", "ocean": (str(MODELS / "ibi36" / "ibi-argo-7900573.nc"),)}
     with pytest.raises(InputError, match=r"the levels end 2\d\d\d m deep, above the trap"):
         main(config(MODELS, tmp_path, **options))
+
+
+def test_options_that_came_later_count_only_where_they_are_given():
+    """Runs that were begun before these options existed are gone on with."""
+    plain = _options(RunConfig(), None)
+    assert not {"model", "time_label"} & set(plain)
+    assert _options(RunConfig(time_label="start"), None)["time_label"] == "start"
+
+
+def flow(x, y, t):
+    """u, v of :func:`eddying` at the surface, at positions in degrees."""
+    u = 0.2 * np.cos(4 * (x - 0.01 * t)) * np.sin(5 * y)
+    return u, -0.2 * np.sin(4 * (x - 0.01 * t)) * np.cos(5 * y) * 4 / 5 / np.cos(np.deg2rad(y))
+
+
+def test_nemos_c_grid_and_the_a_grid_of_the_same_flow_lead_to_the_same_places(folder, tmp_path):
+    lon, lat = np.meshgrid(LON, LAT)
+    edges = interface_depths(DEPTH)
+    thickness = np.clip(np.minimum(edges[1:, None, None], FLOOR) - edges[:-1, None, None], 0, None)
+    wet = thickness > 0
+    t = np.arange(N)[:, None, None, None]
+    decay = np.exp(-DEPTH / 1500.0)[None, :, None, None]
+    half = 1 / 16
+    u = decay * flow(lon + half, lat, t)[0] * (wet & np.roll(wet, -1, 2))
+    v = decay * flow(lon, lat + half, t)[1] * (wet & np.roll(wet, -1, 1))
+    fields = {"u": u, "v": v, "zeta": FIELDS["zeta"], "temp": np.where(wet, np.nan_to_num(FIELDS["temp"]), 0.0)}
+    e2t = np.full(lon.shape, 6371e3 * np.deg2rad(1 / 8))
+    statics = {"tmask": wet, "e1t": e2t * np.cos(np.deg2rad(lat)), "e2t": e2t, "gdepw_1d": edges[:-1], "e3t_0": thickness}
+    paths, mesh = write_nemo(tmp_path, lon, lat, DEPTH, days("2001-03-01", N, 12), fields, mesh=statics)
+    main(config(folder, tmp_path / "nemo", ocean=tuple(paths), grid=mesh))
+    main(config(folder, tmp_path / "lonlat"))
+    one, other = (stores(tmp_path / name) for name in ("nemo", "lonlat"))
+    assert (one["particles.zarr/status"] == 0).all()
+    gone = np.hypot(other["particles.zarr/x"], other["particles.zarr/y"])
+    away = np.hypot(*(one[f"particles.zarr/{axis}"] - other[f"particles.zarr/{axis}"] for axis in "xy"))
+    assert np.median(away) < 0.05 * np.median(gone[..., -1])
+    u_one, u_other = (found["fields.zarr/u"][:, 1] for found in (one, other))
+    both = np.isfinite(u_one) & np.isfinite(u_other)
+    # two faces an eighth of a degree apart average to 0.97 of a wave of 4 a degree; the lattice's rim extrapolates
+    off = np.quantile(np.abs(u_one - u_other)[both], 0.9)
+    assert both.mean() > 0.3 and off < 0.05 * np.nanmax(u_other)
 
 
 def test_parcels_own_kernel_agrees_on_an_a_grid(folder, tmp_path):
