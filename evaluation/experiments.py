@@ -12,7 +12,9 @@ from evaluation import scores
 from lagrangian.binning import smooth_pdf
 
 #: Models from those that know least to those that are told most; others are drawn and listed after them.
-MODELS = ("box100", "box200", "climatology", "sst-ssh", "5v-1l", "5v-4l")
+BASELINES = ("box100", "box200", "climatology", "climatology-root")
+NETWORKS = ("sst-ssh", "5v-1l", "5v-4l")
+MODELS = (*BASELINES, *NETWORKS)
 #: Targets that predictions are scored against: the PDF as counted, and after the method's smoothing.
 TARGETS = ("raw", "smoothed")
 EXPERIMENT_COORDINATES = ("collection_start", "collection_end", "position", "period", "trap_dx", "trap_dy")

@@ -16,7 +16,7 @@ from data.errors import CatchmentError, InputError, need
 from data.progress import Progress
 from evaluation.animation import animate_experiment
 from evaluation.diagnostics import deep_dynamics, open_dynamics, profiles
-from evaluation.experiments import MODELS
+from evaluation.experiments import NETWORKS
 from evaluation.figures_catchments import figure_1, figure_2, figure_a1, figure_a2
 from evaluation.figures_dynamics import figure_5, figure_6, figure_b1
 from evaluation.figures_scores import figure_3, figure_4, figure_calibration
@@ -176,7 +176,7 @@ def _not_predicted(runs: list[Scored]) -> list[str]:
     """The input sets without predictions, and the commands that would add them: a line for all speeds alike."""
     speeds: dict[tuple[tuple[str, ...], bool], list[float]] = {}
     for one in runs:
-        absent = [name for name in MODELS[3:] if name not in one.speed.predictions]
+        absent = [name for name in NETWORKS if name not in one.speed.predictions]
         for trained in (False, True):
             names = tuple(name for name in absent if _is_trained(one, name) == trained)
             if names:

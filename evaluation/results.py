@@ -12,8 +12,8 @@ import xarray as xr
 
 from data.errors import CatchmentError, InputError
 from evaluation.experiments import (
+    BASELINES,
     BLOCK,
-    MODELS,
     TARGETS,
     baselines,
     best_informed,
@@ -128,10 +128,12 @@ class SpeedRun:
     def baseline_maps(self) -> dict[str, np.ndarray]:
         """The boxes, and the climatology: of the networks' training experiments, or else of this run's own."""
         maps = baselines(self.store["x"].values, self.store["y"].values)
-        for one in self.predictions.values():
-            if "climatology" in one:
-                maps["climatology"] = one["climatology"][self.level].values
-                return maps
+        for name in ("climatology", "climatology-root"):
+            stored = name.replace("-", "_")
+            found = [one[stored][self.level].values for one in self.predictions.values() if stored in one]
+            maps |= {name: found[0]} if found else {}
+        if "climatology" in maps:
+            return maps
         maps["climatology"] = climatology(self.store, self.level)
         self.notes.append("the climatology is the mean of the very experiments that it is scored on: its scores flatter it")
         return maps
@@ -140,13 +142,15 @@ class SpeedRun:
     def maps(self) -> dict:
         """All models as :func:`evaluation.experiments.score_experiments` takes them."""
         maps: dict = dict(self.baseline_maps())
-        for name in self.predictions:
+        for name, one in self.predictions.items():
             maps[name] = partial(self.predicted, name)
+            if "pdf_root" in one:
+                maps[f"{name}-root"] = partial(self.predicted, name, variable="pdf_root")
         return maps
 
-    def predicted(self, name: str, rows: slice) -> np.ndarray:
+    def predicted(self, name: str, rows: slice, variable: str = "pdf") -> np.ndarray:
         """(n, y, x) float32 predictions of a model at the export level; NaN where there is none or its sum is not 1."""
-        pdf = self.predictions[name]["pdf"][rows, self.level].values
+        pdf = self.predictions[name][variable][rows, self.level].values
         wrong = np.abs(pdf.sum(axis=(1, 2), dtype=np.float64) - 1) > SUM_TOLERANCE
         if wrong.any():
             self.wrong_sums.setdefault(name, set()).update((rows.start + np.flatnonzero(wrong)).tolist())
@@ -366,7 +370,7 @@ def metrics(scores: xr.Dataset, w: float, seed: int = 0) -> list[dict]:
                 values = {"bl_mean": bl, "f_mean": f, "valid_percent": 100 * is_valid(bl)}
                 if not np.isfinite(bl).any():
                     continue
-                if model not in MODELS[:3] and "climatology" in one["model"]:
+                if model not in BASELINES and "climatology" in one["model"]:
                     values["bl_less_climatology"] = bl - one["bl"].sel(model="climatology").values[chosen]
                 entry = {"w": w, "model": model, "target": target, "split": split, "n": int(np.isfinite(bl).sum()),
                          "blocks": int(np.unique(block[np.isfinite(bl)]).size)}  # fmt: skip

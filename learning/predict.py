@@ -74,18 +74,25 @@ def main(config: PredictConfig) -> int:
     torch.set_num_threads(config.threads or cores())
     need(config.members >= 0, f"--members {config.members}: must be 0 or more")
     need(not config.w or min(config.w) > 0, "--w: a sinking speed must be greater than 0 m/d")
+    need(
+        not (config.ssh and "velocity" in config.method),
+        "--method velocity with --ssh: predictions from satellite maps are made by --method unet alone so far; leave --ssh out",
+    )
     velocity = [] if config.ssh else velocity_folders(config)
     for folder in velocity:
         from learning.velocity.predict import predict_velocity
 
         predict_velocity(config, folder)
-    if config.method and "unet" not in config.method:
-        return 0
-    given = config.models
-    config = dataclasses.replace(config, models=tuple(one for one in given if one not in velocity))
-    if velocity and (given or not any(config.run.glob("w*/models/*/member-*[0-9].safetensors"))) and not config.models:
-        return 0
-    return predict_unet(config)
+    unet = tuple(folder for folder in config.models if folder not in velocity)
+    asked = "unet" in config.method or (not config.method and (unet or not config.models))
+    if asked and (unet or not velocity or unet_folders(config.run)):
+        return predict_unet(dataclasses.replace(config, models=unet))
+    return 0
+
+
+def unet_folders(run: Path, inputs: str = "*") -> tuple[Path, ...]:
+    """Folders of networks of binned PDFs of a run."""
+    return tuple(sorted({path.parent for path in run.glob(f"w*/models/{inputs}/member-*[0-9].safetensors")}))
 
 
 def velocity_folders(config: PredictConfig) -> list[Path]:
@@ -112,8 +119,7 @@ def velocity_folders(config: PredictConfig) -> list[Path]:
 def predict_unet(config: PredictConfig) -> int:
     """Predict with networks of binned PDFs."""
     inputs = "sst-ssh" if config.ssh else "*"
-    found = {path.parent for path in config.run.glob(f"w*/models/{inputs}/member-*[0-9].safetensors")}
-    folders = config.models or tuple(sorted(found))
+    folders = config.models or unet_folders(config.run, inputs)
     if not folders:
         kind = "models of sst-ssh" if config.ssh else "models"
         raise OptionError(f"{config.run} holds no {kind}; run python -m learning.fit --run {config.run}, or give --models")
