@@ -74,20 +74,21 @@ def main(config: PredictConfig) -> int:
     torch.set_num_threads(config.threads or cores())
     need(config.members >= 0, f"--members {config.members}: must be 0 or more")
     need(not config.w or min(config.w) > 0, "--w: a sinking speed must be greater than 0 m/d")
-    need(
-        not (config.ssh and "velocity" in config.method),
-        "--method velocity with --ssh: predictions from satellite maps are made by --method unet alone so far; leave --ssh out",
-    )
-    velocity = [] if config.ssh else velocity_folders(config)
-    for folder in velocity:
-        from learning.velocity.predict import predict_velocity
-
-        predict_velocity(config, folder)
+    velocity = velocity_folders(config)
     unet = tuple(folder for folder in config.models if folder not in velocity)
     asked = "unet" in config.method or (not config.method and (unet or not config.models))
-    if asked and (unet or not velocity or unet_folders(config.run)):
-        return predict_unet(dataclasses.replace(config, models=unet))
-    return 0
+    both = bool(asked and (unet or not velocity or unet_folders(config.run)))
+    for folder in velocity:
+        if config.ssh:
+            from learning.velocity.satellite import predict_velocity_satellite
+
+            out = config.out or config.run
+            predict_velocity_satellite(config, folder, out / folder.name if both or len(velocity) > 1 else out)
+        else:
+            from learning.velocity.predict import predict_velocity
+
+            predict_velocity(config, folder)
+    return predict_unet(dataclasses.replace(config, models=unet)) if both else 0
 
 
 def unet_folders(run: Path, inputs: str = "*") -> tuple[Path, ...]:
@@ -107,8 +108,9 @@ def velocity_folders(config: PredictConfig) -> list[Path]:
         return []
     from learning.velocity.predict import found_models
 
-    given = [folder for folder in config.models if folder.name.startswith("velocity-")]
-    found = given if config.models else found_models(config.run)
+    found = [folder for folder in config.models if folder.name.startswith("velocity-")]
+    if not config.models:
+        found = [folder for folder in found_models(config.run) if not config.ssh or folder.name.endswith("sst-ssh")]
     if not found and "velocity" in config.method:
         raise OptionError(
             f"{config.run} holds no networks of velocities; run python -m learning.fit --run {config.run} --method velocity"

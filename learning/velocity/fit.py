@@ -48,7 +48,7 @@ LEAD_DAYS = 10.0
 #: Beyond the traps and the half width of a PDF, km of flow that particles near the edge still feel.
 MARGIN_KM = 112.0
 #: Validation experiments that the amplitude is fitted on, at most, and members.
-CALIBRATION_PERIODS, CALIBRATION_MEMBERS = 6, 8
+CALIBRATION_PERIODS, CALIBRATION_MEMBERS = 12, 16
 
 
 @dataclass(frozen=True, eq=False)

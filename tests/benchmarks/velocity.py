@@ -5,7 +5,7 @@
     python -m tests.benchmarks.velocity --run runs/learn [--other runs/other] [--linear] [--members 16]
 
 Without ``--run`` a smaller twin run is made first, and learnt from. Held-out experiments (test part; all of ``--other``),
-smoothed PDFs at the last level (200 m). Brackets hold 95 %, from blocks of 60 days; their number is printed, and fewer than twelve
+smoothed PDFs at the last level, 200 m. Brackets hold 95 %, from blocks of 60 days; their number is printed, and fewer than twelve
 give intervals that are too narrow. ``paired`` is the mean difference of BL from climatology-root with its interval.
 
 Rows: climatology and climatology-root of the training experiments (method.md section 7); networks of binned PDFs where predicted;
@@ -125,7 +125,8 @@ def print_rows(truth: Truth, rows: dict[str, Row]) -> None:
                 told.append(
                     f"{label} {scale * np.nanmean(values):.{digits}f} [{scale * low:.{digits}f}, {scale * high:.{digits}f}]"
                 )
-            told.append(f"50 % holds {100 * np.nanmean(held_within(pdf, truth.raw[w])):.0f}")
+            held = [100 * np.nanmean(held_within(pdf, one)) for one in (smoothed, truth.raw[w])]
+            told.append(f"50 % holds {held[0]:.0f} ({held[1]:.0f} as counted)")
             if row.spread:
                 middle, low, high, _ = block_bootstrap_correlation(row.spread[w], bl, truth.block, ranks=True)
                 told.append(f"spread-BL {middle:.2f} [{low:.2f}, {high:.2f}]")

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import xarray as xr
 import zarr
 
 from data.command import read_json, run_command, write_json
@@ -21,6 +22,7 @@ from learning.predict import main as predict
 from learning.velocity import targets
 from learning.velocity.model import velocity_folder
 from tests.learning.conftest import LEVELS, write_run
+from tests.learning.test_satellite import height, maps, temperature
 from tests.learning.test_velocity import lattice, waves
 
 DEPTHS = np.array([200.0, 1000.0, 3000.0])
@@ -59,8 +61,8 @@ def run(tmp_path_factory) -> Path:
     """A run of 30 periods at four positions whose ocean is known by its velocities alone."""
     folder = write_run(tmp_path_factory.mktemp("velocity") / "run")
     record = read_json(folder / "run.json")
-    options = {"positions": 2, "spacing": 36.0, "levels": LEVELS.tolist(), "w": [80.0, 300.0], "diffusivity": [30.0], "threads": 1}
-    record["configuration"] = options
+    options = {"positions": 2, "spacing": 36.0, "levels": LEVELS.tolist(), "w": [80.0, 300.0]}
+    record["configuration"] = {**options, "diffusivity": [30.0], "threads": 1}
     write_json(folder / "run.json", record)
     write_velocities(folder)
     return folder
@@ -140,7 +142,7 @@ def test_a_speed_a_depth_and_a_cup_length_that_no_training_saw(trained, tmp_path
         (["--trap-depth", "4000", "--out", "OUT"], "--trap-depth 4000: the networks know velocities down to 3000 m"),
         (["--levels", "100", "--out", "OUT"], "--levels 100: the networks know velocities from 200 m down"),
         (["--w", "-5"], "--w"),
-        (["--ssh", "maps.nc"], "--method velocity with --ssh"),
+        (["--ssh", "none.nc"], "none.nc"),
     ],
 )
 def test_what_cannot_be_predicted_is_refused_in_one_line(trained, tmp_path, capsys, options, text):
@@ -167,3 +169,27 @@ def test_a_run_that_does_not_tell_its_ocean(trained, tmp_path, capsys):
     assert run_command(FitConfig, fit, prog="learning.fit", argv=["--run", str(folder), *options]) == 0
     assert "does not tell its ocean" in capsys.readouterr().out
     assert not (folder / "models").exists()
+
+
+def test_catchments_of_satellite_maps(trained, tmp_path, capsys):
+    days, lon = range(0, 130, 2), np.arange(-26.0, -7, 0.5)
+    ssh = maps(tmp_path / "ssh.nc", "adt", "m", height, days=days, lon=lon)
+    sst = maps(tmp_path / "sst.nc", "analysed_sst", "kelvin", temperature, days=days, lon=lon)
+    out = tmp_path / "out"
+    assert predicted(trained, "--ssh", ssh, "--sst", sst, "--site", "-16.5,49", "--out", str(out), "--every", "20") == 0
+    with xr.open_dataset(out / "catchment_w300.nc") as found, xr.open_dataset(out / "catchment_w080.nc") as slow:
+        for name in ("pdf", "pdf_root"):
+            assert np.allclose(found[name].sum(("y", "x")), 1, atol=1e-4)
+        assert (found["flag"] == 0).all() and (found["reached"] > 0.9).all() and (found["spread"] >= 0).all()
+        assert (slow["time"].values < found["time"].values).all()
+    assert predicted(trained, "--ssh", ssh, "--site", "-16.5,49", "--out", str(out), "--every", "20", "--w", "120") == 0
+    assert "no SST was given" in capsys.readouterr().out
+    with xr.open_dataset(out / "catchment_w120.nc") as found:
+        assert (found["flag"] == 4).all()
+
+
+def test_maps_that_do_not_suffice_are_told_in_one_line(trained, tmp_path, capsys):
+    ssh = maps(tmp_path / "ssh.nc", "adt", "m", height, days=[0, 100], lon=np.arange(-26.0, -7, 0.5))
+    assert predicted(trained, "--ssh", ssh, "--site", "-16.5,49", "--out", str(tmp_path)) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("learning.predict:")]
+    assert len(error) == 1 and "no date has maps throughout" in error[0]
