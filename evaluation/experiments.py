@@ -15,7 +15,8 @@ from lagrangian.pdf import MeanPdf, constant_of_least_bl
 #: Models that see nothing of the sea: the paper's boxes, and one PDF for all experiments (method.md section 7).
 BASELINES = (*scores.BOXES_KM, "climatology", "climatology-root")
 #: Models from those that know least to those that are told most; others are drawn and listed after them.
-MODELS = (*BASELINES, "sst-ssh", "5v-1l", "5v-4l")
+NETWORKS = ("sst-ssh", "5v-1l", "5v-4l")
+MODELS = (*BASELINES, *NETWORKS)
 #: Targets that predictions are scored against: the PDF as counted, and after the method's smoothing.
 TARGETS = ("raw", "smoothed")
 EXPERIMENT_COORDINATES = ("collection_start", "collection_end", "position", "period", "trap_dx", "trap_dy")

@@ -20,7 +20,7 @@ from data.ocean_names import ocean_title
 from data.progress import Progress
 from evaluation.animation import animate_experiment
 from evaluation.diagnostics import deep_dynamics, open_dynamics, profiles
-from evaluation.experiments import BASELINES, MODELS
+from evaluation.experiments import BASELINES, NETWORKS
 from evaluation.figures_catchments import figure_1, figure_2, figure_a1, figure_a2
 from evaluation.figures_dynamics import figure_5, figure_6, figure_b1
 from evaluation.figures_scores import figure_3, figure_4, figure_calibration
@@ -206,7 +206,7 @@ def _not_predicted(runs: list[Scored]) -> list[str]:
     """The input sets without predictions, and the commands that would add them: a line for all speeds alike."""
     speeds: dict[tuple[tuple[str, ...], bool], list[float]] = {}
     for one in runs:
-        absent = [name for name in MODELS[len(BASELINES):] if name not in one.speed.predictions]
+        absent = [name for name in NETWORKS if name not in one.speed.predictions]
         for trained in (False, True):
             names = tuple(name for name in absent if _is_trained(one, name) == trained)
             if names:

@@ -159,13 +159,15 @@ class SpeedRun:
     def maps(self) -> dict:
         """All models as :func:`evaluation.experiments.score_experiments` takes them."""
         maps: dict = dict(self.baseline_maps())
-        for name in self.predictions:
+        for name, one in self.predictions.items():
             maps[name] = partial(self.predicted, name)
+            if "pdf_root" in one:
+                maps[f"{name}-root"] = partial(self.predicted, name, variable="pdf_root")
         return maps
 
-    def predicted(self, name: str, rows: slice) -> np.ndarray:
+    def predicted(self, name: str, rows: slice, variable: str = "pdf") -> np.ndarray:
         """(n, y, x) float32 predictions of a model at the export level; NaN where there is none or its sum is not 1."""
-        pdf = self.predictions[name]["pdf"][rows, self.level].values
+        pdf = self.predictions[name][variable][rows, self.level].values
         wrong = np.abs(pdf.sum(axis=(1, 2), dtype=np.float64) - 1) > SUM_TOLERANCE
         if wrong.any():
             self.wrong_sums.setdefault(name, set()).update((rows.start + np.flatnonzero(wrong)).tolist())

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import torch
 
-from data.bounds import bounds
+from data.bounds import MAX_SEED, bounds
 from data.command import run_command
 from data.cores import cores
 from data.errors import OptionError
@@ -32,17 +32,17 @@ class PredictConfig(WorkerOptions):
     """Run whose experiments are predicted, or whose models are used with --ssh."""
     method: tuple[Literal["unet", "velocity"], ...] = ()
     """unet, velocity, or both (default: all that is there)."""
-    w: tuple[float, ...] = ()
+    w: Annotated[tuple[float, ...], *bounds(above=0, below=1e5, unit="m/d")] = ()
     """With velocity: sinking speeds, m/d, any (default: those of --run)."""
-    trap_depth: float | None = None
+    trap_depth: Annotated[float | None, *bounds(above=0, below=12000, unit="m, positive down")] = None
     """With velocity: depth of the trap, m (default: that of --run)."""
-    levels: tuple[float, ...] = ()
+    levels: Annotated[tuple[float, ...], *bounds(least=0, below=12000, unit="m, positive down")] = ()
     """With velocity: depths of the crossings, m (default: those of --run)."""
-    collection: float | None = None
+    collection: Annotated[float | None, *bounds(above=0, most=36500, unit="days")] = None
     """With velocity: length of a collection period, days (default: that of --run)."""
-    members: int = 16
+    members: Annotated[int, *bounds(least=0, most=1000)] = 16
     """With velocity: members of the ensemble, each with its own residuals (0: the prediction alone)."""
-    seed: int = 0
+    seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
     """With velocity: of the members."""
     ssh: tuple[str, ...] = ()
     """Satellite maps of sea surface height (DUACS L4 files or quoted globs): predict from these instead of a run."""
@@ -77,20 +77,26 @@ def main(config: PredictConfig) -> int:
     config.validate_workers()
     check_device(config.device)
     torch.set_num_threads(config.threads or cores())
-    need(config.members >= 0, f"--members {config.members}: must be 0 or more")
-    need(not config.w or min(config.w) > 0, "--w: a sinking speed must be greater than 0 m/d")
-    velocity = [] if config.ssh else velocity_folders(config)
+    velocity = velocity_folders(config)
+    unet = tuple(folder for folder in config.models if folder not in velocity)
+    asked = "unet" in config.method or (not config.method and (unet or not config.models))
+    both = bool(asked and (unet or not velocity or unet_folders(config.run)))
     for folder in velocity:
-        from learning.velocity.predict import predict_velocity
+        if config.ssh:
+            from learning.velocity.satellite import predict_velocity_satellite
 
-        predict_velocity(config, folder)
-    if config.method and "unet" not in config.method:
-        return 0
-    given = config.models
-    config = dataclasses.replace(config, models=tuple(one for one in given if one not in velocity))
-    if velocity and (given or not any(config.run.glob("w*/models/*/member-*[0-9].safetensors"))) and not config.models:
-        return 0
-    return predict_unet(config)
+            out = config.out or config.run
+            predict_velocity_satellite(config, folder, out / folder.name if both or len(velocity) > 1 else out)
+        else:
+            from learning.velocity.predict import predict_velocity
+
+            predict_velocity(config, folder)
+    return predict_unet(dataclasses.replace(config, models=unet)) if both else 0
+
+
+def unet_folders(run: Path, inputs: str = "*") -> tuple[Path, ...]:
+    """Folders of networks of binned PDFs of a run."""
+    return tuple(sorted({path.parent for path in run.glob(f"w*/models/{inputs}/member-*[0-9].safetensors")}))
 
 
 def velocity_folders(config: PredictConfig) -> list[Path]:
@@ -105,8 +111,9 @@ def velocity_folders(config: PredictConfig) -> list[Path]:
         return []
     from learning.velocity.predict import found_models
 
-    given = [folder for folder in config.models if folder.name.startswith("velocity-")]
-    found = given if config.models else found_models(config.run)
+    found = [folder for folder in config.models if folder.name.startswith("velocity-")]
+    if not config.models:
+        found = [folder for folder in found_models(config.run) if not config.ssh or folder.name.endswith("sst-ssh")]
     if not found and "velocity" in config.method:
         raise OptionError(
             f"{config.run} holds no networks of velocities; run python -m learning.fit --run {config.run} --method velocity"
@@ -117,8 +124,7 @@ def velocity_folders(config: PredictConfig) -> list[Path]:
 def predict_unet(config: PredictConfig) -> int:
     """Predict with networks of binned PDFs."""
     inputs = "sst-ssh" if config.ssh else "*"
-    found = {path.parent for path in config.run.glob(f"w*/models/{inputs}/member-*[0-9].safetensors")}
-    folders = config.models or tuple(sorted(found))
+    folders = config.models or unet_folders(config.run, inputs)
     if not folders:
         kind = "models of sst-ssh" if config.ssh else "models"
         raise OptionError(f"{config.run} holds no {kind}; run python -m learning.fit --run {config.run}, or give --models")

@@ -1,4 +1,7 @@
-"""How large the members' residuals must be for contours to hold what they say: fitted on validation experiments."""
+"""How large the members' residuals must be for contours to hold what they say: fitted on validation experiments.
+
+What is predicted is the smoothed PDF (25 km), so that it is the smoothed truth whose share within a contour is counted.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from lagrangian.config import RunConfig
 from learning.velocity.ensemble import predict_catchments
 
 #: Multiples of the residuals that are tried.
-AMPLITUDES = (0.8, 1.0, 1.2, 1.4)
+AMPLITUDES = (0.7, 1.0, 1.3, 1.6)
 #: Share whose contour is asked to hold it.
 SHARE = 0.5
 
@@ -43,9 +46,9 @@ def score_amplitude(model, maps, lattice, config: RunConfig, starts, stores, kno
     for one in predict_catchments(tried, maps, lattice, config, starts, members=members, seed=1, levels=np.array([last])):
         rows = np.flatnonzero((known.start == starts[one.period]) & known.usable)
         counts = stores[one.w]["counts"][rows, last].values.astype(np.float64)
-        truth = counts / stores[one.w]["reached"][rows, last].values[:, None, None]
+        truth = smooth_pdf(counts / stores[one.w]["reached"][rows, last].values[:, None, None])
         guess = one.mean[np.flatnonzero(known.start == starts[one.period]).searchsorted(rows), 0]
-        bl[one.w].append(1 - np.sqrt(smooth_pdf(truth) * guess).sum(axis=(-2, -1)))
+        bl[one.w].append(1 - np.sqrt(truth * guess).sum(axis=(-2, -1)))
         held[one.w].append(held_within(guess, truth))
     return Choice(amplitude, *({w: float(np.concatenate(one).mean()) for w, one in values.items()} for values in (bl, held)))
 

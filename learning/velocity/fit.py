@@ -48,7 +48,7 @@ LEAD_DAYS = 10.0
 #: Beyond the traps and the half width of a PDF, km of flow that particles near the edge still feel.
 MARGIN_KM = 112.0
 #: Validation experiments that the amplitude is fitted on, at most, and members.
-CALIBRATION_PERIODS, CALIBRATION_MEMBERS = 6, 8
+CALIBRATION_PERIODS, CALIBRATION_MEMBERS = 12, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,16 +224,18 @@ def _residuals(run, folder, velocities, maps, psi, parts, split, experiments, sa
 
 
 def calibration(
-    run: Path, model: VelocityModel, maps: Maps, lattice: Lattice, experiments: np.ndarray, known: Experiments, *,
-    amplitudes=AMPLITUDES, periods: int = CALIBRATION_PERIODS, members: int = CALIBRATION_MEMBERS,
+    run: Path, model: VelocityModel, maps: Maps, lattice: Lattice, experiments: np.ndarray, known: Experiments,
 ) -> list[Choice]:  # fmt: skip
     """BL and contours of some validation experiments at each amplitude, all speeds of the run."""
     speeds = found_speeds(run)
     config = dataclasses.replace(run_config(run), w=speeds)
     every = np.unique(known.start[experiments])
-    starts = every[np.unique(np.linspace(0, every.size - 1, min(periods, every.size)).round().astype(int))]
+    starts = every[np.unique(np.linspace(0, every.size - 1, min(CALIBRATION_PERIODS, every.size)).round().astype(int))]
     stores = {w: open_store(run / speed_folder(w) / "pdf.zarr", "pdf") for w in speeds}
-    return [score_amplitude(model, maps, lattice, config, starts, stores, known, amplitude, members) for amplitude in amplitudes]
+    return [
+        score_amplitude(model, maps, lattice, config, starts, stores, known, amplitude, CALIBRATION_MEMBERS)
+        for amplitude in AMPLITUDES
+    ]
 
 
 def _claim(folder: Path, record: dict) -> None:

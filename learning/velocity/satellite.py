@@ -1,0 +1,211 @@
+"""``learning.predict --method velocity --ssh …``: catchments of dates of satellite maps, one CF file a sinking speed.
+
+SSH and SST are put on a lattice about the trap, a map every few days; velocities are predicted there, and particles followed in
+them to the edges of the lattice, 512 km from the trap. Maps come at their own resolution and are sampled as the training maps
+were.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from data.command import provenance, write_json
+from data.errors import InputError, OptionError, cannot_write
+from data.frame import Frame
+from data.lock import FolderLock
+from data.netcdf import write_dataset
+from data.progress import Progress
+from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
+from data.sites import Site, parse_site
+from lagrangian.config import RunConfig, speed_folder
+from learning.folders import found_speeds
+from learning.satellite import LEAST_KNOWN, catchment_dataset
+from learning.velocity.ensemble import EVERY_DAYS, predict_catchments
+from learning.velocity.lattice import Lattice
+from learning.velocity.maps import Maps
+from learning.velocity.members import check_depths, instants_needed
+from learning.velocity.model import VelocityModel
+from learning.velocity.runs import run_config
+
+#: Half width of the lattice about the trap, km.
+HALF_KM = 512.0
+#: A map farther than this from a day of the series does not stand for it, days.
+TOLERANCE_DAYS = 2.5
+#: Dates of one sweep.
+DATES = 60
+#: Bits of ``flag``, as :data:`learning.satellite.FLAGS`.
+NO_SST, UNKNOWN = 4, 8
+DAY = np.timedelta64(86400, "s")
+
+
+def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
+    """Write ``catchment_w080.nc`` of each speed under ``out``.
+
+    ``config`` is a :class:`learning.predict.PredictConfig`; speeds, depths and collection are those of its run unless given.
+
+    Raises
+    ------
+    OptionError, InputError, StoreError
+        Inputs that no satellite sees, files that cannot be used, no date whose maps suffice.
+    """
+    model = VelocityModel.load(folder)
+    others = [name for name in model.spec.variables if name not in ("ssh", "temp")]
+    if others:
+        raise OptionError(f"networks of {folder.name} take {', '.join(others)} as well, which no satellite sees; use sst-ssh")
+    site = parse_site(config.site or run_config(config.run).site)
+    options = _options(config)
+    check_depths(model.depths, options.trap_depth, options.levels)
+    lattice = Lattice(_frame(site, model.card["spacing_km"]), False)
+    series, known, notes = read_series(config.ssh, config.sst, lattice)
+    maps = Maps.of(model.spec, series["time"], {name: series[name] for name in ("ssh", "temp")}, lattice.frame.spacing_km)
+    ends, left_out = possible_ends(maps, options, config.start, config.end, config.every)
+    notes += [f"{left_out} dates left out: maps are too far apart"] if left_out else []
+    for note in notes:
+        print(f"note: {note}", flush=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(out, error) from None
+    starts = ends - np.timedelta64(round(86400 * options.collection), "s")
+    found: dict[float, list] = {w: [] for w in options.w}
+    last = np.array([len(options.levels) - 1])
+    with FolderLock(out, "predict-velocity"), Progress("following particles", "date") as bar:
+        for first in range(0, ends.size, DATES):
+            chosen = starts[first : first + DATES]
+            sizes = {"members": config.members, "seed": config.seed, "levels": last, "sea": known}
+            for one in predict_catchments(model, maps, lattice, options, chosen, **sizes):
+                found[one.w].append(one)
+            bar.update(min(first + DATES, ends.size), ends.size)
+        written = []
+        for w, parts in found.items():
+            path = out / f"catchment_{speed_folder(w)}.nc"
+            write_dataset(
+                path, _dataset(parts, site, w, ends, options, bool(config.sst), bool(known.all()), folder.name, model, notes)
+            )
+            write_json(path.with_suffix(".json"), {**provenance(config), "models": str(folder)})
+            print(f"{path}: {ends.size} predictions", flush=True)
+            written.append(path)
+    return written
+
+
+def _options(config) -> RunConfig:
+    known = run_config(config.run)
+    names = ("trap_depth", "levels", "collection")
+    changes = {name: getattr(config, name) for name in names if getattr(config, name) not in (None, ())}
+    speeds = tuple(config.w) or found_speeds(config.run)
+    options = dataclasses.replace(known, **changes, w=speeds, site=config.site or known.site, positions=1, threads=1)
+    options.validate()
+    return options
+
+
+def _frame(site: Site, spacing_km: float) -> Frame:
+    return Frame.around((site.x, site.y), HALF_KM, spacing_km)
+
+
+def read_series(ssh, sst, lattice: Lattice) -> tuple[dict[str, np.ndarray], np.ndarray, list[str]]:
+    """``time``, ``ssh``, ``temp`` (time, y, x) every :data:`EVERY_DAYS`, and where the sea is known (y, x); notes for the user.
+
+    Days without a map of each given variable within :data:`TOLERANCE_DAYS` are left out. Without ``sst``, temp is 0: no anomaly.
+
+    Raises
+    ------
+    InputError
+        A file cannot be used, or too little of the lattice is known.
+    """
+    frame = lattice.frame
+    sources = {"ssh": around(open_ssh(ssh), frame.center, HALF_KM)["ssh"]}
+    notes = time_notes(around(open_ssh(ssh), frame.center, HALF_KM), "SSH")
+    if sst:
+        dataset = around(open_sst(sst), frame.center, HALF_KM)
+        sources["temp"] = dataset["sst"]
+        notes += time_notes(dataset, "SST")
+    else:
+        notes.append("no SST was given: the networks see no anomaly of it")
+    stamps = {name: one["time"].values.astype("datetime64[s]") for name, one in sources.items()}
+    first, last = max(one[0] for one in stamps.values()), min(one[-1] for one in stamps.values())
+    if first > last:
+        raise InputError("SSH and SST do not overlap in time; give files of the same dates")
+    wanted = first + np.timedelta64(round(86400 * EVERY_DAYS), "s") * np.arange(int((last - first) / DAY / EVERY_DAYS + 1e-9) + 1)
+    near = {name: np.abs(one[None] - wanted[:, None]).argmin(axis=1) for name, one in stamps.items()}
+    good = np.all([np.abs(stamps[name][near[name]] - wanted) <= TOLERANCE_DAYS * DAY for name in stamps], axis=0)
+    out: dict[str, np.ndarray] = {"time": wanted[good]}
+    for name, source in sources.items():
+        values = np.empty((int(good.sum()), *lattice.shape), np.float32)
+        with Progress(f"regridding {name}", "map") as bar:
+            for number, index in enumerate(near[name][good]):
+                values[number] = on_frame(source[[index]], frame, method="bicubic").values[0]
+                bar.update(number + 1, values.shape[0])
+        out[name] = values
+    known = np.isfinite(out["ssh"]).mean(axis=0) > 0.5
+    if known.mean() < LEAST_KNOWN:
+        raise InputError(
+            f"SSH: only {100 * known.mean():.0f} % of the {2 * HALF_KM:.0f} km around the trap is known; give gap-free (L4) "
+            "maps, or a site farther from land"
+        )
+    out.setdefault("temp", np.zeros_like(out["ssh"]))
+    return out, known, notes
+
+
+def possible_ends(maps: Maps, options: RunConfig, start, end, every: float) -> tuple[np.ndarray, int]:
+    """Ends of collection periods whose particles see maps throughout their way, and how many dates were left out.
+
+    Raises
+    ------
+    InputError
+        There are none.
+    OptionError
+        A date or step is impossible.
+    """
+    if not every > 0:
+        raise OptionError(f"--every {every:g}: must be greater than 0 days")
+    lead = maps.times[-1] - instants_needed(maps.times[-1:] - _span(options), options, EVERY_DAYS)[0]
+    limits = []
+    for option, text, default in (("--start", start, maps.times[0] + lead), ("--end", end, maps.times[-1])):
+        try:
+            limits.append(default if text is None else np.datetime64(text, "s"))
+        except ValueError:
+            raise OptionError(f"{option} {text!r} is not a date such as 2005-06-30") from None
+    first, last = limits
+    ends = first + np.round(np.arange(max(0, int((last - first) / DAY / every + 1e-9) + 1)) * every * 86400).astype(
+        "timedelta64[s]"
+    )
+    kept = np.array([_is_possible(maps, one, options) for one in ends], bool)
+    if not kept.any():
+        raise InputError(
+            f"no date has maps throughout the {lead / DAY:.0f} days of its particles' way: the maps are of {maps.times[0]:.10} "
+            f"to {maps.times[-1]:.10}; give more files, other dates, or faster --w"
+        )
+    return ends[kept], int((~kept).sum())
+
+
+def _span(options: RunConfig) -> np.timedelta64:
+    return np.timedelta64(round(86400 * options.collection), "s")
+
+
+def _is_possible(maps: Maps, end: np.datetime64, options: RunConfig) -> bool:
+    try:
+        for instant in instants_needed(np.array([end]) - _span(options), options, EVERY_DAYS):
+            maps.instants(instant)
+    except InputError:
+        return False
+    return True
+
+
+def _dataset(parts, site, w, ends, options, has_sst, all_known, name, model, notes) -> xr.Dataset:
+    pdf, root = (np.concatenate([getattr(one, kind)[:, 0] for one in parts]) for kind in ("mean", "root"))
+    spread, reached = (np.concatenate([getattr(one, kind)[:, 0] for one in parts]) for kind in ("spread", "reached"))
+    flag = np.full(ends.size, (0 if has_sst else NO_SST) | (0 if all_known else UNKNOWN), np.int8)
+    dataset = catchment_dataset(
+        site, w, ends, pdf, trap_depth=options.trap_depth, level=float(min(options.levels)), collection_days=options.collection,
+        spread=spread, flag=flag, source=f"particles in velocities of {len(model.networks)} networks, {name}, satellite maps",
+        comment="; ".join(notes) or "none",
+    )  # fmt: skip
+    attrs = {**dataset["pdf"].attrs, "long_name": "(mean square root of the members' PDFs)^2, made to sum 1: least expected BL"}
+    dataset["pdf_root"] = (("time", "y", "x"), root, attrs)
+    told = "share of the particles that came to the export depth within the box; others left it or the maps, or met land"
+    dataset["reached"] = ("time", reached, {"units": "1", "long_name": told})
+    return dataset.assign_attrs(networks=model.checksum, method="velocity")
