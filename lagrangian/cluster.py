@@ -175,6 +175,7 @@ def open_client(
                 made = stack.enter_context(_local_cluster(workers))
             else:
                 made = stack.enter_context(batch_cluster(cluster, cluster_options, folder))
+                stack.callback(_remove_keys, made)
                 _submit(made, cluster, workers)
                 made.adapt(minimum_jobs=workers, maximum_jobs=workers)  # unlike scale(), it replaces jobs that ended
                 say(f"{workers} jobs submitted to {cluster}; waiting for the first to start")
@@ -185,6 +186,13 @@ def open_client(
             if cluster is not None:
                 _check_workers(client, f"--cluster {cluster}", folder)
         yield client
+
+
+def _remove_keys(made) -> None:
+    """Remove the files with which the jobs of a batch system's cluster show who they are."""
+    for name in ("ca_file", "cert", "key"):
+        with contextlib.suppress(AttributeError, OSError):
+            getattr(made, f"_job_{name}").close()  # temporary files: closed is removed
 
 
 def _without_pages():
