@@ -15,12 +15,13 @@ import zarr
 
 from data.bounds import MAX_SEED, bounds
 from data.command import one_line, provenance, read_json, run_command, write_file, write_json
-from data.errors import InputError, OptionError, StoreError, cannot_write, need
+from data.errors import InputError, StoreError, cannot_write, need
 from data.frame import Frame
 from data.lock import FolderLock
 from data.netcdf import expand, write_dataset
 from data.progress import Progress
 from data.satellite import around, on_frame, open_chlorophyll, time_notes
+from data.times import parse_date
 from data.trap_flux import COLUMNS, read_flux
 from evaluation.cross_correlation import (
     BLOCK_DAYS,
@@ -275,10 +276,7 @@ def choose_cups(flux: pd.DataFrame, config: CorrelationConfig) -> tuple[pd.DataF
 
 
 def _date(option: str, text: str) -> pd.Timestamp:
-    try:
-        return pd.Timestamp(np.datetime64(text, "D"))
-    except ValueError:
-        raise OptionError(f"{option} {text!r} is not a date: give YYYY-MM-DD") from None
+    return pd.Timestamp(parse_date(text, option).astype("datetime64[D]"))
 
 
 def _day(time) -> str:

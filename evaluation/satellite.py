@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from data.command import read_json, run_command, write_json
 from data.errors import InputError, OptionError, StoreError
 from data.netcdf import load_dataset
+from data.times import parse_date
 from evaluation.canvas import new_figure
 from evaluation.correlation import read_catchments
 from evaluation.figures_catchments import figure_a1, figure_a2
@@ -94,10 +95,7 @@ def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str 
     ends = first["window_end"].values
     number = ends.size - 1
     if date is not None:
-        try:
-            gap = np.abs(ends - np.datetime64(date, "ns"))
-        except ValueError:
-            raise OptionError(f"--date {date!r} is not a date such as 2005-06-30") from None
+        gap = np.abs(ends - parse_date(date, "--date"))
         number = int(gap.argmin())
         if gap[number] > np.timedelta64(1, "D"):
             raise OptionError(
