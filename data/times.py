@@ -4,9 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
+from data.errors import OptionError
+
 EPOCH = np.datetime64("1970-01-01T00:00:00", "s")
 #: Attributes of a variable of :func:`whole_seconds`.
 SECONDS_ATTRS = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian"}
+
+
+#: Dates that datetime64[ns] holds with room for the length of a record.
+FIRST_DATE, LAST_DATE = np.datetime64("1700-01-01", "s"), np.datetime64("2250-01-01", "s")
+
+
+def parse_date(text: str, option: str) -> np.datetime64:
+    """An ISO date as datetime64[s]; OptionError names the option."""
+    try:
+        if not text[:1].isdigit():  # NaT, now and today are dates to numpy
+            raise ValueError(text)
+        found = np.datetime64(text, "s")
+    except ValueError:
+        raise OptionError(f"{option} {text!r} is not a date such as 2005-06-30") from None
+    if not FIRST_DATE <= found <= LAST_DATE:
+        raise OptionError(f"{option} {text}: must lie between {str(FIRST_DATE)[:10]} and {str(LAST_DATE)[:10]}")
+    return found
 
 
 def seconds(times) -> np.ndarray:

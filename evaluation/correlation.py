@@ -16,7 +16,7 @@ import zarr
 from data.bounds import MAX_SEED, bounds
 from data.chunks import add_array, checked_setting
 from data.command import one_line, provenance, run_command, write_file, write_json
-from data.errors import InputError, OptionError, StoreError, need
+from data.errors import InputError, StoreError, need
 from data.frame import Frame
 from data.lock import FolderLock
 from data.netcdf import expand, write_dataset
@@ -24,6 +24,7 @@ from data.ocean_names import IDEALISED, is_idealised
 from data.progress import Progress
 from data.resumable import ResumableStore
 from data.satellite import around, on_frame, open_chlorophyll, time_notes
+from data.times import parse_date
 from data.trap_flux import COLUMNS, chosen_columns, outweighed, read_flux
 from evaluation.canvas import name_ocean
 from evaluation.cross_correlation import (
@@ -331,10 +332,7 @@ def choose_cups(flux: pd.DataFrame, config: CorrelationConfig) -> tuple[pd.DataF
 
 
 def _date(option: str, text: str) -> pd.Timestamp:
-    try:
-        return pd.Timestamp(np.datetime64(text, "D"))
-    except ValueError:
-        raise OptionError(f"{option} {text!r} is not a date: give YYYY-MM-DD") from None
+    return pd.Timestamp(parse_date(text, option).astype("datetime64[D]"))
 
 
 def _day(time) -> str:

@@ -19,6 +19,7 @@ from data.errors import InputError, OptionError, StoreError
 from data.frame import HALF_WINDOW_KM
 from data.netcdf import load_dataset
 from data.ocean_names import IDEALISED, is_idealised, ocean_title
+from data.times import parse_date
 from evaluation.canvas import name_ocean, new_figure
 from evaluation.correlation import read_catchments
 from evaluation.figures_catchments import figure_a1, figure_a2
@@ -115,10 +116,7 @@ def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str 
     ends = first["window_end"].values
     number = ends.size - 1
     if date is not None:
-        try:
-            gap = np.abs(ends - np.datetime64(date, "ns"))
-        except ValueError:
-            raise OptionError(f"--date {date!r} is not a date such as 2005-06-30") from None
+        gap = np.abs(ends - parse_date(date, "--date"))
         number = int(gap.argmin())
         if gap[number] > np.timedelta64(1, "D"):
             raise OptionError(

@@ -9,12 +9,11 @@ import numpy as np
 from data.errors import InputError, OptionError
 from data.ocean import Ocean
 from data.sites import SITES, Site, parse_site
+from data.times import parse_date
 from lagrangian.config import SECONDS_PER_DAY, RunConfig
 
 #: The slowest ascent that the default first period makes room for takes this many times (trap - last level) / w.
 LEAD_FACTOR = 1.1
-#: Dates that datetime64[ns] holds with room for the length of a record.
-FIRST_DATE, LAST_DATE = np.datetime64("1700-01-01", "s"), np.datetime64("2250-01-01", "s")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,19 +82,6 @@ def _square(n: int, spacing: float) -> tuple[np.ndarray, np.ndarray]:
 
 def _seconds(value: float) -> np.timedelta64:
     return np.timedelta64(round(value), "s")
-
-
-def parse_date(text: str, option: str) -> np.datetime64:
-    """An ISO date as datetime64[s]; OptionError names the option."""
-    try:
-        if not text[:1].isdigit():  # NaT, now and today are dates to numpy
-            raise ValueError(text)
-        found = np.datetime64(text, "s")
-    except ValueError:
-        raise OptionError(f"{option} {text!r} is not a date such as 2005-06-30") from None
-    if not FIRST_DATE <= found <= LAST_DATE:
-        raise OptionError(f"{option} {text}: must lie between {str(FIRST_DATE)[:10]} and {str(LAST_DATE)[:10]}")
-    return found
 
 
 def design_experiments(config: RunConfig, ocean: Ocean) -> Design:

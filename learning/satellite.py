@@ -27,6 +27,7 @@ from data.progress import Progress
 from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
 from data.sites import Site, parse_site
 from data.sphere import EARTH_RADIUS_KM, east_north, lon_lat
+from data.times import parse_date
 from lagrangian import cluster
 from lagrangian.binning import bin_centres
 from lagrangian.config import speed_folder
@@ -275,10 +276,7 @@ def _ends(stamps, spec: InputSpec, start, end, every: float, persist: bool) -> n
     lead = np.timedelta64(0 if persist else round(86400 * max(spec.lags_days)), "s")
     limits = []
     for option, text, default in (("--start", start, first + lead), ("--end", end, last)):
-        try:
-            limits.append(default if text is None else np.datetime64(text, "s"))
-        except ValueError:
-            raise OptionError(f"{option} {text!r} is not a date such as 2005-06-30") from None
+        limits.append(default if text is None else parse_date(text, option))
     low, high = limits
     if high < low:
         if start is None and end is None:
