@@ -15,7 +15,7 @@ from data.errors import StoreError
 from data.frame import Frame, Regridder
 from data.grid import HorizontalGrid
 from data.ocean import Ocean, Snapshot
-from data.resumable import OLDER_ARRAY, ResumableStore
+from data.resumable import OLDER_ARRAY, ResumableStore, partial_path
 from data.times import SECONDS_ATTRS, whole_seconds
 from lagrangian.config import RunConfig
 from lagrangian.experiments import Design
@@ -251,8 +251,8 @@ class FieldsPlan:
         self.path = config.out / "fields.zarr"
         self.writer: FieldsWriter | None = None
         self.todo: dict[int, int] = {}
-        if self.path.exists() and not check:
-            return
+        if not check and (self.path.exists() or not partial_path(config.out, self.path.name).exists()):
+            return  # whole, or not laid out: then no worker is given any of it
         times = ocean.times.astype("datetime64[s]")
         indices = sorted({self._nearest(times, end - np.timedelta64(86400 * lag, "s"))
                           for end in design.starts + design.collection for lag in FIELD_LAGS_DAYS} - {None})  # fmt: skip
