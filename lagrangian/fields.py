@@ -16,7 +16,7 @@ from data.frame import HALF_WINDOW_KM, Frame, Regridder
 from data.grid import HorizontalGrid
 from data.ocean import Ocean, Snapshot
 from data.ocean_names import ocean_title, site_attribute, with_source
-from data.resumable import OLDER_ARRAY, ResumableStore
+from data.resumable import OLDER_ARRAY, ResumableStore, partial_path
 from data.times import SECONDS_ATTRS, whole_seconds
 from lagrangian.config import LAGS_DAYS, RunConfig
 from lagrangian.experiments import Design
@@ -265,8 +265,8 @@ class FieldsPlan:
         self.path = config.out / "fields.zarr"
         self.writer: FieldsWriter | None = None
         self.todo: dict[int, int] = {}
-        if self.path.exists() and not check:
-            return
+        if not check and (self.path.exists() or not partial_path(config.out, self.path.name).exists()):
+            return  # whole, or not laid out: then no worker is given any of it
         times = ocean.times.astype("datetime64[s]")
         indices = sorted({self._nearest(times, end - np.timedelta64(86400 * lag, "s"))
                           for end in design.starts + design.collection for lag in LAGS_DAYS} - {None})  # fmt: skip
