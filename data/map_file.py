@@ -52,7 +52,7 @@ class MapFile:
     def __init__(self, path: str, wanted: tuple[str, ...], title: str):
         self.path = path
         with NETCDF_LOCK:
-            dataset = open_dataset(path)
+            dataset = open_dataset(path, packing=False)
             try:
                 self._scan(dataset, wanted, title)
             except (OSError, RuntimeError) as error:
@@ -175,8 +175,8 @@ class MapFile:
     def _longitudes(self, lon):
         if lon.size < 2 or not np.isfinite(lon).all():
             raise InputError(f"{self.path}: longitudes must be two or more, in degrees east")
-        eastward = np.mod(np.round(np.diff(lon), 9), 360)
-        if not ((eastward < 180).all() or (eastward[eastward > 0] > 180).all()):
+        steps = np.round(np.diff(lon), 9)
+        if min(np.mod(steps, 360).sum(), np.mod(-steps, 360).sum()) > 360 + 1e-6:  # more than once around
             raise InputError(f"{self.path}: longitudes are not in order; give maps on a regular grid")
         turned = np.round(np.mod(lon + 180, 360) - 180, 9)
         columns = np.argsort(turned, kind="stable")
@@ -208,7 +208,7 @@ class MapFile:
         """Decoded values (record, lat, lon) of each variable; indices are those of times, lat and lon. NaN where missing."""
         rows, runs = self._rows[rows], _runs(self._columns[columns])
         with NETCDF_LOCK:
-            dataset = open_dataset(self.path)
+            dataset = open_dataset(self.path, packing=False)
             try:
                 return [self._read(dataset[self.variables[name][0]], records, rows, runs) for name in names]
             except (OSError, RuntimeError) as error:
