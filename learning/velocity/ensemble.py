@@ -42,7 +42,7 @@ def member_ocean(
 
 
 def predict_catchments(
-    model: VelocityModel, maps: Maps, lattice: Lattice, config: RunConfig, starts: np.ndarray, *, members: int = 16,
+    model: VelocityModel, maps: Maps, lattice: Lattice, config: RunConfig, starts: np.ndarray, *, members: int = 48,
     seed: int = 0, particles: int = PARTICLES, release_hours: float = RELEASE_HOURS, levels: np.ndarray | None = None,
     sea: np.ndarray | None = None, predicted: Callable[[np.ndarray], np.ndarray] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,

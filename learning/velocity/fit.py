@@ -47,8 +47,8 @@ PRESETS = {"quick": (1, Schedule(steps=400)), "paper": (4, Schedule(steps=800))}
 LEAD_DAYS = 10.0
 #: Beyond the traps and the half width of a PDF, km of flow that particles near the edge still feel.
 MARGIN_KM = 112.0
-#: Validation experiments that the amplitude is fitted on, at most, and members.
-CALIBRATION_PERIODS, CALIBRATION_MEMBERS = 12, 16
+#: Validation periods that the amplitude is fitted on, at most, and members: as many as predictions have.
+CALIBRATION_PERIODS, CALIBRATION_MEMBERS = 6, 48
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,9 @@ def prepare(run: Path, *, say: Callable[[str], None] = print, spacing_km: float 
     site = parse_site(config.site)
     half = float(np.abs(experiments.offset).max()) + HALF_WINDOW_KM + MARGIN_KM
     depths = depths_between(float(min(config.levels)), float(config.trap_depth))
-    write_velocities(run, ocean, (site.x, site.y), half, depths, {"run": run_identity(run)}, spacing_km=spacing_km, say=say)
+    identity = {"run": run_identity(run)}
+    with FolderLock(Path(run), "velocities"):
+        write_velocities(run, ocean, (site.x, site.y), half, depths, identity, spacing_km=spacing_km, say=say)
     return Velocities.open(run)
 
 
