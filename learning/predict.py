@@ -39,8 +39,8 @@ class PredictConfig(WorkerOptions):
     collection: float | None = None
     """With velocity: length of a collection period, days (default: that of --run)."""
     members: int = 48
-    """With velocity: members of the ensemble, each with its own residuals (0: the prediction alone); the mean of a few is so uneven
-    that its contours hold too little."""
+    """With velocity: members of the ensemble, each with its own residuals (0: the prediction alone); the mean of a few is so
+    uneven that its contours hold too little."""
     seed: int = 0
     """With velocity: of the members."""
     ssh: tuple[str, ...] = ()

@@ -29,7 +29,7 @@ from learning.velocity.model import VelocityModel
 from learning.velocity.runs import Experiments, run_config, training_means
 
 #: Periods of one sweep: their members' displacements are held at once.
-PERIODS = 12
+PERIODS = 6
 FILLED = ("pdf", "pdf_root", "spread", "reached")
 #: Parts of a run that are predicted: what was learnt from is no test.
 PREDICTED = ("validation", "test", "between", "unseen")
