@@ -66,6 +66,8 @@ def predict_velocity(config, folder: Path) -> list[Path]:
         Residuals missing, depths or levels that the networks do not know, maps too far apart, a lattice of another spacing.
     """
     model = VelocityModel.load(folder)
+    if config.distributed:
+        print("note: workers share the networks of binned PDFs; particles in predicted velocities are followed here", flush=True)
     run = Path(config.run)
     plan = make_plan(config, model)
     check_depths(model.depths, plan.config.trap_depth, plan.config.levels)

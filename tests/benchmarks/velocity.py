@@ -156,7 +156,7 @@ def measure(run: Path, source: Path, members: int, linear: bool, every: int, bou
     for number, name in enumerate(("climatology", "climatology-root")):
         rows[name] = constant(truth, {w: truth.train[w][number] for w in truth.smoothed})
     if linear:
-        folder = fit_velocity(FitConfig(run=source, threads=1, epochs=4), "sst-ssh", kind="linear")
+        folder = fit_velocity(FitConfig(run=source, method=("velocity",), threads=1, epochs=4), "sst-ssh", kind="linear")
         plain = VelocityModel.load(folder)
         found = tracked(truth, plain, Maps.of(plain.spec, velocities.times, velocities.surface, 16.0), lattice, members=members)
         rows |= {f"linear, {name}": row for name, row in found.items()}
