@@ -29,7 +29,7 @@ from learning.velocity.model import VelocityModel
 from learning.velocity.runs import Experiments, run_config, training_means
 
 #: Periods of one sweep: their members' displacements are held at once.
-PERIODS = 12
+PERIODS = 6
 FILLED = ("pdf", "pdf_root", "spread", "reached")
 #: Parts of a run that are predicted: what was learnt from is no test.
 PREDICTED = ("validation", "test", "between", "unseen")
@@ -66,6 +66,8 @@ def predict_velocity(config, folder: Path) -> list[Path]:
         Residuals missing, depths or levels that the networks do not know, maps too far apart, a lattice of another spacing.
     """
     model = VelocityModel.load(folder)
+    if config.distributed:
+        print("note: workers share the networks of binned PDFs; particles in predicted velocities are followed here", flush=True)
     run = Path(config.run)
     plan = make_plan(config, model)
     check_depths(model.depths, plan.config.trap_depth, plan.config.levels)

@@ -20,6 +20,7 @@ from learning.folders import run_identity
 from learning.predict import PredictConfig
 from learning.predict import main as predict
 from learning.velocity import targets
+from learning.velocity.fit import effective
 from learning.velocity.model import velocity_folder
 from tests.learning.conftest import LEVELS, write_run
 from tests.learning.test_satellite import height, maps, temperature
@@ -193,3 +194,10 @@ def test_maps_that_do_not_suffice_are_told_in_one_line(trained, tmp_path, capsys
     assert predicted(trained, "--ssh", ssh, "--site", "-16.5,49", "--out", str(tmp_path)) == 2
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("learning.predict:")]
     assert len(error) == 1 and "no date has maps throughout" in error[0]
+
+
+def test_options_of_the_other_networks_are_left_to_them():
+    shared = {"members": 7, "epochs": 3, "width": 8, "lr": 1e-4}
+    assert effective(FitConfig(**shared)) == effective(FitConfig())
+    n, schedule, architecture = effective(FitConfig(**shared, method=("velocity",)))
+    assert (n, schedule.epochs, architecture.width, schedule.lr) == (7, 3, 8, 1e-4)
