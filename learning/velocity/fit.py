@@ -91,7 +91,7 @@ def prepare(run: Path, *, say: Callable[[str], None] = print, spacing_km: float 
     """
     if (Path(run) / VELOCITIES).exists():
         velocities = Velocities.open(run)
-        if velocities.attributes.get("made_of", {}).get("run") != {"run": run_identity(run)}:
+        if velocities.attributes.get("identity", {}).get("run") != {"run": run_identity(run)}:
             raise StoreError(f"{Path(run) / VELOCITIES} is of another run; remove it, and it is made anew")
         return velocities
     config = run_config(run)
