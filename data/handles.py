@@ -33,7 +33,7 @@ class Handles:
         """The open file, with the process-wide lock held. Not to be nested."""
         with NETCDF_LOCK:
             if path not in self._open:
-                self._open[path] = open_dataset(path, packing=False)
+                self._open[path] = open_dataset(path)
                 if self._prepare is not None:
                     self._prepare(self._open[path])
                 while len(self._open) > self._limit:

@@ -52,7 +52,7 @@ class MapFile:
     def __init__(self, path: str, wanted: tuple[str, ...], title: str):
         self.path = path
         with NETCDF_LOCK:
-            dataset = open_dataset(path, packing=False)
+            dataset = open_dataset(path)
             try:
                 self._scan(dataset, wanted, title)
             except (OSError, RuntimeError) as error:
@@ -208,7 +208,7 @@ class MapFile:
         """Decoded values (record, lat, lon) of each variable; indices are those of times, lat and lon. NaN where missing."""
         rows, runs = self._rows[rows], _runs(self._columns[columns])
         with NETCDF_LOCK:
-            dataset = open_dataset(self.path, packing=False)
+            dataset = open_dataset(self.path)
             try:
                 return [self._read(dataset[self.variables[name][0]], records, rows, runs) for name in names]
             except (OSError, RuntimeError) as error:

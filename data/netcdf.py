@@ -61,12 +61,8 @@ def _by_numbers(name: str) -> tuple:
     return [*(int(piece) if k % 2 else piece for k, piece in enumerate(pieces))], name
 
 
-def open_dataset(path: str, *, packing: bool = True) -> netCDF4.Dataset:
-    """Open a file for reading; InputError where it is none, damaged, or shorter than its header says.
-
-    ``packing``: whether :func:`check_packing` looks at all variables, as it must where the netCDF library decodes them. Readers
-    that decode the variables themselves refuse only those that they use.
-    """
+def open_dataset(path: str) -> netCDF4.Dataset:
+    """Open a file for reading; InputError where it is none, damaged, or shorter than its header says."""
     try:
         dataset = netCDF4.Dataset(path)
     except FileNotFoundError as error:
@@ -85,12 +81,11 @@ def open_dataset(path: str, *, packing: bool = True) -> netCDF4.Dataset:
         raise InputError(
             f"{path}: shorter than its header says; the file is truncated or still being written: copy it again, or leave it out"
         )
-    if packing:
-        try:
-            check_packing(dataset)
-        except InputError:
-            dataset.close()
-            raise
+    try:
+        _check_packing(path, dataset)
+    except InputError:
+        dataset.close()
+        raise
     return dataset
 
 
@@ -104,7 +99,7 @@ def load_dataset(path) -> xr.Dataset:
         raise InputError(f"{path}: cannot be read ({one_line(error)}); make it anew") from None
 
 
-def check_packing(dataset: netCDF4.Dataset) -> None:
+def _check_packing(path: str, dataset: netCDF4.Dataset) -> None:
     """InputError where attributes that values are decoded by are no numbers: the library would ignore them."""
     for name, variable in dataset.variables.items():
         there = variable.ncattrs()
@@ -116,10 +111,10 @@ def check_packing(dataset: netCDF4.Dataset) -> None:
             if right and size == 1 and not attribute.startswith("valid"):
                 right = bool(np.isfinite(value).all()) and not (attribute == "scale_factor" and (value == 0).all())
             if not right:
-                found = one_line(Exception(value.tolist()))
                 raise InputError(
-                    f"{dataset.filepath()}: {name}: its {attribute} is {found}, by which nothing can be decoded; set it right "
-                    f"(ncatted -a {attribute},{name},...), or get the file anew"
+                    f"{path}: {name} cannot be decoded: attribute {attribute} of variable {name} is "
+                    f"{one_line(Exception(value.tolist()))}, where a finite number is needed; correct {attribute} (ncatted -a "
+                    f"{attribute},{name},...), or get the file anew"
                 )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from data.command import one_line
 from data.errors import InputError, OptionError
 from data.handles import Handles
-from data.netcdf import check_packing, expand
+from data.netcdf import expand
 from data.ocean import Preferences
 from data.record_times import check_gaps
 from data.vertical import ZCoordinate
@@ -46,7 +46,7 @@ def recognise(paths: Sequence[str]) -> str:
     InputError
         A family that cannot be read: unstructured meshes, layers of a model's own.
     """
-    files, votes = Handles(OPEN_FILES, check_packing), set()
+    files, votes = Handles(OPEN_FILES), set()
     names = expand(paths)
     try:
         for path in [*names[:: max(1, len(names) // LOOKED_AT)], names[-1]]:
@@ -140,7 +140,7 @@ def open_zlevel(
     family = recognise(names) if model == "auto" else model
     if family not in MODELS:
         raise InputError(f"{names[0]}: these are {family} files, not an ocean on z-levels")
-    files = Handles(OPEN_FILES, check_packing)
+    files = Handles(OPEN_FILES)
     try:
         if family == "nemo":
             from data.zlevel.nemo import open_nemo
