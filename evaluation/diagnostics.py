@@ -21,6 +21,7 @@ import xarray as xr
 import zarr
 from scipy.sparse import csr_array
 
+from data.bilinear import corners
 from data.bounds import bounds
 from data.chunks import add_array, arrays_of, open_checked
 from data.command import provenance, run_command, write_json
@@ -134,11 +135,9 @@ def _corner_weights(grid: HorizontalGrid, xi: np.ndarray, eta: np.ndarray) -> cs
     row, point = np.nonzero(np.isfinite(xi) & np.isfinite(eta))
     x, y = xi[row, point], eta[row, point]
     x, y = np.mod(x, px) if px else x, np.mod(y, py) if py else y
-    i, j = (np.clip(np.floor(at).astype(int), 0, n - 2) for at, n in ((x, nx), (y, ny)))
-    fx, fy = x - i, y - j
-    corners = [(fy if dj else 1 - fy, fx if di else 1 - fx, (j + dj) * nx + i + di) for dj in (0, 1) for di in (0, 1)]
-    weights = np.concatenate([wy * wx for wy, wx, _ in corners])
-    columns = np.concatenate([column for *_, column in corners])
+    found = list(corners(x, y, grid.shape))
+    weights = np.concatenate([weight for *_, weight in found])
+    columns = np.concatenate([j * nx + i for j, i, _ in found])
     made = csr_array((weights, (np.tile(row, 4), columns)), shape=(xi.shape[0], ny * nx))
     made.eliminate_zeros()
     return made
