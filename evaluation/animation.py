@@ -18,10 +18,10 @@ from data.bounds import bounds
 from data.command import run_command
 from data.errors import InputError, OptionError, cannot_write
 from data.files import written_aside
-from evaluation.canvas import name_ocean
-from evaluation.figures_catchments import BOX_COLOUR, deep_to_light, describe, open_experiment, reach_km
+from evaluation.figures.canvas import name_ocean
+from evaluation.figures.catchments import deep_to_light, describe, open_experiment, reach_km
+from lagrangian.chart import BOX_COLOUR, TRAP_STYLE
 from lagrangian.config import speed_folder
-from lagrangian.maps import TRAP_STYLE
 from learning.folders import found_speeds
 
 FRAMES = 60
@@ -78,7 +78,7 @@ class Paths:
 
     @classmethod
     def of(cls, one: xr.Dataset) -> Paths:
-        """From one experiment (:func:`evaluation.figures_catchments.open_experiment`)."""
+        """From one experiment (:func:`evaluation.figures.catchments.open_experiment`)."""
         release = one["release_time"].values
         latest = release.max()
         times = np.concatenate([release[:, None], one["time"].values], axis=1)

@@ -26,7 +26,6 @@ from data.resumable import ResumableStore
 from data.satellite import around, on_frame, open_chlorophyll, time_notes
 from data.times import parse_date
 from data.trap_flux import COLUMNS, chosen_columns, outweighed, read_flux
-from evaluation.canvas import name_ocean
 from evaluation.cross_correlation import (
     BLOCK_DAYS,
     CLOUDED,
@@ -46,7 +45,8 @@ from evaluation.cross_correlation import (
     sinking_speed,
     with_best_gains,
 )
-from evaluation.figures_flux import EXAMPLES, example_cups, figure_7, figure_8, figure_9, png, save_png
+from evaluation.figures.canvas import name_ocean, png, save_png
+from evaluation.figures.flux import EXAMPLES, example_cups, figure_7, figure_8, figure_9
 from evaluation.intervals import ENOUGH_BLOCKS
 from evaluation.scores import BOXES_KM, box_pdf
 

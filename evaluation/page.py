@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from data.command import read_json, write_file
 from data.errors import CatchmentError, StoreError
 from data.progress import Progress
-from evaluation.canvas import name_ocean
+from evaluation.figures.canvas import name_ocean
 
 #: Of the figures in the page; those for print are vectors, what is rasterised in them has PRINT_DPI.
 DPI, PRINT_DPI = 130, 300

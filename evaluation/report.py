@@ -21,9 +21,9 @@ from data.progress import Progress
 from evaluation.animation import animate_experiment
 from evaluation.diagnostics import deep_dynamics, open_dynamics, profiles
 from evaluation.experiments import BASELINES, NETWORKS
-from evaluation.figures_catchments import figure_1, figure_2, figure_a1, figure_a2
-from evaluation.figures_dynamics import figure_5, figure_6, figure_b1
-from evaluation.figures_scores import figure_3, figure_4, figure_calibration
+from evaluation.figures.catchments import figure_1, figure_2, figure_a1, figure_a2
+from evaluation.figures.dynamics import figure_5, figure_6, figure_b1
+from evaluation.figures.scores import figure_3, figure_4, figure_calibration
 from evaluation.inputs import input_values, parts_of_record
 from evaluation.intervals import BLOCK_DAYS, ENOUGH_BLOCKS, block_of
 from evaluation.page import Page, Section

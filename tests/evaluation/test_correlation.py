@@ -20,7 +20,7 @@ from data.trap_flux import read_flux
 from evaluation import cross_correlation as cc
 from evaluation.correlation import CorrelationConfig, main
 from evaluation.cross_correlation import DailyMaps, Predictions
-from evaluation.figures_flux import example_cups, figure_9
+from evaluation.figures.flux import example_cups, figure_9
 from evaluation.intervals import draw_blocks
 from evaluation.scores import BOXES_KM, box_pdf
 from lagrangian.binning import bin_centres

@@ -31,7 +31,7 @@ from evaluation.diagnostics import (
     run_dynamics,
     time_means,
 )
-from evaluation.figures_dynamics import figure_5, figure_6, figure_b1
+from evaluation.figures.dynamics import figure_5, figure_6, figure_b1
 from lagrangian.campaign import Campaign
 from lagrangian.config import RunConfig
 from lagrangian.experiments import design_experiments

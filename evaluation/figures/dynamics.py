@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from data.twin.statistics import PAPER_KE, PAPER_VORTICITY
 from evaluation.binned import MINIMUM, binned_mean, spanning_edges
-from evaluation.canvas import new_figure
+from evaluation.figures.canvas import new_figure
 from evaluation.intervals import correlation
 from lagrangian.binning import VALID_BL
 
