@@ -24,7 +24,7 @@ import tyro
 from data.bounds import bounds
 from data.command import one_line, provenance, read_json, run_command, write_json
 from data.errors import InputError, OptionError, StoreError, cannot_write, need
-from data.files import written_aside
+from data.files import make_folder, written_aside
 from data.lock import FolderLock
 from data.lonlat import square_bounds
 from data.progress import Progress
@@ -199,10 +199,7 @@ def main(config: DownloadConfig) -> int:
         return 0
     missing = [request for request in wanted if not request.path.exists()]
     toolbox = _toolbox() if missing else None
-    try:
-        config.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(config.out, error, "choose another --out") from None
+    make_folder(config.out)
     with FolderLock(config.out, f"download-{config.product}"):
         _same_request(config, wanted[0])
         if missing:

@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from data.errors import cannot_write
+
 
 @contextlib.contextmanager
 def written_aside(path: Path, ending: str = "") -> Iterator[Path]:
@@ -46,6 +48,14 @@ def written_aside(path: Path, ending: str = "") -> Iterator[Path]:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
         raise
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder that results go to, where it is not there; StoreError in one line where it cannot be made."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error, "choose another --out") from None
 
 
 def put_on_disk(path: Path) -> None:

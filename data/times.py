@@ -45,3 +45,13 @@ def gaps(times: np.ndarray) -> np.ndarray:
         return np.empty(0, np.int64)
     steps = np.diff(times).astype("timedelta64[ns]").astype(np.int64)
     return np.flatnonzero(steps > GAP * np.median(steps))
+
+
+def nearest(times: np.ndarray, wanted, *, later: bool = False) -> np.ndarray:
+    """Number of the one of ``times`` (n,), ascending instants or numbers, n at least 1, nearest to each of ``wanted`` (any
+    shape); of two that are equally near the earlier, or the ``later``."""
+    wanted = np.asarray(wanted)
+    after = np.clip(np.searchsorted(times, wanted), 0, times.size - 1)
+    before = np.maximum(after - 1, 0)
+    to_before, to_after = abs(times[before] - wanted), abs(times[after] - wanted)
+    return np.where((to_after <= to_before) if later else (to_after < to_before), after, before)

@@ -19,7 +19,8 @@ from data.fingerprint import fingerprint_of_file
 from data.ocean_names import ocean_title
 from data.progress import Progress
 from evaluation.animation import animate_experiment
-from evaluation.diagnostics import deep_dynamics, open_dynamics, profiles
+from evaluation.deep import deep_dynamics, profiles
+from evaluation.dynamics import open_dynamics
 from evaluation.experiments import BASELINES, NETWORKS
 from evaluation.figures.catchments import figure_1, figure_2, figure_a1, figure_a2
 from evaluation.figures.dynamics import figure_5, figure_6, figure_b1

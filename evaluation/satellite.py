@@ -19,8 +19,8 @@ from data.errors import InputError, OptionError, StoreError
 from data.frame import HALF_WINDOW_KM
 from data.netcdf import load_dataset
 from data.ocean_names import IDEALISED, is_idealised, ocean_title
-from data.times import parse_date
-from evaluation.correlation import read_catchments
+from data.times import nearest, parse_date
+from evaluation.catchments import read_catchments
 from evaluation.figures.canvas import name_ocean, new_figure, save_png
 from evaluation.figures.catchments import figure_a1, figure_a2
 from evaluation.figures.flux import LAND_ON_GREY, UNKNOWN_ON_GREY
@@ -31,8 +31,8 @@ from lagrangian.chart import map_axes, mass_contours, trap_marks
 from lagrangian.config import speed_folder
 from lagrangian.pdf import SHARES, export_number
 from lagrangian.stores import ocean_of, open_pdf
+from learning.catchment_file import FLAGS
 from learning.inputs import SSH_RESOLUTION_KM, SST_RESOLUTION_KM
-from learning.satellite import FLAGS
 
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7")
 #: Characters of a title that go on an inch.
@@ -117,9 +117,9 @@ def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str 
     ends = first["window_end"].values
     number = ends.size - 1
     if date is not None:
-        gap = np.abs(ends - parse_date(date, "--date"))
-        number = int(gap.argmin())
-        if gap[number] > np.timedelta64(1, "D"):
+        wanted = parse_date(date, "--date")
+        number = int(nearest(ends, wanted))
+        if abs(ends[number] - wanted) > np.timedelta64(1, "D"):
             raise OptionError(
                 f"--date {date}: predictions are of {ends[0]:.10} to {ends[-1]:.10}, the nearest of {ends[number]:.10}"
             )
@@ -142,7 +142,7 @@ def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str 
         )
         figure.colorbar(mesh, ax=axes, label=labels[name], shrink=0.82)
         for (w, one), colour, style in zip(sorted(catchments.items()), COLOURS, STYLES):
-            same = int(np.abs(one["window_end"].values - end).argmin())
+            same = int(nearest(one["window_end"].values, end))
             pdf = one["pdf"].values[same]
             flag |= int(one["flag"].values[same])
             x, y = (one[name].values for name in ("x", "y"))

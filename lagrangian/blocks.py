@@ -19,13 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
+from data import workers as cluster
 from data.command import json_ready
 from data.errors import InputError
 from data.fingerprint import fingerprint, fingerprint_of_json
 from data.lock import Claim
 from data.ocean import Ocean, Snapshot
 from data.times import seconds
-from lagrangian import checkpoint, cluster
+from lagrangian import checkpoint
 from lagrangian.campaign import Campaign
 from lagrangian.checkpoint import SweepState
 from lagrangian.cohorts import Cohort, CohortResult
@@ -245,7 +246,7 @@ def record_of(ocean: Ocean) -> list:
 
 
 def work(block: Block, config: RunConfig, design: Design, identity: str, record: list, claim: Claim) -> int:
-    """Do a block in a worker; a task of :func:`lagrangian.cluster.run_tasks`. Returns the particle-steps made.
+    """Do a block in a worker; a task of :func:`data.workers.run_tasks`. Returns the particle-steps made.
 
     Raises
     ------

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from data.bounds import MAX_SEED, bounds, check_bounds
 from data.errors import need
-from lagrangian.cluster import WorkerOptions
+from data.workers import WorkerOptions
 
 #: Depths of the crossings kept by default, m (SPARO trains on 8 levels).
 LEVELS = (2500.0, 2000.0, 1500.0, 1000.0, 800.0, 600.0, 400.0, 200.0)

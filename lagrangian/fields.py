@@ -17,7 +17,7 @@ from data.grid import HorizontalGrid
 from data.ocean import Ocean, Snapshot
 from data.ocean_names import ocean_title, site_attribute, with_source
 from data.resumable import OLDER_ARRAY, ResumableStore, partial_path
-from data.times import SECONDS_ATTRS, whole_seconds
+from data.times import SECONDS_ATTRS, nearest, whole_seconds
 from lagrangian.config import LAGS_DAYS, RunConfig
 from lagrangian.experiments import Design
 from lagrangian.stores import ocean_of
@@ -285,7 +285,7 @@ class FieldsPlan:
         if len(times) < 2:
             return 0
         interval = np.median(np.diff(times).astype(np.int64))
-        index = int(np.argmin(np.abs((times - target).astype(np.int64))))
+        index = int(nearest(times, target))
         return index if abs(int((times[index] - target).astype(np.int64))) <= interval else None
 
     def write(self, number: int, snapshot) -> None:

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from data import workers as cluster
 from data.command import json_ready, provenance, run_command, source_word, write_json
 from data.errors import InputError, OptionError, StoreError
 from data.lock import Claim, FolderLock
 from data.ocean import Ocean, preferences_of
 from data.progress import Progress
-from lagrangian import checkpoint, cluster
+from lagrangian import checkpoint
 from lagrangian.blocks import Block, digest, for_workers, plan_blocks, record_of, run_block, work
 from lagrangian.campaign import Terminated
 from lagrangian.config import DT_MINUTES, RunConfig, speed_folder

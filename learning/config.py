@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from data.bounds import MAX_SEED, bounds, check_bounds
 from data.errors import need
-from lagrangian.cluster import WorkerOptions
+from data.workers import WorkerOptions
 from learning.inputs import LAGS_DAYS, SSH_RESOLUTION_KM, SST_RESOLUTION_KM, InputName, Method
 from learning.network import Architecture
 

@@ -13,7 +13,7 @@ import numpy as np
 from data.bounds import MAX_SEED, bounds
 from data.command import provenance, run_command, write_json
 from data.errors import OptionError, StoreError, cannot_write
-from data.files import written_aside
+from data.files import make_folder, written_aside
 from data.lock import FolderLock
 from data.ocean_names import twin_title
 from data.progress import Progress
@@ -50,10 +50,7 @@ def main(config: TwinConfig) -> int:
         ocean = open_twin(config.years, config.seed, progress=bar.update)
     if config.out.exists() and not config.out.is_dir():
         raise OptionError(f"--out {config.out} is a file; name a folder")
-    try:
-        config.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(config.out, error) from None
+    make_folder(config.out)
     with FolderLock(config.out, "twin"):
         done = (_products if config.products else _history)(ocean, config)
         write_json(config.out / "twin.json", {**provenance(config), "ocean": ocean.description})

@@ -14,16 +14,19 @@ import numpy as np
 import xarray as xr
 
 from data.command import provenance, write_json
-from data.errors import InputError, OptionError, cannot_write
+from data.errors import InputError, OptionError
+from data.files import make_folder
 from data.frame import Frame
 from data.lock import FolderLock
 from data.netcdf import write_dataset
 from data.progress import Progress
 from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
 from data.sites import Site, parse_site
+from data.times import nearest
 from lagrangian.config import RunConfig, speed_folder
+from learning.catchment_file import catchment_dataset
 from learning.folders import found_speeds
-from learning.satellite import LEAST_KNOWN, catchment_dataset
+from learning.satellite_inputs import LEAST_KNOWN
 from learning.velocity.ensemble import EVERY_DAYS, predict_catchments
 from learning.velocity.lattice import Lattice
 from learning.velocity.maps import Maps
@@ -37,7 +40,7 @@ HALF_KM = 512.0
 TOLERANCE_DAYS = 2.5
 #: Dates of one sweep.
 DATES = 60
-#: Bits of ``flag``, as :data:`learning.satellite.FLAGS`.
+#: Bits of ``flag``, as :data:`learning.catchment_file.FLAGS`.
 NO_SST, UNKNOWN = 4, 8
 DAY = np.timedelta64(86400, "s")
 
@@ -66,10 +69,7 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     notes += [f"{left_out} dates left out: maps are too far apart"] if left_out else []
     for note in notes:
         print(f"note: {note}", flush=True)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(out, error) from None
+    make_folder(out)
     starts = ends - np.timedelta64(round(86400 * options.collection), "s")
     found: dict[float, list] = {w: [] for w in options.w}
     last = np.array([len(options.levels) - 1])
@@ -130,7 +130,7 @@ def read_series(ssh, sst, lattice: Lattice) -> tuple[dict[str, np.ndarray], np.n
     if first > last:
         raise InputError("SSH and SST do not overlap in time; give files of the same dates")
     wanted = first + np.timedelta64(round(86400 * EVERY_DAYS), "s") * np.arange(int((last - first) / DAY / EVERY_DAYS + 1e-9) + 1)
-    near = {name: np.abs(one[None] - wanted[:, None]).argmin(axis=1) for name, one in stamps.items()}
+    near = {name: nearest(one, wanted) for name, one in stamps.items()}
     good = np.all([np.abs(stamps[name][near[name]] - wanted) <= TOLERANCE_DAYS * DAY for name in stamps], axis=0)
     out: dict[str, np.ndarray] = {"time": wanted[good]}
     for name, source in sources.items():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from data.errors import InputError
 from data.record_times import decode_times
-from data.times import EPOCH, SECONDS_ATTRS, gaps, seconds, whole_seconds
+from data.times import EPOCH, SECONDS_ATTRS, gaps, nearest, seconds, whole_seconds
 
 #: Nanoseconds since 1970 in the years 1678 to 2261.
 INSTANTS = st.integers(-9_214_560_000 * 10**9, 9_214_646_400 * 10**9)
@@ -60,3 +60,13 @@ def test_another_calendar_than_the_standard_one_is_refused_where_it_has_dates():
         decode_times("x", np.array([0.0]), "days since 1990-01-01", "360_day", np.datetime64("2000-01-01"), [])
     with pytest.raises(InputError, match="calendar 'mayan'"):
         decode_times("x", np.array([0.0]), "days since 1990-01-01", "mayan", np.datetime64("2000-01-01"), [])
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=8, unique=True), st.integers(-5, 45))
+def test_the_nearest_instant_is_that_of_least_distance_and_the_earlier_of_two(hours, wanted):
+    times = np.datetime64("2001-01-01", "s") + np.sort(hours) * np.timedelta64(3600, "s")
+    instant = np.datetime64("2001-01-01", "ns") + wanted * np.timedelta64(3600, "s")
+    distance = [abs(hour - wanted) for hour in sorted(hours)]
+    assert int(nearest(times, instant)) == distance.index(min(distance))
+    assert int(nearest(times, instant, later=True)) == len(distance) - 1 - distance[::-1].index(min(distance))
+    assert nearest(times, np.array([[instant, instant]])).shape == (1, 2)

@@ -11,7 +11,8 @@ import xarray as xr
 
 from data.command import run_command, write_json
 from data.sphere import lon_lat
-from evaluation.diagnostics import DEPTHS, VARIABLES
+from evaluation.dynamics import VARIABLES
+from evaluation.options import DEPTHS
 from lagrangian.maps import draw_catchment
 from learning.config import FitConfig
 from learning.fit import main as fit

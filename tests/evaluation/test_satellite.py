@@ -26,9 +26,10 @@ from evaluation.twin_experiment import (
 )
 from lagrangian.binning import bin_centres
 from lagrangian.config import RunConfig
+from learning.catchment_file import catchment_dataset
 from learning.config import FitConfig
 from learning.fit import main as fit
-from learning.satellite import SatelliteWindows, catchment_dataset, write_inputs
+from learning.satellite_inputs import SatelliteWindows, write_inputs
 from tests.learning.conftest import write_run
 
 ENDS = np.datetime64("2001-03-01", "s") + 10 * np.arange(3) * np.timedelta64(86400, "s")
