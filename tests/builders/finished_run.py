@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
-import pytest
 import xarray as xr
 
-from data.command import run_command, write_json
+from data.command import write_json
 from data.sphere import lon_lat
 from evaluation.diagnostics import DEPTHS, VARIABLES
 from lagrangian.maps import draw_catchment
-from learning.config import FitConfig
-from learning.fit import main as fit
 from learning.folders import run_record
-from learning.predict import PredictConfig
-from learning.predict import main as predict
-from tests.learning.conftest import write_run
 
 DAY = np.timedelta64(86400, "s")
-
-
-@pytest.fixture(scope="session")
-def predicted_run(tmp_path_factory) -> Path:
-    """Ninety periods at one position (14 of them, three blocks of 60 days, for testing), two speeds, two members of sst-ssh."""
-    run = write_run(tmp_path_factory.mktemp("evaluation") / "run", periods=90, side=1)
-    options = ["--width", "4", "--epochs", "2", "--members", "2", "--batch", "16", "--threads", "1"]
-    assert run_command(FitConfig, fit, prog="learning.fit", argv=["--run", str(run), *options]) == 0
-    assert run_command(PredictConfig, predict, prog="learning.predict", argv=["--run", str(run)]) == 0
-    return run
-
-
-@pytest.fixture(scope="session")
-def whole_run(predicted_run, tmp_path_factory) -> Path:
-    """The same with particles, sea floor, coordinates, maps and deep dynamics: nothing is missing."""
-    return complete(shutil.copytree(predicted_run, tmp_path_factory.mktemp("whole") / "run"))
 
 
 def complete(run: Path) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 import xarray as xr
 
 from data.command import write_json
@@ -77,9 +76,3 @@ def write_run(folder: Path, *, periods=30, side=2, spacing_km=8.0, speeds=(80.0,
         pdf.to_zarr(folder / f"w{int(w):03d}" / "pdf.zarr", mode="w", consolidated=False)
     write_json(folder / "run.json", {"identity": {"made_up": seed, "periods": periods}})
     return folder
-
-
-@pytest.fixture(scope="session")
-def run(tmp_path_factory) -> Path:
-    """Thirty periods at four positions, two speeds."""
-    return write_run(tmp_path_factory.mktemp("learning") / "run")

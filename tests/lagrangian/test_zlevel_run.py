@@ -15,7 +15,7 @@ from data.zlevel.levels import interface_depths
 from lagrangian.config import RunConfig
 from lagrangian.fields import open_fields
 from lagrangian.run import _options, main
-from tests.data_pkg.zlevel_files import DAY, days, write_lonlat, write_nemo, write_static
+from tests.builders.zlevel_files import DAY, days, write_lonlat, write_nemo, write_static
 
 MODELS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "models"
 LON, LAT = -20 + np.arange(57) / 8, 45.5 + np.arange(57) / 8

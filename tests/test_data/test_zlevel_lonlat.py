@@ -12,7 +12,7 @@ import pytest
 from data.errors import InputError
 from data.ocean import Ocean, preferences_of
 from data.zlevel.open import open_zlevel, recognise
-from tests.data_pkg.zlevel_files import DAY, days, write_lonlat, write_static
+from tests.builders.zlevel_files import DAY, days, write_lonlat, write_static
 
 MODELS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "models"
 LON, LAT = -20 + np.arange(12) / 8, 45 + np.arange(10) / 8
