@@ -154,10 +154,11 @@ def face_thickness(grid: HorizontalGrid, vertical: ZCoordinate) -> tuple[np.ndar
     h = _geometry(grid, vertical)[0]
     beside = (np.minimum(h[:, 1:], h[:, :-1]), np.minimum(h[1:], h[:-1]))
     given = (vertical.thickness_u, vertical.thickness_v)
-    return tuple(
+    faces = [
         vertical.layer_thickness(depth, np.zeros_like(depth)).astype(np.float32) if own is None else own
         for depth, own in zip(beside, given, strict=True)
-    )
+    ]
+    return faces[0], faces[1]
 
 
 def _copy_edges(field: np.ndarray, periodic: tuple[bool, bool], sea: np.ndarray) -> None:

@@ -50,7 +50,7 @@ def fit_unet(config: FitConfig) -> None:
             "members, for a small machine; the paper's recipe is --preset paper"
         )
     groups = [tuple(speeds)] if preset.joint else [(w,) for w in speeds]
-    sets = [(inputs, group) for inputs in config.inputs for group in groups]
+    sets: list[tuple[str, tuple[float, ...]]] = [(inputs, group) for inputs in config.inputs for group in groups]
     tasks = []
     with contextlib.ExitStack() as locks:
         for inputs, group in sets:

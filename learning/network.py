@@ -6,6 +6,7 @@ A network maps normalised inputs (n, channel, y, x) to logits (n, speed, level, 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import cast
 
 import torch
 from torch import nn
@@ -71,9 +72,10 @@ class ResidualUNet(nn.Module):
         self.up = nn.ModuleList(nn.ConvTranspose2d(widths[level + 1], widths[level], 2, stride=2) for level in steps)
         self.join = nn.ModuleList(ResidualBlock(2 * widths[level], widths[level], a.kernel) for level in steps)
         self.out = nn.Conv2d(a.width, n_maps, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
         self.climatology = nn.Parameter(torch.zeros(n_maps, *size))
+        self.centred: torch.Tensor
         self.register_buffer("centred", centred.to(torch.float32)[:, None, None])
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -92,7 +94,7 @@ class ResidualUNet(nn.Module):
         maps = self.out(maps)
         rows, columns = (_raise(n, n * self.coarsen).to(maps) for n in maps.shape[-2:])
         maps = (rows @ maps @ columns.T)[..., :ny, :nx]
-        prior = self.climatology
+        prior: torch.Tensor = self.climatology
         if prior.shape[-2:] != (ny, nx):
             prior = functional.interpolate(prior[None], size=(ny, nx), mode="bilinear", align_corners=False)[0]
         return maps + prior
@@ -159,8 +161,9 @@ class CatchmentNetwork(nn.Module):
     def start_from(self, climatology: torch.Tensor) -> None:
         """Give the residual network the mean PDFs (speed, level, y, x) to begin with."""
         if self.architecture.kind == "residual":
+            prior = cast(ResidualUNet, self.body).climatology
             with torch.no_grad():
-                self.body.climatology.copy_((climatology.flatten(0, 1) + 1e-7).log())
+                prior.copy_((climatology.flatten(0, 1) + 1e-7).log())
 
     def for_speed(self, number: int) -> CatchmentNetwork:
         """The network of one of its speeds alone; parameters are copied."""

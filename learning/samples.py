@@ -117,11 +117,12 @@ class RegionalFields:
         """
         block = WINDOW_SPACING_KM / self.frame.spacing_km
         taps = [_taps(offset, axis, round(block)) for offset, axis in ((dy, self.frame.y), (dx, self.frame.x))]
-        if abs(block - round(block)) > 1e-9 or None in taps:
+        along_y, along_x = taps
+        if abs(block - round(block)) > 1e-9 or along_y is None or along_x is None:
             cut = normalise(cut_window(self.values[instants], self.frame, dx, dy))
             return cut.reshape(-1, WINDOW_POINTS, WINDOW_POINTS)
         out = np.empty((instants.size * self.values.shape[1], WINDOW_POINTS, WINDOW_POINTS), np.float32)
-        _cut(self.values, instants, *taps[0], *taps[1], round(block), normalise.mean, normalise.std, out)
+        _cut(self.values, instants, *along_y, *along_x, round(block), normalise.mean, normalise.std, out)
         return out
 
 
@@ -332,7 +333,8 @@ class RunSamples:
         lags, variables = len(self.fields.spec.lags_days), len(self.fields.spec.variables)
         out = np.empty((len(experiments), lags * variables, WINDOW_POINTS, WINDOW_POINTS), np.float32)
         for row, experiment in enumerate(experiments):
-            out[row] = self.fields.window(self.instants[experiment], *self.offset[experiment], normalisation)
+            dx, dy = self.offset[experiment]
+            out[row] = self.fields.window(self.instants[experiment], dx, dy, normalisation)
         return torch.from_numpy(out)
 
     def targets(self, experiments: np.ndarray) -> torch.Tensor:

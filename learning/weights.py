@@ -48,7 +48,7 @@ def _checksum(card: str, tensors: dict[str, torch.Tensor]) -> str:
     found = hashlib.sha256(card.encode())
     for name, tensor in sorted(tensors.items()):
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 
