@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from data import registry
 from data.errors import OptionError, need
 
 #: No place is farther from the origin of a Cartesian grid, m.
@@ -44,11 +45,14 @@ def parse_site(text: str) -> Site:
     """
     if text.lower() in SITES:
         return SITES[text.lower()]
+    if text.lower() in registry.SITES:
+        return registry.SITES.get(text.lower())
     parts = text.split(",")
     try:
         x, y = (float(part) for part in parts)
     except ValueError:
-        raise OptionError(f"--site {text!r} is neither LON,LAT nor one of the known sites: {', '.join(SITES)}") from None
+        known = [*SITES, *registry.SITES.names()]
+        raise OptionError(f"--site {text!r} is neither LON,LAT nor one of the known sites: {', '.join(known)}") from None
     finite = abs(x) < MAX_METRES and abs(y) < MAX_METRES
     need(finite, f"--site {text}: must be two numbers, LON,LAT in degrees (X,Y in metres on a Cartesian grid)")
     return Site(f"{x:g},{y:g}", x, y)

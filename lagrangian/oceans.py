@@ -7,6 +7,7 @@ import numpy as np
 from data.errors import InputError, OptionError
 from data.ocean import Ocean
 from data.progress import Progress
+from data.registry import opened, registered_ocean
 from data.sites import parse_site
 from data.vertical import ZCoordinate
 from lagrangian.config import RunConfig
@@ -27,6 +28,10 @@ def open_ocean(config: RunConfig, look: bool = True) -> Ocean:
 
         with Progress("computing the twin ocean", "day") as bar:
             return open_twin(config.years, config.seed, progress=bar.update)
+    registered = registered_ocean(config.ocean)
+    if registered is not None:
+        opener, argument = registered
+        return opened(config.ocean[0], opener, argument)
     from data.zlevel.open import open_zlevel, recognise
 
     files = list(config.ocean)

@@ -72,9 +72,14 @@ def effective_preset(config: FitConfig) -> Preset:
     preset = PRESETS[config.preset]
     changes = {name: getattr(config, name) for name in ("members", "epochs", "batch", "lr", "resample")}
     changes = {name: value for name, value in changes.items() if value is not None}
+    architecture = preset.architecture
+    if config.architecture not in (None, architecture.kind):
+        architecture = dataclasses.replace(architecture, kind=config.architecture)
+        # only the residual network has maps of several speeds that come apart
+        changes["joint"] = preset.joint and architecture.kind == "residual"
     if config.width is not None:
-        changes["architecture"] = dataclasses.replace(preset.architecture, width=config.width)
-    return dataclasses.replace(preset, **changes)
+        architecture = dataclasses.replace(architecture, width=config.width)
+    return dataclasses.replace(preset, **changes, architecture=architecture)
 
 
 def _members(config: FitConfig, preset: Preset) -> list[int]:

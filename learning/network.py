@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from data.frame import WINDOW_SHAPE
+from data.registry import NETWORKS
 from learning.inputs import InputSpec
 from learning.unet import PaperUNet, fitted, particle_source
 
@@ -33,7 +34,8 @@ class Architecture:
     Attributes
     ----------
     kind : str
-        ``paper`` (:class:`learning.unet.PaperUNet`) or ``residual`` (:class:`ResidualUNet`).
+        ``paper`` (:class:`learning.unet.PaperUNet`), ``residual`` (:class:`ResidualUNet`), or the name of a registered network
+        (:mod:`data.registry`), which learns each sinking speed alone.
     width : int
         Channels at the finest resolution.
     levels : int
@@ -145,7 +147,7 @@ class CatchmentNetwork(nn.Module):
             centred = torch.tensor([name in CENTRED for name, _ in spec.variables] * len(spec.lags_days))
             self.body = ResidualUNet(spec.n_channels, n_maps, architecture, centred, size)
         else:
-            raise ValueError(f"no architecture {architecture.kind!r}; there are paper and residual")
+            self.body = NETWORKS.get(architecture.kind)(spec.n_channels, n_maps, architecture)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(n, channel, y, x) normalised -> logits (n, speed, level, y, x)."""
@@ -171,8 +173,8 @@ class CatchmentNetwork(nn.Module):
         maps = slice(number * self.n_levels, (number + 1) * self.n_levels)
         state = dict(self.state_dict())
         if self.n_speeds > 1:
-            if self.architecture.kind == "paper":
-                raise ValueError("the paper's network holds one sinking speed")
+            if self.architecture.kind != "residual":
+                raise ValueError(f"the {self.architecture.kind} network holds one sinking speed")
             for name in ("body.out.weight", "body.out.bias", "body.climatology"):
                 state[name] = state[name][maps]
         alone.load_state_dict(state)

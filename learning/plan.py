@@ -31,7 +31,7 @@ from learning.weights import load_tensors, network_card, save_network, save_tens
 #: Options that do not change the weights.
 NOT_IDENTITY = (
     "run", "member", "device", "threads", "tensorboard", "test_run", "members", "inputs", "w",
-    "workers", "scheduler", "cluster", "cluster_options", "method", "causal",
+    "workers", "scheduler", "cluster", "cluster_options", "method", "causal", "architecture",
 )  # fmt: skip
 EPOCH_BOUNDS = (3, 40)
 

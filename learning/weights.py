@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from data.errors import StoreError, cannot_write
+from data.errors import OptionError, StoreError, cannot_write
 from data.files import written_aside
 from data.frame import WINDOW_SHAPE
 from learning.inputs import INPUT_SETS, InputSpec, Normalisation
@@ -131,6 +131,8 @@ def load_network(path: Path) -> tuple[CatchmentNetwork, Normalisation, dict]:
                 raise ValueError(f"{name} is {card[name]}")
         if not isinstance(card.get("site", ""), str):
             raise ValueError(f"site is {card['site']}")
+    except OptionError as error:  # a network of a package that is not installed
+        raise StoreError(f"{path}: {error}") from None
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StoreError(f"{path}: its card and its weights do not fit together ({str(error).splitlines()[0]})") from None
     mend = "the network can predict nothing; remove the file, and give learning.fit again"
