@@ -30,6 +30,7 @@ from functools import wraps
 
 import numpy as np
 import xarray as xr
+from scipy.special import entr, rel_entr
 
 from data.errors import CatchmentError
 from lagrangian.binning import BIN_KM, VALID_BL, bin_centres
@@ -146,20 +147,14 @@ def hellinger_distance(p, q):
 def jensen_shannon_distance(p, q):
     """Square root of the Jensen-Shannon divergence (natural logarithm), 0 to sqrt(ln 2); scipy normalises, this does not."""
     mean = 0.5 * (p + q)
-    terms = _xlogx_over(p, mean) + _xlogx_over(q, mean)
+    terms = rel_entr(p, mean) + rel_entr(q, mean)
     return np.sqrt(np.maximum(0.5 * terms.sum(axis=(-2, -1), dtype=np.float64), 0.0))
-
-
-def _xlogx_over(p, q):
-    """p ln(p / q), 0 where p is 0, NaN where p is."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(p == 0, 0.0, p * np.log(p / q))
 
 
 @_by_map(1)
 def entropy(p):
     """-sum p ln p, nats: ln(number of cells) of a uniform PDF over them."""
-    return -_xlogx_over(p, np.ones(())).sum(axis=(-2, -1), dtype=np.float64)
+    return entr(p).sum(axis=(-2, -1), dtype=np.float64)
 
 
 @_by_map(1, outputs=2)
