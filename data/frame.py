@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from scipy import ndimage
 
 from data.errors import need
+
+if TYPE_CHECKING:
+    from data.shapes import Fields, Windows
 
 #: Cells of the networks' inputs and of the PDFs, km (method.md sections 2 and 3).
 WINDOW_SPACING_KM = 8.0
@@ -211,7 +214,7 @@ def window_offsets() -> np.ndarray:
     return (np.arange(WINDOW_POINTS) - (WINDOW_POINTS - 1) / 2) * WINDOW_SPACING_KM
 
 
-def cut_window(field: np.ndarray, frame: Frame, offset_x: float, offset_y: float) -> np.ndarray:
+def cut_window(field: Fields, frame: Frame, offset_x: float, offset_y: float) -> Windows:
     """The 100 x 100 window of 8 km around a trap ``offset`` km east and north of the frame's centre.
 
     field: (..., y, x) on the frame, spacing a divisor of 8 km. Each point is the mean of the lattice cells of its 8 km square:

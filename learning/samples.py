@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,6 +21,9 @@ from lagrangian.config import LAGS_DAYS, speed_folder
 from lagrangian.fields import open_fields
 from lagrangian.stores import open_store
 from learning.inputs import InputSpec, Normalisation, to_resolution
+
+if TYPE_CHECKING:
+    from data.shapes import Channels, Instants
 
 DAY = np.timedelta64(86400, "s")
 #: A field further than this from the instant asked for does not count as it, days.
@@ -109,7 +113,7 @@ class RegionalFields:
         nearest = np.where(abs(self.times[after] - wanted) < abs(self.times[before] - wanted), after, before)
         return np.where(abs(self.times[nearest] - wanted) <= TIME_TOLERANCE_DAYS * DAY, nearest, -1)
 
-    def window(self, instants: np.ndarray, dx: float, dy: float, normalise: Normalisation) -> np.ndarray:
+    def window(self, instants: Instants, dx: float, dy: float, normalise: Normalisation) -> Channels:
         """(lag * variable, 100, 100) float32, normalised, around a trap dx, dy km east and north of the site.
 
         As :func:`data.frame.cut_window` has it; where the spacing divides 8 km every point of the window has the same weights

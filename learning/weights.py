@@ -45,7 +45,7 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], card: dict) -> No
 
 def _checksum(card: str, tensors: dict[str, torch.Tensor]) -> str:
     """Of the card's text and of every tensor with its name, kind and shape: safetensors itself has none."""
-    parts = [card.encode()]
+    parts: list = [card.encode()]
     for name, tensor in sorted(tensors.items()):
         parts += [f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), tensor.reshape(-1).view(torch.uint8).numpy()]
     return checksum(*parts)
