@@ -17,8 +17,8 @@ line. With a true vertical velocity w the height itself is integrated.
 Crossings of levels are sought on the cubic Hermite curve through both ends of a step, then by redoing the step up to there.
 
 The steps of one particle wait for one another, those of different particles do not. LANES particles therefore go side by side
-(see :mod:`lagrangian.simd`): all take the same stage of their own step at the same time. Whoever has come to the end of its
-time, or ended, gives its lane to the next.
+(see :mod:`lagrangian.simd`): all take the same stage of their own step at the same time. They begin together, and the lane of
+one that ends early stays empty until the others have come to their end: the beginning of one alone costs what it costs for all.
 """
 
 from __future__ import annotations
@@ -668,9 +668,9 @@ def advance(
     taken = 0
     steps_done = 0
     while True:
-        # those who have come to their end give their lanes to the next in order
+        # when all have come to their end, the next in order take the lanes
         finished = bits(get_row(at, FINISHED) > 0.0)
-        if finished or taken < LANES:
+        if finished == bits(get_row(at, TAKEN) > 0.0):
             for i in range(LANES):
                 if finished >> i & 1:
                     p = seat[i]
@@ -696,7 +696,7 @@ def advance(
                     key[i] = _key(seed, uid[p]) if diffusive else np.uint64(0)
             if taken == 0:
                 break
-        moving = (get_row(at, TAKEN) > 0.0) & ~(get_row(at, FRESH) > 0.0)
+        moving = (get_row(at, TAKEN) > 0.0) & ~(get_row(at, FRESH) > 0.0) & ~(get_row(at, FINISHED) > 0.0)
         walking = moving & (get_row(at, KAPPA) > 0.0)
         if bits(moving):
             x1, y1, q1, half = _stride(at, splat(1.0), sea)

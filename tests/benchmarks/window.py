@@ -9,8 +9,9 @@ difference of their times over the difference of the steps, a beginning is what 
 each is compared: what else the machine does falls on both.
 
 Oceans: jet, the jet files (``../shared`` beside the repository; the sample in tests/data where they are absent); twin, a day of
-eddies on the grid of the twin, with its random walk. Particles are spread over the middle of the domain and the depths of
-an ascent. ``crossings``: three levels inside the window's reach, so that many particles cross one.
+eddies on the grid of the twin, with its random walk. Particles are spread over the middle of the domain and over depths such that
+about three in a hundred reach the last level, and end, within the window, as in an ascent of 35 windows. ``crossings``: a level
+every 100 m.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def twin_snapshots():
 class Case:
     """Particles on an ocean, ready to be moved by windows of FEW and of MANY steps."""
 
-    def __init__(self, snapshots, n: int, kappa: float = 0.0, levels=(100.0,), parcels: bool = False):
+    def __init__(self, snapshots, n: int, kappa: float = 0.0, levels=(300.0,), parcels: bool = False):
         from lagrangian.window import Diffusivity, Window
 
         self.grid, vertical, made = snapshots
@@ -95,8 +96,10 @@ class Case:
         ny, nx = self.grid.shape
         wide = min(25.0, nx / 4, ny / 4)
         self.n, self.levels, self.parcels = n, len(levels), parcels
+        rise = SPEED * span / DAY
         self.xi, self.eta = nx / 2 + rng.uniform(-wide, wide, n), ny / 2 + rng.uniform(-wide, wide, n)
-        self.z = rng.uniform(-2900.0, -300.0, n)
+        self.z = rng.uniform(-300.0 - 35 * rise, -300.0, n)
+        self.next_level = (np.array(levels) >= -self.z[:, None]).sum(axis=1).astype(np.int32)
 
     def seconds(self, steps: int) -> float:
         """CPU time of one window, all particles."""
@@ -106,7 +109,7 @@ class Case:
         n, window = self.n, self.windows[steps]
         arrays = (
             self.xi.copy(), self.eta.copy(), self.z.copy(), np.full(n, self.end), np.full(n, self.start - self.end),
-            np.full(n, SPEED / DAY), np.full(n, -1, np.int32), np.zeros(n, np.int32), np.arange(n), np.arange(n),
+            np.full(n, SPEED / DAY), np.full(n, -1, np.int32), self.next_level.copy(), np.arange(n), np.arange(n),
             np.full((n, self.levels, 3), np.nan),
         )  # fmt: skip
         began = time.thread_time()
