@@ -24,6 +24,7 @@ SinkingParticle = get_default_particle(np.float64).add_variable(
         Variable("sinking_speed", dtype=np.float64),  # m/s, positive downward
         Variable("status", dtype=np.int32, initial=ACTIVE),
         Variable("next_level", dtype=np.int32, initial=0),
+        Variable("half_layer", dtype=np.int16, initial=-1),  # where the kernel looks first; changes nothing in the path
         Variable("row", dtype=np.int64, initial=0),  # row of the table
         Variable("uid", dtype=np.int64, initial=0),  # identity for random numbers
     ]
@@ -110,38 +111,46 @@ def particle_set(fieldset, xi, eta, z, clock, sinking_speed, row, uid, status=No
         )
 
 
+def _values(particles, name: str) -> np.ndarray:
+    """Values of a variable of all particles of a view: the particle set's own array where the view is of all of them, else a copy.
+
+    What a view gives itself is a copy, and each reading of it one more.
+    """
+    array, chosen = particles._data[name], particles._index
+    return array if chosen.all() else array[chosen]
+
+
 def SinkingAdvectionRK4(particles, fieldset):
     """Sink and advect by ``particles.dt`` in the compiled kernel (:func:`lagrangian.advection.advance`)."""
     table = fieldset.table
-    start_x = np.array(particles.x)
-    start_y = np.array(particles.y)
-    start_z = np.array(particles.z)
-    x = start_x.copy()
-    y = start_y.copy()
-    z = start_z.copy()
-    status = np.array(particles.status)
-    next_level = np.array(particles.next_level)
-    row = np.array(particles.row)
+    place = [_values(particles, name) for name in ("x", "y", "z")]
+    moved = [array.copy() for array in place]
+    status = _values(particles, "status")
+    next_level = _values(particles, "next_level")
+    half_layer = _values(particles, "half_layer")
+    row = _values(particles, "row")
     table.steps += fieldset.window.advance(
-        x,
-        y,
-        z,
-        np.array(particles.t) + table.window_start,
-        np.array(particles.dt),
-        np.array(particles.sinking_speed),
+        *moved,
+        _values(particles, "t") + table.window_start,
+        _values(particles, "dt"),
+        _values(particles, "sinking_speed"),
         status,
         next_level,
         row,
-        np.array(particles.uid),
+        _values(particles, "uid"),
         table.crossings,
+        half_layer,
     )
-    particles.dx = x - start_x
-    particles.dy = y - start_y
-    particles.dz = z - start_z
-    particles.status = status
-    particles.next_level = next_level
-    table.status[row] = status
-    particles.state = np.where(status == ACTIVE, np.array(particles.state), StatusCode.Delete)
+    for before, after in zip(place, moved, strict=True):
+        np.subtract(after, before, out=after)
+    particles.dx, particles.dy, particles.dz = moved
+    if status is not particles._data["status"]:  # copies
+        particles.status = status
+        particles.next_level = next_level
+        particles.half_layer = half_layer
+    ended = np.flatnonzero(status != ACTIVE)
+    table.status[row[ended]] = status[ended]
+    particles._data["state"][np.flatnonzero(particles._index)[ended]] = StatusCode.Delete
 
 
 def ParcelsSinkingRK4(particles, fieldset):

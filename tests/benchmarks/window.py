@@ -17,6 +17,7 @@ every 100 m.
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import os
 import subprocess
@@ -100,6 +101,19 @@ class Case:
         self.xi, self.eta = nx / 2 + rng.uniform(-wide, wide, n), ny / 2 + rng.uniform(-wide, wide, n)
         self.z = rng.uniform(-300.0 - 35 * rise, -300.0, n)
         self.next_level = (np.array(levels) >= -self.z[:, None]).sum(axis=1).astype(np.int32)
+        self._remember()
+
+    def _remember(self) -> None:
+        """What the window before would have left of the half layers, where this version keeps them: all move by a millisecond."""
+        self.half_layer = np.full(self.n, -1, np.int16)
+        self.remembers = "half_layer" in inspect.signature(self.windows[FEW].advance).parameters
+        if self.remembers:
+            n = self.n
+            self.windows[FEW].advance(
+                self.xi.copy(), self.eta.copy(), self.z.copy(), np.full(n, self.end), np.full(n, -1e-3), np.zeros(n),
+                np.full(n, -1, np.int32), self.next_level.copy(), np.arange(n), np.arange(n),
+                np.full((n, self.levels, 3), np.nan), self.half_layer,
+            )  # fmt: skip
 
     def seconds(self, steps: int) -> float:
         """CPU time of one window, all particles."""
@@ -110,7 +124,7 @@ class Case:
         arrays = (
             self.xi.copy(), self.eta.copy(), self.z.copy(), np.full(n, self.end), np.full(n, self.start - self.end),
             np.full(n, SPEED / DAY), np.full(n, -1, np.int32), self.next_level.copy(), np.arange(n), np.arange(n),
-            np.full((n, self.levels, 3), np.nan),
+            np.full((n, self.levels, 3), np.nan), *([self.half_layer.copy()] if self.remembers else []),
         )  # fmt: skip
         began = time.thread_time()
         window.advance(*arrays)
@@ -127,8 +141,11 @@ class Case:
         fieldset.add_context("window", self.windows[steps])
         fieldset.add_context("table", table)
         pset = particle_set(
-            fieldset, self.xi, self.eta, self.z, np.full(n, span), np.full(n, SPEED / DAY), np.arange(n), np.arange(n)
-        )
+            fieldset, self.xi, self.eta, self.z, np.full(n, span), np.full(n, SPEED / DAY), np.arange(n), np.arange(n),
+            None, self.next_level,
+        )  # fmt: skip
+        if self.remembers:
+            pset._data["half_layer"][:] = self.half_layer
         began = time.thread_time()
         pset.execute([SinkingAdvectionRK4], dt=np.timedelta64(-round(span * 1e9), "ns"), runtime=span, verbose_progress=False)
         return time.thread_time() - began
