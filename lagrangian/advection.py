@@ -210,9 +210,9 @@ def _rates(x, y, q, clock, m, reach, a0, c0, fresh, sea):
     """Rates of change at one place and instant of each lane.
 
     m: guess of the half layer; reach: how far from it to look first; (a0, c0): the s-surface that q is counted from; where fresh,
-    q is the height instead, at most that of the surface, and (a0, c0) is (0, 0), the free surface. Returns, all without sinking: dxi/dt, deta/dt, dq/dt, dz/dt,
-    the vertical velocity of the window's array (omega or w); then z, h, zeta, the share of sea among the corners of the cell, m
-    and the (a, c) of the s-surface through the point.
+    q is the height instead, at most that of the surface, and (a0, c0) is (0, 0), the free surface. Returns, all without sinking:
+    dxi/dt, deta/dt, dq/dt, dz/dt, the vertical velocity of the window's array (omega or w); then z, h, zeta, the share of sea
+    among the corners of the cell, m and the (a, c) of the s-surface through the point.
     """
     n = sea.n
     dw1 = sea.per_span
@@ -655,8 +655,8 @@ def advance(
 
     Returns
     -------
-    int
-        Number of steps made by all particles together.
+    int, float
+        Number of steps made by all particles together, and the time that they were followed for, s.
     """
     sea = Sea(u, v, w, cells, halves, n, hc, vtransform, mode, ny, nx, ny_v, nx_u, offset, px, py, time0, 1.0 / (time1 - time0))
     n_levels = levels.shape[0]
@@ -672,6 +672,7 @@ def advance(
     following = start
     taken = 0
     steps_done = 0
+    seconds = 0.0
     while True:
         # when all have come to their end, the next in order take the lanes
         finished = bits(get_row(at, FINISHED) > 0.0)
@@ -682,6 +683,7 @@ def advance(
                     xi[p], eta[p], z[p], status[p] = lane[X1, i], lane[Y1, i], lane[Z, i], int(lane[STATE, i])
                     half_layer[p] = int(lane[HALF, i])
                     steps_done += int(lane[DONE, i])
+                    seconds += lane[DONE, i] * abs(lane[STEP, i])
                     seat[i] = -1
                     lane[TAKEN, i] = lane[FINISHED, i] = lane[KAPPA, i] = 0.0
                     taken -= 1
@@ -773,4 +775,4 @@ def advance(
             set_row(at, KAPPA, _kappa_at(0.0 - get_row(at, Z), kappa_depth, kappa, n_kappa))
     if n_waiting:
         _settle(waiting, place_of, n_waiting, crossings, sea)
-    return steps_done
+    return steps_done, seconds

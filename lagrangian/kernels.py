@@ -24,7 +24,7 @@ SinkingParticle = get_default_particle(np.float64).add_variable(
         Variable("sinking_speed", dtype=np.float64),  # m/s, positive downward
         Variable("status", dtype=np.int32, initial=ACTIVE),
         Variable("next_level", dtype=np.int32, initial=0),
-        Variable("half_layer", dtype=np.int16, initial=-1),  # where the kernel looks first; changes nothing in the path
+        Variable("half_layer", dtype=np.int16, initial=-1),  # where the kernel looks first
         Variable("row", dtype=np.int64, initial=0),  # row of the table
         Variable("uid", dtype=np.int64, initial=0),  # identity for random numbers
     ]
@@ -43,6 +43,8 @@ class CrossingTable:
         Time of the earlier snapshot of the present window, s since 1970: zero of the particles' clocks.
     steps : int
         Particle-steps made so far.
+    particle_seconds : float
+        Time that particles were followed for so far, all together, s.
     """
 
     def __init__(self, n_levels: int):
@@ -50,6 +52,7 @@ class CrossingTable:
         self.status = np.empty(0, np.int32)
         self.window_start = 0.0
         self.steps = 0
+        self.particle_seconds = 0.0
 
     def grow(self, rows: int) -> None:
         """Add rows, empty."""
@@ -112,9 +115,9 @@ def particle_set(fieldset, xi, eta, z, clock, sinking_speed, row, uid, status=No
 
 
 def _values(particles, name: str) -> np.ndarray:
-    """Values of a variable of all particles of a view: the particle set's own array where the view is of all of them, else a copy.
+    """A variable of a view's particles: the particle set's own array where the view is of all of them, else a copy.
 
-    What a view gives itself is a copy, and each reading of it one more.
+    What a view itself gives is always a copy.
     """
     array, chosen = particles._data[name], particles._index
     return array if chosen.all() else array[chosen]
@@ -141,6 +144,7 @@ def SinkingAdvectionRK4(particles, fieldset):
         table.crossings,
         half_layer,
     )
+    table.particle_seconds = fieldset.window.particle_seconds
     for before, after in zip(place, moved, strict=True):
         np.subtract(after, before, out=after)
     particles.dx, particles.dy, particles.dz = moved
@@ -206,6 +210,7 @@ def FindCrossings(particles, fieldset):
     status = np.where((status == ACTIVE) & (~fieldset.sea[j, i] | (z + dz < -fieldset.depth[j, i])), GROUNDED, status)
     status = np.where(next_level == len(levels), REACHED, status)
     table.steps += int(np.count_nonzero(dt))
+    table.particle_seconds += float(np.abs(dt).sum())
     particles.status = status
     particles.next_level = next_level
     table.status[row] = status

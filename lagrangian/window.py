@@ -189,6 +189,8 @@ class Window:
         self._kappa = np.array(self.diffusivity.kappa, dtype=np.float64)
         self._slot_time = [np.nan, np.nan]
         self._mode = OMEGA
+        #: Time that particles were followed for, all together, s.
+        self.particle_seconds = 0.0
 
     def load(self, snapshot: PreparedSnapshot, slot: int | None = None) -> None:
         """Put a snapshot into ``slot`` (0 or 1; default: that of the one farther in time, or an empty one)."""
@@ -217,7 +219,9 @@ class Window:
         """Memory held by the two packed snapshots, bytes."""
         return self._u.nbytes + self._v.nbytes + self._w.nbytes + self._cells.nbytes
 
-    def advance(self, xi, eta, z, time, duration, sinking_speed, status, next_level, row, uid, crossings, half_layer=None) -> int:
+    def advance(
+        self, xi, eta, z, time, duration, sinking_speed, status, next_level, row, uid, crossings, half_layer=None
+    ) -> int:
         """Move particles in place between the two snapshots; see :func:`lagrangian.advection.advance`. Returns steps made."""
         n = xi.shape[0]
         s = self.vertical
@@ -233,8 +237,8 @@ class Window:
         def part(start, stop):
             lane, waiting = np.zeros((2, ROWS, LANES))
             return advance(
-                start, stop, order, xi, eta, z, time, duration, sinking_speed, status, next_level, half_layer, row, uid, self.levels,
-                crossings, self.dt, self._slot_time[0], self._slot_time[1],
+                start, stop, order, xi, eta, z, time, duration, sinking_speed, status, next_level, half_layer, row, uid,
+                self.levels, crossings, self.dt, self._slot_time[0], self._slot_time[1],
                 *addresses[:5], s.n, float(s.hc), s.vtransform, self._mode, ny, nx,
                 self.grid.shape_v[0], self.grid.shape_u[1], self.grid.face_offset, px, py,
                 *addresses[5:], self._kappa.size,
@@ -242,7 +246,14 @@ class Window:
             )  # fmt: skip
 
         if self._pool is None or n < 2 * self.threads:
-            return part(0, n)
+            return self._count([part(0, n)])
         # several parts a thread, so that a thread whose particles have ended does not idle
         edges = np.linspace(0, n, 8 * self.threads + 1).astype(int)
-        return sum(self._pool.map(lambda k: part(edges[k], edges[k + 1]), range(edges.size - 1)))
+        return self._count(self._pool.map(lambda k: part(edges[k], edges[k + 1]), range(edges.size - 1)))
+
+    def _count(self, parts) -> int:
+        steps = 0
+        for made, seconds in parts:
+            steps += made
+            self.particle_seconds += seconds
+        return steps

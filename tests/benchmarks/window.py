@@ -191,7 +191,8 @@ def main() -> int:
         serve(options.particles, options.only)
         return 0
     roots = {"before": options.before, "now": ROOT} if options.before else {"now": ROOT}
-    command = [sys.executable, str(Path(__file__).resolve()), "--serve", "--particles", str(options.particles), "--only", *options.only]
+    command = [sys.executable, str(Path(__file__).resolve()), "--serve", "--particles", str(options.particles)]
+    command += ["--only", *options.only]
     sides = {
         name: subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root,
