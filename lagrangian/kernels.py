@@ -31,6 +31,45 @@ SinkingParticle = get_default_particle(np.float64).add_variable(
 )
 
 
+class FlyingParticles(ParticleSet):
+    """A ParticleSet that particles enter and leave at the cost of those alone, not of all that are under way.
+
+    Variables are the first parts of longer arrays. The place of one that leaves is taken by one from the end: the order of
+    particles means nothing.
+    """
+
+    def __init__(self, *arguments, **values):
+        super().__init__(*arguments, **values)
+        self._room: dict[str, np.ndarray] = {}
+
+    def add(self, particles: ParticleSet) -> FlyingParticles:
+        """Take in the particles of another set."""
+        n, n_new = len(self), len(particles)
+        if n_new == 0:
+            return self
+        first = self._data["particle_id"].max() + 1 if n else 0
+        for name, array in self._data.items():
+            room = self._room.get(name)
+            if room is None or array.base is not room or len(room) < n + n_new:
+                room = np.empty((n + n_new + (n + n_new) // 2, *array.shape[1:]), array.dtype)
+                room[:n] = array
+                self._room[name] = room
+            room[n : n + n_new] = particles._data[name] + (first if name == "particle_id" else 0)
+            self._data[name] = room[: n + n_new]
+        return self
+
+    def remove_indices(self, indices) -> None:
+        """Let the particles at ``indices`` go."""
+        indices = np.unique(indices)
+        n_left = len(self) - indices.size
+        stays = np.ones(indices.size, bool)
+        stays[indices[indices >= n_left] - n_left] = False
+        places, movers = indices[indices < n_left], n_left + np.flatnonzero(stays)
+        for name, array in self._data.items():
+            array[places] = array[movers]
+            self._data[name] = array[:n_left]
+
+
 class CrossingTable:
     """Crossings and statuses of the particles in flight; a particle's ``row`` is its place here.
 
@@ -92,15 +131,15 @@ def bathymetry_fieldset(h: np.ndarray) -> parcels.FieldSet:
     return index_fieldset({"h": np.asarray(h, np.float32)[None, None]}, np.zeros(1), np.zeros(1))
 
 
-def particle_set(fieldset, xi, eta, z, clock, sinking_speed, row, uid, status=None, next_level=None) -> ParticleSet:
-    """A ParticleSet of :data:`SinkingParticle`; ``clock`` in s from the window's earlier snapshot.
+def particle_set(fieldset, xi, eta, z, clock, sinking_speed, row, uid, status=None, next_level=None) -> FlyingParticles:
+    """A set of :data:`SinkingParticle`; ``clock`` in s from the window's earlier snapshot.
 
     ``status`` and ``next_level`` (default: as at the release) for particles that have been under way.
     """
     known = {name: value for name, value in (("status", status), ("next_level", next_level)) if value is not None}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return ParticleSet(
+        return FlyingParticles(
             fieldset,
             pclass=SinkingParticle,
             x=xi,
