@@ -14,6 +14,7 @@ import numpy as np
 import parcels
 import xarray as xr
 from parcels import ParticleSet, StatusCode, Variable, convert
+from parcels._core.kernel import Kernel
 from parcels._core.particle import get_default_particle
 
 from lagrangian.advection import ACTIVE, GROUNDED, LEFT_DOMAIN, REACHED
@@ -41,6 +42,18 @@ class FlyingParticles(ParticleSet):
     def __init__(self, *arguments, **values):
         super().__init__(*arguments, **values)
         self._room: dict[str, np.ndarray] = {}
+        self._loop: Kernel | None = None
+
+    def fly(self, kernel, dt: float, stop: float) -> None:
+        """Move all by one kernel to the clock reading ``stop``, s, by steps of ``dt``, s (signed).
+
+        As ``execute`` does, by the same loop of Parcels, which however reads and checks the source of the kernel once and not
+        each time: that takes a millisecond.
+        """
+        if self._loop is None or self._loop.fieldset is not self.fieldset or self._loop._kernels != [kernel]:
+            self._loop = Kernel([kernel], self)
+        self._data["dt"][:] = dt
+        self._loop.execute(self, endtime=stop, dt=dt)
 
     def add(self, particles: ParticleSet) -> FlyingParticles:
         """Take in the particles of another set."""
@@ -162,6 +175,11 @@ def _values(particles, name: str) -> np.ndarray:
     return array if chosen.all() else array[chosen]
 
 
+def _set_values(particles, name: str, values: np.ndarray) -> None:
+    """Set a variable of a view's particles."""
+    particles._data[name][slice(None) if particles._index.all() else particles._index] = values
+
+
 def SinkingAdvectionRK4(particles, fieldset):
     """Sink and advect by ``particles.dt`` in the compiled kernel (:func:`lagrangian.advection.advance`)."""
     table = fieldset.table
@@ -184,9 +202,8 @@ def SinkingAdvectionRK4(particles, fieldset):
         half_layer,
     )
     table.particle_seconds = fieldset.window.particle_seconds
-    for before, after in zip(place, moved, strict=True):
-        np.subtract(after, before, out=after)
-    particles.dx, particles.dy, particles.dz = moved
+    for name, before, after in zip(("dx", "dy", "dz"), place, moved, strict=True):
+        _set_values(particles, name, np.subtract(after, before, out=after))
     if status is not particles._data["status"]:  # copies
         particles.status = status
         particles.next_level = next_level

@@ -4,7 +4,7 @@
 
 CPU time of one thread. Two windows that differ in nothing but how many steps they take give both costs: a step is the
 difference of their times over the difference of the steps, a beginning is what is left. ``bare``: the arrays of
-:meth:`lagrangian.window.Window.advance`; ``parcels``: the same kernel within ``ParticleSet.execute``, as a sweep calls it. With
+:meth:`lagrangian.window.Window.advance`; ``parcels``: the same kernel within the loop of Parcels, as a sweep calls it. With
 ``--before``, the root of another checkout of this repository, two processes take turns, round by round, and the best round of
 each is compared: what else the machine does falls on both.
 
@@ -147,7 +147,10 @@ class Case:
         if self.remembers:
             pset._data["half_layer"][:] = self.half_layer
         began = time.thread_time()
-        pset.execute([SinkingAdvectionRK4], dt=np.timedelta64(-round(span * 1e9), "ns"), runtime=span, verbose_progress=False)
+        if hasattr(type(pset), "fly"):
+            pset.fly(SinkingAdvectionRK4, -span, 0.0)
+        else:
+            pset.execute([SinkingAdvectionRK4], dt=np.timedelta64(-round(span * 1e9), "ns"), runtime=span, verbose_progress=False)
         return time.thread_time() - began
 
 
