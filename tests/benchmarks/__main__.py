@@ -30,6 +30,7 @@ BENCHMARKS = {
     "real-size": ["real_size"],
     "zlevel": ["zlevel"],
     "velocity": ["velocity"],
+    "window": ["window"],
 }
 
 
