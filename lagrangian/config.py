@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 from data.bounds import MAX_SEED, bounds, check_bounds
 from data.errors import need
+from data.sites import parse_site
 from lagrangian.cluster import WorkerOptions
 
 #: Depths of the crossings kept by default, m (SPARO trains on 8 levels).
@@ -21,6 +23,14 @@ SECONDS_PER_DAY = 86400.0
 DT_MINUTES = 120.0
 #: Releases within one collection period must be fewer.
 MOST_RELEASES = 100_000
+
+
+class Unsaid(float):
+    """A number that stands where an option was left out; whoever gives the same number says it."""
+
+
+#: Depth of the trap where neither option nor site table names one, m (paper section 2.1).
+TRAP_DEPTH = Unsaid(3000.0)
 
 
 @dataclass(frozen=True)
@@ -55,8 +65,8 @@ class RunConfig(WorkerOptions):
     """A name from the site table, or LON,LAT in degrees (X,Y in metres on a Cartesian grid)."""
     w: Annotated[tuple[float, ...], *bounds(above=0, below=1e5, unit="m/d")] = (80.0,)
     """Sinking speeds, m/d; all are advected in the same pass over the files."""
-    trap_depth: Annotated[float, *bounds(above=0, below=12000, unit="m, positive down")] = 3000.0
-    """Depth of the trap, m, positive down."""
+    trap_depth: Annotated[float, *bounds(above=0, below=12000, unit="m, positive down")] = TRAP_DEPTH
+    """Depth of the trap, m, positive down (left out: that of a site of the site table that has one)."""
     levels: Annotated[tuple[float, ...], *bounds(most=12000, unit="m, positive down")] = LEVELS
     """Depths at which crossings are kept, m, positive down, above the trap."""
     start: str | None = None
@@ -99,6 +109,17 @@ class RunConfig(WorkerOptions):
     """Minutes of work after which the particles in flight are kept for a restart."""
     out: Path = field(default_factory=lambda: Path("runs/demo"))
     """Folder of the results."""
+
+    def at_site(self) -> RunConfig:
+        """The same options with the depth of the trap: where none is given, that of the site, or 3000 m where it has none.
+
+        Default levels that lie at or below a trap whose depth is the site's are left out.
+        """
+        if not isinstance(self.trap_depth, Unsaid):
+            return self
+        depth = next(iter(parse_site(self.site).trap_depths), float(TRAP_DEPTH))
+        above = tuple(level for level in LEVELS if level < depth)
+        return dataclasses.replace(self, trap_depth=depth, levels=above if self.levels == LEVELS and above else self.levels)
 
     def validate(self) -> None:
         """Check every option's bounds.

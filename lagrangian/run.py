@@ -40,6 +40,7 @@ SAID_WHEN_USED = ("chain_files", "vtransform", "model", "time_label")
 
 def main(config: RunConfig) -> int:
     """Run the experiments that ``config`` describes; see contract.md for what is written."""
+    config = _with_depth_of_site(config)
     config.validate()
     ocean = open_ocean(config)
     config = _with_defaults_of(ocean, config)
@@ -199,6 +200,16 @@ class BlockProgress:
         self.done[name], self.steps[name] = done, steps
         rate = sum(self.steps.values()) / max(time.perf_counter() - self._started, 1e-9)
         self._bar.update(sum(self.done.values()), self.total, f"{rate / 1e6:.2f} M particle-steps/s")
+
+
+def _with_depth_of_site(config: RunConfig) -> RunConfig:
+    """The options with the trap's depth; said where it is a site's other than the general default."""
+    full = config.at_site()
+    if full.trap_depth != config.trap_depth:
+        left_out = [f"{level:g}" for level in config.levels if level not in full.levels]
+        deeper = f"; levels of {', '.join(left_out)} m lie below it and are left out" if left_out else ""
+        _say(f"note: the trap stands at {full.trap_depth:g} m, as that of {config.site} (--trap-depth chooses another){deeper}")
+    return full
 
 
 def _with_defaults_of(ocean: Ocean, config: RunConfig) -> RunConfig:
