@@ -45,12 +45,12 @@ SITES = {
             "Lampitt et al. 2001, Prog. Oceanogr. 50, 27-63; Hartman et al. 2021, doi:10.1016/j.pocean.2020.102508",
         ),
         Site(
-            "ofp", -64.167, 31.833, "Oceanic Flux Program, Sargasso Sea", (3200.0, 1500.0, 500.0),
-            "Conte and Weber 2014, doi:10.5670/oceanog.2014.17; BCO-DMO data set 704722",
-        ),
-        Site(
             "bats", -64.167, 31.667, "Bermuda Atlantic Time-series Study, Sargasso Sea: traps drift (moored ones: ofp)", (),
             "BCO-DMO data set 894099: arrays at 150, 200 and 300 m that drift for 72 hours",
+        ),
+        Site(
+            "ofp", -64.167, 31.833, "Oceanic Flux Program, Sargasso Sea", (3200.0, 1500.0, 500.0),
+            "Conte and Weber 2014, doi:10.5670/oceanog.2014.17; BCO-DMO data set 704722",
         ),
         Site(
             "station-m", -123.0, 34.833, "Station M, NE Pacific: traps 600 and 50 m above the floor", (3500.0, 4050.0),
