@@ -11,6 +11,7 @@ from data.command import one_line
 from data.errors import InputError, OptionError
 from data.netcdf import expand
 from data.ocean import Preferences
+from data.ocean_names import IDEALISED
 from data.vertical import ZCoordinate
 from data.zlevel import lonlat
 from data.zlevel.files import Files
@@ -143,8 +144,13 @@ def open_zlevel(
         if family == "nemo":
             from data.zlevel.nemo import open_nemo
 
-            return open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_width_km)
-        return _open_lonlat(files, names, grid, time_label, origin, allow_gaps, center, half_width_km)
+            ocean = open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_width_km)
+        else:
+            ocean = _open_lonlat(files, names, grid, time_label, origin, allow_gaps, center, half_width_km)
+        with files.open(names[0]) as dataset:
+            if hasattr(dataset, "ocean_seed"):
+                ocean.description["title"] = f"{IDEALISED}, files of data.twin"
+        return ocean
     except InputError as error:
         files.close()
         raise InputError(one_line(error)) from error

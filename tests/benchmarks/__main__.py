@@ -29,6 +29,7 @@ BENCHMARKS = {
     "bad-inputs": ["bad_inputs"],
     "real-size": ["real_size"],
     "zlevel": ["zlevel"],
+    "families": ["families"],
     "velocity": ["velocity"],
 }
 
