@@ -1,4 +1,4 @@
-"""The whole chain on a GLORYS-like ocean: twin files, backtracking, learning, prediction, report, by the commands of any other."""
+"""The whole chain on a GLORYS-like ocean: twin files, backtracking, learning, prediction, report, by the same commands."""
 
 from __future__ import annotations
 
