@@ -6,7 +6,6 @@ last. A run that is killed goes on from there to the same bytes; a record of whi
 
 from __future__ import annotations
 
-import hashlib
 import io
 import zipfile
 import zlib
@@ -18,6 +17,7 @@ import platformdirs
 
 from data.errors import StoreError, cannot_write
 from data.files import written_aside
+from data.fingerprint import checksum
 from data.lock import waiting_lock
 from data.machine import need_disk
 from data.twin.defaults import default_parameters
@@ -139,7 +139,7 @@ class Record:
         for number in range(segments):
             path, checksum = self._segment(number), self._checksum(number)
             try:
-                found = hashlib.sha256(path.read_bytes()).hexdigest()
+                found = checksum(path.read_bytes())
                 if checksum.exists():
                     whole = checksum.read_text().strip() == found
                 else:
@@ -189,7 +189,7 @@ class Record:
         )
         content = io.BytesIO()
         np.save(content, out)
-        text = hashlib.sha256(content.getbuffer()).hexdigest()
+        text = checksum(content.getbuffer())
         self._save(self._checksum(number), lambda file: file.write(text.encode()))
         self._save(self._segment(number), lambda file: file.write(content.getbuffer()))
         (self.folder / f"state-{number:04d}.npz").unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from lagrangian.campaign import Campaign
 from lagrangian.cohorts import Cohort
 from lagrangian.config import RunConfig
 from lagrangian.experiments import design_experiments
-from learning.velocity.ensemble import member_ocean
+from learning.velocity.ensemble import member_ocean, within
 from learning.velocity.lattice import Lattice
 from learning.velocity.loss import displacement_error
 from learning.velocity.maps import REACH_DAYS, Maps, MapSpec, nearest_maps
@@ -231,6 +231,12 @@ def test_maps_too_far_apart_are_refused():
         nearest_maps(times, times[0] + 30 * DAY, (0,), causal=False)
     with pytest.raises(InputError, match="up to the instant"):
         nearest_maps(times, times[1] - DAY, (0,), causal=True)
+
+
+def test_the_flow_of_the_first_day_stands_for_the_days_just_before_the_record():
+    known = np.datetime64("2001-01-01", "s") + DAY * np.arange(0, 100, 5)
+    wanted = known[0] + DAY * np.array([-30, -9, 3, 97, 120])
+    assert within(wanted, known).tolist() == [wanted[0], known[0], wanted[2], known[-1], wanted[4]]
 
 
 def test_the_causal_variant_uses_no_later_map():
