@@ -111,7 +111,10 @@ class ZLevelOcean:
             fields["zeta"] = np.zeros(self.grid.shape, np.float32)
         for name in dict.fromkeys(variables):
             field = self._read(name, index)
-            fields[name] = self._upward(field) if name == "w" else self._in_sea(name, field, index)
+            if name == "temp" and field.shape[0] == 1:
+                fields[name] = self._at_top(field[0], index)
+            else:
+                fields[name] = self._upward(field) if name == "w" else self._in_sea(name, field, index)
         return Snapshot(time=self.times[index], **fields)
 
     def close(self) -> None:
@@ -149,11 +152,17 @@ class ZLevelOcean:
         continued_down(field, wet, self._wall)
         return field
 
-    def _at_surface(self, zeta, index) -> np.ndarray:
+    def _at_top(self, temp, index) -> np.ndarray:
+        """Temperature of which the files hold the uppermost level alone: NaN below, where it is not known."""
+        field = np.full((self.vertical.n, *self.grid.shape), np.nan, np.float32)
+        field[-1] = self._at_surface(temp, index, "temp")
+        return field
+
+    def _at_surface(self, zeta, index, name="zeta") -> np.ndarray:
         sea = self.grid.mask_rho
         if np.isnan(zeta[sea]).any():
             eta, xi = np.argwhere(np.isnan(zeta) & sea)[0]
-            source, record = self._series["zeta"].owners[index]
+            source, record = self._series[name].owners[index]
             raise InputError(
                 f"{source.path}: {source.name} is NaN or a fill value inside the sea, in record {record} (counted from 0), at "
                 f"(eta, xi) = ({eta}, {xi}); mend the record"

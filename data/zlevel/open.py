@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +197,8 @@ def _open_lonlat(files, names, grid, time_label, origin, allow_gaps, center, hal
     def check(dataset, source: Source) -> None:
         """All quantities in all files stand on the same axes."""
         axes = lonlat.axes_of(source.path, dataset, source.name, source.dimensions)
+        if axes.depth is not None and axes.depth.size == 1 and source.name == named(dataset, "temp", LONLAT):
+            axes = replace(axes, depth=None)  # temperature at the surface alone, as it is fetched for the networks
         reference = first.setdefault("space", axes) if axes.depth is not None else first.get("space")
         if reference is None:
             late.append((source, axes))
@@ -227,6 +230,8 @@ def _open_lonlat(files, names, grid, time_label, origin, allow_gaps, center, hal
         notes.append(unknown)
     if "zeta" not in series:
         notes.append("no sea surface height in the files: taken as 0 (fields of ssh hold 0 too)")
+    if "temp" in series and series["temp"].owners[0][0].shape[0] == 1:
+        notes.append("temperature is known at the surface alone: enough for the inputs sst-ssh and 5v-1l, not for 5v-4l")
     horizontal = lonlat.horizontal_grid(lon, lat, h, wet[-1], around)
     vertical = ZCoordinate(-depth[::-1], -interfaces[::-1])
     times = timed(series, time_label, allow_gaps, notes)

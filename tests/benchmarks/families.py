@@ -57,7 +57,7 @@ def crossings(out: Path, w: float) -> tuple[np.ndarray, np.ndarray]:
 
 def catchments(out: Path, w: float) -> np.ndarray:
     """Smoothed catchments (experiment, y, x) at the level."""
-    with open_pdf(out / speed_folder(w)) as store:
+    with open_pdf(out / speed_folder(w) / "pdf.zarr") as store:
         one = store.sel(level=LEVEL)
         return smooth_pdf((one["counts"] / one["reached"]).values)
 
