@@ -137,15 +137,15 @@ class Record:
         A segment of an earlier version has no checksum: it is looked through for what is no number, and is given one.
         """
         for number in range(segments):
-            path, checksum = self._segment(number), self._checksum(number)
+            path, noted = self._segment(number), self._checksum(number)
             try:
                 found = checksum(path.read_bytes())
-                if checksum.exists():
-                    whole = checksum.read_text().strip() == found
+                if noted.exists():
+                    whole = noted.read_text().strip() == found
                 else:
                     whole = bool(np.isfinite(np.load(path)).all())
                     if whole:
-                        self._save(checksum, lambda file, text=found: file.write(text.encode()))
+                        self._save(noted, lambda file, text=found: file.write(text.encode()))
             except FileNotFoundError:  # cleared by a command beside this one
                 return path
             except (OSError, ValueError, EOFError):

@@ -152,7 +152,7 @@ def measure(run: Path, source: Path, members: int, linear: bool, every: int, bou
     maps = Maps.of(model.spec, velocities.times, velocities.surface, lattice.frame.spacing_km)
     truth = Truth.of(run, model, source, every)
     boxes = {name: box_pdf(width) for name, width in BOXES_KM.items()}
-    rows = {name: constant(truth, dict.fromkeys(truth.smoothed, smooth_pdf(box))) for name, box in boxes.items()}
+    rows = {name: constant(truth, dict.fromkeys(truth.smoothed, box)) for name, box in boxes.items()}
     for number, name in enumerate(("climatology", "climatology-root")):
         rows[name] = constant(truth, {w: truth.train[w][number] for w in truth.smoothed})
     if linear:
