@@ -58,6 +58,8 @@ class RunConfig(WorkerOptions):
     names."""
     vtransform: Literal[1, 2] | None = None
     """Vertical transform of the s-coordinate, where the files do not name it (UCLA ROMS) or name a wrong one."""
+    periodic: Literal["auto", "no", "xi", "eta", "both"] = "auto"
+    """Axes along which a domain of CROCO or ROMS files repeats (auto: where the two outermost rows of both ends are equal)."""
     vertical_velocity: Literal["continuity", "file", "none"] = "continuity"
     """omega from u, v, zeta by continuity (none where the files do not know the sea floor); the file's own w (m/s, positive
     up); or none."""

@@ -35,7 +35,7 @@ NOT_IDENTITY = (
     "allow_gaps",
 )  # fmt: skip
 #: Options that came later: an identity holds them only where they are used, so that folders of earlier versions stay good.
-SAID_WHEN_USED = ("chain_files", "vtransform", "model", "time_label")
+SAID_WHEN_USED = ("chain_files", "vtransform", "model", "time_label", "periodic")
 
 
 def main(config: RunConfig) -> int:
