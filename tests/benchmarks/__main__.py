@@ -30,6 +30,7 @@ BENCHMARKS = {
     "real-size": ["real_size"],
     "zlevel": ["zlevel"],
     "families": ["families"],
+    "glorys-year": ["glorys_year"],
     "velocity": ["velocity"],
 }
 

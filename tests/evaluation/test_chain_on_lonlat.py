@@ -57,7 +57,9 @@ def test_fields_hold_all_five_variables_of_the_networks_around_the_trap(run):
 
 def test_the_catchments_are_predicted_and_scored_as_those_of_any_ocean(run):
     with xr.open_zarr(run / "w300" / "predictions" / "sst-ssh.zarr", consolidated=False) as made:
-        assert np.allclose(made["pdf"].sum(("x", "y")), 1.0, atol=1e-4)
+        total = made["pdf"].sum(("x", "y"), skipna=False).values
+    known = np.isfinite(total)  # not of the first periods, whose earlier maps lie before the record
+    assert known.sum() >= 20 and known[4:].all() and np.allclose(total[known], 1.0, atol=1e-4)
     scores = json.loads((run / "report" / "metrics.json").read_text())["scores"]
     models = {one["model"] for one in scores}
     assert {"sst-ssh", "climatology", "box100"} <= models
