@@ -44,7 +44,7 @@ class RunConfig(WorkerOptions):
     """Length of the twin ocean's record, years of 365 days."""
     grid: str | None = None
     """Grid file: CROCO's, where the history files lack h, pm, pn, lon/lat; NEMO's mesh_mask; GLORYS' static file with deptho."""
-    model: Literal["auto", "croco", "nemo", "lonlat"] = "auto"
+    model: Literal["auto", "croco", "nemo", "lonlat", "pop", "mitgcm", "mom6"] = "auto"
     """What wrote the files (auto: after their variables)."""
     time_label: Literal["auto", "start", "middle", "end"] = "auto"
     """Which instant of the time that a mean covers its label gives (auto: bounds; daily means labelled 00:00 are moved

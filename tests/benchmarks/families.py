@@ -1,6 +1,6 @@
 """One truth in three families: the twin as CROCO, NEMO and longitude-latitude-depth files, catchments side by side.
 
-    python -m tests.benchmarks.families [DAYS]
+    python -m tests.benchmarks.families [DAYS [FAMILY ...]]
 
 The whole command on the twin itself and on its files of each family, same releases, no diffusivity: median distance of the same
 particles at 200 m from those of the twin (and of the CROCO files), median Bhattacharyya loss of the smoothed catchments, share
@@ -70,30 +70,32 @@ def compared(one: Path, other: Path, w: float) -> tuple[float, float]:
     return float(np.nanmedian(away)), float(np.nanmedian(loss))
 
 
-def main(days: int = 70) -> None:
-    """Write, run, compare, print."""
+def main(days: int = 70, *families: str) -> None:
+    """Write, run, compare, print. ``lonlat-w0`` is lonlat without vertical motion, which the twin has none of either."""
+    families = ("twin", *(families or (*FAMILIES, "lonlat-w0")))
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        said = {}
-        for family in ("twin", *FAMILIES):
+        for run_name in families:
+            family, _, without = run_name.partition("-")
             started = time.process_time()
             with contextlib.redirect_stdout(io.StringIO()):
                 if family != "twin":
                     twin.main(twin.TwinConfig(family=family, years=days / 365, out=folder / family))
             writing = time.process_time() - started
-            seconds, text = run_on(family, folder / family, folder / "runs" / family, days)
+            more = {"vertical_velocity": "none"} if without else {}
+            seconds, text = run_on(family, folder / family, folder / "runs" / run_name, days, **more)
             size = sum(path.stat().st_size for path in (folder / family).glob("*.nc")) if family != "twin" else 0
             experiments = next(line for line in text.splitlines() if "experiments" in line)
             arrived = [line.split(": ")[2].split(" reached")[0] for line in text.splitlines() if "particles: " in line]
-            said[family] = text
-            print(f"{family}: {size / 1e6:.0f} MB written in {writing:.0f} s, run {seconds:.0f} s of processor; {experiments}; "
+            print(f"{run_name}: {size / 1e6:.0f} MB written in {writing:.0f} s, run {seconds:.0f} s of processor; {experiments}; "
                   f"arrived {', '.join(arrived)}", flush=True)  # fmt: skip
         head = "".join(f"{w:9.0f} m/d" + " " * 9 for w in SPEEDS)
         print(f"{'km between the same particles / BL':36s}{head}")
-        for one, other in (("croco", "twin"), ("nemo", "twin"), ("lonlat", "twin"), ("nemo", "croco"), ("lonlat", "croco")):
+        pairs_of_runs = [(one, other) for other in ("twin", "croco") for one in families if one not in ("twin", other)]
+        for one, other in [pair for pair in pairs_of_runs if pair[1] in families]:
             pairs = [compared(folder / "runs" / one, folder / "runs" / other, w) for w in SPEEDS]
             print(f"{one + ' against ' + other:36s}" + "".join(f"{km:10.2f} / {loss:.5f}  " for km, loss in pairs), flush=True)
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(*map(int, sys.argv[1:2]), *sys.argv[2:])
