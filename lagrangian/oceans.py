@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from data.balance import look as look_at_flow
 from data.errors import InputError, OptionError
 from data.ocean import Ocean
 from data.progress import Progress
@@ -66,6 +67,8 @@ def open_ocean(config: RunConfig, look: bool = True) -> Ocean:
         center=(site.x, site.y),
         half_width_km=REACH_KM + extent,
     )
+    if look:
+        ocean.description["assumptions"] += look_at_flow(ocean)
     deepest = -float(ocean.vertical.w[0])
     if config.trap_depth > deepest:
         raise InputError(
