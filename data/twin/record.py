@@ -143,7 +143,7 @@ class Record:
                 if noted.exists():
                     whole = noted.read_text().strip() == found
                 else:
-                    whole = bool(np.isfinite(np.load(path)).all())
+                    whole = self._is_possible(np.load(path))
                     if whole:
                         self._save(noted, lambda file, text=found: file.write(text.encode()))
             except FileNotFoundError:  # cleared by a command beside this one
@@ -153,6 +153,12 @@ class Record:
             if not whole:
                 return path
         return None
+
+    def _is_possible(self, segment: np.ndarray) -> bool:
+        """Whether an array has the shape and type that segments are written with, and holds numbers."""
+        p = self.model.parameters
+        fits = segment.shape == (SEGMENT_DAYS, p.layers + 1, p.n, p.n) and segment.dtype == np.float32
+        return fits and bool(np.isfinite(segment).all())
 
     def _clear(self, damaged: Path) -> None:
         """Remove the whole record: the states at the beginnings of its segments are not kept, so that it begins anew."""

@@ -442,7 +442,7 @@ def test_a_card_that_does_not_fit_its_weights_is_refused(tmp_path):
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
-    with pytest.raises(StoreError, match="its weights are not those that its card was written with"):
+    with pytest.raises(StoreError, match="is damaged: its checksum is another"):
         load_velocity_network(path)
 
 
