@@ -317,6 +317,7 @@ def main(config: DownloadConfig) -> int:
         return 0
     missing = [request for request in wanted if not request.path.exists()]
     if product.static and missing:
+        # files come compressed: a disk without room for half of the values is too small in any case
         need_disk(config.out, size / 2, "this ocean", "give fewer days or a smaller --half-width, or free space")
     toolbox = _toolbox() if missing else None
     try:
