@@ -14,9 +14,9 @@ from data.errors import InputError
 from data.ocean import Snapshot
 from data.zlevel.open import open_zlevel
 from lagrangian.velocity import upward_flux
-from tests.data_pkg.test_zlevel_tables import write_mitgcm
 from tests.lagrangian.analytic import plane
 from tests.lagrangian.test_zlevel import levels
+from tests.test_data.test_zlevel_tables import write_mitgcm
 
 MODELS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "models"
 TIMES = np.datetime64("2001-01-01", "ns") + np.arange(4) * np.timedelta64(1, "D")

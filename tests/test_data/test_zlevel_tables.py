@@ -11,7 +11,7 @@ import pytest
 from data.errors import InputError
 from data.zlevel.open import open_zlevel, recognise
 from lagrangian.velocity import upward_flux
-from tests.data_pkg.zlevel_files import days
+from tests.builders.zlevel_files import days
 
 NX, NY, N = 15, 12, 8
 DZ = np.array([10.0, 15.0, 25.0, 50.0, 100.0, 200.0, 400.0, 700.0])
