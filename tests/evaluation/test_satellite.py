@@ -30,7 +30,7 @@ from learning.catchment_file import catchment_dataset
 from learning.config import FitConfig
 from learning.fit import main as fit
 from learning.satellite_inputs import SatelliteWindows, write_inputs
-from tests.learning.conftest import write_run
+from tests.builders.made_up_run import write_run
 
 ENDS = np.datetime64("2001-03-01", "s") + 10 * np.arange(3) * np.timedelta64(86400, "s")
 
