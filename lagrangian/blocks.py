@@ -24,6 +24,7 @@ from data.errors import InputError
 from data.fingerprint import fingerprint, fingerprint_of_json
 from data.lock import Claim
 from data.ocean import Ocean, Snapshot
+from data.registry import registered_ocean
 from data.times import seconds
 from lagrangian import checkpoint, cluster
 from lagrangian.campaign import Campaign
@@ -234,7 +235,7 @@ def run_block(
 def for_workers(config: RunConfig, ocean: Ocean) -> RunConfig:
     """The configuration as workers need it: paths that hold in any folder, and their share of the machine's threads."""
     changes: dict = {"out": config.out.resolve(), "threads": config.threads_each(config.threads)}
-    if config.ocean != ("twin",):
+    if config.ocean != ("twin",) and registered_ocean(config.ocean) is None:
         changes["ocean"] = tuple(str(Path(name).resolve()) for name in ocean.description["files"])
         changes["grid"] = config.grid and str(Path(config.grid).resolve())
     return dataclasses.replace(config, **changes)

@@ -37,11 +37,12 @@ NOT_IDENTITY = (
     "allow_gaps",
 )  # fmt: skip
 #: Options that came later: an identity holds them only where they are used, so that folders of earlier versions stay good.
-SAID_WHEN_USED = ("chain_files", "vtransform", "model", "time_label")
+SAID_WHEN_USED = ("chain_files", "vtransform", "model", "time_label", "periodic")
 
 
 def main(config: RunConfig) -> int:
     """Run the experiments that ``config`` describes; see contract.md for what is written."""
+    config = _with_depth_of_site(config)
     config.validate()
     ocean = open_ocean(config)
     config = _with_defaults_of(ocean, config)
@@ -214,6 +215,16 @@ class BlockProgress:
 def _rate_of(effort: Effort) -> str:
     """The rate that does not depend on the length of a step, in words."""
     return f"{effort.particle_days_per_cpu_second / 1e6:.3f} M particle-days per CPU-second"
+
+
+def _with_depth_of_site(config: RunConfig) -> RunConfig:
+    """The options with the trap's depth; said where it is a site's other than the general default."""
+    full = config.at_site()
+    if full.trap_depth != config.trap_depth:
+        left_out = [f"{level:g}" for level in config.levels if level not in full.levels]
+        deeper = f"; levels of {', '.join(left_out)} m lie below it and are left out" if left_out else ""
+        _say(f"note: the trap stands at {full.trap_depth:g} m, as that of {config.site} (--trap-depth chooses another){deeper}")
+    return full
 
 
 def _with_defaults_of(ocean: Ocean, config: RunConfig) -> RunConfig:
