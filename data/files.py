@@ -14,7 +14,7 @@ from data.errors import cannot_write
 
 
 @contextlib.contextmanager
-def written_aside(path: Path, ending: str = "") -> Iterator[Path]:
+def written_aside(path: Path, ending: str = "", *, make_folder: bool = True) -> Iterator[Path]:
     """The path to write to, beside ``path``; on leaving, what is there is put on disk and takes the name ``path``.
 
     Several processes may write one name at once: each writes aside under a name of its own, the last to rename stays. Where the
@@ -28,6 +28,8 @@ def written_aside(path: Path, ending: str = "") -> Iterator[Path]:
     ending : str
         Of the name aside, for libraries that go by it; a name with an ending is hidden, so that no pattern of finished files
         finds it.
+    make_folder : bool
+        Whether to make the file's folder where there is none.
 
     Raises
     ------
@@ -35,7 +37,8 @@ def written_aside(path: Path, ending: str = "") -> Iterator[Path]:
         It cannot be written; what ``path`` held before stays.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if make_folder:
+        path.parent.mkdir(parents=True, exist_ok=True)
     remove_strays(path.parent, path.name)
     aside = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.aside")
     if ending:

@@ -204,7 +204,7 @@ def animate_experiment(run: Path, w: float, experiment: int, path: Path, fps: fl
     palette = pictures[frames // 2].quantize(COLOURS)
     pictures = [one.quantize(palette=palette, dither=Image.Dither.NONE) for one in pictures]
     try:
-        with written_aside(path) as aside:
+        with written_aside(path, make_folder=False) as aside:
             pictures[0].save(aside, "GIF", save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0)
     except OSError as error:
         raise cannot_write(path, error) from None

@@ -36,7 +36,7 @@ def draw_catchment(folder: Path, picture: Path) -> None:
         figure = _figure(Path(folder))
         FigureCanvasAgg(figure)
         try:
-            with written_aside(picture) as aside:
+            with written_aside(picture, make_folder=False) as aside:
                 figure.savefig(aside, format="png", dpi=200)
         except OSError as error:
             raise cannot_write(picture, error) from None
