@@ -106,10 +106,10 @@ class _Static:
         """(longitude, latitude) of T points, both (eta, xi)."""
         for path in self._paths:
             with self._files.open(path) as dataset:
-                held = [next((n for n in names if n in dataset.variables), None) for names in (table.longitude, table.latitude)]
-                if None in held:
+                held = [[n for n in names if n in dataset.variables] for names in (table.longitude, table.latitude)]
+                if not all(held):
                     continue
-                lon, lat = (np.squeeze(numbers(dataset.variables[name])) for name in held)
+                lon, lat = (np.squeeze(numbers(dataset.variables[found[0]])) for found in held)
             if lon.ndim == lat.ndim == 1:
                 lon, lat = np.meshgrid(lon, lat)
             if lon.ndim == 2 and lon.shape == lat.shape:
@@ -130,7 +130,8 @@ def open_table(family, files, names, grid, time_label, origin, allow_gaps, cente
     """Open files of a model of the tables as one ocean; see :func:`data.zlevel.open.open_zlevel`."""
     from data.zlevel.open import described, timed
 
-    model, table, notes = MODELS[family], TABLES[family], []
+    model, table = MODELS[family], TABLES[family]
+    notes: list[str] = []
     paths = [*([str(Path(grid).expanduser())] if grid is not None else []), *names]
     static = _Static(files, paths)
     found = static.positions(table)
@@ -189,7 +190,7 @@ def open_table(family, files, names, grid, time_label, origin, allow_gaps, cente
         whole = (layers[:-1] - layers[1:])[:, None, None]
         shares = [shared(name) for name in table.open_share[1:]]
         if all(share is not None for share in shares):
-            thickness = [whole * share for share in on_kernel_points(*shares, stagger)]
+            thickness = [whole * share for share in on_kernel_points(shares[0], shares[1], stagger)]
     faces = {"u": wet[:, :, :-1] & wet[:, :, 1:], "v": wet[:, :-1] & wet[:, 1:], "rho": wet}
     for name, held in zip("uv", thickness, strict=True):
         if held is not None:
@@ -264,14 +265,16 @@ def _horizontal(table, at, stagger, lon, lat, h, sea, around, notes, model) -> H
     else:
         notes.append(f"no {table.dx[0]}, {table.dy[0]} in the files: cell lengths are computed from the positions of T points")
     pm, pn = (np.where(np.isfinite(one) & (one > 0), one, np.median(one[sea])) for one in (pm, pn))
-    widths, (width_u, width_v) = {}, (at(table.width_u), at(table.width_v))
-    if width_u is not None and width_v is not None and dx is not None:
-        inside = {"left": (np.s_[:, 1:], np.s_[1:])}.get(stagger, (np.s_[:, :-1], np.s_[:-1]))
-        widths = {"width_u": np.ascontiguousarray(width_u[inside[0]]), "width_v": np.ascontiguousarray(width_v[inside[1]])}
+    width_u, width_v = at(table.width_u), at(table.width_v)
+    if width_u is None or width_v is None or dx is None:
+        width_u = width_v = None
+    else:
+        inside = slice(1, None) if stagger == "left" else slice(None, -1)
+        width_u, width_v = np.ascontiguousarray(width_u[:, inside]), np.ascontiguousarray(width_v[inside])
     return HorizontalGrid(
         np.where(sea, h, h[sea].min()), pm, pn, lon, lat, sea, rotation(lon, lat, True), coriolis(lat), periodic=(around, False),
-        **widths,
-    )
+        width_u=width_u, width_v=width_v,
+    )  # fmt: skip
 
 
 def _weights(at, table, grid: HorizontalGrid, wet, notes):
