@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -106,10 +107,10 @@ class _Static:
         """(longitude, latitude) of T points, both (eta, xi)."""
         for path in self._paths:
             with self._files.open(path) as dataset:
-                held = [[n for n in names if n in dataset.variables] for names in (table.longitude, table.latitude)]
-                if not all(held):
+                held = [next((n for n in names if n in dataset.variables), None) for names in (table.longitude, table.latitude)]
+                if None in held:
                     continue
-                lon, lat = (np.squeeze(numbers(dataset.variables[found[0]])) for found in held)
+                lon, lat = (np.squeeze(numbers(dataset.variables[name])) for name in held if name is not None)
             if lon.ndim == lat.ndim == 1:
                 lon, lat = np.meshgrid(lon, lat)
             if lon.ndim == 2 and lon.shape == lat.shape:
@@ -189,7 +190,7 @@ def open_table(family, files, names, grid, time_label, origin, allow_gaps, cente
     if table.open_share is not None:
         whole = (layers[:-1] - layers[1:])[:, None, None]
         shares = [shared(name) for name in table.open_share[1:]]
-        if all(share is not None for share in shares):
+        if shares[0] is not None and shares[1] is not None:
             thickness = [whole * share for share in on_kernel_points(shares[0], shares[1], stagger)]
     faces = {"u": wet[:, :, :-1] & wet[:, :, 1:], "v": wet[:, :-1] & wet[:, 1:], "rho": wet}
     for name, held in zip("uv", thickness, strict=True):
@@ -265,16 +266,15 @@ def _horizontal(table, at, stagger, lon, lat, h, sea, around, notes, model) -> H
     else:
         notes.append(f"no {table.dx[0]}, {table.dy[0]} in the files: cell lengths are computed from the positions of T points")
     pm, pn = (np.where(np.isfinite(one) & (one > 0), one, np.median(one[sea])) for one in (pm, pn))
+    widths: dict[str, Any] = {}
     width_u, width_v = at(table.width_u), at(table.width_v)
-    if width_u is None or width_v is None or dx is None:
-        width_u = width_v = None
-    else:
-        inside = slice(1, None) if stagger == "left" else slice(None, -1)
-        width_u, width_v = np.ascontiguousarray(width_u[:, inside]), np.ascontiguousarray(width_v[inside])
+    if width_u is not None and width_v is not None and dx is not None:
+        inside = {"left": (np.s_[:, 1:], np.s_[1:])}.get(stagger, (np.s_[:, :-1], np.s_[:-1]))
+        widths = {"width_u": np.ascontiguousarray(width_u[inside[0]]), "width_v": np.ascontiguousarray(width_v[inside[1]])}
     return HorizontalGrid(
         np.where(sea, h, h[sea].min()), pm, pn, lon, lat, sea, rotation(lon, lat, True), coriolis(lat), periodic=(around, False),
-        width_u=width_u, width_v=width_v,
-    )  # fmt: skip
+        **widths,
+    )
 
 
 def _weights(at, table, grid: HorizontalGrid, wet, notes):
