@@ -11,40 +11,35 @@ import contextlib
 import functools
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import xarray as xr
 import zarr
 from scipy.sparse import csr_array
 
-from data.bounds import bounds
 from data.chunks import add_array, arrays_of, open_checked
 from data.command import provenance, run_command, write_json
-from data.errors import InputError, OptionError, StoreError
+from data.errors import InputError, StoreError
 from data.grid import HorizontalGrid
 from data.lock import FolderLock
 from data.ocean import Ocean
 from data.ocean_names import ocean_title
 from data.progress import Progress
 from data.resumable import ResumableStore, identity_of
-from data.sites import parse_site
 from data.times import SECONDS_ATTRS, whole_seconds
 from evaluation.experiments import EXPERIMENT_COORDINATES
-from lagrangian.config import RunConfig, speed_folder
+from evaluation.options import BOX_KM, DEPTHS, DiagnosticsConfig
+from lagrangian.config import speed_folder
 from lagrangian.fields import horizontal_velocity
-from lagrangian.oceans import open_ocean
+from lagrangian.oceans import open_for
+from lagrangian.record import recorded_design, recorded_integration, recorded_source
 from lagrangian.stores import open_store
 from learning.folders import found_speeds, run_record
 
-#: Full width of the box centred on the trap, km, and the depth range, m, of the deep dynamics (method.md section 4).
-BOX_KM = 80.0
+#: The depth range, m, of the deep dynamics (method.md section 4).
 DEPTH_RANGE = (1000.0, 3000.0)
-#: Depths that dynamics.zarr holds, m: from the surface, for profiles, to the trap.
-DEPTHS = tuple(250.0 * k for k in range(13))
 #: Level whose crossing ends the way of a particle through the deep sea, m.
 CROSSING_LEVEL = 1000.0
 #: What dynamics.zarr holds: units and meaning.
@@ -59,25 +54,6 @@ DEEP_VARIABLES = ("ke", "vorticity_over_f", "vorticity_over_f_abs")
 #: Snapshots that are written at once: one chunk of the store.
 BLOCK = 32
 STORE = "dynamics.zarr"
-
-
-@dataclass(frozen=True)
-class DiagnosticsConfig:
-    """Average kinetic energy and vorticity around the traps of a run, at every snapshot of its ocean."""
-
-    run: Path = Path("runs/demo")
-    """Folder of a lagrangian.run; dynamics.zarr is written there."""
-    depths: Annotated[tuple[float, ...], *bounds(most=12000, unit="m, positive down")] = DEPTHS
-    """Depths, m, positive down, increasing."""
-    box: Annotated[float, *bounds(above=0, below=1e4, unit="km")] = BOX_KM
-    """Full width of the square box centred on each trap, km."""
-
-    def validate(self) -> None:
-        """Check every option's bounds; OptionError names the option and its value."""
-        if not 0 < self.box < 1e4:
-            raise OptionError(f"--box {self.box:g}: must be greater than 0 km")
-        if not self.depths or min(self.depths) < 0 or list(self.depths) != sorted(set(self.depths)):
-            raise OptionError("--depths must be 0 or greater and increase (m, positive down), such as --depths 0 500 1000")
 
 
 def main(config: DiagnosticsConfig) -> int:
@@ -221,9 +197,9 @@ def run_dynamics(
     record = read_run(run)
     final = run / STORE
     identity = {"run": record.get("identity", {}), "depths": [float(depth) for depth in depths], "box_km": float(box_km)}
-    config = run_config(record)
+    design = recorded_design(record)
     offset = trap_offsets(run)
-    opened = functools.cache(lambda: open_ocean(config) if ocean is None else ocean)  # not where the store is whole
+    opened = functools.cache(lambda: _ocean_of(record) if ocean is None else ocean)  # not where the store is whole
     n = _snapshots(final, identity, opened)
     store = ResumableStore(
         final, tuple(VARIABLES), -(-n // BLOCK), lay_out=lambda path: _lay_out(path, opened(), offset, identity),
@@ -235,7 +211,7 @@ def run_dynamics(
         print(f"{final} is of other options and is made anew", flush=True)
     if store.damaged:
         print(f"note: {store.told(store.damaged)} and are made again", flush=True)
-    site = parse_site(config.site)
+    site = design.place
     _fill(store, opened(), trap_boxes(opened().grid, offset, (site.x, site.y), box_km), depths)
     store.close()
     write_json(final.with_suffix(".json"), provenance(DiagnosticsConfig(run, tuple(identity["depths"]), float(box_km))))
@@ -273,13 +249,9 @@ def read_run(run: Path) -> dict:
     return record
 
 
-def run_config(record: dict) -> RunConfig:
-    """The options that a run.json holds."""
-    options = {name: tuple(value) if isinstance(value, list) else value for name, value in record["configuration"].items()}
-    try:
-        return RunConfig(**{**options, "out": Path(options["out"])})
-    except (TypeError, KeyError) as error:
-        raise StoreError(f"run.json is of another version: {error}; run python -m lagrangian.run again") from None
+def _ocean_of(record: dict) -> Ocean:
+    numerics = recorded_integration(record)
+    return open_for(recorded_source(record), recorded_design(record), vertical_velocity=numerics.vertical_velocity)
 
 
 def trap_offsets(run: Path) -> np.ndarray:

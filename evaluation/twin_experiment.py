@@ -7,15 +7,12 @@ catchments. What the whole chain finds, from maps to R², is then compared with 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from data.bounds import MAX_SEED, bounds
 from data.command import provenance, read_json, run_command, write_file, write_json
 from data.errors import InputError, OptionError, need
 from data.lock import FolderLock
@@ -28,6 +25,7 @@ from data.twin.ocean import open_twin
 from data.twin.products import write_products
 from evaluation import correlation
 from evaluation.cross_correlation import best_rows
+from evaluation.options import TwinExperimentConfig
 from evaluation.scores import BOXES_KM, bhattacharyya_loss, box_pdf, valid_percent
 from lagrangian import run as backtracking
 from lagrangian.binning import smooth_pdf
@@ -42,24 +40,6 @@ from learning.satellite import catchment_dataset
 PLANTED = {"dry_weight": (80.0, 100.0), "poc": (150.0, 6.0), "pic": (300.0, 5.0)}
 #: A shorter record, years, has fewer than a dozen cups whose particles it holds up to the surface.
 LEAST_YEARS = 0.5
-
-
-@dataclass(frozen=True)
-class TwinExperimentConfig:
-    """Run the satellite application on a twin ocean, where catchments, lags and speeds are known."""
-
-    models: Path = Path("runs/learn")
-    """Run whose sst-ssh networks are used; trained on another --seed than this one's."""
-    years: Annotated[float, *bounds(above=0, most=1000, unit="years")] = 3.0
-    """Length of the record, years."""
-    seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 1
-    """Which twin ocean; also of noise and clouds."""
-    noise: Annotated[float, *bounds(least=0, most=1000)] = 0.3
-    """Noise of the trap record: its standard deviation over that of the signal."""
-    draws: Annotated[int, *bounds(least=1, most=10_000)] = 100
-    """Series of random catchments of the envelope."""
-    out: Path = Path("runs/twin-experiment")
-    """Folder of the results."""
 
 
 def main(config: TwinExperimentConfig) -> int:

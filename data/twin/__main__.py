@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
 
 import netCDF4
 import numpy as np
 
-from data.bounds import MAX_SEED, bounds
 from data.command import provenance, run_command, write_json
 from data.errors import OptionError, StoreError, cannot_write
 from data.files import written_aside
@@ -20,28 +17,11 @@ from data.progress import Progress
 from data.spherical_defaults import rotation
 from data.twin.chlorophyll import Chlorophyll
 from data.twin.ocean import TwinOcean, open_twin
+from data.twin.options import TwinConfig
 from data.twin.products import write_products
 from data.twin.record import VERSION
 
 DAYS_PER_FILE = 30
-
-
-@dataclass(frozen=True)
-class TwinConfig:
-    """Write the twin ocean as CROCO history files (daily u, v, zeta, temp around PAP-SO), or as satellite products."""
-
-    years: Annotated[float, *bounds(above=0, most=1000, unit="years")] = 1.0
-    """Length of the record, years of 365 days."""
-    seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
-    """Which ocean: another seed is an independent one of the same statistics."""
-    products: bool = False
-    """Write satellite-like SSH, SST and chlorophyll (ssh_YYYY.nc, sst_YYYY.nc, chl_YYYY.nc) instead of history files."""
-    clouds: bool = True
-    """With --products: hide chlorophyll under clouds, about 60 % of it."""
-    truth: bool = False
-    """With --products: chl_YYYY.nc also holds chl_truth, without noise and cloud."""
-    out: Path = field(default_factory=lambda: Path("runs/twin"))
-    """Folder of the files."""
 
 
 def main(config: TwinConfig) -> int:

@@ -57,7 +57,7 @@ def predict_catchments(
     members : int
         0: the prediction alone, without residuals.
     levels : (n,) int, optional
-        Numbers among ``config.ordered_levels`` that are wanted (default: all).
+        Numbers among ``config.design.ordered_levels`` that are wanted (default: all).
     predicted : callable, optional
         Instants -> streamfunctions, in place of the networks'.
 

@@ -16,7 +16,7 @@ from data.lock import FolderLock
 from data.sites import parse_site
 from lagrangian.config import speed_folder
 from lagrangian.fields import HALF_WINDOW_KM
-from lagrangian.oceans import open_ocean
+from lagrangian.oceans import open_for
 from lagrangian.stores import open_store
 from learning.config import FitConfig
 from learning.ensemble import torch_device
@@ -96,7 +96,7 @@ def prepare(run: Path, *, say: Callable[[str], None] = print, spacing_km: float 
         return velocities
     config = run_config(run)
     experiments = Experiments.open(run)
-    ocean = open_ocean(config)
+    ocean = open_for(config.source, config.design, vertical_velocity=config.vertical_velocity)
     site = parse_site(config.site)
     half = float(np.abs(experiments.offset).max()) + HALF_WINDOW_KM + MARGIN_KM
     depths = depths_between(float(min(config.levels)), float(config.trap_depth))

@@ -16,7 +16,7 @@ from lagrangian.binning import BINS, count_crossings, smooth_pdf
 from lagrangian.campaign import Campaign
 from lagrangian.cohorts import Cohort, CohortResult
 from lagrangian.config import RunConfig
-from lagrangian.experiments import Design, ascent_days, design_experiments
+from lagrangian.experiments import PlacedDesign, design_experiments
 from learning.velocity.ocean import PredictedOcean
 
 DAY = np.timedelta64(86400, "s")
@@ -74,16 +74,16 @@ def member_config(config: RunConfig, *, particles: int, release_every: float, dt
     )  # fmt: skip
 
 
-def design_of(config: RunConfig, ocean: PredictedOcean, starts: np.ndarray) -> Design:
+def design_of(config: RunConfig, ocean: PredictedOcean, starts: np.ndarray) -> PlacedDesign:
     """The design of a run in a predicted ocean, with periods that begin as given."""
     free = dataclasses.replace(config, start=str(ocean.times[0].astype("datetime64[s]")), end=None)
-    return dataclasses.replace(design_experiments(free, ocean), starts=np.asarray(starts).astype("datetime64[s]"))
+    return dataclasses.replace(design_experiments(free.design, ocean), starts=np.asarray(starts).astype("datetime64[s]"))
 
 
 def instants_needed(starts: np.ndarray, config: RunConfig, every: float) -> np.ndarray:
     """datetime64[s] instants, ``every`` days apart, that periods need velocities at: from the slowest ascent before the first to
     the end of the last."""
-    lead = ascent_days(config, min(config.w)) + every
+    lead = config.design.ascent_days(min(config.w)) + every
     starts = np.asarray(starts).astype("datetime64[s]")
     last = starts.max() + np.timedelta64(round(86400 * config.collection), "s")
     n = int(np.ceil((last - (starts.min() - np.timedelta64(round(86400 * lead), "s"))) / DAY / every))
@@ -95,7 +95,7 @@ def crossings_of_member(ocean: PredictedOcean, config: RunConfig, starts: np.nda
     design = design_of(config, ocean, starts)
     found: list[CohortResult] = []
     cohorts = [Cohort(period, w) for period in range(design.n_periods) for w in config.w]
-    Campaign(ocean, design, config, cohorts=cohorts, on_result=found.append).run()
+    Campaign(ocean, design, config.integration, cohorts=cohorts, on_result=found.append).run()
     members = np.arange(design.n_particles) % design.n_members
     xi0, eta0 = design.release_xi[:, members, None], design.release_eta[:, members, None]
     for one in found:

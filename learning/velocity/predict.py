@@ -215,7 +215,7 @@ class PredictionStore:
             "members": self.identity["members"], "identity": self.identity,
         })  # fmt: skip
         array = partial(add_array, group)
-        levels = np.array(config.ordered_levels)
+        levels = np.array(config.design.ordered_levels)
         n, n_levels = self.n * plan.n_positions, levels.size
         chunk = (plan.n_positions, n_levels, BINS, BINS)
         long_names = {

@@ -35,14 +35,14 @@ def analytic_ocean(days=30, dx=8e3, width=416e3, speed=0.15, s=SHALLOW_TO_DEEP, 
 
 def run(ocean, config, cohorts=None, **options):
     """All results by (period, w), and the campaign."""
-    design = design_experiments(config, ocean)
+    design = design_experiments(config.design, ocean)
     cohorts = cohorts or [Cohort(p, w) for p in range(design.n_periods) for w in config.w]
     results = {}
 
     def keep(result):
         results[(result.cohort.period, result.cohort.w)] = result
 
-    campaign = Campaign(ocean, design, config, cohorts=cohorts, on_result=keep, **options)
+    campaign = Campaign(ocean, design, config.integration, cohorts=cohorts, on_result=keep, **options)
     campaign.run()
     return results, campaign, design
 

@@ -174,11 +174,11 @@ def analytic_ocean() -> AnalyticOcean:
 
 def crossings(ocean, config, starts=None):
     """(particle, level, 2) km of the one cohort of a run."""
-    design = design_experiments(config, ocean)
+    design = design_experiments(config.design, ocean)
     if starts is not None:
         design = dataclasses.replace(design, starts=starts)
     found = []
-    Campaign(ocean, design, config, cohorts=[Cohort(0, config.w[0])], on_result=found.append).run()
+    Campaign(ocean, design, config.integration, cohorts=[Cohort(0, config.w[0])], on_result=found.append).run()
     xi, eta = (found[0].crossings[..., k] for k in (0, 1))
     members = np.arange(design.n_particles) % design.n_members
     xi0, eta0 = design.release_xi[0, members, None], design.release_eta[0, members, None]
