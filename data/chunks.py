@@ -30,6 +30,7 @@ MAKERS = {
     "pdf.zarr": "lagrangian.run",
     "trajectories.zarr": "lagrangian.run",
     "fields.zarr": "lagrangian.run",
+    "velocities.zarr": "learning.fit",
     "predictions": "learning.predict",
     "dynamics.zarr": "evaluation.diagnostics",
     "chlorophyll_on_frame.zarr": "evaluation.correlation",

@@ -9,10 +9,15 @@ from pathlib import Path
 
 def fingerprint(*parts) -> str:
     """First 16 hexadecimal digits of the SHA-256 of bytes (or contiguous arrays), one part after another."""
+    return checksum(*parts)[:16]
+
+
+def checksum(*parts) -> str:
+    """The SHA-256 (64 hexadecimal digits) of bytes (or contiguous arrays), one part after another: tells damage."""
     found = hashlib.sha256()
     for part in parts:
         found.update(part)
-    return found.hexdigest()[:16]
+    return found.hexdigest()
 
 
 def fingerprint_of_json(value) -> str:

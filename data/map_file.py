@@ -175,8 +175,8 @@ class MapFile:
     def _longitudes(self, lon):
         if lon.size < 2 or not np.isfinite(lon).all():
             raise InputError(f"{self.path}: longitudes must be two or more, in degrees east")
-        eastward = np.mod(np.round(np.diff(lon), 9), 360)
-        if not ((eastward < 180).all() or (eastward[eastward > 0] > 180).all()):
+        # one step may lead back: over Greenwich or the date line
+        if min(np.count_nonzero(np.diff(lon) < 0), np.count_nonzero(np.diff(lon) > 0)) > 1:
             raise InputError(f"{self.path}: longitudes are not in order; give maps on a regular grid")
         turned = np.round(np.mod(lon + 180, 360) - 180, 9)
         columns = np.argsort(turned, kind="stable")

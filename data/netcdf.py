@@ -112,8 +112,9 @@ def _check_packing(path: str, dataset: netCDF4.Dataset) -> None:
                 right = bool(np.isfinite(value).all()) and not (attribute == "scale_factor" and (value == 0).all())
             if not right:
                 raise InputError(
-                    f"{path}: {name}: its {attribute} is {one_line(Exception(value.tolist()))}, by which nothing can be decoded; "
-                    f"set it right (ncatted -a {attribute},{name},...), or get the file anew"
+                    f"{path}: {name} cannot be decoded: attribute {attribute} of variable {name} is "
+                    f"{one_line(Exception(value.tolist()))}, where a finite number is needed; correct {attribute} (ncatted -a "
+                    f"{attribute},{name},...), or get the file anew"
                 )
 
 

@@ -169,8 +169,9 @@ class PredictConfig(WorkerOptions):
     """With velocity: depths of the crossings, m (default: those of --run)."""
     collection: Annotated[float | None, *bounds(above=0, most=36500, unit="days")] = None
     """With velocity: length of a collection period, days (default: that of --run)."""
-    members: Annotated[int, *bounds(least=0, most=1000)] = 16
-    """With velocity: members of the ensemble, each with its own residuals (0: the prediction alone)."""
+    members: Annotated[int, *bounds(least=0, most=1000)] = 48
+    """With velocity: members of the ensemble, each with its own residuals (0: the prediction alone); the mean of a few is so
+    uneven that its contours hold too little."""
     seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
     """With velocity: of the members."""
     ssh: tuple[str, ...] = ()

@@ -5,7 +5,6 @@ Nothing is ever unpickled. A file that is damaged, or of another kind, is refuse
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 
 from data.errors import StoreError, cannot_write
 from data.files import written_aside
+from data.fingerprint import checksum
 from data.frame import WINDOW_SHAPE
 from learning.inputs import INPUT_SETS, InputSpec, Normalisation
 from learning.network import Architecture, CatchmentNetwork
@@ -45,11 +45,10 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], card: dict) -> No
 
 def _checksum(card: str, tensors: dict[str, torch.Tensor]) -> str:
     """Of the card's text and of every tensor with its name, kind and shape: safetensors itself has none."""
-    found = hashlib.sha256(card.encode())
+    parts = [card.encode()]
     for name, tensor in sorted(tensors.items()):
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy())
-    return found.hexdigest()
+        parts += [f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), tensor.reshape(-1).view(torch.uint8).numpy()]
+    return checksum(*parts)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict]:

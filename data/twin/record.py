@@ -6,7 +6,6 @@ last. A run that is killed goes on from there to the same bytes; a record of whi
 
 from __future__ import annotations
 
-import hashlib
 import io
 import zipfile
 import zlib
@@ -18,6 +17,7 @@ import platformdirs
 
 from data.errors import StoreError, cannot_write
 from data.files import written_aside
+from data.fingerprint import checksum
 from data.lock import waiting_lock
 from data.machine import need_disk
 from data.twin.defaults import default_parameters
@@ -137,15 +137,15 @@ class Record:
         A segment of an earlier version has no checksum: it is looked through for what is no number, and is given one.
         """
         for number in range(segments):
-            path, checksum = self._segment(number), self._checksum(number)
+            path, noted = self._segment(number), self._checksum(number)
             try:
-                found = hashlib.sha256(path.read_bytes()).hexdigest()
-                if checksum.exists():
-                    whole = checksum.read_text().strip() == found
+                found = checksum(path.read_bytes())
+                if noted.exists():
+                    whole = noted.read_text().strip() == found
                 else:
-                    whole = bool(np.isfinite(np.load(path)).all())
+                    whole = self._is_possible(np.load(path))
                     if whole:
-                        self._save(checksum, lambda file, text=found: file.write(text.encode()))
+                        self._save(noted, lambda file, text=found: file.write(text.encode()))
             except FileNotFoundError:  # cleared by a command beside this one
                 return path
             except (OSError, ValueError, EOFError):
@@ -153,6 +153,12 @@ class Record:
             if not whole:
                 return path
         return None
+
+    def _is_possible(self, segment: np.ndarray) -> bool:
+        """Whether an array has the shape and type that segments are written with, and holds numbers."""
+        p = self.model.parameters
+        fits = segment.shape == (SEGMENT_DAYS, p.layers + 1, p.n, p.n) and segment.dtype == np.float32
+        return fits and bool(np.isfinite(segment).all())
 
     def _clear(self, damaged: Path) -> None:
         """Remove the whole record: the states at the beginnings of its segments are not kept, so that it begins anew."""
@@ -189,7 +195,7 @@ class Record:
         )
         content = io.BytesIO()
         np.save(content, out)
-        text = hashlib.sha256(content.getbuffer()).hexdigest()
+        text = checksum(content.getbuffer())
         self._save(self._checksum(number), lambda file: file.write(text.encode()))
         self._save(self._segment(number), lambda file: file.write(content.getbuffer()))
         (self.folder / f"state-{number:04d}.npz").unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from lagrangian.config import RunConfig
 from learning.velocity.ensemble import predict_catchments
 
 #: Multiples of the residuals that are tried.
-AMPLITUDES = (0.7, 1.0, 1.3, 1.6)
+AMPLITUDES = (0.8, 1.1, 1.4)
 #: Share whose contour is asked to hold it.
 SHARE = 0.5
 

@@ -19,6 +19,8 @@ from learning.velocity.residuals import Residuals
 EVERY_DAYS = 5.0
 #: Particles of one release of a member, and hours between releases.
 PARTICLES, RELEASE_HOURS = 4, 12.0
+#: Days beyond the record in which the flow of its first or last day stands for the unknown one.
+BEYOND_DAYS = 10
 EPOCH = np.datetime64("2000-01-01", "s")
 
 
@@ -41,8 +43,17 @@ def member_ocean(
     return predicted_ocean(lattice, depths, times, psi, flow, diffusivity=diffusivity, sea=sea)
 
 
+def within(times: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Instants, those up to :data:`BEYOND_DAYS` before the first map or after the last one being moved to it.
+
+    The first period of a record has its slowest particles at its very beginning; the instants before that bracket it.
+    """
+    moved = np.clip(times, known[0], known[-1])
+    return np.where(np.abs(moved - times) <= BEYOND_DAYS * np.timedelta64(86400, "s"), moved, times)
+
+
 def predict_catchments(
-    model: VelocityModel, maps: Maps, lattice: Lattice, config: RunConfig, starts: np.ndarray, *, members: int = 16,
+    model: VelocityModel, maps: Maps, lattice: Lattice, config: RunConfig, starts: np.ndarray, *, members: int = 48,
     seed: int = 0, particles: int = PARTICLES, release_hours: float = RELEASE_HOURS, levels: np.ndarray | None = None,
     sea: np.ndarray | None = None, predicted: Callable[[np.ndarray], np.ndarray] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -70,7 +81,7 @@ def predict_catchments(
     """
     check_depths(model.depths, config.trap_depth, config.levels)
     times = instants_needed(starts, config, EVERY_DAYS)
-    psi = predicted(times) if predicted is not None else model.predict(maps, times, lattice)
+    psi = predicted(times) if predicted is not None else model.predict(maps, within(times, maps.times), lattice)
     residuals = model.residuals if members else None
     size = [residuals.size(one, lattice) for one in psi] if residuals is not None else []
     kappa = config.diffusivity[0] if len(config.diffusivity) == 1 else 0.0

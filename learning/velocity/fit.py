@@ -47,8 +47,8 @@ PRESETS = {"quick": (1, Schedule(steps=400)), "paper": (4, Schedule(steps=800))}
 LEAD_DAYS = 10.0
 #: Beyond the traps and the half width of a PDF, km of flow that particles near the edge still feel.
 MARGIN_KM = 112.0
-#: Validation experiments that the amplitude is fitted on, at most, and members.
-CALIBRATION_PERIODS, CALIBRATION_MEMBERS = 12, 16
+#: Validation periods that the amplitude is fitted on, at most, and members: as many as predictions have.
+CALIBRATION_PERIODS, CALIBRATION_MEMBERS = 6, 48
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ def prepare(run: Path, *, say: Callable[[str], None] = print, spacing_km: float 
     """
     if (Path(run) / VELOCITIES).exists():
         velocities = Velocities.open(run)
-        if velocities.attributes.get("made_of", {}).get("run") != {"run": run_identity(run)}:
+        if velocities.attributes.get("identity", {}).get("run") != {"run": run_identity(run)}:
             raise StoreError(f"{Path(run) / VELOCITIES} is of another run; remove it, and it is made anew")
         return velocities
     config = run_config(run)
@@ -100,7 +100,9 @@ def prepare(run: Path, *, say: Callable[[str], None] = print, spacing_km: float 
     site = parse_site(config.site)
     half = float(np.abs(experiments.offset).max()) + HALF_WINDOW_KM + MARGIN_KM
     depths = depths_between(float(min(config.levels)), float(config.trap_depth))
-    write_velocities(run, ocean, (site.x, site.y), half, depths, {"run": run_identity(run)}, spacing_km=spacing_km, say=say)
+    identity = {"run": run_identity(run)}
+    with FolderLock(Path(run), "velocities"):
+        write_velocities(run, ocean, (site.x, site.y), half, depths, identity, spacing_km=spacing_km, say=say)
     return Velocities.open(run)
 
 
@@ -122,8 +124,25 @@ def fit_velocities(config: FitConfig, say: Callable[[str], None] = print) -> Non
     if not asked and not run_record(config.run).get("configuration"):
         say(f"note: {config.run} does not tell its ocean (run.json): no velocities are learnt (--method unet leaves them out)")
         return
+    if not asked and config.member:  # jobs that train one network each would all train this one
+        say("note: --member trains a network of binned PDFs; velocities are learnt by --method velocity")
+        return
     for inputs in chosen:
         fit_velocity(config, inputs, say)
+
+
+def effective(config: FitConfig, kind: str = "residual") -> tuple[int, Schedule, VelocityArchitecture]:
+    """Number of networks, their schedule and architecture: the preset's.
+
+    --members, --epochs, --batch, --lr, --width override it with ``--method velocity`` alone; else they are the other networks'.
+    """
+    n, schedule = PRESETS[config.preset]
+    if tuple(config.method) != ("velocity",):
+        return n, schedule, VelocityArchitecture(kind)
+    steps = None if config.epochs is None else config.epochs * schedule.epoch_steps
+    changes = {"lr": config.lr, "batch": config.batch, "steps": steps}
+    schedule = dataclasses.replace(schedule, **{name: value for name, value in changes.items() if value is not None})
+    return config.members or n, schedule, VelocityArchitecture(kind, **({} if config.width is None else {"width": config.width}))
 
 
 def fit_velocity(config: FitConfig, inputs: str, say: Callable[[str], None] = print, *, kind: str = "residual") -> Path:
@@ -143,15 +162,7 @@ def fit_velocity(config: FitConfig, inputs: str, say: Callable[[str], None] = pr
     flow = velocities.flow[parts.train].mean(axis=0, dtype=np.float64)
     psi = velocities.anomaly(flow)
     maps = Maps.of(spec, velocities.times, velocities.surface, velocities.lattice.frame.spacing_km)
-    n, schedule = PRESETS[config.preset]
-    n = config.members or n
-    if config.lr is not None:
-        schedule = dataclasses.replace(schedule, lr=config.lr)
-    if config.batch is not None:
-        schedule = dataclasses.replace(schedule, batch=config.batch)
-    if config.epochs is not None:
-        schedule = dataclasses.replace(schedule, steps=config.epochs * schedule.epoch_steps)
-    architecture = VelocityArchitecture(kind, **({} if config.width is None else {"width": config.width}))
+    n, schedule, architecture = effective(config, kind)
     folder = velocity_folder(run, inputs, kind)
     folder.mkdir(parents=True, exist_ok=True)
     with FolderLock(folder, "velocity") as lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytorch_lightning as lightning
 import torch
 
-from learning.training import refuse_nan
+from learning.lightning_module import refuse_nan
 from learning.velocity.loss import displacement_error, energy
 from learning.velocity.network import VelocityNetwork
 from learning.velocity.schedule import Schedule, learning_rate

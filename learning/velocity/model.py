@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 
 from data.errors import StoreError
+from data.fingerprint import fingerprint
 from learning.folders import member_path
 from learning.velocity.lattice import Lattice
 from learning.velocity.maps import Maps, MapSpec
@@ -30,12 +30,11 @@ def velocity_folder(run: Path, inputs: str, kind: str = "residual") -> Path:
 
 def checksum(tensors: dict[str, torch.Tensor]) -> str:
     """A hash of names, shapes and values."""
-    found = hashlib.sha256()
+    parts: list[bytes] = []
     for name in sorted(tensors):
         one = tensors[name].detach().cpu().contiguous()
-        found.update(f"{name}{tuple(one.shape)}{one.dtype}".encode())
-        found.update(one.numpy().tobytes())
-    return found.hexdigest()[:16]
+        parts += [f"{name}{tuple(one.shape)}{one.dtype}".encode(), one.numpy().tobytes()]
+    return fingerprint(*parts)
 
 
 def save_velocity_network(path: Path, network: VelocityNetwork, card: dict) -> None:
@@ -111,7 +110,7 @@ class VelocityModel:
             differ = [name for name in SHARED if other.get(name) != card.get(name)]
             if differ:
                 raise StoreError(f"{path} and {paths[0].name} do not belong together: {', '.join(differ)} differ")
-        word = hashlib.sha256("".join(one["checksum"] for _, one in loaded).encode()).hexdigest()[:16]
+        word = fingerprint("".join(one["checksum"] for _, one in loaded).encode())
         return cls([network for network, _ in loaded], card, Residuals.load(folder, word) if residuals else None, word)
 
     @property

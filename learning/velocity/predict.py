@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,14 +10,17 @@ from pathlib import Path
 import numpy as np
 import zarr
 
+from data.chunks import add_array
 from data.command import json_ready, provenance, write_json
-from data.errors import InputError, OptionError, StoreError, cannot_write
+from data.errors import InputError, OptionError, StoreError
 from data.lock import FolderLock
+from data.ocean_names import ocean_title
 from data.progress import Progress
+from data.resumable import ResumableStore
 from data.times import SECONDS_ATTRS, whole_seconds
 from lagrangian.binning import BINS, bin_centres
 from lagrangian.config import RunConfig, speed_folder
-from lagrangian.stores import add_array, damaged_parts, finish, partial_path, put_chunk
+from lagrangian.stores import ocean_of
 from learning.folders import found_speeds, run_identity
 from learning.simulation import PARTS, shortened
 from learning.velocity.ensemble import predict_catchments
@@ -29,7 +31,7 @@ from learning.velocity.model import VelocityModel
 from learning.velocity.runs import Experiments, run_config, training_means
 
 #: Periods of one sweep: their members' displacements are held at once.
-PERIODS = 12
+PERIODS = 6
 FILLED = ("pdf", "pdf_root", "spread", "reached")
 #: Parts of a run that are predicted: what was learnt from is no test.
 PREDICTED = ("validation", "test", "between", "unseen")
@@ -66,6 +68,8 @@ def predict_velocity(config, folder: Path) -> list[Path]:
         Residuals missing, depths or levels that the networks do not know, maps too far apart, a lattice of another spacing.
     """
     model = VelocityModel.load(folder)
+    if config.distributed:
+        print("note: workers share the networks of binned PDFs; particles in predicted velocities are followed here", flush=True)
     run = Path(config.run)
     plan = make_plan(config, model)
     check_depths(model.depths, plan.config.trap_depth, plan.config.levels)
@@ -137,21 +141,18 @@ class PredictionStore:
 
     def __init__(self, out: Path, name: str, w: float, plan: Plan, identity: dict, model: VelocityModel, run: Path):
         self.final = out / speed_folder(w) / "predictions" / f"{name}.zarr"
-        self.path = partial_path(self.final.parent, self.final.name)
-        self.plan, self.identity = plan, json_ready({**identity, "options": self._options(plan.config)})
-        self.n = plan.starts.size
-        try:
-            self.final.parent.mkdir(parents=True, exist_ok=True)
-            if self.final.exists():
-                if _identity_of(self.final) == self.identity and not damaged_parts(self.final, FILLED, self.n):
-                    self.path = self.final
-                    print(f"{self.final} is there already", flush=True)
-                    return
-                print(f"note: {self.final} is damaged or of other networks and is made anew", flush=True)
-            if _identity_of(self.path) != self.identity:
-                self._create(w, name, model, run)
-        except OSError as error:
-            raise cannot_write(self.path, error) from None
+        self.plan = plan
+        identity = json_ready({**identity, "options": self._options(plan.config)})
+        lay_out = partial(self._lay_out, w=w, name=name, model=model, run=run, members=identity["members"])
+        self.store = ResumableStore(
+            self.final, FILLED, plan.starts.size, lay_out=lay_out, identity=identity, renew=True, parts="periods"
+        )
+        if self.store.whole:
+            print(f"{self.final} is there already", flush=True)
+        elif self.store.renewed:
+            print(f"{self.final} is of other networks or options and is made anew", flush=True)
+        elif self.store.damaged:
+            print(f"note: {self.store.told(self.store.damaged)} and are made again", flush=True)
 
     @staticmethod
     def _options(config: RunConfig) -> dict:
@@ -159,64 +160,37 @@ class PredictionStore:
         return {name: getattr(config, name) for name in names}
 
     def missing(self) -> list[int]:
-        """Periods that are to be predicted and are not in."""
-        if self.path == self.final:
-            return []
-        written = zarr.open_group(str(self.path), mode="r", use_consolidated=False)["written"][...].astype(bool)
+        """Periods that are to be predicted and are not in; those that are not to be predicted are put in as unknown."""
         wanted = np.isin(self.plan.part, [PARTS.index(name) for name in PREDICTED])
-        group = zarr.open_group(str(self.path), mode="r+", use_consolidated=False)
-        for number in np.flatnonzero(~wanted & ~written):
-            self._put_nothing(group, int(number))
-        return np.flatnonzero(wanted & ~written).tolist()
-
-    def _put_nothing(self, group, number: int) -> None:
-        n, levels = self.plan.n_positions, len(self.plan.config.levels)
-        for name in ("pdf", "pdf_root"):
-            put_chunk(group, name, number, np.full((n, levels, BINS, BINS), np.nan, np.float32))
-        for name in ("spread", "reached"):
-            put_chunk(group, name, number, np.full((n, levels), np.nan, np.float32))
-        put_chunk(group, "written", number, np.ones(1, np.uint8))
+        shape = self.plan.n_positions, len(self.plan.config.levels)
+        unknown = {name: np.full((*shape, BINS, BINS) if "pdf" in name else shape, np.nan, np.float32) for name in FILLED}
+        for number in self.store.missing():
+            if not wanted[number]:
+                self.store.put(number, **unknown)
+        return self.store.missing()
 
     def put(self, period: int, found) -> None:
         """Put the catchments of a period in."""
-        group = zarr.open_group(str(self.path), mode="r+", use_consolidated=False)
-        try:
-            put_chunk(group, "pdf", period, shortened(found.mean))
-            put_chunk(group, "pdf_root", period, shortened(found.root))
-            put_chunk(group, "spread", period, found.spread)
-            put_chunk(group, "reached", period, found.reached)
-            put_chunk(group, "written", period, np.ones(1, np.uint8))
-        except OSError as error:
-            raise cannot_write(self.path, error) from None
+        self.store.put(
+            period, pdf=shortened(found.mean), pdf_root=shortened(found.root), spread=found.spread, reached=found.reached
+        )
 
     def close(self) -> None:
         """Check the store and give it its name."""
-        if self.path == self.final:
-            return
-        damaged = damaged_parts(self.path, (*FILLED, "written"), self.n)
-        if damaged:
-            group = zarr.open_group(str(self.path), mode="r+", use_consolidated=False)
-            for number in damaged:
-                put_chunk(group, "written", number, np.zeros(1, np.uint8))
-            raise StoreError(f"{self.path}: {len(damaged)} periods are damaged or missing; the same command makes them again")
-        try:
-            finish(self.path)
-        except OSError as error:
-            raise cannot_write(self.path, error) from None
+        if not self.store.close():
+            raise StoreError(f"{self.store.where}: {len(self.store.missing())} periods are not in; give the same command again")
 
-    def _create(self, w: float, name: str, model: VelocityModel, run: Path) -> None:
-        if self.path.exists():
-            shutil.rmtree(self.path)
+    def _lay_out(self, path: Path, *, w: float, name: str, model: VelocityModel, run: Path, members: int) -> None:
         plan, config = self.plan, self.plan.config
-        group = zarr.create_group(store=str(self.path), zarr_format=3)
+        group = zarr.create_group(store=str(path), zarr_format=3)
         group.attrs.update({
             "title": "Predicted catchments of a sediment trap: particles in predicted velocities", "Conventions": "CF-1.8",
             "inputs": name, "sinking_speed_m_per_day": w, "trap_depth_m": config.trap_depth,
-            "members": self.identity["members"], "identity": self.identity,
+            "members": members, **({"source": source} if (source := ocean_title(ocean_of(run))) else {}),
         })  # fmt: skip
         array = partial(add_array, group)
         levels = np.array(config.design.ordered_levels)
-        n, n_levels = self.n * plan.n_positions, levels.size
+        n, n_levels = plan.starts.size * plan.n_positions, levels.size
         chunk = (plan.n_positions, n_levels, BINS, BINS)
         long_names = {
             "pdf": "mean of the members' smoothed PDFs",
@@ -241,7 +215,6 @@ class PredictionStore:
         meanings = {"flag_values": list(range(len(PARTS))), "flag_meanings": " ".join(PARTS),
                     "long_name": "what the experiment was to the networks"}  # fmt: skip
         array("part", (n,), (n,), "int8", ("experiment",), meanings, np.repeat(plan.part, plan.n_positions))
-        array("written", (self.n,), (1,), "uint8", ("period",), {"long_name": "1 where the period is in"}, fill=0)
 
     def _climatologies(self, w: float, levels: np.ndarray, model: VelocityModel, run: Path) -> dict[str, np.ndarray]:
         """Mean PDF and root of the training experiments, where this is the run they belong to, at a speed and levels it holds."""
@@ -253,14 +226,6 @@ class PredictionStore:
         first, last = (np.datetime64(one) for one in model.card["split"]["train"])
         train = np.flatnonzero(known.usable & (known.start >= first) & (known.end <= last))
         return dict(zip(("climatology", "climatology_root"), training_means(run, w, train), strict=True))
-
-
-def _identity_of(store: Path) -> dict | None:
-    """What a store is of; None where it cannot be told."""
-    try:
-        return zarr.open_group(str(store), mode="r").attrs.get("identity")
-    except Exception:  # what is damaged is made anew
-        return None
 
 
 def found_models(run: Path) -> list[Path]:

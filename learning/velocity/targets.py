@@ -6,7 +6,6 @@ over the lattice, and the surface that a satellite sees or nearly sees.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,15 +14,16 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from data.command import one_line
-from data.errors import InputError, StoreError, cannot_write
+from data.chunks import add_array, open_checked
+from data.errors import InputError, StoreError
 from data.frame import Frame, Regridder
 from data.ocean import Ocean
+from data.ocean_names import ocean_title
 from data.progress import Progress
+from data.resumable import ResumableStore
 from data.times import SECONDS_ATTRS, whole_seconds
 from lagrangian.campaign import read_snapshot
 from lagrangian.fields import horizontal_velocity, snapshot_fields
-from lagrangian.stores import add_array, damaged_parts, finish, open_checked, partial_path, put_chunk
 from learning.velocity.lattice import Lattice
 
 NAME = "velocities.zarr"
@@ -31,7 +31,8 @@ NAME = "velocities.zarr"
 EVERY_DAYS, N_DEPTHS = 5.0, 6
 #: Maps of the surface, (time, y, x).
 SURFACE = ("ssh", "temp", "u", "v", "vorticity_over_f")
-FILLED = ("psi", "flow", "rotational", *SURFACE)
+#: Arrays that every store fills; and temp, where the ocean has it.
+FILLED = ("psi", "flow", "rotational", *(name for name in SURFACE if name != "temp"))
 DAY = np.timedelta64(86400, "s")
 
 
@@ -139,43 +140,25 @@ def write_velocities(
     indices = _indices(ocean.times, every)
     made_of = {"run": identity, "depths": depths.tolist(), "every_days": every, "spacing_km": lattice.frame.spacing_km,
                "points": list(lattice.shape)}  # fmt: skip
-    final, unfinished = Path(run) / NAME, partial_path(Path(run), NAME)
-    if final.exists():
-        if _made_of(final) != made_of:
-            raise StoreError(f"{final} is of another run, other depths or another interval; remove it, and it is made anew")
+    final = Path(run) / NAME
+    store = ResumableStore(
+        final, (*FILLED, "temp") if "temp" in ocean.variables else FILLED, indices.size, identity=made_of, parts="instants",
+        lay_out=partial(_lay_out, lattice=lattice, ocean=ocean, depths=depths, times=ocean.times[indices]),
+    )  # fmt: skip
+    if store.whole:
         return final
-    try:
-        if unfinished.exists() and _made_of(unfinished) != made_of:
-            shutil.rmtree(unfinished)
-        if not unfinished.exists():
-            _create(unfinished, lattice, ocean, depths, ocean.times[indices], made_of)
-        group = zarr.open_group(str(unfinished), mode="r+", use_consolidated=False)
-        written = group["written"][...].astype(bool)
-        reader = _Reader(ocean, lattice, depths)
-        with Progress("velocities to learn from", "instant") as bar:
-            for number in np.flatnonzero(~written):
-                for name, values in reader(int(indices[number])).items():
-                    put_chunk(group, name, int(number), values[None])
-                put_chunk(group, "written", int(number), np.ones(1, np.uint8))  # last: what it vouches for is on disk
-                bar.update(int(number) + 1, indices.size)
-        damaged = damaged_parts(unfinished, (*FILLED, "written"), indices.size)
-        for number in damaged:
-            put_chunk(group, "written", number, np.zeros(1, np.uint8))
-        if damaged:
-            raise StoreError(f"{unfinished}: {len(damaged)} instants are damaged or missing; the same command makes them again")
-        finish(unfinished)
-    except OSError as error:
-        raise cannot_write(unfinished, error) from None
+    if store.damaged:
+        say(f"note: {store.told(store.damaged)} and are made again")
+    reader = _Reader(ocean, lattice, depths)
+    with Progress("velocities to learn from", "instant") as bar:
+        for number in store.missing():
+            store.put(number, **{name: values[None] for name, values in reader(int(indices[number])).items()})
+            bar.update(len(store.done), indices.size)
+    if not store.close():
+        raise StoreError(f"{final} could not be closed; give the same command again")
     size = sum(path.stat().st_size for path in final.rglob("*") if path.is_file())
     say(f"{final}: {indices.size} instants, {every:g} days apart, at {depths.size} depths; {size / 2**20:.0f} MiB")
     return final
-
-
-def _made_of(store: Path) -> dict | None:
-    try:
-        return zarr.open_group(str(store), mode="r").attrs.get("made_of")
-    except Exception as error:
-        raise StoreError(f"{store} is damaged ({one_line(error)}); remove it and give the same command again") from error
 
 
 def _indices(times: np.ndarray, every: float) -> np.ndarray:
@@ -222,15 +205,13 @@ class _Reader:
         return {name: np.asarray(values, np.float32) for name, values in out.items()}
 
 
-def _create(path: Path, lattice: Lattice, ocean: Ocean, depths: np.ndarray, times: np.ndarray, made_of: dict) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".new")
-    group = zarr.create_group(store=str(aside), zarr_format=3, overwrite=True)
+def _lay_out(path: Path, *, lattice: Lattice, ocean: Ocean, depths: np.ndarray, times: np.ndarray) -> None:
+    """An empty store: one instant a chunk."""
+    group = zarr.create_group(store=str(path), zarr_format=3)
     group.attrs.update({
         "title": "Velocities below the surface and what is seen of them above, for networks to learn from",
         "Conventions": "CF-1.8", "frame_center": list(lattice.frame.center), "frame_spacing_km": lattice.frame.spacing_km,
-        "periodic": lattice.periodic, "degrees": lattice.degrees, "made_of": made_of,
-        "source": str(ocean.description.get("kind", "ocean")),
+        "periodic": lattice.periodic, "degrees": lattice.degrees, "source": ocean_title(ocean.description),
     })  # fmt: skip
     array = partial(add_array, group)
     n_t, n_d, (ny, nx) = len(times), depths.size, lattice.shape
@@ -249,5 +230,3 @@ def _create(path: Path, lattice: Lattice, ocean: Ocean, depths: np.ndarray, time
     array("depth", (n_d,), (n_d,), "float64", ("depth",), {"units": "m", "positive": "down"}, depths)
     for name, values, way in (("x", lattice.frame.x, "east"), ("y", lattice.frame.y, "north")):
         array(name, values.shape, values.shape, "float64", (name,), {"units": "km", "long_name": f"distance {way}"}, values)
-    array("written", (n_t,), (1,), "uint8", ("time",), {"long_name": "1 where the instant is in"}, fill=0)
-    aside.rename(path)

@@ -69,7 +69,7 @@ class VelocityTask:
         return json_ready({
             "architecture": self.architecture, "schedule": self.schedule, "maps": self.maps.spec.card, "seed": self.seed,
             "member": self.member, "train": [int(self.train.min()), int(self.train.max()), int(self.train.size)],
-            "depths": self.velocities.depths.tolist(), "made_of": self.velocities.attributes.get("made_of"),
+            "depths": self.velocities.depths.tolist(), "made_of": self.velocities.attributes.get("identity"),
         })  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
     python -m lagrangian.run --years 3 --w 80 150 300 --positions domain --spacing 171 --out runs/learn
     python -m learning.fit --run runs/learn --method velocity
-    python -m tests.benchmarks.velocity --run runs/learn [--other runs/other] [--linear] [--members 16]
+    python -m tests.benchmarks.velocity --run runs/learn [--other runs/other] [--linear] [--members 48]
 
 Without ``--run`` a smaller twin run is made first, and learnt from. Held-out experiments (test part; all of ``--other``),
 smoothed PDFs at the last level, 200 m. Brackets hold 95 %, from blocks of 60 days; their number is printed, and fewer than twelve
@@ -144,7 +144,7 @@ def smoothed_truth(velocities, flow: np.ndarray, kilometres: float) -> Callable[
     return at
 
 
-def measure(run: Path, source: Path, members: int, linear: bool, every: int) -> None:
+def measure(run: Path, source: Path, members: int, linear: bool, every: int, bounds: bool = True) -> None:
     """All rows of one run, by networks that learnt from ``source``."""
     model = VelocityModel.load(velocity_folder(source, "sst-ssh"))
     velocities = prepare(run)
@@ -152,17 +152,17 @@ def measure(run: Path, source: Path, members: int, linear: bool, every: int) -> 
     maps = Maps.of(model.spec, velocities.times, velocities.surface, lattice.frame.spacing_km)
     truth = Truth.of(run, model, source, every)
     boxes = {name: box_pdf(width) for name, width in BOXES_KM.items()}
-    rows = {name: constant(truth, dict.fromkeys(truth.smoothed, smooth_pdf(box))) for name, box in boxes.items()}
+    rows = {name: constant(truth, dict.fromkeys(truth.smoothed, box)) for name, box in boxes.items()}
     for number, name in enumerate(("climatology", "climatology-root")):
         rows[name] = constant(truth, {w: truth.train[w][number] for w in truth.smoothed})
     if linear:
-        folder = fit_velocity(FitConfig(run=source, threads=1, epochs=4), "sst-ssh", kind="linear")
+        folder = fit_velocity(FitConfig(run=source, method=("velocity",), threads=1, epochs=4), "sst-ssh", kind="linear")
         plain = VelocityModel.load(folder)
         found = tracked(truth, plain, Maps.of(plain.spec, velocities.times, velocities.surface, 16.0), lattice, members=members)
         rows |= {f"linear, {name}": row for name, row in found.items()}
     rows["velocity, no residuals"] = tracked(truth, model, maps, lattice, members=0)["mean"]
     rows |= {f"velocity, {name}": row for name, row in tracked(truth, model, maps, lattice, members=members).items()}
-    for name, kilometres in (("truth-80km", 80.0), ("truth-16km", 0.0)):
+    for name, kilometres in (("truth-80km", 80.0), ("truth-16km", 0.0)) if bounds else ():
         at = smoothed_truth(velocities, model.flow, kilometres)
         rows[name] = tracked(truth, model, maps, lattice, members=0, predicted=at)["mean"]
     print(f"\n{run}: networks of {source}, {members} members, residuals x {model.residuals.amplitude:.2f}, exponents of their "
@@ -181,7 +181,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path)
     parser.add_argument("--other", type=Path, help="a run on another ocean")
-    parser.add_argument("--members", type=int, default=16)
+    parser.add_argument("--members", type=int, default=48)
+    parser.add_argument("--no-bounds", action="store_true", help="leave out the rows of the true velocities")
+    parser.add_argument("--only-other", action="store_true", help="score --other alone")
     parser.add_argument("--linear", action="store_true", help="also train and score the linear regression")
     parser.add_argument("--every", type=int, default=1, help="score every so many test periods")
     options = parser.parse_args()
@@ -197,9 +199,10 @@ def main() -> None:
             extra = ["--out", str(run)] if command[0] == "lagrangian.run" else []
             subprocess.run([sys.executable, "-m", *command, *extra], check=True)
         print(f"run and training: {time.perf_counter() - started:.0f} s")
-    measure(run, run, options.members, options.linear, options.every)
+    if not options.only_other:
+        measure(run, run, options.members, options.linear, options.every, not options.no_bounds)
     if options.other is not None:
-        measure(options.other, run, options.members, False, options.every)
+        measure(options.other, run, options.members, False, options.every, not options.no_bounds)
 
 
 if __name__ == "__main__":

@@ -27,36 +27,56 @@ def test_a_whole_segment_is_read(cached):
     assert (ocean.record.day(3)[0] == 0).all()
 
 
-@pytest.mark.parametrize("damage", ["empty", "half", "text", "other shape", "other type"])
-def test_a_damaged_segment_is_cleared_and_told(cached, damage):
+@pytest.fixture
+def computed(monkeypatch):
+    """Computing a segment writes ones, at once; which segments were computed."""
+    numbers = []
+
+    def compute(self, number, state, progress):
+        numbers.append(number)
+        p = self.model.parameters
+        self.folder.mkdir(parents=True, exist_ok=True)
+        np.save(self._segment(number), np.ones((SEGMENT_DAYS, p.layers + 1, p.n, p.n), np.float32))
+
+    monkeypatch.setattr(Record, "_compute", compute)
+    return numbers
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "text", "other shape", "other type", "not a number"])
+def test_a_damaged_segment_is_told_and_computed_again(cached, computed, damage, capsys):
     record, folder = cached
     path = record._segment(0)
     content = path.read_bytes()
-    if damage.startswith("other"):
+    if damage == "not a number":
+        values = np.load(path)
+        values[2, 1, 5, 5] = np.nan
+        np.save(path, values)
+    elif damage.startswith("other"):
         whole = np.load(path)
         np.save(path, whole[:, :3] if damage == "other shape" else whole.astype(np.float64))
     else:
         path.write_bytes({"empty": b"", "half": content[: len(content) // 2], "text": b"x" * 1000}[damage])
-    with pytest.raises(StoreError, match="damaged and has been cleared; give the same command again"):
-        open_twin(0.02, folder=folder)
-    assert not path.exists()
+    ocean = open_twin(0.02, folder=folder)
+    assert "days-0000.npy is damaged or missing; the twin ocean is computed again" in capsys.readouterr().out
+    assert computed == [0] and (ocean.record.day(3)[0] == 1).all()
 
 
-def test_a_value_that_is_no_number_is_never_used(cached):
+def test_a_value_that_went_bad_while_the_record_is_open_is_never_used(cached):
     record, folder = cached
+    ocean = open_twin(0.02, folder=folder)
     values = np.load(record._segment(0))
     values[2, 1, 5, 5] = np.nan
     np.save(record._segment(0), values)
-    ocean = open_twin(0.02, folder=folder)
-    with pytest.raises(StoreError, match="cleared"):
+    with pytest.raises(StoreError, match="was damaged and has been cleared; give the same command again"):
         ocean.record.day(2)
 
 
-def test_a_damaged_state_is_as_a_lost_one(cached):
+def test_a_damaged_state_is_as_a_lost_one(cached, computed, capsys):
     record, folder = cached
     (record.folder / "state-0001.npz").write_bytes(b"x" * 100)
-    with pytest.raises(StoreError, match="cleared"):
-        open_twin(0.15, folder=folder)
+    open_twin(0.15, folder=folder)
+    assert "state-0001.npz is damaged or missing" in capsys.readouterr().out
+    assert computed[0] == 0
 
 
 def test_a_full_disk_and_a_record_that_it_would_not_hold_are_one_line(cached, monkeypatch):

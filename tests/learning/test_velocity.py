@@ -18,7 +18,7 @@ from lagrangian.campaign import Campaign
 from lagrangian.cohorts import Cohort
 from lagrangian.config import RunConfig
 from lagrangian.experiments import design_experiments
-from learning.velocity.ensemble import member_ocean
+from learning.velocity.ensemble import member_ocean, within
 from learning.velocity.lattice import Lattice
 from learning.velocity.loss import displacement_error
 from learning.velocity.maps import REACH_DAYS, Maps, MapSpec, nearest_maps
@@ -233,6 +233,12 @@ def test_maps_too_far_apart_are_refused():
         nearest_maps(times, times[1] - DAY, (0,), causal=True)
 
 
+def test_the_flow_of_the_first_day_stands_for_the_days_just_before_the_record():
+    known = np.datetime64("2001-01-01", "s") + DAY * np.arange(0, 100, 5)
+    wanted = known[0] + DAY * np.array([-30, -9, 3, 97, 120])
+    assert within(wanted, known).tolist() == [wanted[0], known[0], wanted[2], known[-1], wanted[4]]
+
+
 def test_the_causal_variant_uses_no_later_map():
     velocities = made_up()
     for causal in (True, False):
@@ -436,7 +442,7 @@ def test_a_card_that_does_not_fit_its_weights_is_refused(tmp_path):
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
-    with pytest.raises(StoreError, match="its weights are not those that its card was written with"):
+    with pytest.raises(StoreError, match="is damaged: its checksum is another"):
         load_velocity_network(path)
 
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import xarray as xr
-import zarr
 
+from data.chunks import open_checked
 from data.command import read_json, run_command, write_json
+from data.resumable import ResumableStore
 from evaluation.results import SpeedRun, metrics
-from lagrangian.stores import finish, open_checked
 from learning.config import FitConfig
 from learning.fit import main as fit
 from learning.folders import run_identity
 from learning.predict import PredictConfig
 from learning.predict import main as predict
 from learning.velocity import targets
+from learning.velocity.fit import effective
 from learning.velocity.model import velocity_folder
 from tests.learning.conftest import LEVELS, write_run
 from tests.learning.test_satellite import height, maps, temperature
@@ -34,17 +36,18 @@ def write_velocities(run: Path) -> None:
     where = lattice(32, spacing=32.0)
     base = waves(where, speed=0.05)[0]
     times = np.datetime64("2000-12-10", "s") + np.arange(90) * np.timedelta64(5 * 86400, "s")
-    path = run / "velocities.zarr.partial"
+    path = run / "velocities.zarr"
     ocean = SimpleNamespace(variables={"temp"}, description={"kind": "made up"})
-    targets._create(path, where, ocean, DEPTHS, times, {"run": {"run": run_identity(run)}})
+    lay_out = partial(targets._lay_out, lattice=where, ocean=ocean, depths=DEPTHS, times=times)
+    filled = (*targets.FILLED, "temp")
+    store = ResumableStore(path, filled, times.size, lay_out=lay_out, identity={"run": {"run": run_identity(run)}})
     psi = np.stack([np.roll(base, k, axis=-1) for k in range(times.size)]).astype(np.float32)
     ssh = psi[:, 0] * 1e-5
     values = {"psi": psi, "flow": np.zeros((times.size, 3, 2)), "rotational": np.ones((times.size, 3)), "ssh": ssh,
-              "temp": 14 + 2 * ssh, "u": ssh, "v": -ssh, "vorticity_over_f": ssh, "written": np.ones(times.size)}  # fmt: skip
-    group = zarr.open_group(str(path), mode="r+", use_consolidated=False)
-    for name, one in values.items():
-        group[name][...] = one.astype(group[name].dtype)
-    finish(path)
+              "temp": 14 + 2 * ssh, "u": ssh, "v": -ssh, "vorticity_over_f": ssh}  # fmt: skip
+    for number in range(times.size):
+        store.put(number, **{name: one[number : number + 1] for name, one in values.items()})
+    assert store.close()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -193,3 +196,10 @@ def test_maps_that_do_not_suffice_are_told_in_one_line(trained, tmp_path, capsys
     assert predicted(trained, "--ssh", ssh, "--site", "-16.5,49", "--out", str(tmp_path)) == 2
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("learning.predict:")]
     assert len(error) == 1 and "no date has maps throughout" in error[0]
+
+
+def test_options_of_the_other_networks_are_left_to_them():
+    shared = {"members": 7, "epochs": 3, "width": 8, "lr": 1e-4}
+    assert effective(FitConfig(**shared)) == effective(FitConfig())
+    n, schedule, architecture = effective(FitConfig(**shared, method=("velocity",)))
+    assert (n, schedule.epochs, architecture.width, schedule.lr) == (7, 3, 8, 1e-4)
