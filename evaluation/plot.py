@@ -50,6 +50,12 @@ def plot_catchment(
     ------
     InputError
         More than one map, or one that holds no particle.
+
+    >>> from evaluation.scores import box_pdf
+    >>> from matplotlib.figure import Figure
+    >>> axes = plot_catchment(box_pdf(96.0), Figure().add_subplot(), reach_km=200)
+    >>> axes.get_xlim()[1], axes.get_ylabel()
+    (np.float64(200.0), 'km north of the trap')
     """
     values, x, y, title = _one_map(pdf)
     if smooth:

@@ -75,6 +75,12 @@ def backtrack(
         The record is too short, or cannot be read.
     StoreError
         ``out`` cannot be written, or holds results of another configuration.
+
+    >>> from data import open_ocean
+    >>> design = Design.at("pap-so", speeds=1000, positions=1, particles=1, levels=[2000], release_every=240)
+    >>> found = backtrack(open_ocean("twin", years=0.04), design, Integration(threads=1))
+    >>> dict(found.sizes)["experiment"], float(found["pdf"].isel(experiment=0).sum())
+    (2, 1.0)
     """
     integration = integration or Integration()
     design.validate()
@@ -136,7 +142,7 @@ def _together(pdf: xr.Dataset, particles: xr.Dataset) -> xr.Dataset:
     particles = particles.rename(PARTICLE_NAMES).reset_coords(["release_time", "release_lon", "release_lat"])
     names = [*PARTICLE_NAMES.values(), "time", "status", "release_time", "release_lon", "release_lat"]
     made = pdf.assign({name: particles[name].variable for name in names})
-    return made.assign_attrs(title="Catchment of a sediment trap: particles, and particles per bin")
+    return made.drop_encoding().assign_attrs(title="Catchment of a sediment trap: particles, and particles per bin")
 
 
 def _speeds(speeds: tuple[float, ...]) -> xr.Variable:

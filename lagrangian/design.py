@@ -67,7 +67,7 @@ class Design:
     OptionError
         A value out of bounds, or two that contradict each other (:meth:`validate`, which :meth:`at` calls).
 
-    >>> Design.at("-20.3,44.9", speeds=(80, 300), positions=1).ascent_days(80.0)
+    >>> round(Design.at("-20.3,44.9", speeds=(80, 300), positions=1).ascent_days(80.0), 6)
     38.5
     """
 
