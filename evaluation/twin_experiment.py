@@ -17,6 +17,7 @@ from data.command import provenance, read_json, run_command, write_file, write_j
 from data.errors import InputError, OptionError, need
 from data.lock import FolderLock
 from data.netcdf import write_dataset
+from data.oceans import OceanSource
 from data.progress import Progress
 from data.sites import parse_site
 from data.trap_flux import write_flux
@@ -27,15 +28,18 @@ from evaluation import correlation
 from evaluation.cross_correlation import best_rows
 from evaluation.options import TwinExperimentConfig
 from evaluation.scores import BOXES_KM, bhattacharyya_loss, box_pdf, valid_percent
-from lagrangian import run as backtracking
+from lagrangian.backtracking import backtrack
 from lagrangian.binning import smooth_pdf
-from lagrangian.config import SINKING_SPEEDS, RunConfig, speed_folder
+from lagrangian.config import SINKING_SPEEDS, speed_folder
+from lagrangian.design import Design
 from lagrangian.pdf import EXPORT_M
 from lagrangian.stores import open_pdf, open_store
 from learning.predict import PredictConfig
 from learning.predict import main as predict
 from learning.satellite import catchment_dataset
 
+#: What is released beside the paper's speeds: one trap at the site.
+DESIGN = {"site": "pap-so", "positions": 1}
 #: Sinking speed that each flux is made with, m/d, and its mean, mg m-2 d-1.
 PLANTED = {"dry_weight": (80.0, 100.0), "poc": (150.0, 6.0), "pic": (300.0, 5.0)}
 #: A shorter record, years, has fewer than a dozen cups whose particles it holds up to the surface.
@@ -60,7 +64,8 @@ def main(config: TwinExperimentConfig) -> int:
         if used.get("ocean") == ["twin"] and used.get("seed") == config.seed:
             raise OptionError(f"--seed {config.seed}: the networks of {config.models} were trained on that ocean; choose another")
     run = config.out / "truth"
-    backtracking.main(RunConfig(years=config.years, seed=config.seed, w=SINKING_SPEEDS, positions=1, out=run))
+    source = OceanSource(years=config.years, seed=config.seed)
+    backtrack(source, Design.at(speeds=SINKING_SPEEDS, **DESIGN), out=run)
     with FolderLock(config.out, "twin_experiment"):
         ocean = open_twin(config.years, config.seed)
         with Progress("stirring chlorophyll", "day") as bar:
