@@ -32,6 +32,7 @@ from lagrangian.checkpoint import SweepState
 from lagrangian.cohorts import Cohort, CohortResult
 from lagrangian.config import SECONDS_PER_DAY
 from lagrangian.design import Design
+from lagrangian.effort import Effort
 from lagrangian.experiments import PlacedDesign
 from lagrangian.fields import FieldsPlan
 from lagrangian.integration import Integration
@@ -165,14 +166,14 @@ def run_block(
     speeds: dict[float, SpeedResults],
     fields: FieldsPlan,
     identity: str,
-    progress: Callable[[int, int], None],
+    progress: Callable[[int, Effort], None],
     check: Callable[[], None] = lambda: None,
     ending: Callable[[], bool] = lambda: False,
     *,
     out: Path,
     checkpoint_minutes: float = 5.0,
-) -> int:
-    """Do what is still missing of a block, from its checkpoint where there is one. Returns the particle-steps made.
+) -> Effort:
+    """Do what is still missing of a block, from its checkpoint where there is one. Returns what it took.
 
     Parameters
     ----------
@@ -180,7 +181,7 @@ def run_block(
     identity : str
         :func:`digest` of the run's identity.
     progress : callable
-        Called with (windows done, particle-steps done).
+        Called with (windows done, effort so far).
     check : callable
         Called in each window and before fields or checkpoints are written; may raise, to end the block.
     ending : callable
@@ -193,7 +194,7 @@ def run_block(
     path = out / checkpoint.FOLDER / f"{block.name}.npz"
     cohorts = [cohort for cohort in block.cohorts if cohort.period not in speeds[cohort.w].done]
     field_times = {index: number for index, number in block.fields if index in fields.todo}
-    steps = 0
+    began, effort = time.process_time(), Effort()
     if cohorts or field_times:
         with Writer() as writer:
 
@@ -211,9 +212,13 @@ def run_block(
 
             def on_window(done: int, total: int, made: int) -> None:
                 check()
-                progress(min(done, block.windows), made)
+                progress(min(done, block.windows), spent())
 
-            steps = Campaign(
+            def spent() -> Effort:
+                table = campaign.table
+                return Effort(table.steps, table.particle_seconds / SECONDS_PER_DAY, time.process_time() - began)
+
+            campaign = Campaign(
                 ocean,
                 design,
                 integration,
@@ -226,11 +231,13 @@ def run_block(
                 on_checkpoint=on_checkpoint,
                 checkpoint_every=60 * checkpoint_minutes,
                 ending=ending,
-            ).run()
+            )
+            campaign.run()
+        effort = spent()
     check()
     checkpoint.remove(path)
-    progress(block.windows, steps)
-    return steps
+    progress(block.windows, effort)
+    return effort
 
 
 # -- in a worker -----------------------------------------------------------------------------------------------------
@@ -261,7 +268,7 @@ class WorkerTask:
 def for_workers(task: WorkerTask, ocean: Ocean) -> WorkerTask:
     """The task with absolute paths, and with the files that the ocean was opened from in place of patterns."""
     source = task.source
-    if source.files != ("twin",):
+    if source.of_files:
         files = tuple(str(Path(name).resolve()) for name in ocean.description["files"])
         source = dataclasses.replace(source, files=files, grid=source.grid and str(Path(source.grid).resolve()))
     return dataclasses.replace(task, source=source, out=task.out.resolve())
@@ -278,8 +285,8 @@ def record_of(ocean: Ocean) -> list:
     return [str(ocean.times[0]), str(ocean.times[-1]), len(ocean.times)]
 
 
-def work(block: Block, task: WorkerTask, design: PlacedDesign, identity: str, record: list, claim: Claim) -> int:
-    """Do a block in a worker; a task of :func:`lagrangian.cluster.run_tasks`. Returns the particle-steps made.
+def work(block: Block, task: WorkerTask, design: PlacedDesign, identity: str, record: list, claim: Claim) -> Effort:
+    """Do a block in a worker; a task of :func:`lagrangian.cluster.run_tasks`. Returns what it took.
 
     Raises
     ------
@@ -295,11 +302,11 @@ def work(block: Block, task: WorkerTask, design: PlacedDesign, identity: str, re
     fields = FieldsPlan(task.out, ocean, design, spacing_km=task.fields_spacing)
     told = 0.0
 
-    def progress(done: int, steps: int) -> None:
+    def progress(done: int, effort: Effort) -> None:
         nonlocal told
         if time.monotonic() - told > REPORT_SECONDS or done == block.windows:
             told = time.monotonic()
-            cluster.report([block.name, done, steps])
+            cluster.report([block.name, done, list(effort)])
 
     return run_block(
         block, design, task.integration, ocean, speeds, fields, identity, progress, claim.check,

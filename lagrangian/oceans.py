@@ -28,14 +28,17 @@ def open_for(source: OceanSource, design: Design, *, vertical_velocity: str = "c
         extent = 0.0 if design.positions == "domain" else 0.75 * design.spacing * design.positions
         return (design.place.x, design.place.y), REACH_KM + extent
 
-    ocean = source.open(look=look, about=about)
-    if look and vertical_velocity == "file" and hasattr(ocean, "look"):
+    def look_closer(ocean: Ocean) -> list[str]:
         from lagrangian.file_velocity import look_at_vertical_velocity
 
-        ocean.description["assumptions"] += look_at_vertical_velocity(ocean)
-    if isinstance(ocean.vertical, ZCoordinate) and design.trap_depth > (deepest := -float(ocean.vertical.w[0])):
+        return look_at_vertical_velocity(ocean)
+
+    ocean = source.open(look=look, about=about, look_closer=look_closer if vertical_velocity == "file" else None)
+    record = getattr(ocean, "record", None)
+    of_files_on_levels = record is not None and isinstance(ocean.vertical, ZCoordinate)
+    if of_files_on_levels and design.trap_depth > (deepest := -float(ocean.vertical.w[0])):
         raise InputError(
-            f"{ocean.record(0)[0]}: the levels end {deepest:.0f} m deep, above the trap (--trap-depth {design.trap_depth:g} m); "
+            f"{record(0)[0]}: the levels end {deepest:.0f} m deep, above the trap (--trap-depth {design.trap_depth:g} m); "
             "files that reach down to the trap are needed"
         )
     return ocean

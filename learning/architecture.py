@@ -12,7 +12,8 @@ class Architecture:
     Attributes
     ----------
     kind : str
-        ``paper`` (:class:`learning.unet.PaperUNet`) or ``residual`` (:class:`ResidualUNet`).
+        ``paper`` (:class:`learning.unet.PaperUNet`), ``residual`` (:class:`ResidualUNet`), or the name of a registered network
+        (:mod:`data.registry`), which learns each sinking speed alone.
     width : int
         Channels at the finest resolution.
     levels : int

@@ -9,7 +9,7 @@ from data.sphere import EARTH_RADIUS_KM, east_north
 from lagrangian.advection import ACTIVE, GROUNDED, LEFT_DOMAIN, REACHED
 from lagrangian.config import DT_MINUTES, LEVELS
 from lagrangian.window import Diffusivity, PreparedSnapshot, Window
-from tests.lagrangian.analytic import (
+from tests.builders.analytic import (
     OLD_TRANSFORM,
     SHALLOW_TO_DEEP,
     along_layers,

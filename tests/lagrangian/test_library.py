@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -74,7 +75,9 @@ def test_in_memory_there_is_what_the_stores_hold_by_the_same_names(found, folder
 def test_what_is_in_memory_can_be_selected_grouped_and_written(found, tmp_path):
     mean = found["pdf"].sel(sinking_speed=300, level=200).groupby("position").mean()
     assert mean.sizes["position"] == 4 and mean.sum(("y", "x")).values == pytest.approx(1.0)
-    found.to_netcdf(tmp_path / "found.nc", engine="netcdf4")
+    with warnings.catch_warnings():  # of the netCDF library, about the byte order of some types
+        warnings.simplefilter("ignore", UserWarning)
+        found.to_netcdf(tmp_path / "found.nc", engine="netcdf4")
     with xr.open_dataset(tmp_path / "found.nc", engine="netcdf4") as again:
         np.testing.assert_array_equal(again["counts"].values, found["counts"].values)
 

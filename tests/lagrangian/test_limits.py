@@ -11,7 +11,7 @@ from lagrangian.config import DT_MINUTES
 from lagrangian.design import LEAD_FACTOR
 from lagrangian.experiments import design_experiments
 from lagrangian.limits import MOST_STEPS, check_lattice, check_run, flying_bytes, particle_steps
-from tests.lagrangian.test_campaign import SMALL, analytic_ocean
+from tests.builders.small_sweep import SMALL, analytic_ocean
 
 
 @pytest.fixture(scope="module")
