@@ -25,9 +25,9 @@ from data.command import read_json
 from data.zlevel.levels import GLORYS_DEPTHS
 from lagrangian.config import LEVELS, SINKING_SPEEDS, RunConfig
 from tests.benchmarks.real_size import CHILD
+from tests.builders.analytic import eddies
 from tests.builders.zlevel_files import days as daily
 from tests.builders.zlevel_files import write_lonlat, write_static
-from tests.lagrangian.analytic import eddies
 
 SHAPE = {"nx": 189, "ny": 115}
 DEPTH = np.array(GLORYS_DEPTHS)

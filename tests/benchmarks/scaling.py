@@ -503,7 +503,7 @@ def profile(ocean: str = "jet") -> None:
         total: dict[str, float] = {}
         names = {
             "snapshot": "snapshots (read, decompress; make)", "omega_by_continuity": "omega", "load": "pack", "advance": "kernel",
-            "execute": "(Parcels' execute, kernel within)", "snapshot_fields": "fields to depths", "__call__": "regrid fields",
+            "fly": "(the loop of Parcels, kernel within)", "snapshot_fields": "fields to depths", "__call__": "regrid fields",
             "_write": "write periods", "_check": "check stores", "_create": "lay stores out", "close": "close fields",
         }  # fmt: skip
         wanted = ("data/croco", "data/twin/ocean", "lagrangian/", "data/frame", "parcels/_core/particleset")

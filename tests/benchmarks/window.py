@@ -61,7 +61,7 @@ def twin_snapshots():
     from data.twin.ocean import S_COORDINATE
     from lagrangian.velocity import omega_by_continuity
     from lagrangian.window import PreparedSnapshot
-    from tests.lagrangian.analytic import AnalyticOcean, eddies, plane
+    from tests.builders.analytic import AnalyticOcean, eddies, plane
 
     grid = plane(256, 256, dx=8e3, h=4800.0)
     u, v = eddies(width=70e3, speed=0.15)

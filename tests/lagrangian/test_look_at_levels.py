@@ -14,8 +14,8 @@ from data.errors import InputError
 from data.ocean import Snapshot
 from data.zlevel.open import open_zlevel
 from lagrangian.velocity import upward_flux
-from tests.lagrangian.analytic import plane
-from tests.lagrangian.test_zlevel import levels
+from tests.builders.analytic import plane
+from tests.builders.glorys import levels
 from tests.test_data.test_zlevel_tables import write_mitgcm
 
 MODELS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "models"
