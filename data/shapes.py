@@ -7,7 +7,7 @@ calls against them.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Float32, Int, UInt32
+from jaxtyping import Float, Float32, Float64, Int, Int16, Int32, Int64, UInt32
 
 #: At rho points.
 Rho = Float[np.ndarray, "eta xi"]
@@ -35,3 +35,11 @@ Windows = Float32[np.ndarray, "*n 100 100"]
 Instants = Int[np.ndarray, "lag"]
 #: Normalised inputs of a network: a channel is a variable at a lag.
 Channels = Float32[np.ndarray, "channel 100 100"]
+
+#: Of particles in the kernel: positions, clocks, speeds; where they are in their way; rows and identities.
+Particles = Float64[np.ndarray, "p"]
+States = Int32[np.ndarray, "p"]
+HalfLayers = Int16[np.ndarray, "p"]
+Numbers = Int64[np.ndarray, "p"]
+#: xi, eta and time of each crossing.
+Crossings = Float64[np.ndarray, "rows level 3"]

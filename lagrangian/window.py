@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,6 +28,9 @@ from lagrangian.advection import (
     advance,
     half_levels,
 )
+
+if TYPE_CHECKING:
+    from data.shapes import Crossings, HalfLayers, Numbers, Particles, States
 
 #: Cells on a side of the blocks that particles are taken in turn of; velocities of a few blocks fit a core's cache.
 BLOCK = 4
@@ -220,7 +224,19 @@ class Window:
         return self._u.nbytes + self._v.nbytes + self._w.nbytes + self._cells.nbytes
 
     def advance(
-        self, xi, eta, z, time, duration, sinking_speed, status, next_level, row, uid, crossings, half_layer=None
+        self,
+        xi: Particles,
+        eta: Particles,
+        z: Particles,
+        time: Particles,
+        duration: Particles,
+        sinking_speed: Particles,
+        status: States,
+        next_level: States,
+        row: Numbers,
+        uid: Numbers,
+        crossings: Crossings,
+        half_layer: HalfLayers | None = None,
     ) -> int:
         """Move particles in place between the two snapshots; see :func:`lagrangian.advection.advance`. Returns steps made."""
         n = xi.shape[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -109,7 +110,7 @@ class _Static:
                 held = [next((n for n in names if n in dataset.variables), None) for names in (table.longitude, table.latitude)]
                 if None in held:
                     continue
-                lon, lat = (np.squeeze(numbers(dataset.variables[name])) for name in held)
+                lon, lat = (np.squeeze(numbers(dataset.variables[name])) for name in held if name is not None)
             if lon.ndim == lat.ndim == 1:
                 lon, lat = np.meshgrid(lon, lat)
             if lon.ndim == 2 and lon.shape == lat.shape:
@@ -130,7 +131,8 @@ def open_table(family, files, names, grid, time_label, origin, allow_gaps, cente
     """Open files of a model of the tables as one ocean; see :func:`data.zlevel.open.open_zlevel`."""
     from data.zlevel.open import described, timed
 
-    model, table, notes = MODELS[family], TABLES[family], []
+    model, table = MODELS[family], TABLES[family]
+    notes: list[str] = []
     paths = [*([str(Path(grid).expanduser())] if grid is not None else []), *names]
     static = _Static(files, paths)
     found = static.positions(table)
@@ -188,8 +190,8 @@ def open_table(family, files, names, grid, time_label, origin, allow_gaps, cente
     if table.open_share is not None:
         whole = (layers[:-1] - layers[1:])[:, None, None]
         shares = [shared(name) for name in table.open_share[1:]]
-        if all(share is not None for share in shares):
-            thickness = [whole * share for share in on_kernel_points(*shares, stagger)]
+        if shares[0] is not None and shares[1] is not None:
+            thickness = [whole * share for share in on_kernel_points(shares[0], shares[1], stagger)]
     faces = {"u": wet[:, :, :-1] & wet[:, :, 1:], "v": wet[:, :-1] & wet[:, 1:], "rho": wet}
     for name, held in zip("uv", thickness, strict=True):
         if held is not None:
@@ -264,7 +266,8 @@ def _horizontal(table, at, stagger, lon, lat, h, sea, around, notes, model) -> H
     else:
         notes.append(f"no {table.dx[0]}, {table.dy[0]} in the files: cell lengths are computed from the positions of T points")
     pm, pn = (np.where(np.isfinite(one) & (one > 0), one, np.median(one[sea])) for one in (pm, pn))
-    widths, (width_u, width_v) = {}, (at(table.width_u), at(table.width_v))
+    widths: dict[str, Any] = {}
+    width_u, width_v = at(table.width_u), at(table.width_v)
     if width_u is not None and width_v is not None and dx is not None:
         inside = {"left": (np.s_[:, 1:], np.s_[1:])}.get(stagger, (np.s_[:, :-1], np.s_[:-1]))
         widths = {"width_u": np.ascontiguousarray(width_u[inside[0]]), "width_v": np.ascontiguousarray(width_v[inside[1]])}

@@ -17,8 +17,9 @@ import lagrangian.velocity
 import learning.samples
 from data import shapes
 from data.frame import Frame
+from lagrangian.window import Window
 from learning.inputs import InputSpec, Normalisation
-from tests.builders.analytic import SHALLOW_TO_DEEP, plane
+from tests.builders.analytic import SHALLOW_TO_DEEP, plane, still_omega, zero
 
 
 def held(function, *arguments):
@@ -57,6 +58,15 @@ def test_counts_and_pdfs():
     for name in ("bhattacharyya_coefficient", "bhattacharyya_loss", "overlap", "hellinger_distance", "jensen_shannon_distance"):
         held(getattr(evaluation.scores, name), pdf, pdf)
     held(evaluation.scores.entropy, pdf)
+
+
+def test_particles():
+    window = Window(plane(), SHALLOW_TO_DEEP, dt=600.0, levels=(1000.0, 200.0))
+    for slot, time in enumerate((0.0, 86400.0)):
+        window.load(still_omega(plane(), SHALLOW_TO_DEEP, zero, zero, t=time), slot)
+    place, state, number = np.full(3, 8.0), np.zeros(3, np.int32), np.arange(3)
+    moving = (place, place.copy(), np.full(3, -2000.0), np.zeros(3), np.full(3, 3600.0), np.full(3, 1e-3))
+    held(Window.advance, window, *moving, state, state.copy(), number, number, np.zeros((3, 2, 3)), np.full(3, -1, np.int16))
 
 
 def test_windows():
