@@ -208,7 +208,7 @@ def open_table(family, files, names, grid, time_label, origin, allow_gaps, cente
     if stagger == "corner":
         to_faces = partial(weighted_corners, weights=_weights(at, table, horizontal, wet, notes), stagger=stagger)
     notes.append(f"{model.title}: velocities are taken along the axes of its own grid, levels as fixed")
-    if model.title == "POP":
+    if "KMT" in table.count:
         notes.append("POP: bottom cells are taken as whole; a run with partial bottom cells would be wrong next to its sea floor")
     if "zeta" not in series:
         notes.append("no sea surface height in the files: taken as 0 (fields of ssh hold 0 too)")

@@ -120,6 +120,7 @@ def test_the_corners_of_pop_give_its_own_fluxes_by_its_own_weights(tmp_path):
     v_flux[:, :, 1:] = 0.5 * (along[:, :, 1:] + along[:, :, :-1]) * DZ[:, None, None]
     assert recognise([str(tmp_path / "pop.nc")]) == "pop"
     ocean = open_zlevel(tmp_path / "pop.nc")
+    assert any("bottom cells are taken as whole" in note for note in ocean.description["assumptions"])
     compared(ocean, by_model(u_flux, v_flux, area))
     one = ocean.snapshot(0)
     assert np.allclose(one.zeta[ocean.grid.mask_rho], 0.3) and not one.u.any()
