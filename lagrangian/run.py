@@ -49,7 +49,11 @@ def main(config: RunConfig) -> int:
     """Run the experiments that ``config`` describes; see contract.md for what is written."""
     config = _with_depth_of_site(config)
     config.validate()
-    write_run(config, open_for(config.source, config.design, vertical_velocity=config.vertical_velocity))
+    ocean = open_for(config.source, config.design, vertical_velocity=config.vertical_velocity)
+    try:
+        write_run(config, ocean)
+    finally:  # a file that stays open cannot be replaced by another under its name in this process
+        getattr(ocean, "close", lambda: None)()
     return 0
 
 
