@@ -14,12 +14,16 @@ import torch
 from data.bounds import MAX_SEED, bounds
 from data.command import run_command
 from data.cores import cores
-from data.errors import OptionError
+from data.errors import OptionError, need
+from data.sites import parse_site
 from lagrangian.cluster import WorkerOptions
 from learning.config import THREADS
 from learning.plan import check_device
 from learning.satellite import predict_satellite
 from learning.simulation import predict_run
+
+#: Options that mean something with --ssh alone.
+ONLY_WITH_MAPS = ("site", "start", "end", "persist", "ssh_mean", "no_land_mass")
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class PredictConfig(WorkerOptions):
 def main(config: PredictConfig) -> int:
     """Predict all experiments of a run; see contract.md for what is written."""
     config.validate_workers()
+    _check_maps(config)
     check_device(config.device)
     torch.set_num_threads(config.threads or cores())
     velocity = velocity_folders(config)
@@ -93,6 +98,20 @@ def main(config: PredictConfig) -> int:
 
             predict_velocity(config, folder)
     return predict_unet(dataclasses.replace(config, models=unet)) if both else 0
+
+
+def _check_maps(config: PredictConfig) -> None:
+    """OptionError for options of satellite maps where no maps are given: they would be passed over."""
+    if config.site is not None:
+        parse_site(config.site)
+    if config.ssh:
+        return
+    need(not config.sst, "--sst needs --ssh as well: networks take sea surface height")
+    for name in ONLY_WITH_MAPS:
+        need(
+            getattr(config, name) is None or getattr(config, name) is False,
+            f"--{name.replace('_', '-')} needs --ssh as well: without maps, the experiments of --run are predicted",
+        )
 
 
 def unet_folders(run: Path, inputs: str = "*") -> tuple[Path, ...]:
@@ -129,8 +148,6 @@ def predict_unet(config: PredictConfig) -> int:
     if not folders:
         kind = "models of sst-ssh" if config.ssh else "models"
         raise OptionError(f"{config.run} holds no {kind}; run python -m learning.fit --run {config.run}, or give --models")
-    if config.sst and not config.ssh:
-        raise OptionError("--sst needs --ssh as well: networks take sea surface height")
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(config.client(lambda text: print(text, flush=True))) if config.distributed else None
         if config.ssh:

@@ -385,14 +385,14 @@ def _croco() -> Iterator[Case]:
         time = next(name for name, dims in names.items() if len(dims) == 1 and "time" in name)
     for name in ("u", "v", "zeta", "h", "pm", "pn", time):
         if name in names:
-            told = {"pm": "no pm, pn in the files", "pn": "no pm, pn in the files", time: "have no date"}.get(name)
+            told = {"pm": "computed from the distances", "pn": "computed from the distances", time: "have no date"}.get(name)
             yield Case(f"run: his.nc without {name}", command, _changed("his.nc", _renamed(name)), told)
             yield Case(f"run: {name} of text units", command, _changed("his.nc", _attribute(name, "scale_factor", "wide")))
             where = (0, 0) if len(names[name]) == 2 else 0
             if name in ("h", "pm", "pn"):
                 for value in (np.nan, -1.0, 0.0, 1e30):
                     change = _changed("his.nc", _set(name, where, value))
-                    yield Case(f"run: {name} holds {value}", command, change, told if np.isnan(value) else None)
+                    yield Case(f"run: {name} holds {value}", command, change, told if np.isnan(value) or value > 1 else None)
     for value in (np.nan, 1e30, -1e9):
         yield Case(f"run: {time} holds {value}", command, _changed("his.nc", _set(time, 1, value)))
     yield Case("run: units of time are text", command, _changed("his.nc", _attribute(time, "units", "moons since the flood")))
