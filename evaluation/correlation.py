@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 import zarr
 
-from data.bounds import MAX_SEED, bounds
+from data.bounds import MAX_SEED, bounds, need_distinct
 from data.chunks import add_array, checked_setting
 from data.command import one_line, provenance, run_command, write_file, write_json
 from data.errors import InputError, StoreError, need
@@ -130,6 +130,7 @@ class CorrelationConfig:
         need(self.draws >= 1, f"--draws {self.draws}: give 1 or more")
         need(self.seed >= 0, f"--seed {self.seed}: give 0 or more")
         need(self.block_days >= 1, f"--block-days {self.block_days:g}: give 1 day or more")
+        need_distinct(self, "variables", "exclude_flags")
         unknown = [name for name in self.variables if name not in COLUMNS]
         need(not unknown, f"--variables {' '.join(unknown)}: not a flux; known are {', '.join(COLUMNS)}")
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from data.command import json_ready, provenance, run_command, source_word, write_json
-from data.errors import InputError, OptionError, StoreError
+from data.errors import InputError, OptionError, StoreError, cannot_write
 from data.lock import Claim, FolderLock
 from data.ocean import Ocean, preferences_of
 from data.progress import Progress
@@ -273,7 +273,7 @@ def _make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"--out {out} cannot be made: {error.strerror or error}") from None
+        raise cannot_write(out, error) from None
 
 
 def _claim_folder(out: Path, identity: dict, files: dict) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import torch
 
-from data.bounds import MAX_SEED, bounds
+from data.bounds import MAX_SEED, bounds, need_distinct
 from data.command import run_command
 from data.cores import cores
 from data.errors import OptionError, need
@@ -80,7 +80,7 @@ class PredictConfig(WorkerOptions):
 def main(config: PredictConfig) -> int:
     """Predict all experiments of a run; see contract.md for what is written."""
     config.validate_workers()
-    _check_maps(config)
+    _check_options(config)
     check_device(config.device)
     torch.set_num_threads(config.threads or cores())
     velocity = velocity_folders(config)
@@ -100,8 +100,9 @@ def main(config: PredictConfig) -> int:
     return predict_unet(dataclasses.replace(config, models=unet)) if both else 0
 
 
-def _check_maps(config: PredictConfig) -> None:
-    """OptionError for options of satellite maps where no maps are given: they would be passed over."""
+def _check_options(config: PredictConfig) -> None:
+    """OptionError for a value given twice, and for options of maps where no maps are given: they would be passed over."""
+    need_distinct(config, "models", "method", "w", "levels")
     if config.site is not None:
         parse_site(config.site)
     if config.ssh:

@@ -142,7 +142,7 @@ def _options() -> Iterator[Case]:
         ("fit", ("--w", "55")),
         ("fit", ("--lags", "0", "15", "30")),
         ("fit", ("--epochs", "100000", "--width", "1024", "--members", "1000")),
-        ("fit", ("--width", "1024", "--batch", "65536")),
+        ("fit", ("--width", "1024", "--epochs", "1000000", "--members", "1000")),
         ("fit", ("--lr", "1e30")),
         ("fit", ("--inputs", "sst-ssh", "sst-ssh")),
         ("fit", ("--lags", "0", "0")),
@@ -563,7 +563,7 @@ def _stores() -> Iterator[Case]:
 
             return with_chunk
 
-        finished = {"predict": "there already", "diagnostics": "", "run-again": ""}.get(call)
+        finished = {"predict": "there already", "diagnostics": "", "run-again": "and are made again"}.get(call)
         for what, prepare in {
             "emptied": emptied,
             "is a file": filed,
@@ -576,8 +576,9 @@ def _stores() -> Iterator[Case]:
             "with a chunk of zeros": chunk(lambda content: bytes(len(content))),
             "with an empty chunk": chunk(lambda content: b""),
         }.items():
+            mended = "chunk" in what or call == "diagnostics" or (call == "run-again" and prepare is lacking)
             yield Case(
-                f"{call}: {store} {what}", command, prepare, finished if "chunk" in what or call == "diagnostics" else None
+                f"{call}: {store} {what}", command, prepare, finished if mended else None
             )
 
 
@@ -660,7 +661,7 @@ def _tables() -> Iterator[Case]:
             path.write_text(change(path.read_text()))
             return arguments
 
-        told = "" if name == "semicolons and tabs" else None  # they are read as they are meant
+        told = {"semicolons and tabs": "", "a negative flux": "flux is negative"}.get(name)  # read as they are meant, or told
         yield Case(f"correlation: flux.csv with {name}", command, prepare, told)
 
 

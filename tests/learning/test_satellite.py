@@ -357,6 +357,7 @@ def test_bad_input_is_one_line(run, files, tmp_path, capsys):
         "before the first possible": ("--ssh", ssh, "--sst", sst, "--end", "2009-01-01"),
         "--site": ("--ssh", ssh, "--sst", sst, "--site", "atlantis"),
         "--site ''": ("--ssh", ssh, "--sst", sst, "--site", ""),
+        "--w 80: is given twice": ("--ssh", ssh, "--sst", sst, "--w", "80", "300", "80"),
         "--site needs --ssh": ("--site", "pap-so"),
         "--start needs --ssh": ("--start", "2010-01-01"),
         "--persist needs --ssh": ("--persist",),
