@@ -576,7 +576,7 @@ def _stores() -> Iterator[Case]:
             "with a chunk of zeros": chunk(lambda content: bytes(len(content))),
             "with an empty chunk": chunk(lambda content: b""),
         }.items():
-            mended = "chunk" in what or call == "diagnostics" or (call == "run-again" and prepare is lacking)
+            mended = "chunk" in what or call == "diagnostics" or (call == "run-again" and prepare is not filed)
             yield Case(
                 f"{call}: {store} {what}", command, prepare, finished if mended else None
             )
