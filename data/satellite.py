@@ -29,8 +29,8 @@ METRE = {"m": 1.0, "metre": 1.0, "meter": 1.0, "metres": 1.0, "meters": 1.0, "cm
 METRE_PER_SECOND = {name: 1.0 for name in ("m/s", "ms-1", "metre/second", "meter/second", "meters/second")} | {
     name: 0.01 for name in ("cm/s", "cms-1")
 }
-CELSIUS = {"kelvin", "kelvins", "k", "degk", "degreekelvin", "degreeskelvin", "degree_kelvin", "degrees_kelvin"}
-CELSIUS = {name: -273.15 for name in CELSIUS} | {
+KELVIN = {"kelvin", "kelvins", "k", "degk", "degreekelvin", "degreeskelvin", "degree_kelvin", "degrees_kelvin"}
+CELSIUS = {name: -273.15 for name in KELVIN} | {
     name: 0.0 for name in ("celsius", "c", "degc", "deg_c", "degreec", "degree_c", "degrees_c", "degreecelsius", "degreescelsius",
                            "degree_celsius", "degrees_celsius", "°c")
 }  # fmt: skip

@@ -31,7 +31,7 @@ from learning.weights import load_tensors, network_card, save_network, save_tens
 #: Options that do not change the weights.
 NOT_IDENTITY = (
     "run", "member", "device", "threads", "tensorboard", "test_run", "members", "inputs", "w",
-    "workers", "scheduler", "cluster", "cluster_options", "method", "causal",
+    "workers", "scheduler", "cluster", "cluster_options", "method", "causal", "architecture",
 )  # fmt: skip
 EPOCH_BOUNDS = (3, 40)
 
@@ -110,8 +110,9 @@ class FitPlan:
         task = Task(samples, self.split.train, self.split.validation, self.normalisation, self.preset, config.seed, member, state,
                     level, self.climatology)  # fmt: skip
         tensorboard = self.folders[0] / "tensorboard" if config.tensorboard else None
-        options = {"device": config.device, "precision": config.precision, "tensorboard": tensorboard}
-        networks = train_member(task, **options, say=say, check=check)
+        networks = train_member(
+            task, device=config.device, precision=config.precision, tensorboard=tensorboard, say=say, check=check
+        )
         check()
         rows = load_tensors(state)[1]["rows"]
         names = level_names(float(samples.levels[level]))

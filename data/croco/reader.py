@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from data.balance import look
 from data.command import one_line
-from data.croco.balance import look
 from data.croco.chain import chained, check_doubles
 from data.croco.decode import FILL_LIMIT, decode_record
 from data.croco.files import File, check_one_kind, optional_variables, scan, scan_grid_file

@@ -36,7 +36,7 @@ from lagrangian.campaign import Campaign
 from lagrangian.config import RunConfig
 from lagrangian.experiments import design_experiments
 from lagrangian.results import SpeedResults
-from tests.lagrangian.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere
+from tests.builders.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere
 
 RNG = np.random.default_rng(5)
 DAY = np.timedelta64(1, "D")

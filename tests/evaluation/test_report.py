@@ -24,7 +24,7 @@ from evaluation.report import ReportConfig, main
 from evaluation.results import SHARES, SpeedRun, share_within
 from lagrangian.binning import smooth_pdf
 from learning.simulation import PARTS
-from tests.learning.conftest import write_run
+from tests.builders.made_up_run import write_run
 
 
 def reported(run, *options):

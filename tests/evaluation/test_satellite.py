@@ -29,7 +29,7 @@ from lagrangian.config import RunConfig
 from learning.config import FitConfig
 from learning.fit import main as fit
 from learning.satellite import SatelliteWindows, catchment_dataset, write_inputs
-from tests.learning.conftest import write_run
+from tests.builders.made_up_run import write_run
 
 ENDS = np.datetime64("2001-03-01", "s") + 10 * np.arange(3) * np.timedelta64(86400, "s")
 

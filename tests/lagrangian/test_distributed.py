@@ -24,8 +24,8 @@ from lagrangian.config import RunConfig
 from lagrangian.experiments import design_experiments
 from lagrangian.run import main
 from tests.benchmarks.scaling import SMALL_RUN, contents, unlike
-from tests.lagrangian.test_campaign import SMALL, analytic_ocean
-from tests.lagrangian.test_doors import plain_cluster
+from tests.builders.clusters import plain_cluster
+from tests.builders.small_sweep import SMALL, analytic_ocean
 
 
 def command(out, *arguments):

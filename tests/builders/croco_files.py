@@ -7,7 +7,6 @@ from pathlib import Path
 
 import netCDF4
 import numpy as np
-import pytest
 
 from data.vertical import SCoordinate
 
@@ -220,29 +219,3 @@ def _write_grid(new, sea, positions, without):
             new.createVariable(name, "f8", rho)[:] = value
     if "spherical" not in without:
         new.createVariable("spherical", "S1", ())[...] = b"F" if cartesian else b"T"
-
-
-@pytest.fixture
-def croco_file(tmp_path):
-    """Function that writes a tiny CROCO file under a name: croco_file("a.nc", **options of write_croco)."""
-
-    def write(name="his.nc", sea=None, **options):
-        return write_croco(tmp_path / name, sea, **options)
-
-    return write
-
-
-@pytest.fixture
-def grid_file(tmp_path):
-    """Function that writes a grid file of the same domain."""
-
-    def write(name="grd.nc", sea=None, **options):
-        return write_grid(tmp_path / name, sea, **options)
-
-    return write
-
-
-@pytest.fixture
-def tiny_sea():
-    """The class of what tiny files hold."""
-    return TinySea

@@ -14,7 +14,7 @@ from data.zlevel.levels import interface_depths
 from data.zlevel.ocean import on_kernel_points
 from data.zlevel.open import open_zlevel, recognise
 from lagrangian.velocity import omega_by_continuity, upward_flux
-from tests.data_pkg.zlevel_files import days, write_nemo
+from tests.builders.zlevel_files import days, write_nemo
 
 MODELS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "models"
 GYRE = MODELS / "nemo_gyre36"

@@ -16,7 +16,7 @@ from data.grid import HorizontalGrid
 from data.sites import SITES, parse_site
 from data.sphere import EARTH_RADIUS_KM, east_north, lon_lat
 from data.vertical import SCoordinate
-from tests.lagrangian.analytic import plane, sphere
+from tests.builders.analytic import plane, sphere
 
 CROCO = Path(__file__).resolve().parents[3] / "shared" / "data" / "croco"
 coordinates = st.builds(

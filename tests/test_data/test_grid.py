@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from data.errors import InputError
 from data.grid import HorizontalGrid
 from data.sphere import EARTH_RADIUS_KM, east_north, lon_lat
-from tests.lagrangian.analytic import plane, regular_sphere, sphere
+from tests.builders.analytic import plane, regular_sphere, sphere
 
 PAP = (-16.5, 49.0)
 

@@ -13,8 +13,8 @@ from data.times import seconds
 from lagrangian.fields import at_depths
 from lagrangian.velocity import omega_by_continuity
 from lagrangian.window import PreparedSnapshot, Window
-from tests.data_pkg.zlevel_files import write_lonlat, write_static
-from tests.lagrangian.analytic import cloud, move
+from tests.builders.analytic import cloud, move
+from tests.builders.zlevel_files import write_lonlat, write_static
 
 JET = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "croco" / "jet"
 #: The jet runs at more than twice the speed of the sea around the trap: velocities are brought to the paper's energy.

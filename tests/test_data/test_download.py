@@ -67,7 +67,8 @@ class StandIn(types.ModuleType):
         return self.write(path, arguments)
 
     def write_file(self, path, arguments, days=None):
-        first, last = (np.datetime64(arguments[name][:10]) for name in ("start_datetime", "end_datetime"))
+        whole = ("start_datetime", "1950-01-01"), ("end_datetime", "1950-01-01")  # of a static file
+        first, last = (np.datetime64(arguments.get(name, without)[:10]) for name, without in whole)
         with netCDF4.Dataset(path, "w") as file:
             times = np.arange(first, last + 1)[:days]
             for name, values in (
@@ -155,7 +156,8 @@ def test_default_dates_are_the_papers():
 
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_another_dataset(product):
-    (request,) = requests(DownloadConfig(product, start="2024-01-01", end="2024-01-31", dataset="some-other-id"))
+    wanted = requests(DownloadConfig(product, start="2024-01-01", end="2024-01-31", dataset="some-other-id"))
+    (request,) = [one for one in wanted if one.days and one.deepest is None]
     assert request.dataset == "some-other-id"
     assert request.variables == PRODUCTS[product].variables
 
@@ -165,7 +167,8 @@ def test_another_dataset(product):
 def test_box_holds_the_square_and_no_more(name, half_width):
     site = SITES[name]
     box = box_around(site, half_width)
-    lon, lat = np.meshgrid(np.linspace(box.west - 1, box.east + 1, 801), np.linspace(box.south - 1, box.north + 1, 801))
+    n = 801 if abs(site.y) < 60 else 3201  # boxes near a pole are wide, and their corners sharp
+    lon, lat = np.meshgrid(np.linspace(box.west - 1, box.east + 1, n), np.linspace(box.south - 1, box.north + 1, n))
     inside = np.all(np.abs(east_north(lon, lat, site.x, site.y)) <= half_width, axis=0)
     for bounds, found in (((box.west, box.east), lon[inside]), ((box.south, box.north), lat[inside])):
         assert bounds[0] <= found.min() <= bounds[0] + 0.05
@@ -396,3 +399,83 @@ def test_negative_longitude_as_site(run, toolbox, tmp_path):
 def test_box_refuses_metres():
     with pytest.raises(OptionError, match="degrees"):
         box_around(parse_site("1000,1000"), 500)
+
+
+# -- an ocean ------------------------------------------------------------------------------------------------
+
+OCEAN = ("ocean", "--start", "2021-05-20", "--end", "2021-07-03")
+MONTHS = ("20210520-20210531", "20210601-20210630", "20210701-20210703")
+OCEAN_NAMES = [f"ocean_pap-so_{part}{month}.nc" for month in MONTHS for part in ("", "thetao_")]
+
+
+def test_an_ocean_comes_in_months_with_its_static_file_and_surface_temperature(run, toolbox, tmp_path):
+    code, out, _ = run(*OCEAN)
+    assert code == 0 and "7 files fetched, 0 kept" in out
+    assert files(tmp_path) == sorted(["ocean_pap-so.json", "ocean_static_pap-so.nc", *OCEAN_NAMES])
+    static, velocities, surface = toolbox.calls[:3]
+    assert (static["dataset_id"], static["dataset_part"]) == ("cmems_mod_glo_phy_my_0.083deg_static", "bathy")
+    assert static["variables"] == ["deptho", "deptho_lev"] and "start_datetime" not in static
+    assert velocities["dataset_id"] == "cmems_mod_glo_phy_my_0.083deg_P1D-m" and velocities["variables"] == ["uo", "vo", "zos"]
+    assert "maximum_depth" not in velocities  # to the sea floor, which continuity needs
+    assert surface["variables"] == ["thetao"] and surface["maximum_depth"] == 1.0
+    assert [call["start_datetime"][:10] for call in toolbox.calls[1::2]] == ["2021-05-20", "2021-06-01", "2021-07-01"]
+    assert velocities["end_datetime"] == "2021-05-31T23:59:59"
+    # the command that goes on is named, and its pattern leaves the static file out
+    assert "--grid" in out.splitlines()[-1] and "ocean_pap-so_*.nc" in out.splitlines()[-1]
+
+
+def test_its_size_is_said_before_anything_is_fetched(run, toolbox):
+    code, out, _ = run(*OCEAN, "--dry-run")
+    assert code == 0 and not toolbox.calls
+    box = box_around(SITES["pap-so"], 520)
+    points = ((box.east - box.west) * 12 + 1) * ((box.north - box.south) * 12 + 1)
+    a_day = float(out.split("days of ")[1].split(" MB")[0]) * 1e6
+    assert a_day == pytest.approx(points * (2 * 50 + 2) * 4, rel=0.01)  # two velocities on 50 levels and two maps, 4 bytes
+    assert out.startswith("# 45 days of") and "myint" in out
+    assert sum(line.startswith("copernicusmarine subset") for line in out.splitlines()) == 7
+
+
+def test_where_files_are_there_their_size_is_the_measure(run, toolbox, tmp_path):
+    run("ocean", "--start", "2021-05-20", "--end", "2021-05-31")
+    size = (tmp_path / "maps" / OCEAN_NAMES[0]).stat().st_size / 12
+    code, out, _ = run(*OCEAN, "--dry-run")
+    assert code == 0 and out.startswith(f"# 33 days of {size:.3g} B (as the 1 files that are there)")
+
+
+def test_months_after_the_reanalysis_come_of_its_continuation(run, toolbox, tmp_path):
+    ended = named("CoordinatesOutOfDatasetBounds")("time out of bounds")
+    fetch = toolbox.subset
+
+    def subset(**arguments):
+        if arguments["dataset_id"].endswith("my_0.083deg_P1D-m") and arguments["start_datetime"] >= "2021-07":
+            toolbox.calls.append(arguments)
+            raise ended
+        return fetch(**arguments)
+
+    toolbox.subset = subset
+    code, _, err = run(*OCEAN)
+    assert code == 0 and "has ended" in err
+    last = [call["dataset_id"] for call in toolbox.calls if call.get("start_datetime", "") >= "2021-07"]
+    assert last == ["cmems_mod_glo_phy_my_0.083deg_P1D-m", "cmems_mod_glo_phy_myint_0.083deg_P1D-m"] * 2
+    assert files(tmp_path) == sorted(["ocean_pap-so.json", "ocean_static_pap-so.nc", *OCEAN_NAMES])
+    toolbox.subset = fetch
+
+
+def test_beyond_both_the_refusal_is_one_line(run, toolbox, tmp_path):
+    toolbox.failures.update({number: named("CoordinatesOutOfDatasetBounds")("time out of bounds") for number in (1, 2)})
+    code, _, err = run(*OCEAN)
+    assert code == 2 and "choose other --start and --end" in err
+    assert files(tmp_path) == ["ocean_pap-so.json", "ocean_static_pap-so.nc"]
+
+
+def test_an_interrupted_ocean_goes_on_where_it_was(run, toolbox, tmp_path):
+    toolbox.failures[3] = ConnectionReset("connection reset")
+    assert run(*OCEAN)[0] == 2
+    there = files(tmp_path)
+    toolbox.failures.clear()
+    code, out, _ = run(*OCEAN)
+    assert code == 0 and "4 files fetched, 3 kept" in out and set(there) < set(files(tmp_path))
+
+
+def test_an_ocean_begins_in_1993(run, toolbox):
+    assert "between 1993-01-01" in refusal(run("ocean", "--start", "1992-12-31", "--end", "1993-01-31"))

@@ -12,7 +12,7 @@ import pytest
 from data.errors import InputError
 from data.ocean import Ocean, preferences_of
 from data.zlevel.open import open_zlevel, recognise
-from tests.data_pkg.zlevel_files import DAY, days, write_lonlat, write_static
+from tests.builders.zlevel_files import DAY, days, write_lonlat, write_static
 
 MODELS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "models"
 LON, LAT = -20 + np.arange(12) / 8, 45 + np.arange(10) / 8
@@ -287,11 +287,18 @@ def test_families_are_recognised(base, tmp_path):
     assert recognise(base.description["files"]) == "lonlat"
     sample = Path(__file__).resolve().parents[1] / "data" / "croco_sample" / "croco_his.nc"
     assert recognise([str(sample)]) == "croco"
-    for dimension, told in (("nele", "unstructured mesh"), ("nlon", "POP"), ("i_g", "MITgcm"), ("xq", "MOM")):
-        with netCDF4.Dataset(tmp_path / f"{dimension}.nc", "w") as dataset:
+
+    def of(dimension):
+        path = tmp_path / f"{dimension}.nc"
+        with netCDF4.Dataset(path, "w") as dataset:
             dataset.createDimension(dimension, 5)
+        return [str(path)]
+
+    for dimension, family in (("nlon", "pop"), ("i_g", "mitgcm"), ("xq", "mom6")):
+        assert recognise(of(dimension)) == family
+    for dimension, told in (("nele", "unstructured mesh"), ("xu_ocean", "MOM 5")):
         with pytest.raises(InputError, match=told):
-            recognise([str(tmp_path / f"{dimension}.nc")])
+            recognise(of(dimension))
 
 
 @pytest.mark.skipif(not MODELS.exists(), reason="../shared/data/models is absent")

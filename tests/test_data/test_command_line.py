@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -91,7 +92,7 @@ def test_every_number_of_every_command_has_bounds():
     for command in COMMANDS.values():
         hints = typing.get_type_hints(command.options(), include_extras=True)
         for field in dataclasses.fields(command.options()):
-            if "float" in str(hints[field.name]) or "int" in str(hints[field.name]):
+            if re.search(r"\b(int|float)\b", str(hints[field.name])):
                 found = [one for one in getattr(hints[field.name], "__metadata__", ()) if isinstance(one, Bounds)]
                 assert found and str(found[0]), f"{command.name} --{field.name}"
 

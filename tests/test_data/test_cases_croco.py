@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from data.balance import surface_motion
 from data.croco import open_croco
-from data.croco.balance import surface_motion
 from data.errors import InputError
 from lagrangian.config import RunConfig
 from lagrangian.oceans import open_ocean

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from data.frame import Frame, Regridder, cut_window
-from tests.lagrangian.analytic import plane, sphere
+from tests.builders.analytic import plane, sphere
 
 
 @pytest.mark.parametrize("spacing", [8.0, 4.0, 2.0])
