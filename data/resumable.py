@@ -308,7 +308,8 @@ class ResumableStore:
         shutil.rmtree(self._aside)
         if files:
             names = sorted({file.relative_to(self._aside).parts[0] for file in files})
-            print(f"note: {path}: {', '.join(names)}: metadata or coordinates are damaged or missing and are made again", flush=True)
+            what = "metadata or coordinates are damaged or missing and are made again"
+            print(f"note: {path}: {', '.join(names)}: {what}", flush=True)
 
     def _array_is_usable(self, path: Path) -> bool:
         try:

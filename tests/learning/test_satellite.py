@@ -329,7 +329,7 @@ def test_bad_input_is_one_line(run, files, tmp_path, capsys):
         "adt": ("--ssh", sst, "--sst", sst),
         "--sst needs --ssh": ("--sst", sst),
         "not a date": ("--ssh", ssh, "--sst", sst, "--start", "yesterday"),
-        "--every 0: must be at least 0.01": ("--ssh", ssh, "--sst", sst, "--every", "0"),
+        "greater than 0": ("--ssh", ssh, "--sst", sst, "--every", "0"),
         "before the first possible": ("--ssh", ssh, "--sst", sst, "--end", "2009-01-01"),
         "--site": ("--ssh", ssh, "--sst", sst, "--site", "atlantis"),
         "--site ''": ("--ssh", ssh, "--sst", sst, "--site", ""),
