@@ -65,8 +65,7 @@ def _transports(ocean, snapshot) -> tuple[np.ndarray, np.ndarray]:
     grid = ocean.grid
     ny, nx = grid.shape
     along_xi, along_eta = np.zeros((ny, nx - 1)), np.zeros((ny - 1, nx))
-    sea = grid.mask_rho
-    h = np.where(sea, grid.h, grid.h[sea].min())
+    h = grid.land_filled.h
     for first in range(0, ny, ROWS):
         rows = slice(first, min(first + ROWS + 1, ny))
         thickness = ocean.vertical.layer_thickness(h[rows], snapshot.zeta[rows])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from scipy import ndimage
 
+from data.bilinear import corners
 from data.errors import need
 
 if TYPE_CHECKING:
@@ -196,16 +197,11 @@ def fill_nearest(field: np.ndarray, missing: np.ndarray) -> np.ndarray:
 
 def _bilinear_known(filled: np.ndarray, missing: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Bilinear mean over the known corners; NaN where they hold less than half of the weight."""
-    ny, nx = filled.shape
-    i = np.clip(np.floor(x).astype(int), 0, nx - 2)
-    j = np.clip(np.floor(y).astype(int), 0, ny - 2)
-    fx, fy = x - i, y - j
     total, weight = np.zeros(x.shape), np.zeros(x.shape)
-    for dj, wy in ((0, 1 - fy), (1, fy)):
-        for di, wx in ((0, 1 - fx), (1, fx)):
-            known = wx * wy * ~missing[j + dj, i + di]
-            total += known * filled[j + dj, i + di]
-            weight += known
+    for row, column, share in corners(x, y, filled.shape):
+        known = share * ~missing[row, column]
+        total += known * filled[row, column]
+        weight += known
     return np.where(weight >= 0.5, total / np.where(weight > 0, weight, 1.0), np.nan)
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import xarray as xr
@@ -14,39 +13,20 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from data.bounds import bounds
 from data.command import run_command
 from data.errors import InputError, OptionError, cannot_write
 from data.files import written_aside
-from evaluation.canvas import name_ocean
-from evaluation.figures_catchments import BOX_COLOUR, deep_to_light, describe, open_experiment, reach_km
+from evaluation.figures.canvas import name_ocean
+from evaluation.figures.catchments import deep_to_light, describe, open_experiment, reach_km
+from evaluation.options import FRAMES, AnimationConfig
+from lagrangian.chart import BOX_COLOUR, TRAP_STYLE
 from lagrangian.config import speed_folder
-from lagrangian.maps import TRAP_STYLE
 from learning.folders import found_speeds
 
-FRAMES = 60
 DPI = 85
 #: Colours of the film, of the 256 that a GIF can have.
 COLOURS = 128
 SECOND = np.timedelta64(1, "s")
-
-
-@dataclass(frozen=True)
-class AnimationConfig:
-    """Write a film (GIF) of the particles of one experiment of a run."""
-
-    run: Path = Path("runs/demo")
-    """Folder of a lagrangian.run."""
-    w: Annotated[float | None, *bounds(above=0, below=1e5, unit="m/d")] = None
-    """Sinking speed, m/d (default: the slowest of the run)."""
-    experiment: Annotated[int, *bounds(least=0)] = 0
-    """Number of the experiment."""
-    fps: Annotated[float, *bounds(least=0.1, most=50, unit="frames a second")] = 8.0
-    """Frames a second."""
-    frames: Annotated[int, *bounds(least=2, most=2000)] = FRAMES
-    """Frames in all, evenly spaced in time."""
-    out: Path | None = None
-    """File to write (default: RUN/w080/film-0000.gif, by speed and experiment)."""
 
 
 def main(config: AnimationConfig) -> int:
@@ -78,7 +58,7 @@ class Paths:
 
     @classmethod
     def of(cls, one: xr.Dataset) -> Paths:
-        """From one experiment (:func:`evaluation.figures_catchments.open_experiment`)."""
+        """From one experiment (:func:`evaluation.figures.catchments.open_experiment`)."""
         release = one["release_time"].values
         latest = release.max()
         times = np.concatenate([release[:, None], one["time"].values], axis=1)
@@ -204,7 +184,7 @@ def animate_experiment(run: Path, w: float, experiment: int, path: Path, fps: fl
     palette = pictures[frames // 2].quantize(COLOURS)
     pictures = [one.quantize(palette=palette, dither=Image.Dither.NONE) for one in pictures]
     try:
-        with written_aside(path) as aside:
+        with written_aside(path, make_folder=False) as aside:
             pictures[0].save(aside, "GIF", save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0)
     except OSError as error:
         raise cannot_write(path, error) from None

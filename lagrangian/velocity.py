@@ -115,9 +115,7 @@ def on_faces(u: np.ndarray, v: np.ndarray, grid: HorizontalGrid) -> tuple[np.nda
 
 def _geometry(grid: HorizontalGrid, vertical: VerticalCoordinate):
     """Static arrays of the compiled functions; land has the depth and metrics of typical sea."""
-    sea = grid.mask_rho
-    h = np.where(sea, grid.h, grid.h[sea].min())
-    return h, vertical.a_w, vertical.c_w, float(vertical.hc), vertical.vtransform
+    return grid.land_filled.h, vertical.a_w, vertical.c_w, float(vertical.hc), vertical.vtransform
 
 
 def upward_flux(u: U, v: V, zeta: Rho, grid: HorizontalGrid, vertical: VerticalCoordinate) -> Interfaces:
@@ -126,8 +124,7 @@ def upward_flux(u: U, v: V, zeta: Rho, grid: HorizontalGrid, vertical: VerticalC
     Parameters and shape as for :func:`omega_by_continuity`; the uppermost interface moves as the divergence of the column has it.
     """
     sea = grid.mask_rho
-    pm = np.where(sea, grid.pm, np.median(grid.pm[sea]))
-    pn = np.where(sea, grid.pn, np.median(grid.pn[sea]))
+    _, pm, pn = grid.land_filled
     flux = np.zeros((vertical.n + 1, *grid.shape), np.float32)
     u, v, zeta = (np.ascontiguousarray(field, np.float32) for field in (u, v, zeta))
     width_u = 2 / (pn[:, :-1] + pn[:, 1:]) if grid.width_u is None else grid.width_u

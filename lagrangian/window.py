@@ -176,14 +176,10 @@ class Window:
         self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
         ny, nx = grid.shape
         n = vertical.n
-        sea = grid.mask_rho
-        # On land the depth is that of the shallowest sea point and the metrics are typical ones, so that the cells which
-        # straddle the coast have finite, positive values; velocities there are 0.
-        fallback = {"h": grid.h[sea].min(), "pm": np.median(grid.pm[sea]), "pn": np.median(grid.pn[sea])}
         self._cells = _zeros((ny, nx, RECORD), np.float64)
         for name, index in (("h", H), ("pm", PM), ("pn", PN)):
-            self._cells[..., index] = np.where(sea, getattr(grid, name), fallback[name])
-        self._cells[..., MASK] = sea
+            self._cells[..., index] = getattr(grid.land_filled, name)  # velocities on land are 0
+        self._cells[..., MASK] = grid.mask_rho
         self._u = _zeros((*grid.shape_u, n, 2), np.float32)
         self._v = _zeros((*grid.shape_v, n, 2), np.float32)
         self._w = _zeros((ny, nx, n + 1, 2), np.float32)

@@ -9,11 +9,11 @@ import time
 
 import torch
 
+from data import workers as cluster
 from data.command import run_command
 from data.cores import cores
 from data.errors import OptionError
 from data.lock import FolderLock
-from lagrangian import cluster
 from lagrangian.config import speed_folder
 from learning.config import PRESETS, FitConfig, Preset
 from learning.folders import found_speeds, models_folder

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from data import workers as cluster
 from data.command import json_ready, provenance, read_json, write_file, write_json
 from data.errors import OptionError, StoreError, need
 from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM
 from data.lock import Claim
-from lagrangian import cluster
 from lagrangian.pdf import export_number
 from learning.config import FitConfig, Preset
 from learning.folders import CLIMATOLOGY, found_speeds, member_path, models_folder, run_identity
@@ -37,7 +37,7 @@ EPOCH_BOUNDS = (3, 40)
 
 
 def train_task(task: tuple[str, tuple[float, ...], int, Claim], config: FitConfig, preset: Preset, word: str) -> None:
-    """Train one member in a worker; a task of :func:`lagrangian.cluster.run_tasks`.
+    """Train one member in a worker; a task of :func:`data.workers.run_tasks`.
 
     Raises
     ------

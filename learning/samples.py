@@ -17,6 +17,7 @@ import xarray as xr
 from data.compiled import njit
 from data.errors import InputError
 from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM, Frame, cubic_kernels, cut_window
+from data.times import nearest
 from lagrangian.config import LAGS_DAYS, speed_folder
 from lagrangian.fields import open_fields
 from lagrangian.stores import open_store
@@ -108,10 +109,8 @@ class RegionalFields:
         wanted = ends[:, None] - np.array(self.spec.lags_days) * DAY
         if self.times.size == 0:
             return np.full(wanted.shape, -1)
-        after = np.clip(np.searchsorted(self.times, wanted), 0, self.times.size - 1)
-        before = np.maximum(after - 1, 0)
-        nearest = np.where(abs(self.times[after] - wanted) < abs(self.times[before] - wanted), after, before)
-        return np.where(abs(self.times[nearest] - wanted) <= TIME_TOLERANCE_DAYS * DAY, nearest, -1)
+        number = nearest(self.times, wanted)
+        return np.where(abs(self.times[number] - wanted) <= TIME_TOLERANCE_DAYS * DAY, number, -1)
 
     def window(self, instants: Instants, dx: float, dy: float, normalise: Normalisation) -> Channels:
         """(lag * variable, 100, 100) float32, normalised, around a trap dx, dy km east and north of the site.

@@ -10,6 +10,7 @@ from collections.abc import Collection
 
 import numpy as np
 
+from data.croco.reader import CrocoOcean
 from data.errors import InputError
 from data.grid import HorizontalGrid
 from data.ocean import Ocean, Snapshot
@@ -27,13 +28,13 @@ class PeriodicOcean:
 
     Parameters
     ----------
-    inside : Ocean
+    inside : CrocoOcean
         As the files have it, its ends closed.
     along : (bool, bool)
         Whether it is periodic along xi, along eta.
     """
 
-    def __init__(self, inside: Ocean, along: tuple[bool, bool]):
+    def __init__(self, inside: CrocoOcean, along: tuple[bool, bool]):
         self._inside, self._along = inside, along
         self.times, self.vertical, self.variables = inside.times, inside.vertical, inside.variables
         self.description = inside.description
@@ -50,7 +51,7 @@ class PeriodicOcean:
 
     def sample(self, index: int, variables: Collection[str] = ()) -> Snapshot:
         """As :meth:`snapshot`, apart from a sweep through the record."""
-        return self._of(getattr(self._inside, "sample", self._inside.snapshot)(index, variables))
+        return self._of(self._inside.sample(index, variables))
 
     def record(self, index: int) -> tuple[str, int]:
         """File and number of a record."""
@@ -61,8 +62,8 @@ class PeriodicOcean:
         self._inside.close()
 
     def _of(self, one: Snapshot) -> Snapshot:
-        fields = {name: getattr(one, name) for name in ("u", "v", "zeta", "w", "omega", "temp")}
-        return Snapshot(one.time, **{name: None if field is None else self._cut(field) for name, field in fields.items()})
+        w, omega, temp = (None if field is None else self._cut(field) for field in (one.w, one.omega, one.temp))
+        return Snapshot(one.time, self._cut(one.u), self._cut(one.v), self._cut(one.zeta), w, omega, temp)
 
     def _cut(self, field: np.ndarray) -> np.ndarray:
         """Without the last column, the last row: of rho, u and v points alike."""
@@ -71,13 +72,13 @@ class PeriodicOcean:
         return np.ascontiguousarray(field[..., rows, columns])
 
 
-def as_periodic(ocean: Ocean, wanted: str = "auto") -> Ocean:
+def as_periodic(ocean: CrocoOcean, wanted: str = "auto") -> Ocean:
     """The ocean, periodic where its files are.
 
     Parameters
     ----------
-    ocean : Ocean
-        Of CROCO or ROMS files, its ends closed.
+    ocean : CrocoOcean
+        Its ends closed.
     wanted : "auto", "no", "xi", "eta" or "both"
         auto: where the ends of two records and of the grid are equal; a name: there, or an InputError.
 
@@ -108,10 +109,10 @@ def as_periodic(ocean: Ocean, wanted: str = "auto") -> Ocean:
     told = f"the ends of the domain overlap: read as periodic along {names} (--periodic no closes it)"
     ocean.description["assumptions"].append(told)
     ocean.description["periodic"] = names
-    return PeriodicOcean(ocean, tuple(along))
+    return PeriodicOcean(ocean, (along[0], along[1]))
 
 
-def _ends_are_equal(ocean: Ocean, axis: int) -> bool:
+def _ends_are_equal(ocean: CrocoOcean, axis: int) -> bool:
     """Whether points 0 and 1 along an axis (0: xi, 1: eta) hold what the last but one and the last hold."""
     grid = ocean.grid
     turned = lambda field: field if axis == 0 else np.swapaxes(field, -1, -2)
@@ -119,7 +120,7 @@ def _ends_are_equal(ocean: Ocean, axis: int) -> bool:
     if rho[0].shape[-1] < 6 or not all(np.array_equal(field[:, :2], field[:, -2:]) for field in rho):
         return False
     for index in sorted({0, len(ocean.times) // 2}):
-        one = getattr(ocean, "sample", ocean.snapshot)(index)
+        one = ocean.sample(index)
         # along the axis: velocities along it stand between rho points, those across it on their columns
         between, across = (one.u, one.v) if axis == 0 else (one.v, one.u)
         between, across, zeta = turned(between), turned(across), turned(one.zeta)

@@ -85,15 +85,16 @@ def write_croco(path: Path, ocean: TwinOcean, days: range) -> None:
         time = file.createVariable("time", "f8", ("time",))
         time.units = "seconds since 2000-01-01"
         stored = {}
-        for name, dims, units in (
-            ("zeta", rho, "meter"),
-            ("u", ("s_rho", "eta_rho", "xi_u"), "meter second-1"),
-            ("v", ("s_rho", "eta_v", "xi_rho"), "meter second-1"),
-            ("temp", ("s_rho", *rho), "Celsius"),
-        ):
-            sizes = [len(file.dimensions[d]) for d in dims]
+        places: dict[str, tuple[tuple[str, ...], str]] = {
+            "zeta": (rho, "meter"),
+            "u": (("s_rho", "eta_rho", "xi_u"), "meter second-1"),
+            "v": (("s_rho", "eta_v", "xi_rho"), "meter second-1"),
+            "temp": (("s_rho", *rho), "Celsius"),
+        }
+        for name, (points, units) in places.items():
+            sizes = [len(file.dimensions[d]) for d in points]
             stored[name] = file.createVariable(
-                name, "f4", ("time", *dims), zlib=True, complevel=1, shuffle=True, chunksizes=(1, *sizes)
+                name, "f4", ("time", *points), zlib=True, complevel=1, shuffle=True, chunksizes=(1, *sizes)
             )
             stored[name].units = units
         for record, day in enumerate(days):
@@ -136,6 +137,7 @@ class LonLat:
     def day(self, index: int) -> dict[str, np.ndarray]:
         """The variables of a day (depth, y, x), zos (y, x); dry below the sea floor."""
         one = self.ocean.at_depths(index, LEVELS)
+        assert one.temp is not None
         n = one.zeta.shape[1] - 1
         u, v = self.values(one.u[:, :n, :n], "u"), self.values(one.v[:, :n, :n], "v")
         cosine, sine = np.cos(self.angle), np.sin(self.angle)

@@ -9,9 +9,10 @@ import numpy as np
 
 from data.errors import InputError
 from data.grid import HorizontalGrid
+from data.handles import Handles
 from data.ocean import OPTIONAL_VARIABLES, Preferences, Snapshot
 from data.vertical import ZCoordinate
-from data.zlevel.files import Cut, Files
+from data.zlevel.files import Cut
 from data.zlevel.levels import continued_down
 from data.zlevel.series import Series
 
@@ -66,7 +67,7 @@ class ZLevelOcean:
         description: dict,
         preferences: Preferences,
         *,
-        files: Files,
+        files: Handles,
         cut: Cut,
         levels: slice,
         stagger: str,

@@ -11,17 +11,19 @@ import numpy as np
 from data.command import one_line
 from data.croco.times import parse_origin
 from data.errors import InputError
+from data.handles import Handles
 from data.netcdf import expand
 from data.ocean import Preferences
 from data.ocean_names import IDEALISED
+from data.record_times import check_gaps
 from data.vertical import ZCoordinate
 from data.zlevel import lonlat
-from data.zlevel.files import Files
+from data.zlevel.files import OPEN_FILES
 from data.zlevel.levels import checked_depths, interface_depths
 from data.zlevel.names import LONLAT, MODELS, NEMO, Model
 from data.zlevel.ocean import ZLevelOcean
 from data.zlevel.series import Series, Source, gather, named
-from data.zlevel.times import check_gaps, instants, tell_of_tides
+from data.zlevel.times import instants, tell_of_tides
 
 #: Dimensions that only terrain-following files have, those of unstructured meshes, and of NEMO's own files.
 S_LEVELS = {"s_rho", "eta_rho", "xi_rho", "s_w", "eta_u", "xi_u"}
@@ -48,7 +50,7 @@ def recognise(paths: Sequence[str]) -> str:
     InputError
         A family that cannot be read: unstructured meshes, layers of a model's own.
     """
-    files, votes = Files(), set()
+    files, votes = Handles(OPEN_FILES), set()
     names = expand(paths)
     try:
         for path in [*names[:: max(1, len(names) // LOOKED_AT)], names[-1]]:
@@ -142,7 +144,7 @@ def open_zlevel(
     family = recognise(names) if model == "auto" else model
     if family not in MODELS:
         raise InputError(f"{names[0]}: these are {family} files, not an ocean on z-levels")
-    files = Files()
+    files = Handles(OPEN_FILES)
     try:
         if family == "nemo":
             from data.zlevel.nemo import open_nemo

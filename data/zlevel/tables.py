@@ -15,10 +15,11 @@ import numpy as np
 
 from data.errors import InputError
 from data.grid import HorizontalGrid
+from data.handles import Handles
 from data.ocean import Preferences
 from data.spherical_defaults import coriolis, metrics, rotation
 from data.vertical import ZCoordinate
-from data.zlevel.files import Files, numbers
+from data.zlevel.files import numbers
 from data.zlevel.levels import checked_depths, interface_depths, wet_depth
 from data.zlevel.names import LENGTHS, MODELS, Model
 from data.zlevel.nemo import _cut
@@ -83,7 +84,7 @@ AREAS = {"cm2": 1e-4, "cm^2": 1e-4, "centimeter^2": 1e-4, "cm**2": 1e-4, "square
 class _Static:
     """Static variables of the grid file and of the files of the records after it, in m and m2, in the order of the files."""
 
-    def __init__(self, files: Files, paths: list[str]):
+    def __init__(self, files: Handles, paths: list[str]):
         self._files, self._paths = files, paths
 
     def find(self, names, shape: tuple[int, ...], spare: int = 0) -> np.ndarray | None:

@@ -14,23 +14,25 @@ import numpy as np
 import xarray as xr
 
 from data.command import provenance, write_json
-from data.errors import InputError, OptionError, cannot_write
+from data.errors import InputError, OptionError
+from data.files import make_folder
 from data.frame import Frame
 from data.lock import FolderLock
 from data.netcdf import write_dataset
 from data.progress import Progress
 from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
 from data.sites import Site, parse_site
-from data.times import parse_date
-from lagrangian.config import RunConfig, speed_folder
+from data.times import nearest, parse_date
+from lagrangian.design import Design, speed_folder
+from learning.catchment_file import catchment_dataset
 from learning.folders import found_speeds
-from learning.satellite import LEAST_KNOWN, catchment_dataset
+from learning.satellite_inputs import LEAST_KNOWN
 from learning.velocity.ensemble import EVERY_DAYS, predict_catchments
 from learning.velocity.lattice import Lattice
 from learning.velocity.maps import Maps
 from learning.velocity.members import check_depths, instants_needed
 from learning.velocity.model import VelocityModel
-from learning.velocity.runs import run_config
+from learning.velocity.runs import run_options
 
 #: Half width of the lattice about the trap, km.
 HALF_KM = 512.0
@@ -38,7 +40,7 @@ HALF_KM = 512.0
 TOLERANCE_DAYS = 2.5
 #: Dates of one sweep.
 DATES = 60
-#: Bits of ``flag``, as :data:`learning.satellite.FLAGS`.
+#: Bits of ``flag``, as :data:`learning.catchment_file.FLAGS`.
 NO_SST, UNKNOWN = 4, 8
 DAY = np.timedelta64(86400, "s")
 
@@ -57,8 +59,8 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     others = [name for name in model.spec.variables if name not in ("ssh", "temp")]
     if others:
         raise OptionError(f"networks of {folder.name} take {', '.join(others)} as well, which no satellite sees; use sst-ssh")
-    site = parse_site(run_config(config.run).site if config.site is None else config.site)
-    options = _options(config)
+    site = run_options(config.run).design.place if config.site is None else parse_site(config.site)
+    options, integration = _design(config), dataclasses.replace(run_options(config.run).integration, threads=1)
     check_depths(model.depths, options.trap_depth, options.levels)
     lattice = Lattice(_frame(site, model.card["spacing_km"]), False)
     series, known, notes = read_series(config.ssh, config.sst, lattice)
@@ -67,17 +69,14 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     notes += [f"{left_out} dates left out: maps are too far apart"] if left_out else []
     for note in notes:
         print(f"note: {note}", flush=True)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(out, error) from None
+    make_folder(out)
     starts = ends - np.timedelta64(round(86400 * options.collection), "s")
-    found: dict[float, list] = {w: [] for w in options.w}
+    found: dict[float, list] = {w: [] for w in options.speeds}
     last = np.array([len(options.levels) - 1])
     with FolderLock(out, "predict-velocity"), Progress("following particles", "date") as bar:
         for first in range(0, ends.size, DATES):
             chosen = starts[first : first + DATES]
-            sizes = {"members": config.members, "seed": config.seed, "levels": last, "sea": known}
+            sizes = {"members": config.members, "seed": config.seed, "levels": last, "sea": known, "integration": integration}
             for one in predict_catchments(model, maps, lattice, options, chosen, **sizes):
                 found[one.w].append(one)
             bar.update(min(first + DATES, ends.size), ends.size)
@@ -93,15 +92,15 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     return written
 
 
-def _options(config) -> RunConfig:
-    known = run_config(config.run)
+def _design(config) -> Design:
+    known = run_options(config.run).design
     names = ("trap_depth", "levels", "collection")
     changes = {name: getattr(config, name) for name in names if getattr(config, name) not in (None, ())}
     speeds = tuple(config.w) or found_speeds(config.run)
     site = known.site if config.site is None else config.site
-    options = dataclasses.replace(known, **changes, w=speeds, site=site, positions=1, threads=1)
-    options.validate()
-    return options
+    design = dataclasses.replace(known, **changes, speeds=speeds, site=site, positions=1)
+    design.validate()
+    return design
 
 
 def _frame(site: Site, spacing_km: float) -> Frame:
@@ -132,7 +131,7 @@ def read_series(ssh, sst, lattice: Lattice) -> tuple[dict[str, np.ndarray], np.n
     if first > last:
         raise InputError("SSH and SST do not overlap in time; give files of the same dates")
     wanted = first + np.timedelta64(round(86400 * EVERY_DAYS), "s") * np.arange(int((last - first) / DAY / EVERY_DAYS + 1e-9) + 1)
-    near = {name: np.abs(one[None] - wanted[:, None]).argmin(axis=1) for name, one in stamps.items()}
+    near = {name: nearest(one, wanted) for name, one in stamps.items()}
     good = np.all([np.abs(stamps[name][near[name]] - wanted) <= TOLERANCE_DAYS * DAY for name in stamps], axis=0)
     out: dict[str, np.ndarray] = {"time": wanted[good]}
     for name, source in sources.items():
@@ -152,7 +151,7 @@ def read_series(ssh, sst, lattice: Lattice) -> tuple[dict[str, np.ndarray], np.n
     return out, known, notes
 
 
-def possible_ends(maps: Maps, options: RunConfig, start, end, every: float) -> tuple[np.ndarray, int]:
+def possible_ends(maps: Maps, options: Design, start, end, every: float) -> tuple[np.ndarray, int]:
     """Ends of collection periods whose particles see maps throughout their way, and how many dates were left out.
 
     Raises
@@ -181,11 +180,11 @@ def possible_ends(maps: Maps, options: RunConfig, start, end, every: float) -> t
     return ends[kept], int((~kept).sum())
 
 
-def _span(options: RunConfig) -> np.timedelta64:
+def _span(options: Design) -> np.timedelta64:
     return np.timedelta64(round(86400 * options.collection), "s")
 
 
-def _is_possible(maps: Maps, end: np.datetime64, options: RunConfig) -> bool:
+def _is_possible(maps: Maps, end: np.datetime64, options: Design) -> bool:
     try:
         for instant in instants_needed(np.array([end]) - _span(options), options, EVERY_DAYS):
             maps.instants(instant)

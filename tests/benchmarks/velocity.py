@@ -15,7 +15,6 @@ linear regression and network, alone and with members; the bound: true velocitie
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import subprocess
 import sys
 import time
@@ -39,7 +38,7 @@ from learning.velocity.ensemble import predict_catchments
 from learning.velocity.fit import fit_velocity, prepare
 from learning.velocity.maps import Maps
 from learning.velocity.model import VelocityModel, velocity_folder
-from learning.velocity.runs import Experiments, run_config, training_means
+from learning.velocity.runs import Experiments, run_options, training_means
 
 SMALL = ["--years", "2", "--w", "80", "150", "300", "--positions", "domain", "--spacing", "171"]
 #: Periods of one sweep.
@@ -92,15 +91,15 @@ def constant(truth: Truth, maps: dict[float, np.ndarray]) -> Row:
 
 def tracked(truth: Truth, model: VelocityModel, maps: Maps, lattice, *, members: int, predicted=None) -> dict[str, Row]:
     """Mean and root of the members in predicted velocities, or in given ones."""
-    config = dataclasses.replace(run_config(truth.run), w=tuple(truth.smoothed))
-    last = np.array([len(config.levels) - 1])
+    run = run_options(truth.run).changed(speeds=tuple(truth.smoothed))
+    last = np.array([len(run.design.levels) - 1])
     rows = {name: {w: [] for w in truth.smoothed} for name in ("mean", "root", "spread")}
     started = time.process_time()
     particles = {"particles": 36} if members == 0 else {}
     for first in range(0, truth.starts.size, PERIODS):
         starts = truth.starts[first : first + PERIODS]
-        options = {"members": members, "levels": last, "predicted": predicted, **particles}
-        found = predict_catchments(model, maps, lattice, config, starts, **options)
+        options = {"members": members, "levels": last, "predicted": predicted, "integration": run.integration, **particles}
+        found = predict_catchments(model, maps, lattice, run.design, starts, **options)
         for one in found:
             for name, store in rows.items():
                 store[one.w].append(getattr(one, name)[:, 0])

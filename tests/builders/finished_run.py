@@ -9,7 +9,8 @@ import xarray as xr
 
 from data.command import write_json
 from data.sphere import lon_lat
-from evaluation.diagnostics import DEPTHS, VARIABLES
+from evaluation.dynamics import VARIABLES
+from evaluation.options import DEPTHS
 from lagrangian.maps import draw_catchment
 from learning.folders import run_record
 

@@ -9,14 +9,13 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
-import evaluation.figures_catchments
-import lagrangian.maps
+import lagrangian.chart
 from data.command import run_command, write_json
 from data.ocean_names import IDEALISED, is_idealised, ocean_title, site_attribute, twin_title
 from data.twin.ocean import open_twin
 from evaluation.animation import Scene
-from evaluation.canvas import name_ocean, new_figure
-from evaluation.figures_catchments import figure_1, open_experiment
+from evaluation.figures.canvas import name_ocean, new_figure
+from evaluation.figures.catchments import figure_1, open_experiment
 from evaluation.page import Page
 from evaluation.report import ReportConfig, main
 from lagrangian.fields import open_fields
@@ -72,9 +71,8 @@ def texts(figure) -> str:
 
 def test_maps_of_the_twin_name_it_and_have_no_coast(twin_run, whole_run, monkeypatch, tmp_path):
     drawn, saved = [], []
-    land = lagrangian.maps.land_feature
-    for module in (lagrangian.maps, evaluation.figures_catchments):
-        monkeypatch.setattr(module, "land_feature", lambda **style: drawn.append(1) or land(**style))
+    land = lagrangian.chart.land_feature
+    monkeypatch.setattr(lagrangian.chart, "land_feature", lambda **style: drawn.append(1) or land(**style))
     real = Figure.savefig
     monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: saved.append(texts(self)) or real(self, *a, **k))
     draw_catchment(twin_run / "w080", tmp_path / "twin.png")
@@ -128,10 +126,10 @@ def test_stores_of_a_run_on_the_twin_bear_its_name(tmp_path):
 
     ocean = open_twin(0.2)
     config = RunConfig(w=(300.0,), particles=4, positions=1, out=tmp_path)
-    design = design_experiments(config, ocean)
+    design = design_experiments(config.design, ocean)
     for name, create in (("particles", create_particles), ("pdf", create_pdf)):
-        create(tmp_path / name, config, design, ocean, 300.0)
-    create_trajectories(tmp_path / "trajectories", config, design, ocean, 300.0, 5)
+        create(tmp_path / name, design, ocean, 300.0)
+    create_trajectories(tmp_path / "trajectories", design, ocean, 300.0, 5)
     for name in ("particles", "pdf", "trajectories"):
         with xr.open_zarr(tmp_path / name, consolidated=False) as store:
             assert store.attrs["source"] == "idealised twin ocean, seed 0" and store.attrs["site"] == "-16.5,49"

@@ -19,7 +19,7 @@ from data.command import run_command, write_file, write_json
 from data.progress import Progress
 from evaluation import scores
 from evaluation.experiments import climatologies
-from evaluation.figures_catchments import figure_a2
+from evaluation.figures.catchments import figure_a2
 from evaluation.report import ReportConfig, main
 from evaluation.results import SHARES, SpeedRun, share_within
 from lagrangian.binning import smooth_pdf

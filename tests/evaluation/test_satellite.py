@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +14,7 @@ from data.sites import SITES
 from evaluation import twin_experiment
 from evaluation.satellite import SatelliteConfig, comparison, figure_map, main, training_span
 from evaluation.twin_experiment import (
+    DESIGN,
     PLANTED,
     TwinExperimentConfig,
     catchment_scores,
@@ -25,10 +24,10 @@ from evaluation.twin_experiment import (
     true_catchments,
 )
 from lagrangian.binning import bin_centres
-from lagrangian.config import RunConfig
+from learning.catchment_file import catchment_dataset
 from learning.config import FitConfig
 from learning.fit import main as fit
-from learning.satellite import SatelliteWindows, catchment_dataset, write_inputs
+from learning.satellite_inputs import SatelliteWindows, write_inputs
 from tests.builders.made_up_run import write_run
 
 ENDS = np.datetime64("2001-03-01", "s") + 10 * np.arange(3) * np.timedelta64(86400, "s")
@@ -94,7 +93,7 @@ def test_the_map_tells_flags_and_speeds_that_it_has_no_colour_for(folder):
 def test_no_title_or_legend_of_the_map_is_cut_off_and_land_is_no_grey_of_it(folder):
     from matplotlib.colors import to_rgb
 
-    from evaluation.figures_flux import LAND_ON_GREY, UNKNOWN_ON_GREY
+    from evaluation.figures.flux import LAND_ON_GREY, UNKNOWN_ON_GREY
 
     maps = xr.open_dataset(folder / "satellite_inputs.nc").load()
     maps["ssh"][:, :30, :30] = np.nan
@@ -116,7 +115,7 @@ def test_no_title_or_legend_of_the_map_is_cut_off_and_land_is_no_grey_of_it(fold
 @pytest.mark.parametrize("speeds", [1, 2, 5])
 def test_figure_7_has_no_hole_at_the_end_of_a_row(speeds):
     from data.frame import Frame
-    from evaluation.figures_flux import figure_7
+    from evaluation.figures.flux import figure_7
 
     axis = (np.arange(20) - 9.5) * 8.0
     maps = np.ones((4, 20, 20)) / 400
@@ -303,7 +302,7 @@ def test_the_twin_experiment_finds_the_planted_lag_and_the_truth_beats_the_boxes
     assert run_command(FitConfig, fit, prog="learning.fit", argv=["--run", str(models), *options]) == 0
     monkeypatch.setattr(twin_experiment, "SINKING_SPEEDS", (80.0,))
     monkeypatch.setattr(twin_experiment, "PLANTED", {name: (80.0, mean) for name, (_, mean) in PLANTED.items()})
-    monkeypatch.setattr(twin_experiment, "RunConfig", partial(RunConfig, particles=4, levels=(200.0,)))
+    monkeypatch.setattr(twin_experiment, "DESIGN", {**DESIGN, "particles": 4, "levels": (200.0,)})
     out = tmp_path / "out"
     assert twin("--models", models, "--years", 0.6, "--noise", 0, "--draws", 20, "--out", out) == 0
     found = pd.read_csv(out / "summary.csv").set_index("variable").loc["dry_weight"]

@@ -10,7 +10,7 @@ import sys
 import psutil
 import pytest
 
-from lagrangian import cluster
+from data import workers as cluster
 from tests.builders.clusters import plain_cluster
 
 #: Tries to have each port run code (as a Dask client without certificates), and to be shown a page: prints who answered.

@@ -11,12 +11,15 @@ import torch
 import xarray as xr
 
 from data.command import run_command
+from data.times import nearest
+from learning.catchment_file import FLAGS, arrival
 from learning.config import FitConfig
 from learning.ensemble import Ensemble
 from learning.fit import main as fit
 from learning.predict import PredictConfig
 from learning.predict import main as predict
-from learning.satellite import FLAGS, _nearest, adjusted, arrival, filled, predict_windows, satellite_windows
+from learning.satellite import predict_windows
+from learning.satellite_inputs import adjusted, filled, satellite_windows
 from tests.builders.made_up_run import write_run
 from tests.builders.satellite_maps import DAYS, height, maps, temperature
 
@@ -365,7 +368,7 @@ def test_the_map_for_an_instant_is_the_nearest_one_given():
         times = np.unique(rng.integers(0, 300, rng.integers(1, 30)))
         wanted = rng.integers(-50, 350, 20)
         first = np.datetime64("2005-01-01", "s")
-        found = _nearest(first + times * np.timedelta64(3600, "s"), first + wanted * np.timedelta64(3600, "s"))
+        found = nearest(first + times * np.timedelta64(3600, "s"), first + wanted * np.timedelta64(3600, "s"))
         distance = np.abs(times[:, None] - wanted)
         np.testing.assert_array_equal(np.abs(times[found] - wanted), distance.min(axis=0))
 

@@ -15,8 +15,8 @@ import xarray as xr
 from data.command import parse, run_command
 from data.errors import StoreError
 from data.lock import FolderLock
+from data.workers import open_client
 from evaluation.results import open_predictions
-from lagrangian.cluster import open_client
 from learning import simulation
 from learning.config import FitConfig
 from learning.fit import main as fit

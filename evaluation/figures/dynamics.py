@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from data.twin.statistics import PAPER_KE, PAPER_VORTICITY
 from evaluation.binned import MINIMUM, binned_mean, spanning_edges
-from evaluation.canvas import new_figure
+from evaluation.figures.canvas import new_figure
 from evaluation.intervals import correlation
 from lagrangian.binning import VALID_BL
 
@@ -42,7 +42,7 @@ def figure_6(
 ) -> Figure:  # fmt: skip
     """BL by bins of zeta/f and kinetic energy (cm2 s-2), both averaged over ``depths`` (m), one panel a model.
 
-    vorticity, ke : (experiment,) of :func:`evaluation.diagnostics.deep_dynamics`; bl : (experiment,) by name of the model.
+    vorticity, ke : (experiment,) of :func:`evaluation.deep.deep_dynamics`; bl : (experiment,) by name of the model.
     """
     x, y = np.asarray(vorticity), np.asarray(ke)
     edges = spanning_edges(x, bins, symmetric=True), spanning_edges(y, bins, lower=0.0)
@@ -60,7 +60,7 @@ def figure_b1(
 ) -> Figure:
     """Kinetic energy (cm2 s-2) and standard deviation of zeta/f against depth (m, downward), beside the paper's.
 
-    profiles : of :func:`evaluation.diagnostics.profiles`; paper_ke, paper_vorticity : by depth.
+    profiles : of :func:`evaluation.deep.profiles`; paper_ke, paper_vorticity : by depth.
     """
     figure = new_figure(7.6, 4.6)
     axes = figure.subplots(1, 2, sharey=True)

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from evaluation.canvas import LINES, MARKERS, new_figure
 from evaluation.experiments import in_order
+from evaluation.figures.canvas import LINES, MARKERS, new_figure
 from lagrangian.binning import VALID_BL
 
 #: Okabe-Ito colours and a marker for each model, told apart in grey as well.

@@ -2,59 +2,32 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-import cartopy.crs as ccrs
 import numpy as np
 import pandas as pd
 import xarray as xr
-from cartopy.mpl.ticker import LatitudeFormatter, LongitudeFormatter
 from matplotlib import colormaps
-from matplotlib.colors import ListedColormap, LogNorm, PowerNorm
+from matplotlib.colors import LogNorm, PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
-from matplotlib.patheffects import withStroke
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from data.coastline import land_feature
-from data.command import write_file
 from data.frame import Frame
 from data.ocean_names import is_idealised
-from data.sphere import EARTH_RADIUS_KM
-from evaluation.canvas import name_ocean, new_figure
-from evaluation.scores import BOXES_KM
-from lagrangian.maps import TRAP_STYLE
-from lagrangian.pdf import SHARES, mass_levels
+from evaluation.figures.canvas import name_ocean, new_figure
+from lagrangian.chart import edges, legend_lines, light_blues, map_axes, mass_contours, trap_marks, view_km
+from lagrangian.pdf import BOXES_KM
 
-DPI = 130
 #: Colour (Okabe-Ito), line style and marker of each catchment, told apart in grey as well.
 STYLES = {"catchment": ("#0072B2", "-", "o"), "box100": ("#D55E00", "--", "s"), "box200": ("#009E73", ":", "D")}
-BOX_COLOUR = "#D55E00"
-BOX_STYLES = {"box100": "-", "box200": "--"}
 FLUX_LABELS = {"dry_weight": "dry weight", "poc": "POC", "pic": "PIC", "tpn": "TPN"}
 CLOUD = "0.82"
-#: Land on maps in colour; and land and what is unknown on maps in grey, where no grey of the map can be taken for them.
-LAND = "0.85"
+#: Land and what is unknown on maps in grey, where no grey of the map can be taken for them.
 LAND_ON_GREY, UNKNOWN_ON_GREY = "#d9bf8c", "#f3e7cb"
-CONTOUR_WIDTHS = (1.6, 1.1, 0.7)
 EXAMPLES = 4
 #: A line is broken where nothing was collected for longer than this, days.
 BREAK_DAYS = 60
-
-
-def png(figure: Figure) -> bytes:
-    """A figure as a PNG file holds it."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=DPI, format="png")
-    return buffer.getvalue()
-
-
-def save_png(path: Path, figure: Figure) -> None:
-    """Write a figure aside and rename it; StoreError in one line where it cannot be written."""
-    write_file(path, png(figure))
 
 
 def example_cups(chlorophyll: np.ndarray, most: int = EXAMPLES) -> np.ndarray:
@@ -95,7 +68,10 @@ def figure_7(
     rows = figure.subfigures(2, 1, height_ratios=(1.05, 1))
     coast = not is_idealised(ocean)
     name_ocean(figure, ocean)
-    half = _view_km(frame, [*pdfs, *average.values()])
+    spacing = frame.spacing_km
+    least, shown = 0.7 * max(BOXES_KM.values()) + spacing, [*pdfs, *average.values()]
+    half = view_km(frame.x, frame.y, shown, spacing, share=0.98, least=least, margin=spacing)
+    cell_edges = edges(frame.x, spacing), edges(frame.y, spacing)
     known = chlorophyll[np.isfinite(chlorophyll) & (chlorophyll > 0)]
     low, high = np.percentile(known, (1, 99)) if known.size else (0.1, 1.0)
     norm = LogNorm(low, max(high, 1.5 * low))
@@ -103,10 +79,10 @@ def figure_7(
     axes, cells = [], [row.add_gridspec(1, 2 * columns) for row in rows]
     for number, title in enumerate(titles):
         place = _in_row(cells[0], columns, len(titles), number)
-        axis = trap_map(rows[0], place, frame.center, half, size=7, left=number == 0, coast=coast)
+        axis = map_axes(rows[0], place, frame.center, half, size=7, sides=_sides(number), coast=coast)
         field = np.ma.masked_invalid(chlorophyll[number])
-        mesh = axis.pcolormesh(*_edges(frame), field, norm=norm, cmap=colours, rasterized=True, zorder=1)
-        _contours(axis, frame, pdfs[number], "white")
+        mesh = axis.pcolormesh(*cell_edges, field, norm=norm, cmap=colours, rasterized=True, zorder=1)
+        mass_contours(axis, frame.x, frame.y, pdfs[number], colour="white")
         trap_marks(axis)
         axis.set_title(title, fontsize=9)
         axes.append(axis)
@@ -118,14 +94,13 @@ def figure_7(
         f"Catchments predicted at {speed:g} m d⁻¹ for cups of these dates, over chlorophyll {lag:g} days before", fontsize=10
     )
     axes, top = [], max(100 * float(one.max()) for one in average.values())
-    shades = ListedColormap(colormaps["YlGnBu"](np.linspace(0, 0.75, 256)))
     for number, (w, pdf) in enumerate(sorted(average.items())):
         place = _in_row(cells[1], columns, len(average), number)
-        axis = trap_map(rows[1], place, frame.center, half, size=7, left=number == 0, coast=coast)
+        axis = map_axes(rows[1], place, frame.center, half, size=7, sides=_sides(number), coast=coast)
         mesh = axis.pcolormesh(
-            *_edges(frame), 100 * pdf, norm=PowerNorm(0.5, vmin=0, vmax=top), cmap=shades, rasterized=True, zorder=1
+            *cell_edges, 100 * pdf, norm=PowerNorm(0.5, vmin=0, vmax=top), cmap=light_blues(), rasterized=True, zorder=1
         )
-        _contours(axis, frame, pdf, "0.15")
+        mass_contours(axis, frame.x, frame.y, pdf)
         trap_marks(axis)
         axis.set_title(f"{w:g} m d⁻¹", fontsize=9)
         axes.append(axis)
@@ -136,38 +111,9 @@ def figure_7(
     return figure
 
 
-def _view_km(frame: Frame, pdfs) -> float:
-    """Half width of the maps, km: 98 % of what any PDF holds, the larger box at least, the frame at most."""
-    reach = np.maximum(np.abs(frame.x)[None, :], np.abs(frame.y)[:, None]).ravel()
-    order = np.argsort(reach)
-    halves = [0.7 * max(BOXES_KM.values())]
-    for pdf in pdfs:
-        total = np.cumsum(pdf.ravel()[order])
-        halves.append(reach[order][np.searchsorted(total, 0.98 * total[-1])])
-    return float(min(max(halves) + frame.spacing_km, reach.max() + frame.spacing_km / 2))
-
-
-def trap_map(
-    figure, place: tuple, center: tuple[float, float], half_km: float, *, size: float, left: bool = True, coast: bool = True,
-    land: str = LAND,
-):  # fmt: skip
-    """Axes in true metres about a trap (lon, lat), +-``half_km`` wide, with land where there is any, in the colour ``land``.
-
-    ``place``: what ``add_subplot`` takes, such as rows, columns and number of the subplot; ``size`` of the
-    labels, points; ``left``: whether latitudes are labelled; ``coast``: False for an idealised ocean, which has none.
-    """
-    globe = ccrs.Globe(semimajor_axis=1e3 * EARTH_RADIUS_KM, semiminor_axis=1e3 * EARTH_RADIUS_KM)
-    axes = figure.add_subplot(*place, projection=ccrs.AzimuthalEquidistant(*center, globe=globe))
-    axes.set_xlim(-1e3 * half_km, 1e3 * half_km)
-    axes.set_ylim(-1e3 * half_km, 1e3 * half_km)
-    if coast:
-        axes.add_feature(land_feature(zorder=3, facecolor=land))
-    sides = ["left", "bottom"] if left else ["bottom"]
-    lines = axes.gridlines(draw_labels=sides, linewidth=0.3, color="0.3", alpha=0.5, x_inline=False, y_inline=False, zorder=4)
-    lines.xformatter, lines.yformatter = LongitudeFormatter(), LatitudeFormatter()
-    lines.rotate_labels = False
-    lines.xlabel_style = lines.ylabel_style = {"size": size}
-    return axes
+def _sides(number: int) -> tuple[str, ...]:
+    """Where a panel is labelled: the first of a row has latitudes too."""
+    return ("left", "bottom") if number == 0 else ("bottom",)
 
 
 def _in_row(cells, columns: int, used: int, number: int) -> tuple:
@@ -176,50 +122,8 @@ def _in_row(cells, columns: int, used: int, number: int) -> tuple:
     return (cells[0, first : first + 2],)
 
 
-def _edges(frame: Frame):
-    half = frame.spacing_km / 2
-    return tuple(1e3 * np.append(axis - half, axis[-1] + half) for axis in (frame.x, frame.y))
-
-
-def _contours(axis, frame: Frame, pdf: np.ndarray, colour: str) -> None:
-    levels = mass_levels(np.asarray(pdf, np.float64))
-    if len(set(levels)) == len(SHARES):
-        lines = axis.contour(
-            1e3 * frame.x, 1e3 * frame.y, pdf, levels=levels[::-1], colors=colour, linewidths=CONTOUR_WIDTHS[::-1], zorder=5
-        )
-        if colour == "white":
-            lines.set_path_effects([withStroke(linewidth=2.4, foreground="0.15")])
-
-
-def trap_marks(axis, colour: str = BOX_COLOUR) -> None:
-    """The boxes and the trap's star on a :func:`trap_map`."""
-    halo = [withStroke(linewidth=2.6, foreground="0.15")] if colour == "white" else None
-    for name, style in BOX_STYLES.items():
-        width = 1e3 * BOXES_KM[name]
-        corner = -width / 2, -width / 2
-        axis.add_patch(
-            Rectangle(
-                corner, width, width, fill=False, edgecolor=colour, linestyle=style, linewidth=1.2, zorder=6, path_effects=halo
-            )
-        )
-    axis.plot(0, 0, **{**TRAP_STYLE, "markersize": 8})
-
-
 def _map_legend() -> list:
-    shares = [
-        Line2D([], [], color="0.15", linewidth=width, label=f"holds {100 * share:g} %")
-        for share, width in zip(SHARES, CONTOUR_WIDTHS, strict=True)
-    ]
-    boxes = [
-        Line2D([], [], color=BOX_COLOUR, linestyle=style, linewidth=1.2, label=f"{BOXES_KM[name]:g} km box")
-        for name, style in BOX_STYLES.items()
-    ]
-    return [
-        *shares,
-        *boxes,
-        Line2D([], [], **{**TRAP_STYLE, "markersize": 8}, label="trap"),
-        Patch(color=CLOUD, label="no data, land"),
-    ]
+    return [*legend_lines(), Patch(color=CLOUD, label="no data, land")]
 
 
 def figure_8(series: xr.Dataset, lags: Mapping[str, float]) -> Figure:

@@ -240,7 +240,7 @@ def _check_workers(client, what: str, folder: Path | None) -> None:
         import sys
 
         try:
-            from lagrangian.cluster import SOURCE as source
+            from data.workers import SOURCE as source
         except ImportError:
             source = None
         return socket.gethostname(), (source, sys.version_info[:2]), path is None or os.path.isdir(path)

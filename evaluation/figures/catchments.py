@@ -5,34 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cartopy.crs as ccrs
 import numpy as np
 import xarray as xr
-from cartopy.mpl.ticker import LatitudeFormatter, LongitudeFormatter
 from matplotlib import colormaps
 from matplotlib.colors import BoundaryNorm, ListedColormap, PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from data.coastline import land_feature
 from data.errors import InputError
 from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM
-from data.ocean_names import is_idealised
-from data.sphere import EARTH_RADIUS_KM
 from evaluation import scores
-from evaluation.canvas import LINES, name_ocean, new_figure
+from evaluation.figures.canvas import LINES, name_ocean, new_figure
 from lagrangian.binning import BIN_KM
+from lagrangian.chart import (
+    BOX_COLOUR,
+    HALO,
+    TRAP_STYLE,
+    depth_contours,
+    legend_lines,
+    light_blues,
+    map_axes,
+    mass_contours,
+    on_earth,
+    trap_marks,
+    view_km,
+)
 from lagrangian.config import speed_folder
 from lagrangian.fields import open_fields
-from lagrangian.maps import HALO, TRAP_STYLE
-from lagrangian.pdf import EXPORT_M, SHARES, mass_levels
+from lagrangian.pdf import EXPORT_M
 from lagrangian.stores import open_store
 
-BOX_COLOUR = "#D55E00"
-CONTOUR_WIDTHS = (1.5, 1.0, 0.6)
 FLAT_SEA = "#c4d2de"
 #: What the networks' input variables are called on axes.
 INPUT_LABELS = {
@@ -97,26 +101,10 @@ def figure_1(run: Path, w: float, experiment: int) -> Figure:
 
 
 def _site_axes(figure: Figure, place, fields: xr.Dataset):
-    """A map in true metres east and north of the site; plain axes where the ocean has no place on Earth."""
-    half_x, half_y = (500 * (np.ptp(fields[name].values) + fields.attrs["frame_spacing_km"]) for name in ("x", "y"))
-    if str(fields["lon"].attrs.get("units", "")).startswith("degrees") and not is_idealised(fields.attrs.get("source")):
-        globe = ccrs.Globe(semimajor_axis=1e3 * EARTH_RADIUS_KM, semiminor_axis=1e3 * EARTH_RADIUS_KM)
-        axes = figure.add_subplot(place, projection=ccrs.AzimuthalEquidistant(*fields.attrs["frame_center"], globe=globe))
-        axes.add_feature(land_feature(zorder=3))
-    else:
-        axes = figure.add_subplot(place, aspect="equal", xlabel="distance east of the site, km")
-        axes.set_ylabel("distance north of the site, km")
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(lambda value, _: f"{value / 1e3:g}")
-    axes.set_xlim(-half_x, half_x)
-    axes.set_ylim(-half_y, half_y)
-    if hasattr(axes, "gridlines"):
-        lines = axes.gridlines(draw_labels=["left", "bottom"], linewidth=0.4, color="0.3", alpha=0.5, x_inline=False,
-                               y_inline=False, zorder=4)  # fmt: skip
-        lines.xformatter, lines.yformatter = LongitudeFormatter(), LatitudeFormatter()
-        lines.rotate_labels = False
-        lines.xlabel_style = lines.ylabel_style = {"size": 8}
-    return axes
+    """A map about the site, as large as the fields are."""
+    half = tuple(0.5 * (np.ptp(fields[name].values) + fields.attrs["frame_spacing_km"]) for name in ("x", "y"))
+    earth = on_earth(fields["lon"], fields.attrs.get("source"))
+    return map_axes(figure, (place,), fields.attrs["frame_center"], half, about="site", earth=earth)
 
 
 def _sea_floor(figure: Figure, axes, fields: xr.Dataset) -> None:
@@ -131,7 +119,7 @@ def _sea_floor(figure: Figure, axes, fields: xr.Dataset) -> None:
     x, y = (1e3 * fields[name].values for name in ("x", "y"))
     mesh = axes.pcolormesh(x, y, depth, cmap="cividis_r", vmin=low, vmax=high, rasterized=True, zorder=1)
     levels = [level for level in MaxNLocator(6).tick_values(low, high) if low < level < high]
-    axes.contour(x, y, depth, levels=levels, colors="white", linewidths=0.5, alpha=0.8, zorder=2)
+    depth_contours(axes, fields, levels, colors="white", linewidths=0.5, alpha=0.8)
     bar = figure.colorbar(mesh, ax=axes, label="depth of the sea floor, m (white: contours at the ticks)", shrink=0.8, aspect=30,
                           location="bottom", ticks=levels)  # fmt: skip
     bar.ax.tick_params(labelsize=8)
@@ -211,7 +199,9 @@ def figure_2(
     wrong = [name for name, one in columns.items() if one.shape != shape]
     if wrong or not titles:
         raise ValueError(f"PDFs must be (n, y, x) = {shape} with n titles; not so: {', '.join(wrong) or 'no title'}")
-    half = _view_km(columns, np.asarray(x_km), np.asarray(y_km))
+    least = 0.6 * max(scores.BOXES_KM.values()) + 2 * BIN_KM
+    means = (np.nan_to_num(one).sum(axis=0) for one in columns.values())
+    half = view_km(np.asarray(x_km), np.asarray(y_km), means, BIN_KM, share=0.99, least=least, margin=2 * BIN_KM)
     top = max(100 * float(np.nanmax(one, initial=0.0)) for one in columns.values()) or 1.0
     norm = PowerNorm(0.5, vmin=0, vmax=top)
     figure = new_figure(1.4 + 2.5 * len(columns), 1.2 + 2.45 * len(titles))
@@ -229,36 +219,18 @@ def figure_2(
         axis.set_xlabel("km east of the trap", fontsize=9)
     axes[0, 0].set(xlim=(-half, half), ylim=(-half, half))
     figure.colorbar(mesh, ax=axes, label=f"% of the particles per {BIN_KM:g} km cell", aspect=30, pad=0.02)
-    figure.legend(handles=_legend_lines(), loc="outside lower center", ncols=6, fontsize=8, frameon=False)
+    figure.legend(handles=legend_lines(), loc="outside lower center", ncols=6, fontsize=8, frameon=False)
     return figure
-
-
-def _view_km(columns: Mapping[str, np.ndarray], x: np.ndarray, y: np.ndarray) -> float:
-    """Half width of the panels, km: 99 % of what any mean PDF holds, the larger box and the bins at least and at most."""
-    reach = np.maximum(np.abs(x)[None, :], np.abs(y)[:, None]).ravel()
-    order = np.argsort(reach)
-    halves = [0.6 * max(scores.BOXES_KM.values())]
-    for pdfs in columns.values():
-        total = np.cumsum(np.nan_to_num(pdfs).sum(axis=0).ravel()[order])
-        if total[-1] > 0:
-            halves.append(reach[order][np.searchsorted(total, 0.99 * total[-1])])
-    return float(min(max(halves) + 2 * BIN_KM, reach.max() + BIN_KM / 2))
 
 
 def _draw_pdf(axis, x, y, percent: np.ndarray, norm, nothing: str):
     """One PDF (y, x) in per cent with its contours, the boxes and the trap; the words ``nothing`` where it holds nothing."""
-    colours = ListedColormap(colormaps["YlGnBu"](np.linspace(0, 0.75, 256)))
-    mesh = axis.pcolormesh(x, y, np.ma.masked_invalid(percent), norm=norm, cmap=colours, rasterized=True, zorder=1)
-    known = np.isfinite(percent).all() and percent.sum() > 0
-    levels = mass_levels(percent) if known else []
-    if len(set(levels)) == len(SHARES):
-        axis.contour(x, y, percent, levels=levels[::-1], colors="0.15", linewidths=CONTOUR_WIDTHS[::-1], zorder=3)
-    if not known:
+    mesh = axis.pcolormesh(x, y, np.ma.masked_invalid(percent), norm=norm, cmap=light_blues(), rasterized=True, zorder=1)
+    if np.isfinite(percent).all() and percent.sum() > 0:
+        mass_contours(axis, x, y, percent, unit=1)
+    else:
         axis.text(0.5, 0.75, nothing, transform=axis.transAxes, ha="center", fontsize=8)
-    for width, style in zip(scores.BOXES_KM.values(), ("-", "--"), strict=True):
-        axis.add_patch(Rectangle((-width / 2, -width / 2), width, width, fill=False, edgecolor=BOX_COLOUR, linestyle=style,
-                                 linewidth=1.1, zorder=4))  # fmt: skip
-    axis.plot(0, 0, **{**TRAP_STYLE, "markersize": 8})
+    trap_marks(axis, unit=1)
     axis.set_aspect("equal")
     axis.tick_params(labelsize=8)
     return mesh
@@ -268,18 +240,6 @@ def _print_scores(axis, truth: np.ndarray, prediction: np.ndarray) -> None:
     bl, f = scores.bhattacharyya_loss(truth, prediction), scores.overlap(truth, prediction)
     words = f"BL {round(float(bl), 2) + 0.0:.2f}\nF {100 * f:.0f} %" if np.isfinite(bl) else "not scored"
     axis.text(0.04, 0.96, words, transform=axis.transAxes, va="top", fontsize=8, zorder=10, path_effects=[HALO])
-
-
-def _legend_lines() -> list[Line2D]:
-    contours = [
-        Line2D([], [], color="0.15", linewidth=width, label=f"holds {100 * share:g} %")
-        for share, width in zip(SHARES, CONTOUR_WIDTHS, strict=True)
-    ]
-    boxes = [
-        Line2D([], [], color=BOX_COLOUR, linestyle=style, linewidth=1.1, label=f"{width:g} km box")
-        for width, style in zip(scores.BOXES_KM.values(), ("-", "--"), strict=True)
-    ]
-    return [*contours, *boxes, Line2D([], [], **{**TRAP_STYLE, "markersize": 8}, label="trap")]
 
 
 def figure_a1(sets: Mapping[str, Mapping[str, np.ndarray]], *, axis_labels: Mapping[str, str] | None = None) -> Figure:
