@@ -10,7 +10,7 @@ from typing import Any
 
 import tyro
 
-from data.errors import need
+from data.errors import OptionError, need
 
 #: Seeds of every command: what a signed integer of 64 bits holds.
 MAX_SEED = 2**63 - 1
@@ -79,6 +79,15 @@ def check_bounds(config: Any, options: Mapping[str, str] | None = None) -> None:
             if isinstance(item, (int, float)) and not isinstance(item, bool):
                 name = (options or {}).get(field.name, field.name)
                 _check(f"--{name.replace('_', '-')} {_number(item)}", item, limits)
+
+
+def need_distinct(config: Any, *names: str) -> None:
+    """OptionError for an option of several values that names one of them twice."""
+    for name in names:
+        values = list(getattr(config, name))
+        for twice in (value for number, value in enumerate(values) if value in values[:number]):
+            shown = _number(twice) if isinstance(twice, (int, float)) else twice
+            raise OptionError(f"--{name.replace('_', '-')} {shown}: is given twice; give it once")
 
 
 def _check(option: str, value: float, limits: Bounds) -> None:

@@ -306,6 +306,10 @@ class ResumableStore:
             with written_aside(path / file.relative_to(self._aside)) as aside:
                 shutil.copyfile(file, aside)
         shutil.rmtree(self._aside)
+        if files:
+            names = sorted({file.relative_to(self._aside).parts[0] for file in files})
+            what = "metadata or coordinates are damaged or missing and are made again"
+            print(f"note: {path}: {', '.join(names)}: {what}", flush=True)
 
     def _array_is_usable(self, path: Path) -> bool:
         try:

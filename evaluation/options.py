@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from data.bounds import MAX_SEED, bounds
+from data.bounds import MAX_SEED, bounds, need_distinct
 from data.errors import OptionError, need
 
 #: Depths that dynamics.zarr holds, m: from the surface, for profiles, to the trap.
@@ -134,6 +134,7 @@ class CorrelationConfig:
         need(self.draws >= 1, f"--draws {self.draws}: give 1 or more")
         need(self.seed >= 0, f"--seed {self.seed}: give 0 or more")
         need(self.block_days >= 1, f"--block-days {self.block_days:g}: give 1 day or more")
+        need_distinct(self, "variables", "exclude_flags")
         from data.trap_columns import COLUMNS
 
         unknown = [name for name in self.variables if name not in COLUMNS]

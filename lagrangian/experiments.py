@@ -123,6 +123,8 @@ def design_experiments(design: Design, ocean: Ocean) -> PlacedDesign:
     site = design.place
     if not grid.degrees and site.name in SITES:
         raise OptionError(f"--site {site.name} is a place on Earth, but this ocean's grid is in metres; give --site X,Y")
+    if grid.degrees and abs(site.y) > 90:
+        raise OptionError(f"--site {site.name}: latitude {site.y:g} lies beyond a pole; give LON,LAT in degrees")
     east, north = _square(design.positions, design.spacing)
     trap = np.stack(np.broadcast_arrays(*grid.offset(site.x, site.y, east, north)), axis=1)
     xi, eta = grid.locate(trap[:, 0], trap[:, 1])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from data.bounds import MAX_SEED, bounds, check_bounds
+from data.bounds import MAX_SEED, bounds, check_bounds, need_distinct
 from data.errors import need
 from data.registry import NETWORKS
 from data.workers import WorkerOptions
@@ -149,6 +149,7 @@ class FitConfig(WorkerOptions):
         need(self.member is None or 1 <= self.member <= members, f"--member {self.member}: must lie between 1 and {members}")
         need(self.inputs, "--inputs needs at least one of sst-ssh, 5v-1l, 5v-4l")
         need(self.lags, "--lags needs at least one day, 0 or more")
+        need_distinct(self, "w", "inputs", "method", "lags")
         self.validate_workers()
         if self.tensorboard:
             there = any(importlib.util.find_spec(name) for name in ("tensorboard", "tensorboardX"))

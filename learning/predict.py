@@ -13,19 +13,25 @@ from pathlib import Path
 
 import torch
 
+from data.bounds import need_distinct
 from data.command import run_command
 from data.cores import cores
-from data.errors import OptionError
+from data.errors import OptionError, need
+from data.sites import parse_site
 from learning.config import PredictConfig
 from learning.plan import check_device
 from learning.predicting import predict_catchments
 from learning.satellite import predict_satellite
 from learning.simulation import predict_run
 
+#: Options that mean something with --ssh alone.
+ONLY_WITH_MAPS = ("site", "start", "end", "persist", "ssh_mean", "no_land_mass")
+
 
 def main(config: PredictConfig) -> int:
     """Predict all experiments of a run; see contract.md for what is written."""
     config.validate_workers()
+    _check_options(config)
     check_device(config.device)
     torch.set_num_threads(config.threads or cores())
     velocity = velocity_folders(config)
@@ -43,6 +49,21 @@ def main(config: PredictConfig) -> int:
 
             predict_velocity(config, folder)
     return predict_unet(dataclasses.replace(config, models=unet)) if both else 0
+
+
+def _check_options(config: PredictConfig) -> None:
+    """OptionError for a value given twice, and for options of maps where no maps are given: they would be passed over."""
+    need_distinct(config, "models", "method", "w", "levels")
+    if config.site is not None:
+        parse_site(config.site)
+    if config.ssh:
+        return
+    need(not config.sst, "--sst needs --ssh as well: networks take sea surface height")
+    for name in ONLY_WITH_MAPS:
+        need(
+            getattr(config, name) is None or getattr(config, name) is False,
+            f"--{name.replace('_', '-')} needs --ssh as well: without maps, the experiments of --run are predicted",
+        )
 
 
 def unet_folders(run: Path, inputs: str = "*") -> tuple[Path, ...]:
@@ -79,8 +100,6 @@ def predict_unet(config: PredictConfig) -> int:
     if not folders:
         kind = "models of sst-ssh" if config.ssh else "models"
         raise OptionError(f"{config.run} holds no {kind}; run python -m learning.fit --run {config.run}, or give --models")
-    if config.sst and not config.ssh:
-        raise OptionError("--sst needs --ssh as well: networks take sea surface height")
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(config.client(lambda text: print(text, flush=True))) if config.distributed else None
         if config.ssh:

@@ -214,7 +214,7 @@ def _predict_folders(config, folders, out: Path, client) -> None:
         w = float(ensemble.card["w"])
         if windows is None or ensemble.spec != spec or centring(ensemble) != centred:
             spec, centred = ensemble.spec, centring(ensemble)
-            site = config.site or ensemble.card.get("site") or "pap-so"
+            site = ensemble.card.get("site") or "pap-so" if config.site is None else config.site
             windows = satellite_windows(
                 config.ssh, config.sst, spec, site,
                 start=config.start, end=config.end, every=config.every, persist=config.persist, ssh_mean=config.ssh_mean,

@@ -16,6 +16,8 @@ POSITION_NAMES = {
 
 #: The files' own angle counts where it fits the positions to this, radians (tools average it differently between points).
 ANGLE_FITS = np.deg2rad(1.0)
+#: Lengths of a cell by its metric and by positions differ by no more than this factor, wherever the sea is.
+CELL_FITS = 10.0
 #: Coriolis parameters that differ by more than this are told, 1/s (a tenth of that at 45 degrees).
 F_FITS = 1e-5
 
@@ -25,10 +27,12 @@ def read_grid(statics, first, spherical, notes) -> HorizontalGrid:
     shape = first.shape[1:]
     mask = _field(statics, "mask_rho", shape)
     if mask is None:
-        notes.append("no mask_rho in the files: every point is taken as sea")
+        notes.append(f"{_unusable(statics, 'mask_rho')}: every point is taken as sea")
         sea = np.ones(shape, dtype=bool)
     else:
         sea = mask > 0.5
+        if unknown := np.count_nonzero(np.isnan(mask)):
+            notes.append(f"mask_rho is missing at {unknown} of {mask.size} points: taken as land")
     if not sea.any():
         raise InputError(f"{first.path}: mask_rho marks every point as land")
 
@@ -55,8 +59,8 @@ def read_grid(statics, first, spherical, notes) -> HorizontalGrid:
             "or longitude and latitude are swapped; they must be those of the velocities' own order"
         )
     if pm is None or pn is None:
+        notes.append(f"{_unusable(statics, 'pm', 'pn')}: computed from the distances between rho points")
         pm, pn = from_positions
-        notes.append("no pm, pn in the files: computed from the distances between rho points")
     for name, value, expected in (("pm", pm, from_positions[0]), ("pn", pn, from_positions[1])):
         ratio = np.median(value[sea] / expected[sea])
         if not 2 / 3 < ratio < 3 / 2:
@@ -65,13 +69,17 @@ def read_grid(statics, first, spherical, notes) -> HorizontalGrid:
                 "rho points; has the grid been thinned out, or are positions not in the unit they should be "
                 "in?"
             )
+        _check_cells(name, value, expected, sea, first.path)
 
-    angle = _angle(_field(statics, "angle", shape, sea), rotation(x, y, spherical), sea, notes)
+    told = _field(statics, "angle", shape, sea)
+    if told is None:
+        notes.append(f"{_unusable(statics, 'angle')}: computed from positions")
+    angle = _angle(told, rotation(x, y, spherical), sea, notes)
 
     f = _field(statics, "f", shape, sea)
     if f is None and spherical:
         f = coriolis(y)
-        notes.append("no f in the files: computed from latitude")
+        notes.append(f"{_unusable(statics, 'f')}: computed from latitude")
     elif f is not None and spherical and np.median(np.abs(f[sea] - coriolis(y)[sea])) > F_FITS:
         notes.append(
             f"f in the files is {np.median(f[sea]):.3g} s-1, where the latitude gives {np.median(coriolis(y)[sea]):.3g} s-1: "
@@ -79,7 +87,7 @@ def read_grid(statics, first, spherical, notes) -> HorizontalGrid:
         )
     elif f is None:
         f = np.zeros(shape)
-        notes.append("no f in the files, and no latitude: taken as 0")
+        notes.append(f"{_unusable(statics, 'f')}, and there is no latitude: taken as 0")
 
     # land is never entered, but its values take part in averages that are then masked: keep them finite
     land_values = {
@@ -100,10 +108,22 @@ def read_grid(statics, first, spherical, notes) -> HorizontalGrid:
         raise InputError(f"{first.path}: {error}") from error
 
 
+def _check_cells(name, value, expected, sea, path):
+    """InputError for a cell in the sea that is far from as long as the distances between rho points say."""
+    ratio = np.where(sea, value / expected, 1.0)
+    off = ~((ratio > 1 / CELL_FITS) & (ratio < CELL_FITS))
+    if off.any():
+        eta, xi = np.argwhere(off)[0]
+        raise InputError(
+            f"{path}: {name} is {value[eta, xi]:.6g} m-1 at (eta, xi) = ({eta}, {xi}), where rho points stand "
+            f"{1 / expected[eta, xi]:.3g} m apart, and so at {np.count_nonzero(off)} points of the sea: damaged, or a fill value "
+            "that no attribute declares; mend it, or leave pm and pn out, and distances count"
+        )
+
+
 def _angle(told, from_positions, sea, notes):
     """The angle of the xi axis, radians: the files' own where it fits the positions, which particles go by; else from these."""
     if told is None:
-        notes.append("no angle in the files: computed from positions")
         return from_positions
 
     def misfit(angle):
@@ -130,6 +150,14 @@ def _field(statics, name, shape, sea=None):
         if value.shape == shape and (np.isfinite(value).any() if sea is None else np.isfinite(value[sea]).all()):
             return value
     return None
+
+
+def _unusable(statics, *names):
+    """Why a static field is computed: it is not in the files, or those that are cannot be used."""
+    there = [name for name in names if next(statics.variable(name), None) is not None]
+    if not there:
+        return f"no {', '.join(names)} in the files"
+    return f"{' and '.join(there)} in the files cannot be used (missing values in the sea, or other points)"
 
 
 def _lacking(statics, name, shape, first, meaning):

@@ -23,7 +23,10 @@ CLOSE_TOGETHER = 60.0
 
 
 def parse_origin(time_origin):
+    """The date of second 0, in milliseconds; OptionError where it is none."""
     try:
+        if isinstance(time_origin, str) and not time_origin[:1].isdigit():  # NaT, now and today are dates to numpy
+            raise ValueError(time_origin)
         origin = np.datetime64(time_origin).astype(f"datetime64[{TIME_STEP}]")
         if FIRST_YEAR <= origin < END_YEAR:
             return origin

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from data.command import one_line
-from data.errors import InputError, OptionError
+from data.croco.times import parse_origin
+from data.errors import InputError
 from data.handles import Handles
 from data.netcdf import expand
 from data.ocean import Preferences
@@ -138,10 +139,7 @@ def open_zlevel(
     OptionError
         If ``time_origin`` is not a date.
     """
-    try:
-        origin = np.datetime64(time_origin, "ns")
-    except ValueError:
-        raise OptionError(f"--time-origin {time_origin}: not a date; write it as 2000-01-01") from None
+    origin = parse_origin(time_origin)
     names = expand(paths)
     family = recognise(names) if model == "auto" else model
     if family not in MODELS:

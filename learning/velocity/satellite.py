@@ -22,7 +22,7 @@ from data.netcdf import write_dataset
 from data.progress import Progress
 from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
 from data.sites import Site, parse_site
-from data.times import nearest
+from data.times import nearest, parse_date
 from lagrangian.design import Design, speed_folder
 from learning.catchment_file import catchment_dataset
 from learning.folders import found_speeds
@@ -59,7 +59,7 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     others = [name for name in model.spec.variables if name not in ("ssh", "temp")]
     if others:
         raise OptionError(f"networks of {folder.name} take {', '.join(others)} as well, which no satellite sees; use sst-ssh")
-    site = parse_site(config.site) if config.site else run_options(config.run).design.place
+    site = run_options(config.run).design.place if config.site is None else parse_site(config.site)
     options, integration = _design(config), dataclasses.replace(run_options(config.run).integration, threads=1)
     check_depths(model.depths, options.trap_depth, options.levels)
     lattice = Lattice(_frame(site, model.card["spacing_km"]), False)
@@ -97,7 +97,8 @@ def _design(config) -> Design:
     names = ("trap_depth", "levels", "collection")
     changes = {name: getattr(config, name) for name in names if getattr(config, name) not in (None, ())}
     speeds = tuple(config.w) or found_speeds(config.run)
-    design = dataclasses.replace(known, **changes, speeds=speeds, site=config.site or known.site, positions=1)
+    site = known.site if config.site is None else config.site
+    design = dataclasses.replace(known, **changes, speeds=speeds, site=site, positions=1)
     design.validate()
     return design
 
@@ -165,10 +166,7 @@ def possible_ends(maps: Maps, options: Design, start, end, every: float) -> tupl
     lead = maps.times[-1] - instants_needed(maps.times[-1:] - _span(options), options, EVERY_DAYS)[0]
     limits = []
     for option, text, default in (("--start", start, maps.times[0] + lead), ("--end", end, maps.times[-1])):
-        try:
-            limits.append(default if text is None else np.datetime64(text, "s"))
-        except ValueError:
-            raise OptionError(f"{option} {text!r} is not a date such as 2005-06-30") from None
+        limits.append(default if text is None else parse_date(text, option))
     first, last = limits
     ends = first + np.round(np.arange(max(0, int((last - first) / DAY / every + 1e-9) + 1)) * every * 86400).astype(
         "timedelta64[s]"

@@ -142,7 +142,7 @@ def _options() -> Iterator[Case]:
         ("fit", ("--w", "55")),
         ("fit", ("--lags", "0", "15", "30")),
         ("fit", ("--epochs", "100000", "--width", "1024", "--members", "1000")),
-        ("fit", ("--width", "1024", "--batch", "65536")),
+        ("fit", ("--width", "1024", "--epochs", "1000000", "--members", "1000")),
         ("fit", ("--lr", "1e30")),
         ("fit", ("--inputs", "sst-ssh", "sst-ssh")),
         ("fit", ("--lags", "0", "0")),
@@ -385,14 +385,14 @@ def _croco() -> Iterator[Case]:
         time = next(name for name, dims in names.items() if len(dims) == 1 and "time" in name)
     for name in ("u", "v", "zeta", "h", "pm", "pn", time):
         if name in names:
-            told = {"pm": "no pm, pn in the files", "pn": "no pm, pn in the files", time: "have no date"}.get(name)
+            told = {"pm": "computed from the distances", "pn": "computed from the distances", time: "have no date"}.get(name)
             yield Case(f"run: his.nc without {name}", command, _changed("his.nc", _renamed(name)), told)
             yield Case(f"run: {name} of text units", command, _changed("his.nc", _attribute(name, "scale_factor", "wide")))
             where = (0, 0) if len(names[name]) == 2 else 0
             if name in ("h", "pm", "pn"):
                 for value in (np.nan, -1.0, 0.0, 1e30):
                     change = _changed("his.nc", _set(name, where, value))
-                    yield Case(f"run: {name} holds {value}", command, change, told if np.isnan(value) else None)
+                    yield Case(f"run: {name} holds {value}", command, change, told if np.isnan(value) or value > 1 else None)
     for value in (np.nan, 1e30, -1e9):
         yield Case(f"run: {time} holds {value}", command, _changed("his.nc", _set(time, 1, value)))
     yield Case("run: units of time are text", command, _changed("his.nc", _attribute(time, "units", "moons since the flood")))
@@ -563,7 +563,7 @@ def _stores() -> Iterator[Case]:
 
             return with_chunk
 
-        finished = {"predict": "there already", "diagnostics": "", "run-again": ""}.get(call)
+        finished = {"predict": "there already", "diagnostics": "", "run-again": "and are made again"}.get(call)
         for what, prepare in {
             "emptied": emptied,
             "is a file": filed,
@@ -576,8 +576,9 @@ def _stores() -> Iterator[Case]:
             "with a chunk of zeros": chunk(lambda content: bytes(len(content))),
             "with an empty chunk": chunk(lambda content: b""),
         }.items():
+            mended = "chunk" in what or call == "diagnostics" or (call == "run-again" and prepare is not filed)
             yield Case(
-                f"{call}: {store} {what}", command, prepare, finished if "chunk" in what or call == "diagnostics" else None
+                f"{call}: {store} {what}", command, prepare, finished if mended else None
             )
 
 
@@ -660,7 +661,7 @@ def _tables() -> Iterator[Case]:
             path.write_text(change(path.read_text()))
             return arguments
 
-        told = "" if name == "semicolons and tabs" else None  # they are read as they are meant
+        told = {"semicolons and tabs": "", "a negative flux": "flux is negative"}.get(name)  # read as they are meant, or told
         yield Case(f"correlation: flux.csv with {name}", command, prepare, told)
 
 

@@ -96,7 +96,10 @@ def test_lost_coordinates_and_metadata_of_a_finished_store_are_put_in_again(file
         damage(run / file, how)
     store = next(path for path in (run / file).parents if path.suffix == ".zarr")
     before = {path: stamp for path, stamp in finished(run).items() if store not in path.parents}
+    capsys.readouterr()
     assert command(run) == 0
+    piece = (run / file).relative_to(store).parts[0]
+    assert f"note: {store}: {piece}: metadata or coordinates are damaged or missing" in capsys.readouterr().out
     now = finished(run)
     assert {path: now[path] for path in before} == before
     assert not unlike(contents(run), contents(whole)) and not leftovers(run)

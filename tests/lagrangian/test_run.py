@@ -205,6 +205,8 @@ BAD_OPTIONS = [
     (["--w", "0"], "greater than 0"),
     (["--w", "-5"], "w"),
     (["--w", "fast"], "fast"),
+    (["--time-origin", "now"], "write it as 2000-01-01"),
+    (["--site", "0,95"], "latitude 95"),
     (["--levels", "-10"], "above the surface"),
     (["--levels", "3500"], "trap"),
     (["--trap-depth", "4200", "--levels", "200"], "sea floor"),

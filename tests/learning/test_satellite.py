@@ -335,6 +335,13 @@ def test_bad_input_is_one_line(run, files, tmp_path, capsys):
         "greater than 0": ("--ssh", ssh, "--sst", sst, "--every", "0"),
         "before the first possible": ("--ssh", ssh, "--sst", sst, "--end", "2009-01-01"),
         "--site": ("--ssh", ssh, "--sst", sst, "--site", "atlantis"),
+        "--site ''": ("--ssh", ssh, "--sst", sst, "--site", ""),
+        "--w 80: is given twice": ("--ssh", ssh, "--sst", sst, "--w", "80", "300", "80"),
+        "--site needs --ssh": ("--site", "pap-so"),
+        "--start needs --ssh": ("--start", "2010-01-01"),
+        "--persist needs --ssh": ("--persist",),
+        "--ssh-mean needs --ssh": ("--ssh-mean", "0"),
+        "--no-land-mass needs --ssh": ("--no-land-mass",),
     }
     for word, options in cases.items():
         assert call(run, tmp_path, *options) == 2, word

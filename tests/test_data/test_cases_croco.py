@@ -444,6 +444,42 @@ def test_static_values_that_no_sea_has_are_refused(sample, save, name, value):
     assert f"{name} is {value:.6g} m" in refusal(save(wrong))
 
 
+@pytest.mark.parametrize("name", ["pm", "pn"])
+@pytest.mark.parametrize("value", [0.0, -1e-4, 1e-9, 1.0, 1e9])
+def test_a_metric_that_one_cell_cannot_have_is_refused_where_it_stands(sample, save, name, value):
+    wrong = sample.copy(deep=True)
+    wrong[name][4, 5] = value
+    text = refusal(save(wrong))
+    assert f"{name} is {value:.6g} m-1 at (eta, xi) = (4, 5)" in text and "at 1 points of the sea" in text
+
+
+@pytest.mark.parametrize("value", [np.nan, 1e30])
+def test_a_metric_with_gaps_is_not_called_absent(sample, save, value):
+    wrong = sample.copy(deep=True)
+    wrong["pm"][4, 5] = value
+    (note,) = (note for note in open_croco(save(wrong)).description["assumptions"] if "distances between rho points" in note)
+    assert note.startswith("pm and pn in the files cannot be used (missing values in the sea")
+    ocean = open_croco(save(wrong.drop_vars(["pm", "pn"])))
+    assert any(note.startswith("no pm, pn in the files") for note in ocean.description["assumptions"])
+
+
+@pytest.mark.parametrize("name", ["f", "angle"])
+def test_a_static_field_with_gaps_is_not_called_absent(sample, save, name):
+    wrong = sample.copy(deep=True)
+    wrong[name][4, 5] = np.nan
+    text = assumptions(open_croco(save(wrong)))
+    assert f"{name} in the files cannot be used (missing values in the sea" in text and f"no {name} in the files" not in text
+
+
+def test_points_without_a_mask_are_told_to_be_land(sample, save):
+    wrong = sample.copy(deep=True)
+    wrong["mask_rho"][:2] = np.nan
+    ocean = open_croco(save(wrong))
+    assert not ocean.grid.mask_rho[:2].any() and ocean.grid.mask_rho[2:].all()
+    unknown = 2 * wrong.sizes["xi_rho"]
+    assert f"mask_rho is missing at {unknown} of {wrong.mask_rho.size} points: taken as land" in assumptions(ocean)
+
+
 def test_undeclared_fill_values_on_land_are_no_fault(sample, save):
     wrong = sample.copy(deep=True)
     wrong["mask_rho"][:, :3] = 0

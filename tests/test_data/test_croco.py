@@ -286,7 +286,7 @@ def test_time_origin(croco_file):
         ocean = open_croco(path, time_origin=origin)
         assert ocean.times[0] == np.datetime64("1993-01-01")
         assert "1993-01-01" in assumptions(ocean)
-    for origin in ("soon", "1993-13-01", "20000101", "NaT"):
+    for origin in ("soon", "1993-13-01", "20000101", "NaT", "now", "today", ""):
         assert "--time-origin" in refusal(path, time_origin=origin, error=OptionError)
 
 
