@@ -88,7 +88,7 @@ class OceanSource:
         if self.chain_files or self.vtransform is not None or self.periodic != "auto":
             option = "--chain-files" if self.chain_files else "--vtransform" if self.vtransform is not None else "--periodic"
             raise OptionError(f"{option} goes with CROCO and ROMS files, not with files on z-levels")
-        reach = {}
+        reach: dict = {}
         if about is not None:
             reach["center"], reach["half_width_km"] = about()
         ocean = open_zlevel(

@@ -72,7 +72,7 @@ def decode_times(
         if calendar not in STANDARD_CALENDARS:
             raise other_calendar from error
         raise InputError(f"{what} has units {units!r}, which cannot be read ({one_line(error)})") from error
-    return _after(what, np.datetime64(0, TIME_STEP), np.asarray(passed, dtype=np.float64) / 1000), True
+    return _after(what, np.datetime64("1970-01-01", "ms"), np.asarray(passed, dtype=np.float64) / 1000), True
 
 
 def _elapsed(dates: np.ndarray, values: np.ndarray, since: re.Match) -> np.ndarray:

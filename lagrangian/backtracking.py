@@ -145,7 +145,7 @@ def _together(pdf: xr.Dataset, particles: xr.Dataset) -> xr.Dataset:
     return made.drop_encoding().assign_attrs(title="Catchment of a sediment trap: particles, and particles per bin")
 
 
-def _speeds(speeds: tuple[float, ...]) -> xr.Variable:
+def _speeds(speeds: tuple[float, ...]) -> xr.DataArray:
     attrs = {"units": "m d-1", "long_name": "sinking speed of the particles"}
     return xr.DataArray(np.array(speeds), dims="sinking_speed", name="sinking_speed", attrs=attrs)
 

@@ -93,8 +93,7 @@ class Design:
         >>> Design.at("pap-so", speeds=150, levels=[200, 1000]).ordered_levels
         (1000.0, 200.0)
         """
-        one = isinstance(speeds, (int, float))
-        options["speeds"] = (float(speeds),) if one else tuple(float(w) for w in speeds)
+        options["speeds"] = tuple(float(w) for w in ([speeds] if isinstance(speeds, (int, float)) else speeds))
         if "levels" in options:
             options["levels"] = tuple(float(level) for level in options["levels"])
         for name in ("start", "end"):  # dates of any kind: text, numpy's, Python's
@@ -129,7 +128,9 @@ class Design:
 
     def observations_per_path(self, w: float) -> int:
         """Positions kept of one path at speed ``w`` (m/d): release, then one every ``trajectories`` hours for twice the ascent
-        in still water."""
+        in still water; ValueError for a design that keeps no paths."""
+        if self.trajectories is None:
+            raise ValueError("the design keeps no paths (trajectories)")
         days = 2 * (self.trap_depth - min(self.levels)) / w
         return 2 + math.ceil(24 * days / self.trajectories)
 

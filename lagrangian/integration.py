@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -73,7 +74,7 @@ class Integration:
         """
         check_bounds(self)
         for name, kinds in (("vertical_velocity", VerticalVelocity), ("kernel", Kernel)):
-            known, value = kinds.__args__, getattr(self, name)
+            known, value = typing.get_args(kinds), getattr(self, name)
             need(value in known, f"--{name.replace('_', '-')} {value!r}: must be one of {', '.join(known)}")
         if len(self.diffusivity) > 1:
             need(len(self.diffusivity) % 2 == 0, "--diffusivity takes one value in m2/s, or pairs DEPTH KAPPA")

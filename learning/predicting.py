@@ -39,7 +39,8 @@ def predict_catchments(networks: Ensemble | Path | str, fields: np.ndarray | xr.
         The folder holds no members that belong together.
     """
     ensemble = networks if isinstance(networks, Ensemble) else Ensemble.load(Path(networks))
-    dim, coords = "sample", {}
+    dim: str = "sample"
+    coords: dict = {}
     if isinstance(fields, xr.Dataset):
         dim, coords, fields = _stacked(ensemble, fields)
     pdf, spread = ensemble.predict_fields(fields)

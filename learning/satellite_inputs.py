@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from data.command import one_line
 from data.errors import InputError, OptionError
 from data.frame import HALF_WINDOW_KM, WINDOW_SPACING_KM, Frame
 from data.netcdf import write_dataset
@@ -214,7 +213,7 @@ def satellite_windows(
 def _source_of(maps: xr.Dataset) -> str:
     """The attribute ``source`` of the first of the files that maps come from; a sentence of the toolkit where there is none."""
     with xr.open_dataset(maps.attrs["files"][0], decode_times=False) as file:
-        return one_line(str(file.attrs.get("source", ""))) or "satellite maps"
+        return " ".join(str(file.attrs.get("source", "")).split()) or "satellite maps"
 
 
 def _mean_height(variable: xr.DataArray, frame: Frame) -> tuple[float, str]:

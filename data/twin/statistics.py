@@ -17,9 +17,9 @@ from data.twin.defaults import BETA, F0, GRAVITY, SPACING
 from data.twin.ocean import SST_MEAN, TwinOcean, open_twin, vertical_weights
 
 #: KE at PAP-SO in the paper's simulation, cm2/s2, by depth in m (method.md section 1).
-PAPER_KE = {0: 290, 250: 240, 500: 230, 750: 150, 1000: 85, 1250: 55, 1500: 42, 2000: 35, 2500: 28, 3000: 22}
+PAPER_KE: dict[float, float] = {0: 290, 250: 240, 500: 230, 750: 150, 1000: 85, 1250: 55, 1500: 42, 2000: 35, 2500: 28, 3000: 22}
 #: std(zeta/f) there.
-PAPER_VORTICITY = {0: 0.21, 300: 0.12, 1000: 0.05, 3000: 0.04}
+PAPER_VORTICITY: dict[float, float] = {0: 0.21, 300: 0.12, 1000: 0.05, 3000: 0.04}
 LAGS_DAYS = (10, 30, 50)
 
 
