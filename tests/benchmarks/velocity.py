@@ -40,7 +40,7 @@ from data.frame import Frame
 from evaluation.intervals import block_bootstrap, block_bootstrap_correlation, block_of
 from evaluation.scores import BOXES_KM, bhattacharyya_loss, box_pdf, is_valid, overlap
 from lagrangian.binning import smooth_pdf
-from lagrangian.config import speed_folder
+from lagrangian.config import SINKING_SPEEDS, speed_folder
 from lagrangian.stores import open_store
 from learning.config import FitConfig
 from learning.folders import found_speeds, run_identity
@@ -77,7 +77,7 @@ class Truth:
     own: bool
 
     @classmethod
-    def of(cls, run: Path, model: VelocityModel, source: Path, every: int = 1) -> Truth:
+    def of(cls, run: Path, model: VelocityModel, source: Path, every: int = 1, speeds: tuple = ()) -> Truth:
         """The test part of the run that ``model`` learnt from (``source``), or all of another; every so many periods."""
         known, learnt = Experiments.open(run), Experiments.open(source)
         split, _ = learnt.split(test=True)
@@ -86,7 +86,7 @@ class Truth:
         rows = np.flatnonzero(np.isin(known.start, starts))
         last = known.levels.size - 1
         raw = {}
-        for w in found_speeds(run):
+        for w in speeds or found_speeds(run):
             store = open_store(run / speed_folder(w) / "pdf.zarr", "pdf")
             reached = store["reached"][rows, last].values
             raw[w] = store["counts"][rows, last].values / np.where(reached > 0, reached, np.nan)[:, None, None]
@@ -224,7 +224,7 @@ def measure(run: Path, source: Path, options: argparse.Namespace) -> None:
         return Maps.of(one.spec, velocities.times, velocities.surface, lattice.frame.spacing_km)
 
     maps = maps_of(model)
-    truth = Truth.of(run, model, source, options.every)
+    truth = Truth.of(run, model, source, options.every, tuple(options.w))
     boxes = {name: box_pdf(width) for name, width in BOXES_KM.items()}
     rows = {name: constant(truth, dict.fromkeys(truth.smoothed, box)) for name, box in boxes.items()}
     for number, name in enumerate(("climatology", "climatology-root")):
@@ -278,11 +278,28 @@ def in_window(truth: Truth, rows: dict[str, Row], model: VelocityModel, maps: Ma
     print_rows(near, table | {f"window, {name}": row for name, row in found.items()})
 
 
+def many_dates(source: Path, dates: int) -> None:
+    """CPU time of catchments at one place, as from satellite maps: some dates, five speeds, 16 members; and of 815 dates."""
+    model = VelocityModel.load(velocity_folder(source, "sst-ssh"))
+    velocities = prepare(source)
+    maps = Maps.of(model.spec, velocities.times, velocities.surface, velocities.lattice.frame.spacing_km)
+    config = dataclasses.replace(run_config(source), w=SINKING_SPEEDS, positions=1, threads=1)
+    starts = velocities.times[20] + np.arange(dates) * np.timedelta64(10 * 86400, "s")
+    options = {"members": 16, "levels": np.array([len(config.levels) - 1])}
+    list(predict_catchments(model, maps, velocities.lattice, config, starts[:1], **{**options, "members": 1}))  # compiles
+    started = time.process_time()
+    list(predict_catchments(model, maps, velocities.lattice, config, starts, **options))
+    seconds = time.process_time() - started
+    print(f"\n{dates} dates x {len(SINKING_SPEEDS)} speeds x 16 members at one place: {seconds:.1f} CPU-seconds; at this rate 815 "
+          f"dates take {seconds * 815 / dates / 60:.0f} CPU-minutes")  # fmt: skip
+
+
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path)
     parser.add_argument("--other", type=Path, help="a run on another ocean")
+    parser.add_argument("--w", type=float, nargs="*", default=(), help="score these sinking speeds alone, m/d")
     parser.add_argument("--members", type=int, default=48)
     parser.add_argument("--no-bounds", action="store_true", help="leave out the rows of the true velocities")
     parser.add_argument("--only-other", action="store_true", help="score --other alone")
@@ -293,9 +310,13 @@ def main() -> None:
     parser.add_argument("--velocities", type=Path, help="run of the same ocean that velocities.zarr is taken from")
     parser.add_argument("--degraded", action="store_true", help="also score maps of SSH that are made worse")
     parser.add_argument("--window", action="store_true", help="also score maps of a window around the site")
+    parser.add_argument("--dates", type=int, help="only time so many dates at one place, five speeds, 16 members")
     options = parser.parse_args()
     torch.set_num_threads(1)
     run = options.run
+    if options.dates:
+        many_dates(run, options.dates)
+        return
     if run is None:
         run = Path("runs/velocity-benchmark")
         started = time.perf_counter()
