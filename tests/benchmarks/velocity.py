@@ -290,8 +290,8 @@ def many_dates(source: Path, dates: int) -> None:
     started = time.process_time()
     list(predict_catchments(model, maps, velocities.lattice, config, starts, **options))
     seconds = time.process_time() - started
-    print(f"\n{dates} dates x {len(SINKING_SPEEDS)} speeds x 16 members at one place: {seconds:.1f} CPU-seconds; at this rate 815 "
-          f"dates take {seconds * 815 / dates / 60:.0f} CPU-minutes")  # fmt: skip
+    print(f"\n{dates} dates x {len(SINKING_SPEEDS)} speeds x 16 members at one place: {seconds:.1f} CPU-seconds; so 815 "
+          f"take {seconds * 815 / dates / 60:.0f} CPU-minutes")  # fmt: skip
 
 
 def main() -> None:
