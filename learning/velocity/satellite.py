@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from data.command import provenance, write_json
+from data.command import one_line, provenance, write_json
 from data.errors import InputError, OptionError, cannot_write
 from data.frame import Frame
 from data.lock import FolderLock
@@ -24,6 +24,7 @@ from data.sites import Site, parse_site
 from lagrangian.config import RunConfig, speed_folder
 from learning.folders import found_speeds
 from learning.satellite import LEAST_KNOWN, catchment_dataset
+from learning.velocity.catchment import flags, notes_of, outside_share, with_land
 from learning.velocity.ensemble import EVERY_DAYS, predict_catchments
 from learning.velocity.lattice import Lattice
 from learning.velocity.maps import Maps
@@ -37,8 +38,6 @@ HALF_KM = 512.0
 TOLERANCE_DAYS = 2.5
 #: Dates of one sweep.
 DATES = 60
-#: Bits of ``flag``, as :data:`learning.satellite.FLAGS`.
-NO_SST, UNKNOWN = 4, 8
 DAY = np.timedelta64(86400, "s")
 
 
@@ -61,6 +60,7 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     check_depths(model.depths, options.trap_depth, options.levels)
     lattice = Lattice(_frame(site, model.card["spacing_km"]), False)
     series, known, notes = read_series(config.ssh, config.sst, lattice)
+    maps_source = _source_of(config.ssh, site)
     maps = Maps.of(model.spec, series["time"], {name: series[name] for name in ("ssh", "temp")}, lattice.frame.spacing_km)
     ends, left_out = possible_ends(maps, options, config.start, config.end, config.every)
     notes += [f"{left_out} dates left out: maps are too far apart"] if left_out else []
@@ -71,6 +71,8 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     except OSError as error:
         raise cannot_write(out, error) from None
     starts = ends - np.timedelta64(round(86400 * options.collection), "s")
+    outside = outside_share(model, maps, ends)
+    flag = flags(outside, has_sst=bool(config.sst), all_known=bool(known.all()))
     found: dict[float, list] = {w: [] for w in options.w}
     last = np.array([len(options.levels) - 1])
     with FolderLock(out, "predict-velocity"), Progress("following particles", "date") as bar:
@@ -83,9 +85,12 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
         written = []
         for w, parts in found.items():
             path = out / f"catchment_{speed_folder(w)}.nc"
-            write_dataset(
-                path, _dataset(parts, site, w, ends, options, bool(config.sst), bool(known.all()), folder.name, model, notes)
-            )
+            dataset = _dataset(parts, site, w, ends, options, flag, outside, folder.name, model, notes)
+            dataset = with_land(dataset, maps_source, remove=config.no_land_mass).assign_attrs(maps_source=maps_source)
+            lines = notes_of(dataset, w, removed=config.no_land_mass)
+            for line in lines:
+                print(f"note: {line}", flush=True)
+            write_dataset(path, dataset.assign_attrs(comment="; ".join([*notes, *lines]) or "none"))
             write_json(path.with_suffix(".json"), {**provenance(config), "models": str(folder)})
             print(f"{path}: {ends.size} predictions", flush=True)
             written.append(path)
@@ -195,16 +200,24 @@ def _is_possible(maps: Maps, end: np.datetime64, options: RunConfig) -> bool:
     return True
 
 
-def _dataset(parts, site, w, ends, options, has_sst, all_known, name, model, notes) -> xr.Dataset:
+def _source_of(ssh, site: Site) -> str:
+    """The attribute ``source`` of the first of the files of SSH; a sentence of the toolkit where there is none."""
+    first = around(open_ssh(ssh), (site.x, site.y), HALF_KM).attrs["files"][0]
+    with xr.open_dataset(first, decode_times=False) as file:
+        return one_line(str(file.attrs.get("source", ""))) or "satellite maps"
+
+
+def _dataset(parts, site, w, ends, options, flag, outside, name, model, notes) -> xr.Dataset:
     pdf, root = (np.concatenate([getattr(one, kind)[:, 0] for one in parts]) for kind in ("mean", "root"))
     spread, reached = (np.concatenate([getattr(one, kind)[:, 0] for one in parts]) for kind in ("spread", "reached"))
-    flag = np.full(ends.size, (0 if has_sst else NO_SST) | (0 if all_known else UNKNOWN), np.int8)
     dataset = catchment_dataset(
         site, w, ends, pdf, trap_depth=options.trap_depth, level=float(min(options.levels)), collection_days=options.collection,
-        spread=spread, flag=flag, source=f"particles in velocities of {len(model.networks)} networks, {name}, satellite maps",
+        spread=spread, outside=outside, flag=flag,
+        source=f"particles in velocities of {len(model.networks)} networks, {name}, satellite maps",
         comment="; ".join(notes) or "none",
     )  # fmt: skip
     attrs = {**dataset["pdf"].attrs, "long_name": "(mean square root of the members' PDFs)^2, made to sum 1: least expected BL"}
+    dataset["spread"].attrs["long_name"] = "mean Bhattacharyya loss of the members against their mean"
     dataset["pdf_root"] = (("time", "y", "x"), root, attrs)
     told = "share of the particles that came to the export depth within the box; others left it or the maps, or met land"
     dataset["reached"] = ("time", reached, {"units": "1", "long_name": told})

@@ -48,6 +48,6 @@ def test_the_traps_near_the_site_are_a_part_of_the_experiments(truth):
 def test_velocities_of_another_ocean_are_not_taken(tmp_path):
     for name, seed in (("one", 0), ("two", 1)):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "run.json").write_text(json.dumps({"ocean": {"kind": "twin", "seed": seed}}))
+        (tmp_path / name / "run.json").write_text(json.dumps({"ocean": {"kind": "twin", "seed": seed, "years": 1.0}}))
     with pytest.raises(SystemExit, match="its ocean is not that of"):
         velocities_of(tmp_path / "one", tmp_path / "two")

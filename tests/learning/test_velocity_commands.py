@@ -184,6 +184,9 @@ def test_catchments_of_satellite_maps(trained, tmp_path, capsys):
         for name in ("pdf", "pdf_root"):
             assert np.allclose(found[name].sum(("y", "x")), 1, atol=1e-4)
         assert (found["flag"] == 0).all() and (found["reached"] > 0.9).all() and (found["spread"] >= 0).all()
+        assert 0 <= float(found["outside"].max()) < 0.05
+        on_land = found["pdf"].where(found["land"] == 1).sum(("y", "x"))
+        assert found["land"].any() and np.allclose(on_land, found["mass_on_land"], atol=1e-6)  # Ireland
         assert (slow["time"].values < found["time"].values).all()
     assert predicted(trained, "--ssh", ssh, "--site", "-16.5,49", "--out", str(out), "--every", "20", "--w", "120") == 0
     assert "no SST was given" in capsys.readouterr().out
