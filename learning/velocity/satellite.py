@@ -18,10 +18,12 @@ from data.errors import InputError, OptionError, cannot_write
 from data.frame import Frame
 from data.lock import FolderLock
 from data.netcdf import write_dataset
+from data.ocean_names import is_idealised, ocean_title, site_attribute
 from data.progress import Progress
 from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
 from data.sites import Site, parse_site
 from lagrangian.config import RunConfig, speed_folder
+from lagrangian.stores import ocean_of
 from learning.folders import found_speeds
 from learning.satellite import LEAST_KNOWN, catchment_dataset
 from learning.velocity.catchment import flags, notes_of, outside_share, with_land
@@ -61,6 +63,7 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     lattice = Lattice(_frame(site, model.card["spacing_km"]), False)
     series, known, notes = read_series(config.ssh, config.sst, lattice)
     maps_source = _source_of(config.ssh, site)
+    source = _source(model, folder.name, config.run, maps_source)
     maps = Maps.of(model.spec, series["time"], {name: series[name] for name in ("ssh", "temp")}, lattice.frame.spacing_km)
     ends, left_out = possible_ends(maps, options, config.start, config.end, config.every)
     notes += [f"{left_out} dates left out: maps are too far apart"] if left_out else []
@@ -85,8 +88,9 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
         written = []
         for w, parts in found.items():
             path = out / f"catchment_{speed_folder(w)}.nc"
-            dataset = _dataset(parts, site, w, ends, options, flag, outside, folder.name, model, notes)
-            dataset = with_land(dataset, maps_source, remove=config.no_land_mass).assign_attrs(maps_source=maps_source)
+            dataset = _dataset(parts, site, w, ends, options, flag, outside, source, model)
+            dataset = with_land(dataset, maps_source, remove=config.no_land_mass)
+            dataset = dataset.assign_attrs(maps_source=maps_source, site=site_attribute(maps_source, site.name))
             lines = notes_of(dataset, w, removed=config.no_land_mass)
             for line in lines:
                 print(f"note: {line}", flush=True)
@@ -207,14 +211,21 @@ def _source_of(ssh, site: Site) -> str:
         return one_line(str(file.attrs.get("source", ""))) or "satellite maps"
 
 
-def _dataset(parts, site, w, ends, options, flag, outside, name, model, notes) -> xr.Dataset:
+def _source(model: VelocityModel, name: str, run: Path, maps_source: str) -> str:
+    """The attribute ``source`` of a catchment file: which networks, of which ocean, and which maps they were given."""
+    learnt = ocean_title(ocean_of(run))
+    taught = f" that learnt from {'the ' if is_idealised(learnt) else ''}{learnt}" if learnt else ""
+    n = len(model.networks)
+    return f"particles in velocities of {n} network{'s' if n > 1 else ''}{taught}, {name}; maps: {maps_source}"
+
+
+def _dataset(parts, site, w, ends, options, flag, outside, source, model) -> xr.Dataset:
     pdf, root = (np.concatenate([getattr(one, kind)[:, 0] for one in parts]) for kind in ("mean", "root"))
     spread, reached = (np.concatenate([getattr(one, kind)[:, 0] for one in parts]) for kind in ("spread", "reached"))
     dataset = catchment_dataset(
         site, w, ends, pdf, trap_depth=options.trap_depth, level=float(min(options.levels)), collection_days=options.collection,
         spread=spread, outside=outside, flag=flag,
-        source=f"particles in velocities of {len(model.networks)} networks, {name}, satellite maps",
-        comment="; ".join(notes) or "none",
+        source=source,
     )  # fmt: skip
     attrs = {**dataset["pdf"].attrs, "long_name": "(mean square root of the members' PDFs)^2, made to sum 1: least expected BL"}
     dataset["spread"].attrs["long_name"] = "mean Bhattacharyya loss of the members against their mean"
