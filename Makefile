@@ -11,6 +11,7 @@ test: .venv/installed
 
 lint: .venv/installed
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 bench: .venv/installed
 	$(BIN)/python -m tests.benchmarks

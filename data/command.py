@@ -19,7 +19,7 @@ import traceback
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import tyro
 from threadpoolctl import threadpool_limits
@@ -41,7 +41,7 @@ RECORDED_PACKAGES = (
 
 
 #: Types of what the toolkit's JSON files hold under some names, in whichever of them.
-JSON_TYPES = {
+JSON_TYPES: dict[str, Any] = {
     "configuration": dict, "identity": dict, "identity.options": dict, "identity.starts": list, "ocean": dict, "versions": dict,
     "files": (dict, list), "sources": list, "result": dict, "request": dict, "split": dict, "command_line": str, "blocks": list,
     "snapshots": int, "maps": int, "run_identity": str,
@@ -57,6 +57,7 @@ def run_command(kind: type[Config], main: Callable[[Config], Any], *, prog: str,
     argv = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in argv
     open_standard_streams()
+    caught: BaseException
     try:
         start.imported()
         config = parse(kind, argv, prog=prog)
@@ -164,7 +165,7 @@ def _with_config_file(kind: type[Config], argv: list[str]) -> tuple[Config, list
         raise OptionError(f"--config {path}: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise OptionError(f"--config {path} is not valid TOML: {one_line(error)}") from None
-    return dataclasses.replace(default, **_checked(kind, table, path)), rest
+    return dataclasses.replace(cast(Any, default), **_checked(kind, table, path)), rest
 
 
 def _checked(kind, table: dict, path) -> dict:
@@ -281,7 +282,8 @@ def read_json(path: Path) -> dict:
     if not isinstance(content, dict):
         raise StoreError(f"cannot read {path}: it holds {type(content).__name__} where the toolkit writes an object {{...}}")
     for name, kinds in JSON_TYPES.items():
-        value, there = content, True
+        value: Any = content
+        there = True
         for key in name.split("."):
             there = there and isinstance(value, dict) and key in value
             value = value[key] if there else None

@@ -11,7 +11,7 @@ DAY = np.timedelta64(1, "D")
 DAILY = 1.5
 #: Attributes, in lower case, that tell how long maps are of.
 ATTRIBUTES = ("time_coverage_resolution", "temporal_resolution", "time_coverage_duration", "period_duration_day", "product_type")
-WORDS = {
+WORDS: dict[str, int | str] = {
     "daily": 1, "day": 1, "weekly": 7, "week": 7, "monthly": "month", "month": "month", "mon": "month", "8-day": 8, "8day": 8,
     "annual": 365, "yearly": 365,
 }  # fmt: skip
@@ -74,6 +74,7 @@ def map_days(
             return first, (((months + 1).astype("datetime64[D]") - first) / DAY).astype(np.int64), why
         kind = round(usual)
     # maps more often than they are long are running means: each counts for its day
+    assert not isinstance(kind, str)  # "month" became days above
     if kind <= DAILY or usual < 0.75 * kind - 0.5:
         return single
     place = ((own - own.astype("datetime64[Y]").astype("datetime64[D]")) / DAY).astype(np.int64) % kind

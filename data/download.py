@@ -1,7 +1,8 @@
-"""``python -m data.download``: satellite maps around a site from the Copernicus Marine Service, through its toolbox.
+"""``python -m data.download``: satellite maps, or an ocean, around a site from the Copernicus Marine Service by its toolbox.
 
 The toolbox (``copernicusmarine``, 2 or later) is an optional extra, imported only when something is fetched. One file for each
-calendar year; a file is complete or absent, so that the same command goes on where an interrupted one was.
+calendar year, of an ocean for each month; a file is complete or absent, so that the same command goes on where an interrupted
+one was.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import logging
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,9 +25,10 @@ import tyro
 from data.bounds import bounds
 from data.command import one_line, provenance, read_json, run_command, write_json
 from data.errors import InputError, OptionError, StoreError, cannot_write, need
-from data.files import written_aside
+from data.files import make_folder, written_aside
 from data.lock import FolderLock
 from data.lonlat import square_bounds
+from data.machine import in_words, need_disk
 from data.progress import Progress
 from data.sites import Site, parse_site
 from data.sphere import EARTH_RADIUS_KM
@@ -34,12 +36,40 @@ from data.sphere import EARTH_RADIUS_KM
 
 @dataclass(frozen=True)
 class Product:
-    """A daily dataset of the Copernicus Marine Service: its id, the variables to fetch, and other ids of the same kind."""
+    """A daily dataset of the Copernicus Marine Service.
+
+    Attributes
+    ----------
+    title, dataset : str
+        What it is, and its id.
+    variables : tuple of str
+        What is fetched.
+    others : tuple of str
+        Other ids of the same kind.
+    surface : tuple of str
+        Of variables with depths, those that are fetched at the surface alone, into files of their own.
+    static : str
+        Id of the dataset with the sea floor; with it, files are of a month each.
+    later : str
+        Id of the dataset that goes on where this one has ended.
+    half_width : float
+        Default of --half-width, km.
+    folder : str
+        Default of --out.
+    first : int
+        Year before which it holds nothing.
+    """
 
     title: str
     dataset: str
     variables: tuple[str, ...]
     others: tuple[str, ...] = ()
+    surface: tuple[str, ...] = ()
+    static: str = ""
+    later: str = ""
+    half_width: float = 500.0
+    folder: str = "runs/satellite"
+    first: int = 1970
 
 
 #: SEALEVEL_GLO_PHY_L4_MY_008_047 (0.25 degrees until November 2024, then 0.125; near real time: ..._NRT_008_046),
@@ -66,31 +96,49 @@ PRODUCTS = {
         ("CHL",),
         ("cmems_obs-oc_glo_bgc-plankton_nrt_l3-multi-4km_P1D",),
     ),
+    "ocean": Product(
+        "GLORYS12 reanalysis, 1/12 degree, 50 levels, daily means",
+        "cmems_mod_glo_phy_my_0.083deg_P1D-m",
+        ("uo", "vo", "zos"),
+        surface=("thetao",),
+        static="cmems_mod_glo_phy_my_0.083deg_static",
+        later="cmems_mod_glo_phy_myint_0.083deg_P1D-m",
+        half_width=520.0,
+        folder="runs/ocean",
+        first=1993,
+    ),
 }
+#: Part of the static dataset that holds the sea floor, and what is fetched of it.
+STATIC_PART, STATIC_VARIABLES = "bathy", ("deptho", "deptho_lev")
+#: Depth that only the uppermost level of an ocean lies above, m.
+SURFACE_M = 1.0
+#: Points a degree and levels of the ocean, and bytes of a value as it comes.
+OCEAN_PARTS, OCEAN_LEVELS, VALUE_BYTES = 12, 50, 4
 
 
 @dataclass(frozen=True)
 class DownloadConfig:
-    """Fetch daily satellite maps around a site from the Copernicus Marine Service, one netCDF file a year.
+    """Fetch daily satellite maps around a site from the Copernicus Marine Service, a file a year; or an ocean, a file a month.
 
     Needs a free account (https://data.marine.copernicus.eu/register), the toolbox (pip install 'catchment-toolkit[download]') and
     'copernicusmarine login' once. Files that are there are kept; remove one to fetch it again.
     """
 
-    product: tyro.conf.Positional[Literal["ssh", "sst", "chlorophyll"]] = tyro.MISSING
-    """Which maps: ssh (DUACS L4: adt, sla, ugos, vgos), sst (OSTIA L4: analysed_sst, mask), chlorophyll (GlobColour L3: CHL)."""
+    product: tyro.conf.Positional[Literal["ssh", "sst", "chlorophyll", "ocean"]] = tyro.MISSING
+    """Which maps: ssh (DUACS L4: adt, sla, ugos, vgos), sst (OSTIA L4: analysed_sst, mask), chlorophyll (GlobColour L3: CHL);
+    or ocean (GLORYS12: uo, vo, zos, thetao at the surface, and the static file with the sea floor), for lagrangian.run."""
     site: str = "pap-so"
     """A name from the site table, or LON,LAT in degrees."""
     start: str = "2000-01-01"
     """First day, YYYY-MM-DD."""
     end: str = "2019-06-01"
     """Last day, YYYY-MM-DD; it is fetched too."""
-    half_width: Annotated[float, *bounds(above=0, most=5000, unit="km")] = 500.0
-    """Half the side of the box around the site, km. The networks' inputs reach 400 km from the trap."""
+    half_width: Annotated[float | None, *bounds(above=0, most=5000, unit="km")] = None
+    """Half the side of the box around the site, km (default: 500, ocean 520). The networks' inputs reach 400 km from the trap."""
     dataset: str = ""
     """Another dataset id of the same kind, instead of the reprocessed one: near real time for recent dates."""
-    out: Path = field(default_factory=lambda: Path("runs/satellite"))
-    """Folder of the files."""
+    out: Path | None = None
+    """Folder of the files (default: runs/satellite, of an ocean runs/ocean)."""
     dry_run: bool = False
     """Print the requests as commands of the toolbox; nothing is fetched, and neither network nor toolbox is needed."""
 
@@ -107,7 +155,10 @@ class Box:
 
 @dataclass(frozen=True)
 class Request:
-    """One file: days ``first`` to ``last`` of a dataset within a box."""
+    """One file: days ``first`` to ``last`` of a dataset within a box (a part of it without times where ``part`` is given).
+
+    ``deepest``: m, where only levels above are wanted; ``later``: the dataset that is asked where this one has ended.
+    """
 
     dataset: str
     variables: tuple[str, ...]
@@ -115,23 +166,30 @@ class Request:
     first: date
     last: date
     path: Path
+    part: str = ""
+    deepest: float | None = None
+    later: str = ""
 
     @property
     def days(self) -> int:
-        return (self.last - self.first).days + 1
+        """Number of days that the file is to hold; 0 of one without times."""
+        return 0 if self.part else (self.last - self.first).days + 1
 
     def arguments(self, path: Path | None = None) -> dict:
         """Keyword arguments of ``copernicusmarine.subset`` that write ``path`` (default: the request's own)."""
         path = path or self.path
+        times = {"start_datetime": f"{self.first}T00:00:00", "end_datetime": f"{self.last}T23:59:59"}
+        depths = {} if self.deepest is None else {"minimum_depth": 0.0, "maximum_depth": self.deepest}
         return {
             "dataset_id": self.dataset,
+            **({"dataset_part": self.part} if self.part else {}),
             "variables": list(self.variables),
             "minimum_longitude": self.box.west,
             "maximum_longitude": self.box.east,
             "minimum_latitude": self.box.south,
             "maximum_latitude": self.box.north,
-            "start_datetime": f"{self.first}T00:00:00",
-            "end_datetime": f"{self.last}T23:59:59",
+            **depths,
+            **({} if self.part else times),
             "output_directory": str(path.parent),
             "output_filename": path.name,
             "netcdf_compression_level": 1,
@@ -168,43 +226,103 @@ def box_around(site: Site, half_width: float) -> Box:
 
 
 def requests(config: DownloadConfig) -> list[Request]:
-    """The requests of a configuration, one for each calendar year.
+    """The requests of a configuration, one for each calendar year; of an ocean the static file, and two for each month.
 
     Raises
     ------
     OptionError
         For a date that is none, dates in the wrong order, and what :func:`box_around` and the site table refuse.
     """
+    config = with_defaults(config)
     product, site = PRODUCTS[config.product], parse_site(config.site)
     first, last = (_day(name, getattr(config, name)) for name in ("start", "end"))
     for name, day in (("start", first), ("end", last)):
-        need(1970 <= day.year <= 2100, f"--{name} {day}: must lie between 1970-01-01 and 2100-12-31: satellites' maps do")
+        need(
+            product.first <= day.year <= 2100,
+            f"--{name} {day}: must lie between {product.first}-01-01 and 2100-12-31: {_whose(product)} do",
+        )
     need(first <= last, f"--start {first} is after --end {last}; exchange them")
     box = box_around(site, config.half_width)
+    dataset, later = config.dataset or product.dataset, "" if config.dataset else product.later
     out = []
-    for year in range(first.year, last.year + 1):
-        begin, end = max(first, date(year, 1, 1)), min(last, date(year, 12, 31))
-        path = config.out / f"{_stem(config)}_{begin:%Y%m%d}-{end:%Y%m%d}.nc"
-        out.append(Request(config.dataset or product.dataset, product.variables, box, begin, end, path))
+    if product.static:
+        path = config.out / f"{config.product}_static_{_place(config)}.nc"
+        out.append(Request(product.static, STATIC_VARIABLES, box, first, last, path, part=STATIC_PART))
+    for begin, end in _spans(first, last, bool(product.static)):
+        name = f"{begin:%Y%m%d}-{end:%Y%m%d}.nc"
+        request = Request(dataset, product.variables, box, begin, end, config.out / f"{_stem(config)}_{name}", later=later)
+        out.append(request)
+        if product.surface:
+            path = config.out / f"{_stem(config)}_{'-'.join(product.surface)}_{name}"
+            out.append(replace(request, variables=product.surface, path=path, deepest=SURFACE_M))
     return out
+
+
+def with_defaults(config: DownloadConfig) -> DownloadConfig:
+    """The options with what depends on the product."""
+    product = PRODUCTS[config.product]
+    half_width = product.half_width if config.half_width is None else config.half_width
+    return replace(config, half_width=half_width, out=config.out or Path(product.folder))
+
+
+def _whose(product: Product) -> str:
+    return "satellites' maps" if product.first == 1970 else "its days"
+
+
+def _spans(first: date, last: date, monthly: bool) -> list[tuple[date, date]]:
+    """Days of each file: whole calendar years or months, cut at the ends."""
+    out = []
+    while first <= last:
+        month = first.month if monthly else 12
+        end = date(first.year + month // 12, month % 12 + 1, 1) - timedelta(days=1)
+        out.append((first, min(end, last)))
+        first = end + timedelta(days=1)
+    return out
+
+
+def ocean_bytes_a_day(box: Box, product: Product = PRODUCTS["ocean"]) -> float:
+    """Bytes of one day of an ocean as it comes, uncompressed: three-dimensional velocities, and maps at the surface."""
+    points = ((box.east - box.west) * OCEAN_PARTS + 1) * ((box.north - box.south) * OCEAN_PARTS + 1)
+    layered = sum(name != "zos" for name in product.variables)
+    return points * VALUE_BYTES * (OCEAN_LEVELS * layered + 1 + len(product.surface))
+
+
+def _size_in_words(wanted: list[Request]) -> tuple[float, str]:
+    """(bytes that files not there will take, how it is known): from the files that are there, else from the number of points."""
+    timed = [request for request in wanted if request.days and request.deepest is None]
+    there = [request for request in timed if request.path.exists()]
+    days = sum(request.days for request in timed if not request.path.exists())
+    if there:
+        a_day = sum(request.path.stat().st_size for request in there) / sum(request.days for request in there)
+        how = f"as the {len(there)} files that are there"
+    else:
+        a_day, how = ocean_bytes_a_day(timed[0].box), "uncompressed: less on disk, where files are compressed"
+    return days * a_day, f"{days} days of {in_words(a_day)} ({how}): about {in_words(days * a_day)}"
 
 
 def main(config: DownloadConfig) -> int:
     """Print the requests, or fetch the files that are not there."""
+    config = with_defaults(config)
     wanted = requests(config)
     need(not config.out.exists() or config.out.is_dir(), f"--out {config.out} is a file; name a folder")
+    product = PRODUCTS[config.product]
+    if product.static:
+        size, words = _size_in_words(wanted)
+        print(f"# {words}" if config.dry_run else words, flush=True)
     if config.dry_run:
+        if wanted[-1].later:
+            print(f"# where {wanted[-1].dataset} has ended, {wanted[-1].later} is asked for the same")
         for request in wanted:
             print(f"# {request.path} is there and would be kept" if request.path.exists() else request.command())
         return 0
     missing = [request for request in wanted if not request.path.exists()]
+    if product.static and missing:
+        # files come compressed: a disk without room for half of the values is too small in any case
+        need_disk(config.out, size / 2, "this ocean", "give fewer days or a smaller --half-width, or free space")
     toolbox = _toolbox() if missing else None
-    try:
-        config.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(config.out, error, "choose another --out") from None
+    make_folder(config.out)
     with FolderLock(config.out, f"download-{config.product}"):
-        _same_request(config, wanted[0])
+        _same_request(config, wanted[-1])
         if missing:
             _check_login(toolbox)
         with Progress(f"fetching {config.product}", "file") as bar:
@@ -214,11 +332,18 @@ def main(config: DownloadConfig) -> int:
             bar.update(len(missing), len(missing))
     kept = len(wanted) - len(missing)
     print(f"{len(missing)} files fetched, {kept} kept: {config.out}/{_stem(config)}_*.nc")
+    if product.static:
+        files = f"--ocean '{config.out}/{_stem(config)}_*.nc' --grid {wanted[0].path}"
+        print(f"python -m lagrangian.run {files} --site {config.site}")
     return 0
 
 
+def _place(config: DownloadConfig) -> str:
+    return parse_site(config.site).name.replace(",", "_")
+
+
 def _stem(config: DownloadConfig) -> str:
-    return f"{config.product}_{parse_site(config.site).name.replace(',', '_')}"
+    return f"{config.product}_{_place(config)}"
 
 
 def _day(name: str, text: str) -> date:
@@ -231,7 +356,7 @@ def _day(name: str, text: str) -> date:
 def _same_request(config: DownloadConfig, request: Request) -> None:
     """Write what the folder's files are of; refuse to add files of another dataset or box to them."""
     path = config.out / f"{_stem(config)}.json"
-    ours = {"dataset": request.dataset, "variables": list(request.variables), "box": vars(request.box)}
+    ours = {"dataset": request.dataset, "variables": list(PRODUCTS[config.product].variables), "box": vars(request.box)}
     if path.exists():
         theirs = read_json(path).get("request", {})
         for key, value in ours.items():
@@ -294,6 +419,9 @@ def _fetch(subset: Callable, request: Request) -> None:
     except (InputError, OptionError):
         raise
     except Exception as error:
+        if request.later and "CoordinatesOutOfDatasetBounds" in {kind.__name__ for kind in type(error).__mro__}:
+            print(f"{request.path.name}: {request.dataset} has ended; it comes of {request.later}", file=sys.stderr)
+            return _fetch(subset, replace(request, dataset=request.later, later=""))
         raise _refusal(error, request) from error
     finally:
         logger.setLevel(level)
@@ -311,10 +439,10 @@ def _checked(path: Path, request: Request) -> int:
         raise InputError(
             f"{request.path}: what came is no netCDF file ({one_line(error)}); give the same command again"
         ) from error
-    if lacking or not days:
+    if lacking or not (days or request.part):
         what = f"no variable {', '.join(lacking)}" if lacking else "no day"
         raise InputError(f"{request.path}: what came of {request.dataset} has {what}; check --dataset, --start and --end")
-    return days
+    return 0 if request.part else days
 
 
 def _not_logged_in(why: str) -> OptionError:

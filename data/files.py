@@ -10,9 +10,11 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from data.errors import cannot_write
+
 
 @contextlib.contextmanager
-def written_aside(path: Path, ending: str = "") -> Iterator[Path]:
+def written_aside(path: Path, ending: str = "", *, make_folder: bool = True) -> Iterator[Path]:
     """The path to write to, beside ``path``; on leaving, what is there is put on disk and takes the name ``path``.
 
     Several processes may write one name at once: each writes aside under a name of its own, the last to rename stays. Where the
@@ -26,6 +28,8 @@ def written_aside(path: Path, ending: str = "") -> Iterator[Path]:
     ending : str
         Of the name aside, for libraries that go by it; a name with an ending is hidden, so that no pattern of finished files
         finds it.
+    make_folder : bool
+        Whether to make the file's folder where there is none.
 
     Raises
     ------
@@ -33,7 +37,8 @@ def written_aside(path: Path, ending: str = "") -> Iterator[Path]:
         It cannot be written; what ``path`` held before stays.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if make_folder:
+        path.parent.mkdir(parents=True, exist_ok=True)
     remove_strays(path.parent, path.name)
     aside = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.aside")
     if ending:
@@ -46,6 +51,14 @@ def written_aside(path: Path, ending: str = "") -> Iterator[Path]:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
         raise
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder that results go to, where it is not there; StoreError in one line where it cannot be made."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error, "choose another --out") from None
 
 
 def put_on_disk(path: Path) -> None:

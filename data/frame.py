@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from scipy import ndimage
 
+from data.bilinear import corners
 from data.errors import need
-from data.grid import HorizontalGrid
+
+if TYPE_CHECKING:
+    from data.shapes import Fields, Windows
 
 #: Cells of the networks' inputs and of the PDFs, km (method.md sections 2 and 3).
 WINDOW_SPACING_KM = 8.0
@@ -18,6 +21,21 @@ WINDOW_POINTS = 100
 WINDOW_SHAPE = (WINDOW_POINTS, WINDOW_POINTS)
 #: Half width of the window of the inputs and of the box of the PDFs, km.
 HALF_WINDOW_KM = WINDOW_POINTS * WINDOW_SPACING_KM / 2
+
+
+class Plane(Protocol):
+    """What a frame asks of the grid that it is laid upon: :class:`data.grid.HorizontalGrid`, or a map's grid of degrees."""
+
+    @property
+    def mask_rho(self) -> np.ndarray: ...
+    @property
+    def periodic(self) -> tuple[bool, bool]: ...
+    @property
+    def period(self) -> tuple[int, int]: ...
+    @property
+    def spacing_km(self) -> float: ...
+    def locate(self, x, y): ...
+    def offset(self, x, y, east_km, north_km): ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +68,7 @@ class Frame:
         """(ny, nx)"""
         return self.y.size, self.x.size
 
-    def positions(self, grid: HorizontalGrid, offset_x: float = 0.0, offset_y: float = 0.0):
+    def positions(self, grid: Plane, offset_x: float = 0.0, offset_y: float = 0.0):
         """Positions (y, x) of the points moved by an offset (km), as the grid gives positions."""
         east, north = np.meshgrid(self.x + offset_x, self.y + offset_y)
         return grid.offset(self.center[0], self.center[1], east, north)
@@ -73,7 +91,7 @@ class Regridder:
 
     def __init__(
         self,
-        grid: HorizontalGrid,
+        grid: Plane,
         frame: Frame,
         *,
         method: Literal["bicubic", "linear"] = "bicubic",
@@ -160,13 +178,13 @@ def _halo(field: np.ndarray, pad: int, wrap_xi: bool, wrap_eta: bool) -> np.ndar
 
 def _images(field: np.ndarray, pad: int, wrap_xi: bool, wrap_eta: bool) -> tuple[np.ndarray, tuple[slice, slice]]:
     """``field`` with ``pad`` points of its image on either side of each periodic axis, and where it stands therein."""
-    core = []
+    core = [slice(None), slice(None)]
     for axis, wrap in ((0, wrap_eta), (1, wrap_xi)):
         n = field.shape[axis]
         if wrap:
             field = np.take(field, np.mod(np.arange(-pad, n + pad), n - 1), axis=axis)
-        core.append(slice(pad, pad + n) if wrap else slice(None))
-    return field, tuple(core)
+            core[axis] = slice(pad, pad + n)
+    return field, (core[0], core[1])
 
 
 def fill_nearest(field: np.ndarray, missing: np.ndarray) -> np.ndarray:
@@ -179,16 +197,11 @@ def fill_nearest(field: np.ndarray, missing: np.ndarray) -> np.ndarray:
 
 def _bilinear_known(filled: np.ndarray, missing: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Bilinear mean over the known corners; NaN where they hold less than half of the weight."""
-    ny, nx = filled.shape
-    i = np.clip(np.floor(x).astype(int), 0, nx - 2)
-    j = np.clip(np.floor(y).astype(int), 0, ny - 2)
-    fx, fy = x - i, y - j
     total, weight = np.zeros(x.shape), np.zeros(x.shape)
-    for dj, wy in ((0, 1 - fy), (1, fy)):
-        for di, wx in ((0, 1 - fx), (1, fx)):
-            known = wx * wy * ~missing[j + dj, i + di]
-            total += known * filled[j + dj, i + di]
-            weight += known
+    for row, column, share in corners(x, y, filled.shape):
+        known = share * ~missing[row, column]
+        total += known * filled[row, column]
+        weight += known
     return np.where(weight >= 0.5, total / np.where(weight > 0, weight, 1.0), np.nan)
 
 
@@ -197,7 +210,7 @@ def window_offsets() -> np.ndarray:
     return (np.arange(WINDOW_POINTS) - (WINDOW_POINTS - 1) / 2) * WINDOW_SPACING_KM
 
 
-def cut_window(field: np.ndarray, frame: Frame, offset_x: float, offset_y: float) -> np.ndarray:
+def cut_window(field: Fields, frame: Frame, offset_x: float, offset_y: float) -> Windows:
     """The 100 x 100 window of 8 km around a trap ``offset`` km east and north of the frame's centre.
 
     field: (..., y, x) on the frame, spacing a divisor of 8 km. Each point is the mean of the lattice cells of its 8 km square:

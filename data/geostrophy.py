@@ -115,8 +115,8 @@ def compare_geostrophy(dataset: xr.Dataset, *, stencil: int = 9) -> dict:
             f"no {' and no '.join(lacking)} to compare geostrophic velocities with; give files that hold adt, ugos, vgos"
         )
     result = {}
-    for name, mine in zip("uv", geostrophic_velocity(dataset["ssh"], stencil=stencil)):
-        mine, theirs = mine.values, dataset[f"{name}gos"].values
+    for name, velocity in zip("uv", geostrophic_velocity(dataset["ssh"], stencil=stencil)):
+        mine, theirs = velocity.values, dataset[f"{name}gos"].values
         both = np.isfinite(mine) & np.isfinite(theirs)
         if both.sum() < 2:
             raise InputError(f"{name}gos: no value to compare with away from land and the equator; give a larger region")

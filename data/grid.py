@@ -8,12 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
 
+from data.bilinear import bilinear, cell_of
 from data.errors import InputError
 from data.sphere import east_north, lon_lat
+
+
+class LandFilled(NamedTuple):
+    """h (m), pm, pn (1/m), each (eta, xi): on land the depth of the shallowest sea point and typical (median) metrics."""
+
+    h: np.ndarray
+    pm: np.ndarray
+    pn: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +123,16 @@ class HorizontalGrid:
         """Whether positions are given to users as longitude and latitude."""
         return self.spherical or self.center is not None
 
+    @cached_property
+    def land_filled(self) -> LandFilled:
+        """h, pm, pn with finite, positive values on land too, so that cells that straddle the coast have them."""
+        sea = self.mask_rho
+        typical = {"h": self.h[sea].min(), "pm": np.median(self.pm[sea]), "pn": np.median(self.pn[sea])}
+        filled = {name: np.where(sea, getattr(self, name), value) for name, value in typical.items()}
+        for value in filled.values():
+            value.setflags(write=False)
+        return LandFilled(**filled)
+
     @property
     def spacing_km(self) -> float:
         """Median cell length in the sea, km."""
@@ -135,7 +155,7 @@ class HorizontalGrid:
         px, py = self.period
         turns_x = np.floor(xi / px) if px else 0.0
         turns_y = np.floor(eta / py) if py else 0.0
-        x, y = self._bilinear(xi - turns_x * px, eta - turns_y * py)
+        x, y = (bilinear(field, xi - turns_x * px, eta - turns_y * py) for field in (self._unwrapped_x, self.y_rho))
         if px:
             x = x + turns_x * (self.x_rho[0, -1] - self.x_rho[0, 0])
             y = y + turns_x * (self.y_rho[0, -1] - self.y_rho[0, 0])
@@ -167,21 +187,6 @@ class HorizontalGrid:
         if self.spherical:
             return east_north(x, y, x0, y0)
         return (x - x0) / 1000, (y - y0) / 1000
-
-    def _bilinear(self, xi, eta):
-        ny, nx = self.shape
-        finite = np.isfinite(xi) & np.isfinite(eta)
-        xi, eta = np.where(finite, xi, 0.0), np.where(finite, eta, 0.0)
-        i = np.clip(np.floor(xi).astype(np.int64), 0, nx - 2)
-        j = np.clip(np.floor(eta).astype(np.int64), 0, ny - 2)
-        fx, fy = xi - i, eta - j
-        out = []
-        for field in (self._unwrapped_x, self.y_rho):
-            value = (1 - fy) * ((1 - fx) * field[j, i] + fx * field[j, i + 1]) + fy * (
-                (1 - fx) * field[j + 1, i] + fx * field[j + 1, i + 1]
-            )
-            out.append(np.where(finite, value, np.nan))
-        return out
 
     @cached_property
     def _unwrapped_x(self):
@@ -219,9 +224,7 @@ class HorizontalGrid:
         _, nearest = self._tree.query(self._chart(x, y))
         eta, xi = (index.astype(np.float64) for index in np.unravel_index(nearest, self.shape))
         for _ in range(50):
-            i = np.clip(np.floor(xi).astype(np.int64), 0, nx - 2)
-            j = np.clip(np.floor(eta).astype(np.int64), 0, ny - 2)
-            fx, fy = xi - i, eta - j
+            i, j, fx, fy = cell_of(xi, eta, self.shape)
             corners = [self._local(j + dj, i + di, x, y) for dj in (0, 1) for di in (0, 1)]
             (ax, ay), (bx, by), (cx, cy), (dx, dy) = corners
             east = (1 - fy) * ((1 - fx) * ax + fx * bx) + fy * ((1 - fx) * cx + fx * dx)
@@ -269,12 +272,7 @@ class HorizontalGrid:
         xi, eta = np.asarray(xi, dtype=np.float64), np.asarray(eta, dtype=np.float64)
         xi = np.mod(xi, px) if px else np.clip(xi, 0, nx - 1)
         eta = np.mod(eta, py) if py else np.clip(eta, 0, ny - 1)
-        i = np.clip(np.floor(xi).astype(np.int64), 0, nx - 2)
-        j = np.clip(np.floor(eta).astype(np.int64), 0, ny - 2)
-        fx, fy = xi - i, eta - j
-        return (1 - fy) * ((1 - fx) * field[j, i] + fx * field[j, i + 1]) + fy * (
-            (1 - fx) * field[j + 1, i] + fx * field[j + 1, i + 1]
-        )
+        return bilinear(field, xi, eta)
 
     def in_sea(self, xi, eta):
         """Whether the rho cell that holds the point is sea."""

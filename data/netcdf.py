@@ -47,7 +47,7 @@ def expand(paths) -> list[str]:
             raise InputError(f"{item}: no such file")
     if not found:
         raise InputError("no file is given; name at least one")
-    once = {}
+    once: dict[Path, str] = {}
     for name in found:
         if Path(name).is_dir():
             raise InputError(f"{name}: is a folder; give its files, for instance '{name}/*.nc'")
@@ -131,6 +131,7 @@ def write_dataset(path: Path, dataset: xr.Dataset) -> None:
     """
     encoding: dict[str, dict] = {}
     for name, variable in dataset.variables.items():
+        name = str(name)
         if variable.dtype.kind == "M":
             encoding[name] = dict(TIME_ENCODING)
         elif variable.dtype.kind == "f" and name not in dataset.coords:
@@ -182,7 +183,9 @@ def _classic_length(path) -> int:
             skip(number())
             lengths.append(number())
         skip_attributes()
-        ends, record_ends, record_sizes = [], [], []
+        ends: list[int] = []
+        record_ends: list[int] = []
+        record_sizes: list[int] = []
         for _ in range(items()):
             skip(number())
             shape = [lengths[number()] for _ in range(number())]

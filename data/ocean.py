@@ -90,11 +90,17 @@ class Ocean(Protocol):
     An ocean may also declare ``preferences`` (:class:`Preferences`); see :func:`preferences_of`.
     """
 
-    grid: HorizontalGrid
-    vertical: VerticalCoordinate
-    times: np.ndarray
-    variables: frozenset[str]
-    description: dict
+    # read-only here, so that frozen classes satisfy the interface as well
+    @property
+    def grid(self) -> HorizontalGrid: ...
+    @property
+    def vertical(self) -> VerticalCoordinate: ...
+    @property
+    def times(self) -> np.ndarray: ...
+    @property
+    def variables(self) -> frozenset[str]: ...
+    @property
+    def description(self) -> dict: ...
 
     def snapshot(self, index: int, variables: Collection[str] = ()) -> Snapshot:
         """Read one snapshot with the optional variables named. Thread-safe against itself.

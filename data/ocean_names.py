@@ -10,7 +10,8 @@ from data.sites import SITES, parse_site
 #: The twin's name. What bears it has no place on Earth: no coastline, and no site of that name.
 IDEALISED = "idealised twin ocean"
 #: Names of the kinds of files.
-KINDS = {"croco": "CROCO/ROMS", "nemo": "NEMO", "lonlat": "longitude-latitude-depth", "pop": "POP", "mitgcm": "MITgcm"}
+KINDS = {"croco": "CROCO/ROMS", "nemo": "NEMO", "lonlat": "longitude-latitude-depth", "pop": "POP", "mitgcm": "MITgcm",
+         "mom6": "MOM6"}  # fmt: skip
 
 
 def ocean_title(description: Mapping) -> str:

@@ -13,6 +13,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import zarr
@@ -48,7 +49,8 @@ def partial_path(folder: Path, name: str) -> Path:
 def identity_of(path: Path) -> dict | None:
     """What a store says it was made of; None where it is absent, cannot be read or does not say."""
     try:
-        return zarr.open_group(str(path), mode="r", use_consolidated=False).attrs.get(IDENTITY)
+        identity = zarr.open_group(str(path), mode="r", use_consolidated=False).attrs.get(IDENTITY)
+        return cast("dict | None", identity)
     except Exception:  # zarr raises in many ways
         return None
 
@@ -123,10 +125,10 @@ class ResumableStore:
         self.path, self.filled, self.n_parts = Path(path), tuple(filled), n_parts
         self.partial = partial_path(self.path.parent, self.path.name)
         self.identity, self.renew, self.parts = identity, renew, parts
-        self._lay_out_at = lay_out
+        self._lay_out_at: Any = lay_out
         self._aside = self.partial.with_name(f"{self.partial.name}.new")
         self._old = self.path.with_name(f"{self.path.name}.old")
-        self._group = None
+        self._group: Any = None
         self.done: set[int] = set()
         self.damaged: list[int] = []
         self.renewed = False
@@ -262,7 +264,7 @@ class ResumableStore:
             shutil.rmtree(self._aside)
         self._aside.parent.mkdir(parents=True, exist_ok=True)
         self._lay_out_at(self._aside)
-        attributes = {EVERY_CHUNK_ATTRIBUTE: True}
+        attributes: dict[str, Any] = {EVERY_CHUNK_ATTRIBUTE: True}
         if self.identity is not None:
             attributes[IDENTITY] = self.identity
         zarr.open_group(str(self._aside), mode="r+", use_consolidated=False).attrs.update(attributes)

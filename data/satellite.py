@@ -21,6 +21,7 @@ from data.lonlat import LonLatRegridder, around, on_frame
 from data.map_file import LazyMaps, MapFile, reprocessing_rank
 from data.netcdf import expand
 from data.progress import Progress
+from data.times import gaps
 
 __all__ = ["LonLatRegridder", "around", "on_frame", "open_chlorophyll", "open_ssh", "open_sst", "time_notes"]
 
@@ -29,8 +30,8 @@ METRE = {"m": 1.0, "metre": 1.0, "meter": 1.0, "metres": 1.0, "meters": 1.0, "cm
 METRE_PER_SECOND = {name: 1.0 for name in ("m/s", "ms-1", "metre/second", "meter/second", "meters/second")} | {
     name: 0.01 for name in ("cm/s", "cms-1")
 }
-CELSIUS = {"kelvin", "kelvins", "k", "degk", "degreekelvin", "degreeskelvin", "degree_kelvin", "degrees_kelvin"}
-CELSIUS = {name: -273.15 for name in CELSIUS} | {
+KELVIN = {"kelvin", "kelvins", "k", "degk", "degreekelvin", "degreeskelvin", "degree_kelvin", "degrees_kelvin"}
+CELSIUS = {name: -273.15 for name in KELVIN} | {
     name: 0.0 for name in ("celsius", "c", "degc", "deg_c", "degreec", "degree_c", "degrees_c", "degreecelsius", "degreescelsius",
                            "degree_celsius", "degrees_celsius", "°c")
 }  # fmt: skip
@@ -42,8 +43,6 @@ MG_PER_M3 = {name: 1.0 for name in ("mgm-3", "mg/m3", "mg/m**3", "mgm**-3", "mil
 HIDDEN = ("land", "ice")
 #: Least ``quality_level`` of GHRSST data that is used: 4 acceptable, 5 best (GDS 2.0, table 9-8).
 LEAST_QUALITY = 4
-#: An interval longer than this many median intervals is a gap.
-GAP = 1.5
 #: Maps less often than this, days, are not the daily ones that the method asks for.
 DAILY = 2.0
 #: Gaps that are told one by one.
@@ -333,13 +332,11 @@ def _choices(passed: dict[tuple[int, int], int], equal: list[tuple[str, str]]) -
 
 
 def time_gaps(times: np.ndarray) -> list[str]:
-    """Lines that tell where records are missing: intervals (times ascending) longer than 1.5 times the median one."""
-    if times.size < 3:
-        return []
+    """Lines that tell where records are missing: see :func:`data.times.gaps`."""
     steps = np.diff(times)
-    usual = np.median(steps.astype(np.int64))
+    usual = np.median(steps.astype(np.int64)) if steps.size else 0
     lines = []
-    for index in np.flatnonzero(steps.astype(np.int64) > GAP * usual):
+    for index in gaps(times):
         missing = round(steps[index].astype(np.int64) / usual) - 1
         lines.append(
             f"no maps between {_minute(times[index])} and {_minute(times[index + 1])}: about {missing} missing, "

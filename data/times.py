@@ -1,4 +1,4 @@
-"""Times as numbers: seconds since 1970."""
+"""Times: dates that users write, seconds since 1970, the nearest of some instants, gaps between them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ EPOCH = np.datetime64("1970-01-01T00:00:00", "s")
 #: Attributes of a variable of :func:`whole_seconds`.
 SECONDS_ATTRS = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian"}
 
-
 #: Dates that datetime64[ns] holds with room for the length of a record.
 FIRST_DATE, LAST_DATE = np.datetime64("1700-01-01", "s"), np.datetime64("2250-01-01", "s")
+#: An interval between instants that is longer than this many usual (median) ones is a gap.
+GAP = 1.5
 
 
 def parse_date(text: str, option: str) -> np.datetime64:
@@ -36,3 +37,21 @@ def seconds(times) -> np.ndarray:
 def whole_seconds(times) -> np.ndarray:
     """datetime64 as seconds since 1970, int64, as stores hold them."""
     return (np.asarray(times).astype("datetime64[s]") - EPOCH).astype(np.int64)
+
+
+def gaps(times: np.ndarray) -> np.ndarray:
+    """(m,) int: numbers of the instants, of ``times`` (n,) datetime64 ascending, after which a gap follows; see :data:`GAP`."""
+    if times.size < 3:
+        return np.empty(0, np.int64)
+    steps = np.diff(times).astype("timedelta64[ns]").astype(np.int64)
+    return np.flatnonzero(steps > GAP * np.median(steps))
+
+
+def nearest(times: np.ndarray, wanted, *, later: bool = False) -> np.ndarray:
+    """Number of the one of ``times`` (n,), ascending instants or numbers, n at least 1, nearest to each of ``wanted`` (any
+    shape); of two that are equally near the earlier, or the ``later``."""
+    wanted = np.asarray(wanted)
+    after = np.clip(np.searchsorted(times, wanted), 0, times.size - 1)
+    before = np.maximum(after - 1, 0)
+    to_before, to_after = abs(times[before] - wanted), abs(times[after] - wanted)
+    return np.where((to_after <= to_before) if later else (to_after < to_before), after, before)

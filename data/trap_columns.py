@@ -114,8 +114,8 @@ def _of_time(words_of: str, words: set[str]) -> str | None:
     opens = bool(words & OPEN) or words_of.startswith(("open", "start", "begin"))
     closes = bool(words & CLOSE) or words_of.startswith(("close", "end", "stop"))
     side = "open" if opens else "close" if closes else ""
-    rest = re.findall(r"[a-z0-9]+", words_of)
-    rest = " ".join(word for word in rest if word not in OPEN | CLOSE | {"date", "utc", "gmt", "trap", "cup", "local"})
+    found = re.findall(r"[a-z0-9]+", words_of)
+    rest = " ".join(word for word in found if word not in OPEN | CLOSE | {"date", "utc", "gmt", "trap", "cup", "local"})
     for part, spellings in PARTS.items():
         if rest in spellings:
             return f"{side or 'open'}_{part}"

@@ -44,7 +44,7 @@ def parse_date(cell, order: str) -> dt.datetime | None:
         if found:
             if found["month"].lower() not in MONTHS:
                 return None
-            year, month, day = found["year"], MONTHS.index(found["month"].lower()) + 1, found["day"]
+            year, month, day = found["year"], str(MONTHS.index(found["month"].lower()) + 1), found["day"]
         elif found := NUMBERS.fullmatch(written):
             day, month = (found["a"], found["b"]) if order == ORDERS[0] else (found["b"], found["a"])
             year = found["year"]
@@ -56,7 +56,7 @@ def parse_date(cell, order: str) -> dt.datetime | None:
             year = None
         else:
             return None
-        if year is not None:
+        if found is not None and year is not None:
             years = int(year) + (0 if len(year) == 4 else 1900 if int(year) >= LAST_CENTURY else 2000)
             time = (found.groupdict().get("time") or "").strip().removeprefix("T").strip()
             clock = CLOCK.fullmatch(time)
@@ -128,7 +128,8 @@ def fitting_orders(pairs: Iterable[tuple], longest_days: float) -> tuple[list[st
         if all(value is not None for pair, cells in zip(read, pairs, strict=True) for value, cell in zip(pair, cells, strict=True)
                if text(cell)):  # fmt: skip
             dates.append(order)
-            whole = [pair for pair in read if len(pair) == 2 and None not in pair]
-            if all(dt.timedelta(0) < close - open_ <= dt.timedelta(days=longest_days) for open_, close in whole):
+            whole = [(pair[0], pair[1]) for pair in read if len(pair) == 2]
+            lengths = [close - open_ for open_, close in whole if open_ is not None and close is not None]
+            if all(dt.timedelta(0) < length <= dt.timedelta(days=longest_days) for length in lengths):
                 cups.append(order)
     return dates, cups

@@ -330,7 +330,7 @@ def _record(row: Row, layout: Layout, order: str, findings: _Findings) -> list |
         return None
     cells = {kind: row.cells[c.index] if c.index < len(row.cells) else "" for kind, c in columns.items()}
     opening, closing, wrong = _dates(cells, columns, order)
-    if not wrong and closing <= opening:
+    if not wrong and opening is not None and closing is not None and closing <= opening:
         wrong = [f"close {closing:%Y-%m-%d} is not after open {opening:%Y-%m-%d}"]
     for line in wrong:
         findings.add(row.number, "row", line, "the row is left out", hard=True)
@@ -364,15 +364,16 @@ def _dates(cells: dict, columns: Mapping[str, Column], order: str) -> tuple[dt.d
             length /= 24
     if "mid" in columns and "open" not in found:
         middle = _instant(cells, "mid", order, wrong)
-        if middle is not None and "close" in found and found["close"] is not None:
-            found["open"] = middle - (found["close"] - middle)
+        closing = found.get("close")
+        if middle is not None and closing is not None:
+            found["open"] = middle - (closing - middle)
         elif middle is not None and length is not None:
             half = dt.timedelta(days=length / 2)
             found |= {"open": middle - half, "close": middle + half}
-    elif length is not None and found.get("open") is not None:
-        found["close"] = found["open"] + dt.timedelta(seconds=round(86400 * length))
-    elif length is not None and found.get("close") is not None:
-        found["open"] = found["close"] - dt.timedelta(seconds=round(86400 * length))
+    elif length is not None and (opening := found.get("open")) is not None:
+        found["close"] = opening + dt.timedelta(seconds=round(86400 * length))
+    elif length is not None and (closing := found.get("close")) is not None:
+        found["open"] = closing - dt.timedelta(seconds=round(86400 * length))
     if not wrong and (found.get("open") is None or found.get("close") is None):
         wrong.append("no opening and closing date")
     return found.get("open"), found.get("close"), wrong
@@ -405,16 +406,17 @@ def _instant(cells: dict, side: str, order: str, wrong: list[str]) -> dt.datetim
 
 def _of_parts(parts: dict[str, float | None]) -> dt.datetime | None:
     """A date of year, month and day (or day of the year, from 1) and hour."""
-    if any(value is None for value in parts.values()):
+    told = {name: value for name, value in parts.items() if value is not None}
+    if len(told) < len(parts):
         return None
     try:
-        year, hour = int(parts["year"]), 0.0 if np.isnan(parts["hour"]) else parts["hour"]
-        if not np.isnan(parts["day"]):
-            value = dt.datetime(year, int(parts["month"]), int(parts["day"]))
-            hour += 24 * (parts["day"] % 1)
+        year, hour = int(told["year"]), 0.0 if np.isnan(told["hour"]) else told["hour"]
+        if not np.isnan(told["day"]):
+            value = dt.datetime(year, int(told["month"]), int(told["day"]))
+            hour += 24 * (told["day"] % 1)
         else:
             value = dt.datetime(year, 1, 1)
-            hour += 24 * (parts["yearday"] - 1)
+            hour += 24 * (told["yearday"] - 1)
         value += dt.timedelta(seconds=round(3600 * hour))
     except (ValueError, OverflowError):
         return None

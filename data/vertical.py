@@ -38,13 +38,21 @@ class VerticalCoordinate(Protocol):
         How compiled code computes the stretch: vtransform 2: (zeta + h) / (hc + h); 1: 1 + zeta / h.
     """
 
-    n: int
-    hc: float
-    vtransform: int
-    a_rho: np.ndarray
-    c_rho: np.ndarray
-    a_w: np.ndarray
-    c_w: np.ndarray
+    # read-only here, so that frozen classes and their properties satisfy the interface
+    @property
+    def n(self) -> int: ...
+    @property
+    def hc(self) -> float: ...
+    @property
+    def vtransform(self) -> int: ...
+    @property
+    def a_rho(self) -> np.ndarray: ...
+    @property
+    def c_rho(self) -> np.ndarray: ...
+    @property
+    def a_w(self) -> np.ndarray: ...
+    @property
+    def c_w(self) -> np.ndarray: ...
 
     def surface(self, zeta):
         """The free surface as the levels know it, m: zeta, or 0 where levels do not move."""

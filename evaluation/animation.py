@@ -18,10 +18,10 @@ from data.bounds import bounds
 from data.command import run_command
 from data.errors import InputError, OptionError, cannot_write
 from data.files import written_aside
-from evaluation.canvas import name_ocean
-from evaluation.figures_catchments import BOX_COLOUR, deep_to_light, describe, open_experiment, reach_km
+from evaluation.figures.canvas import name_ocean
+from evaluation.figures.catchments import deep_to_light, describe, open_experiment, reach_km
+from lagrangian.chart import BOX_COLOUR, TRAP_STYLE
 from lagrangian.config import speed_folder
-from lagrangian.maps import TRAP_STYLE
 from learning.folders import found_speeds
 
 FRAMES = 60
@@ -78,7 +78,7 @@ class Paths:
 
     @classmethod
     def of(cls, one: xr.Dataset) -> Paths:
-        """From one experiment (:func:`evaluation.figures_catchments.open_experiment`)."""
+        """From one experiment (:func:`evaluation.figures.catchments.open_experiment`)."""
         release = one["release_time"].values
         latest = release.max()
         times = np.concatenate([release[:, None], one["time"].values], axis=1)
@@ -204,7 +204,7 @@ def animate_experiment(run: Path, w: float, experiment: int, path: Path, fps: fl
     palette = pictures[frames // 2].quantize(COLOURS)
     pictures = [one.quantize(palette=palette, dither=Image.Dither.NONE) for one in pictures]
     try:
-        with written_aside(path) as aside:
+        with written_aside(path, make_folder=False) as aside:
             pictures[0].save(aside, "GIF", save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0)
     except OSError as error:
         raise cannot_write(path, error) from None

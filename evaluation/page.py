@@ -19,8 +19,9 @@ from matplotlib.figure import Figure
 
 from data.command import read_json, write_file
 from data.errors import CatchmentError, StoreError
+from data.files import make_folder
 from data.progress import Progress
-from evaluation.canvas import name_ocean
+from evaluation.figures.canvas import name_ocean
 
 #: Of the figures in the page; those for print are vectors, what is rasterised in them has PRINT_DPI.
 DPI, PRINT_DPI = 130, 300
@@ -63,10 +64,7 @@ class Page:
         self._bar, self._steps, self._done = bar, steps, 0
         self._said: dict[str, str] = {}
         for name in FOLDERS:
-            try:
-                (folder / name).mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StoreError(f"--out {folder} cannot be made: {error.strerror or error}") from None
+            make_folder(folder / name)
 
     def section(self, title: str, build: Callable[[Section], None]) -> None:
         """Add a section; bad input within it becomes a line of the page, not the end of the report."""

@@ -18,17 +18,19 @@ from data.errors import CatchmentError, InputError, need
 from data.fingerprint import fingerprint_of_file
 from data.ocean_names import ocean_title
 from data.progress import Progress
+from data.registry import SCORES
 from evaluation.animation import animate_experiment
-from evaluation.diagnostics import deep_dynamics, open_dynamics, profiles
+from evaluation.deep import deep_dynamics, profiles
+from evaluation.dynamics import open_dynamics
 from evaluation.experiments import BASELINES, NETWORKS
-from evaluation.figures_catchments import figure_1, figure_2, figure_a1, figure_a2
-from evaluation.figures_dynamics import figure_5, figure_6, figure_b1
-from evaluation.figures_scores import figure_3, figure_4, figure_calibration
+from evaluation.figures.catchments import figure_1, figure_2, figure_a1, figure_a2
+from evaluation.figures.dynamics import figure_5, figure_6, figure_b1
+from evaluation.figures.scores import figure_3, figure_4, figure_calibration
 from evaluation.inputs import input_values, parts_of_record
 from evaluation.intervals import BLOCK_DAYS, ENOUGH_BLOCKS, block_of
 from evaluation.page import Page, Section
 from evaluation.relations import relations, spread_relations
-from evaluation.results import SHARES, Scored, SpeedRun, add_distances, means_with_intervals
+from evaluation.results import SHARES, Scored, SpeedRun, add_distances, add_registered, means_with_intervals
 from evaluation.sensitivity import RESOLUTIONS, resolution_scores
 from lagrangian.binning import VALID_BL
 from lagrangian.config import SINKING_SPEEDS, speed_folder
@@ -160,6 +162,8 @@ def _scores(page: Page, section: Section, runs: list[Scored], failed: list[str],
             why = add_distances(one, limit=config.emd_experiments, seed=config.seed)
             if why is not None:
                 page.miss(section, f"no earth mover's distance: {why}")
+            for line in add_registered(one, limit=config.emd_experiments, seed=config.seed):
+                page.miss(section, line)
     page.csv("scores", pd.DataFrame([entry for one in runs for entry in one.entries]))
     page.table(section, "Smoothed PDFs, and BL of PDFs as counted (all splits: tables/scores.csv)", _summary(runs))
     if config.emd_experiments > 0:
@@ -243,6 +247,7 @@ def _summary(runs: list[Scored]) -> pd.DataFrame:
 def _distances(runs: list[Scored]) -> pd.DataFrame:
     table = pd.DataFrame([entry for one in runs for entry in one.reported])
     columns = {"EMD, km": ("emd_km_mean", 0), "Hellinger": ("hellinger_mean", 3), "Jensen-Shannon": ("jensen_shannon_mean", 3)}
+    columns |= {name: (f"{name}_mean", 3) for name in SCORES.names()}
     return pd.DataFrame({
         "w, m/d": table["w"], "model": table["model"], "n": table["distances_n"],
         **{label: _interval(table, name, 1, digits) for label, (name, digits) in columns.items() if name in table},

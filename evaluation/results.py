@@ -11,7 +11,9 @@ import numpy as np
 import xarray as xr
 
 from data.chunks import open_checked
+from data.command import one_line
 from data.errors import CatchmentError, InputError
+from data.registry import SCORES
 from evaluation.experiments import (
     BASELINES,
     BLOCK,
@@ -227,7 +229,8 @@ class SpeedRun:
             for model, guess in guesses.items():
                 for name in names:
                     options = {"x": x, "y": y} if name == "emd_km" else {}
-                    out[model][name][place] = DISTANCES[name](truth, guess, **options)[0]
+                    score = DISTANCES.get(name) or partial(registered_score, name)
+                    out[model][name][place] = score(truth, guess, **options)[0]
         return out
 
     def shape_at(self, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -423,6 +426,50 @@ def with_interval(name: str, middle: float, low: float, high: float) -> dict:
     return {key: float(value) if np.isfinite(value) else None for key, value in numbers.items()}
 
 
+def registered_score(name: str, truth: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    """(n,) a score that a package or script registered (:mod:`data.registry`), of PDFs (n, y, x).
+
+    Raises
+    ------
+    CatchmentError
+        It cannot be imported, fails, or gives something else than a number for each pair.
+    """
+    score = SCORES.get(name)
+    try:
+        values = np.asarray(score(truth, guess), np.float64)
+    except Exception as error:  # whatever the function of another author raises
+        raise CatchmentError(f"score {name!r} fails: {type(error).__name__}: {one_line(error)}") from error
+    if values.shape != truth.shape[:1]:
+        n = truth.shape[0]
+        raise CatchmentError(f"score {name!r} gives shape {values.shape} for {n} pairs of PDFs: one number each is needed")
+    return values
+
+
+def add_registered(scored: Scored, *, limit: int, seed: int = 0) -> list[str]:
+    """Add ``NAME_mean`` of each registered score, as :func:`add_distances` does; a line for each that cannot be computed."""
+    chosen = _drawn(scored, limit, seed)
+    block = block_of(scored.found["collection_start"].values[chosen])
+    lines = []
+    for name in SCORES.names():
+        try:
+            found = scored.speed.distances(chosen, [name])
+        except CatchmentError as error:
+            lines.append(f"{error}; it is left out")
+            continue
+        for entry in scored.entries:
+            if (entry["target"], entry["split"]) == ("smoothed", scored.split) and entry["model"] in found:
+                entry |= means_with_intervals({f"{name}_mean": found[entry["model"]][name]}, block, seed)
+    return lines
+
+
+def _drawn(scored: Scored, limit: int, seed: int) -> np.ndarray:
+    """Numbers of at most ``limit`` of the reported experiments that hold particles, drawn with ``seed``."""
+    candidates = np.flatnonzero(scored.chosen & np.isfinite(scored.found["entropy"].sel(target="smoothed").values))
+    if candidates.size <= limit:
+        return candidates
+    return np.sort(np.random.default_rng(seed).choice(candidates, limit, replace=False))
+
+
 def add_distances(scored: Scored, *, limit: int, seed: int = 0) -> str | None:
     """Add :data:`DISTANCES` (smoothed PDFs) to the entries of the reported split.
 
@@ -430,10 +477,7 @@ def add_distances(scored: Scored, *, limit: int, seed: int = 0) -> str | None:
     are means of: at most ``limit``, drawn with ``seed``, the same for every model. Returns why the earth mover's distance is
     left out; None where it is not.
     """
-    candidates = np.flatnonzero(scored.chosen & np.isfinite(scored.found["entropy"].sel(target="smoothed").values))
-    chosen = candidates
-    if candidates.size > limit:
-        chosen = np.sort(np.random.default_rng(seed).choice(candidates, limit, replace=False))
+    chosen = _drawn(scored, limit, seed)
     block = block_of(scored.found["collection_start"].values[chosen])
     why = None
     try:

@@ -19,19 +19,20 @@ from data.errors import InputError, OptionError, StoreError
 from data.frame import HALF_WINDOW_KM
 from data.netcdf import load_dataset
 from data.ocean_names import IDEALISED, is_idealised, ocean_title
-from data.times import parse_date
-from evaluation.canvas import name_ocean, new_figure
-from evaluation.correlation import read_catchments
-from evaluation.figures_catchments import figure_a1, figure_a2
-from evaluation.figures_flux import LAND_ON_GREY, UNKNOWN_ON_GREY, save_png, trap_map, trap_marks
+from data.times import nearest, parse_date
+from evaluation.catchments import read_catchments
+from evaluation.figures.canvas import name_ocean, new_figure, save_png
+from evaluation.figures.catchments import figure_a1, figure_a2
+from evaluation.figures.flux import LAND_ON_GREY, UNKNOWN_ON_GREY
 from evaluation.inputs import input_values
 from evaluation.scores import BOXES_KM, entropy, mass_centre_distance
 from lagrangian.binning import smooth_pdf
+from lagrangian.chart import map_axes, mass_contours, trap_marks
 from lagrangian.config import speed_folder
-from lagrangian.pdf import SHARES, export_number, mass_levels
+from lagrangian.pdf import SHARES, export_number
 from lagrangian.stores import ocean_of, open_pdf
+from learning.catchment_file import FLAGS
 from learning.inputs import SSH_RESOLUTION_KM, SST_RESOLUTION_KM
-from learning.satellite import FLAGS
 
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7")
 #: Characters of a title that go on an inch.
@@ -116,9 +117,9 @@ def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str 
     ends = first["window_end"].values
     number = ends.size - 1
     if date is not None:
-        gap = np.abs(ends - parse_date(date, "--date"))
-        number = int(gap.argmin())
-        if gap[number] > np.timedelta64(1, "D"):
+        wanted = parse_date(date, "--date")
+        number = int(nearest(ends, wanted))
+        if abs(ends[number] - wanted) > np.timedelta64(1, "D"):
             raise OptionError(
                 f"--date {date}: predictions are of {ends[0]:.10} to {ends[-1]:.10}, the nearest of {ends[number]:.10}"
             )
@@ -134,20 +135,18 @@ def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str 
     flag = 0
     coast = not is_idealised(first.attrs.get("maps_source"))
     for position, name in enumerate(panels):
-        axes = trap_map(figure, (1, len(panels), position + 1), place, HALF_WINDOW_KM, size=9, land=LAND_ON_GREY, coast=coast)
+        axes = map_axes(figure, (1, len(panels), position + 1), place, HALF_WINDOW_KM, size=9, land=LAND_ON_GREY, coast=coast)
         field = np.ma.masked_invalid(shown[name].values)
         mesh = axes.pcolormesh(
             1e3 * maps["x"].values, 1e3 * maps["y"].values, field, cmap=greys, shading="nearest", rasterized=True
         )
         figure.colorbar(mesh, ax=axes, label=labels[name], shrink=0.82)
         for (w, one), colour, style in zip(sorted(catchments.items()), COLOURS, STYLES):
-            same = int(np.abs(one["window_end"].values - end).argmin())
+            same = int(nearest(one["window_end"].values, end))
             pdf = one["pdf"].values[same]
             flag |= int(one["flag"].values[same])
-            levels = sorted(set(mass_levels(pdf, SHARES)))
-            axes.contour(
-                1e3 * one["x"], 1e3 * one["y"], pdf, levels=levels, colors=colour, linestyles=[style], linewidths=1.8, zorder=5
-            )
+            x, y = (one[name].values for name in ("x", "y"))
+            mass_contours(axes, x, y, pdf, colour=colour, widths=(1.8,) * len(SHARES), style=style)
             handles[f"{w:g} m d⁻¹"] = axes.plot([], [], color=colour, linestyle=style)[0]
         trap_marks(axes, "white")
     shares, widths = (", ".join(f"{one:g}" for one in some) for some in (sorted(100 * one for one in SHARES), BOXES_KM.values()))

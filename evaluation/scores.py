@@ -27,14 +27,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import wraps
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
+from scipy.special import entr, rel_entr
 
 from data.errors import CatchmentError
 from lagrangian.binning import BIN_KM, VALID_BL, bin_centres
 from lagrangian.pdf import BOXES_KM as BOXES_KM
 from lagrangian.pdf import in_box
+
+if TYPE_CHECKING:
+    from data.shapes import Pdfs, Scores
 
 #: Cells that PDFs are summed over before mass is moved between them, km: 20 x 20 cells, and 10 ms a pair.
 MOVED_CELL_KM = 40.0
@@ -113,53 +118,47 @@ def _by_map(maps: int, outputs: int = 1) -> Callable:
 
 
 @_by_map(2)
-def bhattacharyya_coefficient(p, q):
+def bhattacharyya_coefficient(p: Pdfs, q: Pdfs) -> Scores:
     """BC = sum sqrt(p q): 1 for equal PDFs, 0 for disjoint ones (Bhattacharyya 1943)."""
     return np.sqrt(p * q).sum(axis=(-2, -1), dtype=np.float64)
 
 
 @_by_map(2)
-def bhattacharyya_loss(p, q):
+def bhattacharyya_loss(p: Pdfs, q: Pdfs) -> Scores:
     """BL = 1 - BC (method.md section 3): 0 for equal PDFs, 1 for disjoint ones."""
     return 1.0 - bhattacharyya_coefficient(p, q)
 
 
 @_by_map(2)
-def overlap(p, q):
+def overlap(p: Pdfs, q: Pdfs) -> Scores:
     """F = sum min(p, q): the share of the true particles that the prediction holds, 0 to 1."""
     return np.minimum(p, q).sum(axis=(-2, -1), dtype=np.float64)
 
 
 @_by_map(2)
-def valid(p, q):
+def valid(p: Pdfs, q: Pdfs) -> Scores:
     """1 where BL < 0.3, 0 elsewhere (paper section 2.3); averaged, the share of valid predictions."""
     return is_valid(bhattacharyya_loss(p, q))
 
 
 @_by_map(2)
-def hellinger_distance(p, q):
+def hellinger_distance(p: Pdfs, q: Pdfs) -> Scores:
     """sqrt(sum (sqrt p - sqrt q)^2 / 2), 0 to 1; equals sqrt(BL) where both sum to 1."""
     return np.sqrt(((np.sqrt(p) - np.sqrt(q)) ** 2).sum(axis=(-2, -1), dtype=np.float64) / 2)
 
 
 @_by_map(2)
-def jensen_shannon_distance(p, q):
+def jensen_shannon_distance(p: Pdfs, q: Pdfs) -> Scores:
     """Square root of the Jensen-Shannon divergence (natural logarithm), 0 to sqrt(ln 2); scipy normalises, this does not."""
     mean = 0.5 * (p + q)
-    terms = _xlogx_over(p, mean) + _xlogx_over(q, mean)
+    terms = rel_entr(p, mean) + rel_entr(q, mean)
     return np.sqrt(np.maximum(0.5 * terms.sum(axis=(-2, -1), dtype=np.float64), 0.0))
 
 
-def _xlogx_over(p, q):
-    """p ln(p / q), 0 where p is 0, NaN where p is."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(p == 0, 0.0, p * np.log(p / q))
-
-
 @_by_map(1)
-def entropy(p):
+def entropy(p: Pdfs) -> Scores:
     """-sum p ln p, nats: ln(number of cells) of a uniform PDF over them."""
-    return -_xlogx_over(p, np.ones(())).sum(axis=(-2, -1), dtype=np.float64)
+    return entr(p).sum(axis=(-2, -1), dtype=np.float64)
 
 
 @_by_map(1, outputs=2)

@@ -34,9 +34,9 @@ from lagrangian.binning import smooth_pdf
 from lagrangian.config import SINKING_SPEEDS, RunConfig, speed_folder
 from lagrangian.pdf import EXPORT_M
 from lagrangian.stores import open_pdf, open_store
+from learning.catchment_file import catchment_dataset
 from learning.predict import PredictConfig
 from learning.predict import main as predict
-from learning.satellite import catchment_dataset
 
 #: Sinking speed that each flux is made with, m/d, and its mean, mg m-2 d-1.
 PLANTED = {"dry_weight": (80.0, 100.0), "poc": (150.0, 6.0), "pic": (300.0, 5.0)}

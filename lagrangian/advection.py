@@ -17,8 +17,8 @@ line. With a true vertical velocity w the height itself is integrated.
 Crossings of levels are sought on the cubic Hermite curve through both ends of a step, then by redoing the step up to there.
 
 The steps of one particle wait for one another, those of different particles do not. LANES particles therefore go side by side
-(see :mod:`lagrangian.simd`): all take the same stage of their own step at the same time. Whoever has come to the end of its
-time, or ended, gives its lane to the next.
+(see :mod:`lagrangian.simd`): all take the same stage of their own step at the same time. They begin together, and the lane of
+one that ends early stays empty until the others have come to their end: the beginning of one alone costs what it costs for all.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from lagrangian.simd import (
     clip,
     column_sums,
     element,
+    element_at,
     floor,
     get_row,
     kept,
@@ -66,9 +67,11 @@ SINK, BEGAN, STEP, DONE, STEPS, TARGET, KAPPA = range(10, 17)
 #: At the end of the step; there Z1 may still lie above the surface ZETA.
 X1, Y1, Q1, Z1, ZETA, X1_RATE, Y1_RATE, Z1_RATE = range(17, 25)
 #: 1 or 0: there is a particle; it is about to begin at (X1, Y1, height Q1); it has come to its end, with status STATE.
+#: FRESH is KNOWN where HALF is the half layer, or one near it, and NEW where nothing is known of it.
 TAKEN, FRESH, FINISHED, STATE = range(25, 29)
 #: For the moment: part of a step at which a level is crossed; a random step, m.
 PART, EAST, NORTH = range(29, 32)
+NEW, KNOWN = 1.0, 2.0
 
 
 class Sea(NamedTuple):
@@ -203,13 +206,13 @@ def _fractions(g, h, m, levels, n):
 
 
 @njit(nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
-def _rates(x, y, q, clock, m, a0, c0, fresh, sea):
+def _rates(x, y, q, clock, m, reach, a0, c0, fresh, sea):
     """Rates of change at one place and instant of each lane.
 
-    m: guess of the half layer; (a0, c0): the s-surface that q is counted from; where fresh, q is the height instead, at most
-    that of the surface, and (a0, c0) is (0, 0), the free surface. Returns, all without sinking: dxi/dt, deta/dt, dq/dt, dz/dt,
-    the vertical velocity of the window's array (omega or w); then z, h, zeta, the share of sea among the corners of the cell, m
-    and the (a, c) of the s-surface through the point.
+    m: guess of the half layer; reach: how far from it to look first; (a0, c0): the s-surface that q is counted from; where fresh,
+    q is the height instead, at most that of the surface, and (a0, c0) is (0, 0), the free surface. Returns, all without sinking:
+    dxi/dt, deta/dt, dq/dt, dz/dt, the vertical velocity of the window's array (omega or w); then z, h, zeta, the share of sea
+    among the corners of the cell, m and the (a, c) of the s-surface through the point.
     """
     n = sea.n
     dw1 = sea.per_span
@@ -240,7 +243,6 @@ def _rates(x, y, q, clock, m, a0, c0, fresh, sea):
     down, up = _beyond(g, h, m, levels, n)
     if bits(down | up):
         # in strides that become ever shorter, the first long where nothing is known
-        reach = where(fresh, (n + 1) // 2, 1.0)
         for _ in range(4 * n):  # more than it can take
             m = clip(m + where(up, reach, where(down, 0.0 - reach, 0.0)), 0, 2 * n - 1)
             reach = clip(floor(0.5 * reach), 1.0, n)
@@ -323,7 +325,7 @@ def _stride(at, part, sea):
         ahead = half if stage < 2 else step
         weight = 2.0 if stage < 2 else 1.0
         kx, ky, kq, _g, _w, _z, _h, _e, _s, m, _a, _c = _rates(
-            x + ahead * kx, y + ahead * ky, q0 + ahead * (kq - sink), clock + ahead, m, a0, c0, nobody, sea
+            x + ahead * kx, y + ahead * ky, q0 + ahead * (kq - sink), clock + ahead, m, splat(1.0), a0, c0, nobody, sea
         )
         sum_x = sum_x + weight * kx
         sum_y = sum_y + weight * ky
@@ -427,9 +429,8 @@ def _on_land(x, y, sea):
     """Where the rho point nearest to (x, y) is land."""
     _x, i, fx = _cell(x, sea.px, sea.nx)
     _y, j, fy = _cell(y, sea.py, sea.ny)
-    nearest_x = where(fx > 0.5, 1.0, 0.0)
-    nearest_y = where(fy > 0.5, 1.0, 0.0)
-    return _records(i, j, nearest_x, nearest_y, sea)[MASK] < 0.5
+    nearest = (j + where(fy > 0.5, 1.0, 0.0)) * sea.nx + i + where(fx > 0.5, 1.0, 0.0)
+    return element_at(located(sea.cells, 8, nearest * RECORD), MASK) < 0.5
 
 
 @njit(nogil=True, fastmath=FASTMATH, error_model="numpy", forceinline=True)
@@ -464,9 +465,9 @@ def _jump(lane, at, some, key, sea):
     y = get_row(at, Y1)
     _x, i, _fx = _cell(x, sea.px, sea.nx)
     _y, j, _fy = _cell(y, sea.py, sea.ny)
-    corner = _records(i, j, splat(0.0), splat(0.0), sea)
-    x2 = x + get_row(at, EAST) * corner[PM]
-    y2 = y + get_row(at, NORTH) * corner[PN]
+    corner = located(sea.cells, 8, (j * sea.nx + i) * RECORD)
+    x2 = x + get_row(at, EAST) * element_at(corner, PM)
+    y2 = y + get_row(at, NORTH) * element_at(corner, PN)
     free = some & ~(_outside(x2, y2, sea) | _on_land(x2, y2, sea))
     set_row(at, X1, where(free, x2, x))
     set_row(at, Y1, where(free, y2, y))
@@ -566,6 +567,7 @@ def advance(
     sinking_speed,
     status,
     next_level,
+    half_layer,
     row,
     uid,
     levels,
@@ -613,6 +615,9 @@ def advance(
         ACTIVE particles move; others are left alone. Set when a particle ends.
     next_level : (p,) int32
         Index into ``levels`` of the next crossing.
+    half_layer : (p,) int16
+        Half layer (see :func:`half_levels`) that the particle is in, where the search for it begins; -1 where nothing is known.
+        Changes nothing in any path.
     row, uid : (p,) int64
         Row of ``crossings`` that belongs to the particle; its identity for random numbers.
     levels : (l,) float64
@@ -650,8 +655,8 @@ def advance(
 
     Returns
     -------
-    int
-        Number of steps made by all particles together.
+    int, float
+        Number of steps made by all particles together, and the time that they were followed for, s.
     """
     sea = Sea(u, v, w, cells, halves, n, hc, vtransform, mode, ny, nx, ny_v, nx_u, offset, px, py, time0, 1.0 / (time1 - time0))
     n_levels = levels.shape[0]
@@ -667,15 +672,18 @@ def advance(
     following = start
     taken = 0
     steps_done = 0
+    seconds = 0.0
     while True:
-        # those who have come to their end give their lanes to the next in order
+        # when all have come to their end, the next in order take the lanes
         finished = bits(get_row(at, FINISHED) > 0.0)
-        if finished or taken < LANES:
+        if finished == bits(get_row(at, TAKEN) > 0.0):
             for i in range(LANES):
                 if finished >> i & 1:
                     p = seat[i]
                     xi[p], eta[p], z[p], status[p] = lane[X1, i], lane[Y1, i], lane[Z, i], int(lane[STATE, i])
+                    half_layer[p] = int(lane[HALF, i])
                     steps_done += int(lane[DONE, i])
+                    seconds += lane[DONE, i] * abs(lane[STEP, i])
                     seat[i] = -1
                     lane[TAKEN, i] = lane[FINISHED, i] = lane[KAPPA, i] = 0.0
                     taken -= 1
@@ -688,15 +696,16 @@ def advance(
                     taken += 1
                     steps = max(1, int(math.ceil(abs(duration[p]) / dt - 1e-9)))
                     lane[X1, i], lane[Y1, i], lane[Q1, i] = xi[p], eta[p], z[p]
-                    lane[A, i], lane[C, i], lane[HALF, i] = 0.0, 0.0, n
+                    known = 0 <= half_layer[p] < 2 * n
+                    lane[A, i], lane[C, i], lane[HALF, i] = 0.0, 0.0, half_layer[p] if known else n
                     lane[SINK, i], lane[BEGAN, i], lane[STEP, i] = sinking_speed[p], time[p], duration[p] / steps
                     lane[DONE, i], lane[STEPS, i] = 0.0, steps
                     lane[TARGET, i] = levels[next_level[p]] if next_level[p] < n_levels else np.nan
-                    lane[TAKEN, i], lane[FRESH, i] = 1.0, 1.0
+                    lane[TAKEN, i], lane[FRESH, i] = 1.0, KNOWN if known else NEW
                     key[i] = _key(seed, uid[p]) if diffusive else np.uint64(0)
             if taken == 0:
                 break
-        moving = (get_row(at, TAKEN) > 0.0) & ~(get_row(at, FRESH) > 0.0)
+        moving = (get_row(at, TAKEN) > 0.0) & ~(get_row(at, FRESH) > 0.0) & ~(get_row(at, FINISHED) > 0.0)
         walking = moving & (get_row(at, KAPPA) > 0.0)
         if bits(moving):
             x1, y1, q1, half = _stride(at, splat(1.0), sea)
@@ -726,14 +735,15 @@ def advance(
             set_row(at, Q1, where(walking, get_row(at, Z), get_row(at, Q1)))
             set_row(at, A, where(walking, 0.0, get_row(at, A)))
             set_row(at, C, where(walking, 0.0, get_row(at, C)))
-            set_row(at, FRESH, where(walking, 1.0, get_row(at, FRESH)))
+            set_row(at, FRESH, where(walking, KNOWN, get_row(at, FRESH)))
         # At the end of a step: the height, the slopes for a crossing, and the first stage of the next step. The next step counts
         # q from the s-surface through its own start, where dq/dt is the vertical velocity alone. At the beginning: the same.
         fresh = get_row(at, FRESH) > 0.0
+        reach = where(fresh & (get_row(at, FRESH) < KNOWN), (n + 1) // 2, 1.0)
         instant = get_row(at, BEGAN) + (get_row(at, DONE) + where(fresh, 0.0, 1.0)) * get_row(at, STEP)
         x_rate, y_rate, _q, z_rate, q_rate, z1, h1, ze1, wet, half, a, c = _rates(
             get_row(at, X1), get_row(at, Y1), get_row(at, Q1), instant,
-            get_row(at, HALF), get_row(at, A), get_row(at, C), fresh, sea,
+            get_row(at, HALF), reach, get_row(at, A), get_row(at, C), fresh, sea,
         )  # fmt: skip
         arrived = moving & ~walking
         if bits(arrived):
@@ -765,4 +775,4 @@ def advance(
             set_row(at, KAPPA, _kappa_at(0.0 - get_row(at, Z), kappa_depth, kappa, n_kappa))
     if n_waiting:
         _settle(waiting, place_of, n_waiting, crossings, sea)
-    return steps_done
+    return steps_done, seconds

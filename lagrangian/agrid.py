@@ -57,7 +57,7 @@ class AGrid:
 
     def _at_depths(self, snapshot: PreparedSnapshot) -> dict[str, np.ndarray]:
         grid, s = self.grid, self.vertical
-        h = np.where(grid.mask_rho, grid.h, grid.h[grid.mask_rho].min())
+        h = grid.land_filled.h
         z = s.z_rho(h, snapshot.zeta)
         z_vertical = z
         if snapshot.is_omega:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from data.frame import HALF_WINDOW_KM, WINDOW_POINTS, WINDOW_SPACING_KM
+
+if TYPE_CHECKING:
+    from data.shapes import Counts, Displacements, Pdfs, Reached
 
 #: The bins of a PDF are the cells of the window that the networks' inputs are cut on.
 BINS, BIN_KM, HALF_WIDTH_KM = WINDOW_POINTS, WINDOW_SPACING_KM, HALF_WINDOW_KM
@@ -23,7 +27,7 @@ def bin_centres() -> np.ndarray:
     return -HALF_WIDTH_KM + BIN_KM * (np.arange(BINS) + 0.5)
 
 
-def count_crossings(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def count_crossings(x: Displacements, y: Displacements) -> tuple[Counts, Reached]:
     """Histogram of displacements, one for each experiment and level.
 
     Parameters
@@ -73,7 +77,7 @@ def smoothing_operators(ny: int, nx: int) -> tuple[np.ndarray, np.ndarray, np.nd
     return transforms[0], transforms[1], factor
 
 
-def smooth_pdf(pdf: np.ndarray) -> np.ndarray:
+def smooth_pdf(pdf: Pdfs) -> Pdfs:
     """PDFs (..., y, x) after the 50 heat-equation steps of the method (a Gaussian of 3.16 cells), reflecting edges.
 
     The sum of each is kept, to rounding. NaN in a PDF makes all of it NaN. float32 stays float32, others become float64.

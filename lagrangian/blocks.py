@@ -19,17 +19,20 @@ from pathlib import Path
 
 import numpy as np
 
+from data import workers as cluster
 from data.command import json_ready
 from data.errors import InputError
 from data.fingerprint import fingerprint, fingerprint_of_json
 from data.lock import Claim
 from data.ocean import Ocean, Snapshot
+from data.registry import registered_ocean
 from data.times import seconds
-from lagrangian import checkpoint, cluster
+from lagrangian import checkpoint
 from lagrangian.campaign import Campaign
 from lagrangian.checkpoint import SweepState
 from lagrangian.cohorts import Cohort, CohortResult
 from lagrangian.config import SECONDS_PER_DAY, RunConfig
+from lagrangian.effort import Effort
 from lagrangian.experiments import Design, ascent_days
 from lagrangian.fields import FieldsPlan
 from lagrangian.oceans import open_ocean
@@ -160,11 +163,11 @@ def run_block(
     speeds: dict[float, SpeedResults],
     fields: FieldsPlan,
     identity: str,
-    progress: Callable[[int, int], None],
+    progress: Callable[[int, Effort], None],
     check: Callable[[], None] = lambda: None,
     ending: Callable[[], bool] = lambda: False,
-) -> int:
-    """Do what is still missing of a block, from its checkpoint where there is one. Returns the particle-steps made.
+) -> Effort:
+    """Do what is still missing of a block, from its checkpoint where there is one. Returns what it took.
 
     Parameters
     ----------
@@ -172,7 +175,7 @@ def run_block(
     identity : str
         :func:`digest` of the run's identity.
     progress : callable
-        Called with (windows done, particle-steps done).
+        Called with (windows done, effort so far).
     check : callable
         Called in each window and before fields or checkpoints are written; may raise, to end the block.
     ending : callable
@@ -181,7 +184,7 @@ def run_block(
     path = config.out / checkpoint.FOLDER / f"{block.name}.npz"
     cohorts = [cohort for cohort in block.cohorts if cohort.period not in speeds[cohort.w].done]
     field_times = {index: number for index, number in block.fields if index in fields.todo}
-    steps = 0
+    began, effort = time.process_time(), Effort()
     if cohorts or field_times:
         with Writer() as writer:
 
@@ -199,9 +202,13 @@ def run_block(
 
             def on_window(done: int, total: int, made: int) -> None:
                 check()
-                progress(min(done, block.windows), made)
+                progress(min(done, block.windows), spent())
 
-            steps = Campaign(
+            def spent() -> Effort:
+                table = campaign.table
+                return Effort(table.steps, table.particle_seconds / SECONDS_PER_DAY, time.process_time() - began)
+
+            campaign = Campaign(
                 ocean,
                 design,
                 config,
@@ -214,11 +221,13 @@ def run_block(
                 on_checkpoint=on_checkpoint,
                 checkpoint_every=60 * config.checkpoint,
                 ending=ending,
-            ).run()
+            )
+            campaign.run()
+        effort = spent()
     check()
     checkpoint.remove(path)
-    progress(block.windows, steps)
-    return steps
+    progress(block.windows, effort)
+    return effort
 
 
 # -- in a worker -----------------------------------------------------------------------------------------------------
@@ -227,7 +236,7 @@ def run_block(
 def for_workers(config: RunConfig, ocean: Ocean) -> RunConfig:
     """The configuration as workers need it: paths that hold in any folder, and their share of the machine's threads."""
     changes: dict = {"out": config.out.resolve(), "threads": config.threads_each(config.threads)}
-    if config.ocean != ("twin",):
+    if config.ocean != ("twin",) and registered_ocean(config.ocean) is None:
         changes["ocean"] = tuple(str(Path(name).resolve()) for name in ocean.description["files"])
         changes["grid"] = config.grid and str(Path(config.grid).resolve())
     return dataclasses.replace(config, **changes)
@@ -244,8 +253,8 @@ def record_of(ocean: Ocean) -> list:
     return [str(ocean.times[0]), str(ocean.times[-1]), len(ocean.times)]
 
 
-def work(block: Block, config: RunConfig, design: Design, identity: str, record: list, claim: Claim) -> int:
-    """Do a block in a worker; a task of :func:`lagrangian.cluster.run_tasks`. Returns the particle-steps made.
+def work(block: Block, config: RunConfig, design: Design, identity: str, record: list, claim: Claim) -> Effort:
+    """Do a block in a worker; a task of :func:`data.workers.run_tasks`. Returns what it took.
 
     Raises
     ------
@@ -261,10 +270,10 @@ def work(block: Block, config: RunConfig, design: Design, identity: str, record:
     fields = FieldsPlan(config, ocean, design)
     told = 0.0
 
-    def progress(done: int, steps: int) -> None:
+    def progress(done: int, effort: Effort) -> None:
         nonlocal told
         if time.monotonic() - told > REPORT_SECONDS or done == block.windows:
             told = time.monotonic()
-            cluster.report([block.name, done, steps])
+            cluster.report([block.name, done, list(effort)])
 
     return run_block(block, config, design, ocean, speeds, fields, identity, progress, claim.check)

@@ -369,14 +369,15 @@ class Campaign:
             latest = float(self.pset._data["t"].max())
             if latest <= stop:
                 continue
-            step = end - start if self._compiled else 60.0 * self.dt
-            kernels = [SinkingAdvectionRK4] if self._compiled else [ParcelsSinkingRK4, FindCrossings]
-            self.pset.execute(
-                kernels,
-                dt=np.timedelta64(-round(step * 1e9), "ns"),
-                runtime=latest - stop,
-                verbose_progress=False,
-            )
+            if self._compiled:
+                self.pset.fly(SinkingAdvectionRK4, start - end, stop)
+            else:
+                self.pset.execute(
+                    [ParcelsSinkingRK4, FindCrossings],
+                    dt=np.timedelta64(-round(60e9 * self.dt), "ns"),
+                    runtime=latest - stop,
+                    verbose_progress=False,
+                )
             if self.n_obs and len(self.pset):
                 self._record(start + stop)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 from data.bounds import MAX_SEED, bounds, check_bounds
 from data.errors import need
-from lagrangian.cluster import WorkerOptions
+from data.sites import parse_site
+from data.workers import WorkerOptions
 
 #: Depths of the crossings kept by default, m (SPARO trains on 8 levels).
 LEVELS = (2500.0, 2000.0, 1500.0, 1000.0, 800.0, 600.0, 400.0, 200.0)
@@ -23,6 +25,14 @@ DT_MINUTES = 120.0
 MOST_RELEASES = 100_000
 
 
+class Unsaid(float):
+    """A number that stands where an option was left out; whoever gives the same number says it."""
+
+
+#: Depth of the trap where neither option nor site table names one, m (paper section 2.1).
+TRAP_DEPTH = Unsaid(3000.0)
+
+
 @dataclass(frozen=True)
 class RunConfig(WorkerOptions):
     """Backtrack sinking particles from a sediment trap through an ocean simulation and bin where they cross each level."""
@@ -34,7 +44,7 @@ class RunConfig(WorkerOptions):
     """Length of the twin ocean's record, years of 365 days."""
     grid: str | None = None
     """Grid file: CROCO's, where the history files lack h, pm, pn, lon/lat; NEMO's mesh_mask; GLORYS' static file with deptho."""
-    model: Literal["auto", "croco", "nemo", "lonlat"] = "auto"
+    model: Literal["auto", "croco", "nemo", "lonlat", "pop", "mitgcm", "mom6"] = "auto"
     """What wrote the files (auto: after their variables)."""
     time_label: Literal["auto", "start", "middle", "end"] = "auto"
     """Which instant of the time that a mean covers its label gives (auto: bounds; daily means labelled 00:00 are moved
@@ -48,6 +58,8 @@ class RunConfig(WorkerOptions):
     names."""
     vtransform: Literal[1, 2] | None = None
     """Vertical transform of the s-coordinate, where the files do not name it (UCLA ROMS) or name a wrong one."""
+    periodic: Literal["auto", "no", "xi", "eta", "both"] = "auto"
+    """Axes along which a domain of CROCO or ROMS files repeats (auto: where the two outermost rows of both ends are equal)."""
     vertical_velocity: Literal["continuity", "file", "none"] = "continuity"
     """omega from u, v, zeta by continuity (none where the files do not know the sea floor); the file's own w (m/s, positive
     up); or none."""
@@ -55,8 +67,8 @@ class RunConfig(WorkerOptions):
     """A name from the site table, or LON,LAT in degrees (X,Y in metres on a Cartesian grid)."""
     w: Annotated[tuple[float, ...], *bounds(above=0, below=1e5, unit="m/d")] = (80.0,)
     """Sinking speeds, m/d; all are advected in the same pass over the files."""
-    trap_depth: Annotated[float, *bounds(above=0, below=12000, unit="m, positive down")] = 3000.0
-    """Depth of the trap, m, positive down."""
+    trap_depth: Annotated[float, *bounds(above=0, below=12000, unit="m, positive down")] = TRAP_DEPTH
+    """Depth of the trap, m, positive down (left out: that of a site of the site table that has one)."""
     levels: Annotated[tuple[float, ...], *bounds(most=12000, unit="m, positive down")] = LEVELS
     """Depths at which crossings are kept, m, positive down, above the trap."""
     start: str | None = None
@@ -99,6 +111,17 @@ class RunConfig(WorkerOptions):
     """Minutes of work after which the particles in flight are kept for a restart."""
     out: Path = field(default_factory=lambda: Path("runs/demo"))
     """Folder of the results."""
+
+    def at_site(self) -> RunConfig:
+        """The same options with the depth of the trap: where none is given, that of the site, or 3000 m where it has none.
+
+        Default levels that lie at or below a trap whose depth is the site's are left out.
+        """
+        if not isinstance(self.trap_depth, Unsaid):
+            return self
+        depth = next(iter(parse_site(self.site).trap_depths), float(TRAP_DEPTH))
+        above = tuple(level for level in LEVELS if level < depth)
+        return dataclasses.replace(self, trap_depth=depth, levels=above if self.levels == LEVELS and above else self.levels)
 
     def validate(self) -> None:
         """Check every option's bounds.

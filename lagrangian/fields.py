@@ -17,7 +17,7 @@ from data.grid import HorizontalGrid
 from data.ocean import Ocean, Snapshot
 from data.ocean_names import ocean_title, site_attribute, with_source
 from data.resumable import OLDER_ARRAY, ResumableStore, partial_path
-from data.times import SECONDS_ATTRS, whole_seconds
+from data.times import SECONDS_ATTRS, nearest, whole_seconds
 from lagrangian.config import LAGS_DAYS, RunConfig
 from lagrangian.experiments import Design
 from lagrangian.stores import ocean_of
@@ -92,7 +92,7 @@ def horizontal_velocity(ocean: Ocean, snapshot: Snapshot, depths) -> tuple[np.nd
     """
     grid, s = ocean.grid, ocean.vertical
     sea = grid.mask_rho
-    h = np.where(sea, grid.h, grid.h[sea].min())
+    h, pm, pn = grid.land_filled
     z = s.z_rho(h, snapshot.zeta)
     on_a_grid = grid.stagger == "A"
     if on_a_grid:
@@ -103,7 +103,6 @@ def horizontal_velocity(ocean: Ocean, snapshot: Snapshot, depths) -> tuple[np.nd
         v = at_depths(snapshot.v, 0.5 * (z[:, 1:] + z[:, :-1]), depths)
     u[:, ~(sea[:, 1:] & sea[:, :-1])] = 0.0
     v[:, ~(sea[1:] & sea[:-1])] = 0.0
-    pm, pn = (np.where(sea, metric, np.median(metric[sea])) for metric in (grid.pm, grid.pn))
     u_wide = u * 2 / (pm[:, 1:] + pm[:, :-1])
     v_wide = v * 2 / (pn[1:] + pn[:-1])
     area = 0.25 * (pm[1:, 1:] + pm[1:, :-1] + pm[:-1, 1:] + pm[:-1, :-1])
@@ -149,7 +148,7 @@ def snapshot_fields(ocean: Ocean, snapshot: Snapshot, depths=FIELD_DEPTHS) -> di
     out = {"u": east, "v": north, "vorticity_over_f": vorticity}
     out["ssh"] = np.where(grid.mask_rho, snapshot.zeta, np.nan)
     if snapshot.temp is not None:
-        h = np.where(grid.mask_rho, grid.h, grid.h[grid.mask_rho].min())
+        h = grid.land_filled.h
         out["temp"] = at_depths(snapshot.temp, ocean.vertical.z_rho(h, snapshot.zeta), depths)
         out["temp"][:, ~grid.mask_rho] = np.nan
         out["temp"][_below_floor(h, depths)] = np.nan
@@ -286,7 +285,7 @@ class FieldsPlan:
         if len(times) < 2:
             return 0
         interval = np.median(np.diff(times).astype(np.int64))
-        index = int(np.argmin(np.abs((times - target).astype(np.int64))))
+        index = int(nearest(times, target))
         return index if abs(int((times[index] - target).astype(np.int64))) <= interval else None
 
     def write(self, number: int, snapshot) -> None:

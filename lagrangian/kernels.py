@@ -14,6 +14,7 @@ import numpy as np
 import parcels
 import xarray as xr
 from parcels import ParticleSet, StatusCode, Variable, convert
+from parcels._core.kernel import Kernel
 from parcels._core.particle import get_default_particle
 
 from lagrangian.advection import ACTIVE, GROUNDED, LEFT_DOMAIN, REACHED
@@ -24,10 +25,62 @@ SinkingParticle = get_default_particle(np.float64).add_variable(
         Variable("sinking_speed", dtype=np.float64),  # m/s, positive downward
         Variable("status", dtype=np.int32, initial=ACTIVE),
         Variable("next_level", dtype=np.int32, initial=0),
+        Variable("half_layer", dtype=np.int16, initial=-1),  # where the kernel looks first
         Variable("row", dtype=np.int64, initial=0),  # row of the table
         Variable("uid", dtype=np.int64, initial=0),  # identity for random numbers
     ]
 )
+
+
+class FlyingParticles(ParticleSet):
+    """A ParticleSet that particles enter and leave at the cost of those alone, not of all that are under way.
+
+    Variables are the first parts of longer arrays. The place of one that leaves is taken by one from the end: the order of
+    particles means nothing.
+    """
+
+    def __init__(self, *arguments, **values):
+        super().__init__(*arguments, **values)
+        self._room: dict[str, np.ndarray] = {}
+        self._loop: Kernel | None = None
+
+    def fly(self, kernel, dt: float, stop: float) -> None:
+        """Move all by one kernel to the clock reading ``stop``, s, by steps of ``dt``, s (signed).
+
+        As ``execute`` does, by the same loop of Parcels, which however reads and checks the source of the kernel once and not
+        each time: that takes a millisecond.
+        """
+        if self._loop is None or self._loop.fieldset is not self.fieldset or self._loop._kernels != [kernel]:
+            self._loop = Kernel([kernel], self)
+        self._data["dt"][:] = dt
+        self._loop.execute(self, endtime=stop, dt=dt)
+
+    def add(self, particles: ParticleSet) -> FlyingParticles:
+        """Take in the particles of another set."""
+        n, n_new = len(self), len(particles)
+        if n_new == 0:
+            return self
+        first = self._data["particle_id"].max() + 1 if n else 0
+        for name, array in self._data.items():
+            room = self._room.get(name)
+            if room is None or array.base is not room or len(room) < n + n_new:
+                room = np.empty((n + n_new + (n + n_new) // 2, *array.shape[1:]), array.dtype)
+                room[:n] = array
+                self._room[name] = room
+            room[n : n + n_new] = particles._data[name] + (first if name == "particle_id" else 0)
+            self._data[name] = room[: n + n_new]
+        return self
+
+    def remove_indices(self, indices) -> None:
+        """Let the particles at ``indices`` go."""
+        indices = np.unique(indices)
+        n_left = len(self) - indices.size
+        stays = np.ones(indices.size, bool)
+        stays[indices[indices >= n_left] - n_left] = False
+        places, movers = indices[indices < n_left], n_left + np.flatnonzero(stays)
+        for name, array in self._data.items():
+            array[places] = array[movers]
+            self._data[name] = array[:n_left]
 
 
 class CrossingTable:
@@ -42,6 +95,8 @@ class CrossingTable:
         Time of the earlier snapshot of the present window, s since 1970: zero of the particles' clocks.
     steps : int
         Particle-steps made so far.
+    particle_seconds : float
+        Time that particles were followed for so far, all together, s.
     """
 
     def __init__(self, n_levels: int):
@@ -49,6 +104,7 @@ class CrossingTable:
         self.status = np.empty(0, np.int32)
         self.window_start = 0.0
         self.steps = 0
+        self.particle_seconds = 0.0
 
     def grow(self, rows: int) -> None:
         """Add rows, empty."""
@@ -88,15 +144,15 @@ def bathymetry_fieldset(h: np.ndarray) -> parcels.FieldSet:
     return index_fieldset({"h": np.asarray(h, np.float32)[None, None]}, np.zeros(1), np.zeros(1))
 
 
-def particle_set(fieldset, xi, eta, z, clock, sinking_speed, row, uid, status=None, next_level=None) -> ParticleSet:
-    """A ParticleSet of :data:`SinkingParticle`; ``clock`` in s from the window's earlier snapshot.
+def particle_set(fieldset, xi, eta, z, clock, sinking_speed, row, uid, status=None, next_level=None) -> FlyingParticles:
+    """A set of :data:`SinkingParticle`; ``clock`` in s from the window's earlier snapshot.
 
     ``status`` and ``next_level`` (default: as at the release) for particles that have been under way.
     """
     known = {name: value for name, value in (("status", status), ("next_level", next_level)) if value is not None}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return ParticleSet(
+        return FlyingParticles(
             fieldset,
             pclass=SinkingParticle,
             x=xi,
@@ -110,38 +166,51 @@ def particle_set(fieldset, xi, eta, z, clock, sinking_speed, row, uid, status=No
         )
 
 
+def _values(particles, name: str) -> np.ndarray:
+    """A variable of a view's particles: the particle set's own array where the view is of all of them, else a copy.
+
+    What a view itself gives is always a copy.
+    """
+    array, chosen = particles._data[name], particles._index
+    return array if chosen.all() else array[chosen]
+
+
+def _set_values(particles, name: str, values: np.ndarray) -> None:
+    """Set a variable of a view's particles."""
+    particles._data[name][slice(None) if particles._index.all() else particles._index] = values
+
+
 def SinkingAdvectionRK4(particles, fieldset):
     """Sink and advect by ``particles.dt`` in the compiled kernel (:func:`lagrangian.advection.advance`)."""
     table = fieldset.table
-    start_x = np.array(particles.x)
-    start_y = np.array(particles.y)
-    start_z = np.array(particles.z)
-    x = start_x.copy()
-    y = start_y.copy()
-    z = start_z.copy()
-    status = np.array(particles.status)
-    next_level = np.array(particles.next_level)
-    row = np.array(particles.row)
+    place = [_values(particles, name) for name in ("x", "y", "z")]
+    moved = [array.copy() for array in place]
+    status = _values(particles, "status")
+    next_level = _values(particles, "next_level")
+    half_layer = _values(particles, "half_layer")
+    row = _values(particles, "row")
     table.steps += fieldset.window.advance(
-        x,
-        y,
-        z,
-        np.array(particles.t) + table.window_start,
-        np.array(particles.dt),
-        np.array(particles.sinking_speed),
+        *moved,
+        _values(particles, "t") + table.window_start,
+        _values(particles, "dt"),
+        _values(particles, "sinking_speed"),
         status,
         next_level,
         row,
-        np.array(particles.uid),
+        _values(particles, "uid"),
         table.crossings,
+        half_layer,
     )
-    particles.dx = x - start_x
-    particles.dy = y - start_y
-    particles.dz = z - start_z
-    particles.status = status
-    particles.next_level = next_level
-    table.status[row] = status
-    particles.state = np.where(status == ACTIVE, np.array(particles.state), StatusCode.Delete)
+    table.particle_seconds = fieldset.window.particle_seconds
+    for name, before, after in zip(("dx", "dy", "dz"), place, moved, strict=True):
+        _set_values(particles, name, np.subtract(after, before, out=after))
+    if status is not particles._data["status"]:  # copies
+        particles.status = status
+        particles.next_level = next_level
+        particles.half_layer = half_layer
+    ended = np.flatnonzero(status != ACTIVE)
+    table.status[row[ended]] = status[ended]
+    particles._data["state"][np.flatnonzero(particles._index)[ended]] = StatusCode.Delete
 
 
 def ParcelsSinkingRK4(particles, fieldset):
@@ -197,6 +266,7 @@ def FindCrossings(particles, fieldset):
     status = np.where((status == ACTIVE) & (~fieldset.sea[j, i] | (z + dz < -fieldset.depth[j, i])), GROUNDED, status)
     status = np.where(next_level == len(levels), REACHED, status)
     table.steps += int(np.count_nonzero(dt))
+    table.particle_seconds += float(np.abs(dt).sum())
     particles.status = status
     particles.next_level = next_level
     table.status[row] = status

@@ -4,36 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cartopy.crs as ccrs
 import matplotlib
 import numpy as np
-from cartopy.mpl.ticker import LatitudeFormatter, LongitudeFormatter
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import ListedColormap, PowerNorm
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 
-from data.coastline import land_feature
 from data.errors import cannot_write
 from data.files import written_aside
 from data.ocean_names import is_idealised
-from data.sphere import EARTH_RADIUS_KM
 from lagrangian.binning import BIN_KM, HALF_WIDTH_KM, SMOOTHING_KM, smooth_pdf
+from lagrangian.chart import HALO, depth_contours, edges, light_blues, map_axes, mass_contours, on_earth, trap_marks, view_km
 from lagrangian.fields import open_fields
-from lagrangian.pdf import BOXES_KM, export_number, mass_levels, share_in_box, summarise
+from lagrangian.pdf import BOXES_KM, export_number, share_in_box, summarise
 from lagrangian.stores import STATUS_MEANINGS, open_pdf, open_store
 
 #: With fewer particles at the level than this the picture warns: it shows single particles rather than a catchment.
 FEW = 100
 #: With a larger share of particles that left the domain than this it says that the catchment is cut off.
 CUT = 0.1
-
-TRAP_STYLE = dict(
-    marker="*", color="white", markersize=11, markeredgecolor="black", markeredgewidth=0.9, linestyle="none", zorder=9
-)
-BOX_STYLE = dict(color="black", linewidth=1.0, zorder=6)
-HALO = withStroke(linewidth=2, foreground="white")
-
 
 def draw_catchment(folder: Path, picture: Path) -> None:
     """Draw the run of one sinking speed (a folder with particles.zarr and pdf.zarr) at its export level.
@@ -47,7 +36,7 @@ def draw_catchment(folder: Path, picture: Path) -> None:
         figure = _figure(Path(folder))
         FigureCanvasAgg(figure)
         try:
-            with written_aside(picture) as aside:
+            with written_aside(picture, make_folder=False) as aside:
                 figure.savefig(aside, format="png", dpi=200)
         except OSError as error:
             raise cannot_write(picture, error) from None
@@ -78,19 +67,18 @@ def _figure(folder: Path) -> Figure:
         return figure
     distance = np.hypot(centre[:, 0], centre[:, 1])
     percent = 100 * smooth_pdf(mean)
-    view = _view(percent, x, y)
-    axes_kind = _Axes.of(particles)
+    view = view_km(x, y, [percent], BIN_KM, share=0.97, least=120.0, margin=2 * BIN_KM)
+    earth = on_earth(particles["lon"], particles.attrs.get("source"))
     chosen = _choose(distance)
 
-    main = axes_kind.add(figure, [0.05, 0.06, 0.535, 0.81], *_site(store), view, labels=True)
-    mesh = main.pcolormesh(*_edges(x, y), percent, norm=PowerNorm(0.5, vmin=0, vmax=percent.max()), cmap=_colours(), zorder=1,
-                           rasterized=True)  # fmt: skip
-    _contours(main, x, y, percent, label=True)
-    _frame_marks(main)
+    main = map_axes(figure, [0.05, 0.06, 0.535, 0.81], _site(store), view, earth=earth, size=7)
+    mesh = main.pcolormesh(edges(x, BIN_KM), edges(y, BIN_KM), percent, norm=PowerNorm(0.5, vmin=0, vmax=percent.max()),
+                           cmap=light_blues(), zorder=1, rasterized=True)  # fmt: skip
+    mass_contours(main, x, y, percent, label=True)
+    trap_marks(main, "black", size=11)
     for width in BOXES_KM.values():
         main.text(500 * width, -500 * width - 1e3 * view * 0.01, f"{width:g} km", ha="right", va="top", fontsize=6.5, zorder=8,
                   path_effects=[HALO])  # fmt: skip
-    axes_kind.scenery(main)
     _sea_floor(main, folder)
     _scale_bar(main, view, left=_heavier_on_the_right(percent, x, y, view))
     bar_axes = figure.add_axes([0.6, 0.06, 0.011, 0.81])
@@ -103,16 +91,15 @@ def _figure(folder: Path) -> Figure:
     delay = (particles["release_time"][numbers] - particles["collection_start"][numbers]).values / np.timedelta64(1, "D")
     for number, (experiment, name) in enumerate(chosen):
         box = [0.685, 0.87 - number * height - 0.25, 0.25 * 6.6 / 10.2, 0.25]
-        panel = axes_kind.add(figure, box, *_site(store, experiment), view, labels=False)
+        panel = map_axes(figure, box, _site(store, experiment), view, earth=earth, sides=())
         one = 100 * smooth_pdf(store["pdf"][experiment, export].values)
-        _contours(panel, x, y, one, label=False)
+        mass_contours(panel, x, y, one)
         cloud_x = particles["x"][experiment, :, export].values
         cloud_y = particles["y"][experiment, :, export].values
         dots = panel.scatter(1e3 * cloud_x, 1e3 * cloud_y, c=delay[number], s=2.5, cmap="viridis", linewidths=0, zorder=5,
                              vmin=0, vmax=delay.max())  # fmt: skip
-        _frame_marks(panel)
+        trap_marks(panel, "black", size=11)
         panel.plot(*(1e3 * centre[experiment]), marker="+", color="crimson", markersize=9, markeredgewidth=1.8, zorder=10)
-        axes_kind.scenery(panel)
         start, end = (str(store[n].values[experiment])[:10] for n in ("collection_start", "collection_end"))
         words = f"{name}\n\n{start} to\n{end}\n\nmass centre at\n{distance[experiment]:.0f} km"
         figure.text(0.86, box[1] + box[3] - 0.005, words, fontsize=7, va="top")
@@ -153,11 +140,6 @@ def _ended(particles) -> dict[str, float]:
     return {words: share for words, share in shares.items() if share}
 
 
-def _colours() -> ListedColormap:
-    """White to a middle blue-green, light enough for lines to be seen on it."""
-    return ListedColormap(matplotlib.colormaps["YlGnBu"](np.linspace(0, 0.75, 256)))
-
-
 def _choose(distance: np.ndarray) -> list[tuple[int, str]]:
     """Experiments at the 10th, 50th and 90th percentile of the mass-centre distance, with their names."""
     order = np.argsort(distance)
@@ -171,15 +153,6 @@ def _choose(distance: np.ndarray) -> list[tuple[int, str]]:
     for quantile, name in names.items():
         chosen.setdefault(int(order[round(quantile * (order.size - 1))]), name)
     return list(chosen.items())
-
-
-def _view(mean: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
-    """Half width of the maps, km: about 97 % of the mean catchment, between 120 and 400 km."""
-    reach = np.maximum(np.abs(x)[None, :], np.abs(y)[:, None]).ravel()
-    order = np.argsort(reach)
-    total = np.cumsum(mean.ravel()[order])
-    half = reach[order][np.searchsorted(total, 0.97 * total[-1])] + 2 * BIN_KM
-    return float(np.clip(half, 120.0, HALF_WIDTH_KM))
 
 
 def _site(store, experiment: int | None = None) -> tuple[float, float]:
@@ -206,19 +179,10 @@ def _sea_floor(axes, folder: Path) -> None:
     path = folder.parent / "fields.zarr"
     if not path.exists():
         return
-    fields = open_fields(path)
-    depth = fields["h"].values
-    low, high = np.nanmin(depth), np.nanmax(depth)
-    levels = [level for level in (200, *range(500, 8000, 500)) if low < level < high]
-    if not levels or not np.isfinite(low):
-        return
-    lines = axes.contour(1e3 * fields["x"].values, 1e3 * fields["y"].values, depth, levels=levels, colors="steelblue",
-                         linewidths=0.4, zorder=2)  # fmt: skip
-    axes.clabel(lines, fmt="%d m", fontsize=5.5, inline=True)
-
-
-def _edges(x: np.ndarray, y: np.ndarray):
-    return tuple(1e3 * np.append(axis - BIN_KM / 2, axis[-1] + BIN_KM / 2) for axis in (x, y))
+    levels = (200, *range(500, 8000, 500))
+    lines = depth_contours(axes, open_fields(path), levels, colors="steelblue", linewidths=0.4)
+    if lines is not None:
+        axes.clabel(lines, fmt="%d m", fontsize=5.5, inline=True)
 
 
 def _heavier_on_the_right(percent: np.ndarray, x: np.ndarray, y: np.ndarray, view: float) -> bool:
@@ -227,70 +191,9 @@ def _heavier_on_the_right(percent: np.ndarray, x: np.ndarray, y: np.ndarray, vie
     return bool(low[:, (x > 0) & (x < view)].sum() > low[:, (x < 0) & (x > -view)].sum())
 
 
-def _contours(axes, x, y, percent, *, label: bool) -> None:
-    levels = mass_levels(percent)
-    if not levels or len(set(levels)) < len(levels):
-        return
-    lines = axes.contour(1e3 * x, 1e3 * y, percent, levels=levels[::-1], colors="0.25", linewidths=(0.6, 0.9, 1.2), zorder=4)
-    if label:
-        names = dict(zip(lines.levels, ("75 %", "50 %", "25 %"), strict=True))
-        axes.clabel(lines, fmt=names, fontsize=6.5, inline=True)
-
-
-def _frame_marks(axes) -> None:
-    axes.plot(0, 0, **TRAP_STYLE)
-    for width, style in zip(BOXES_KM.values(), ("-", "--"), strict=True):
-        half = 500 * width
-        axes.plot([-half, half, half, -half, -half], [-half, -half, half, half, -half], linestyle=style, **BOX_STYLE)
-
-
 def _scale_bar(axes, view: float, *, left: bool) -> None:
     length, y0 = 1e5, -1e3 * view * 0.93
     x0 = -1e3 * view * 0.92 if left else 1e3 * view * 0.92 - length
     axes.plot([x0, x0 + length], [y0, y0], color="black", linewidth=2.5, solid_capstyle="butt", zorder=10)
     axes.text(x0 + length / 2, y0 + 1e3 * view * 0.02, "100 km", ha="center", va="bottom", fontsize=7, zorder=10,
               path_effects=[HALO])  # fmt: skip
-
-
-class _Axes:
-    """Maps in true kilometres about a point; plain axes where the ocean has no place on Earth."""
-
-    @staticmethod
-    def of(particles) -> _Axes:
-        on_earth = str(particles["lon"].attrs.get("units", "")).startswith("degrees")
-        return _GeoAxes() if on_earth and not is_idealised(particles.attrs.get("source")) else _Axes()
-
-    def add(self, figure, box, x0, y0, view, *, labels):
-        axes = figure.add_axes(box, aspect="equal")
-        axes.set_xlim(-1e3 * view, 1e3 * view)
-        axes.set_ylim(-1e3 * view, 1e3 * view)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1e3:g}")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value / 1e3:g}")
-        if labels:
-            axes.set_xlabel("km east of the trap")
-            axes.set_ylabel("km north of the trap")
-        else:
-            axes.tick_params(labelleft=False, labelbottom=False)
-        return axes
-
-    def scenery(self, axes) -> None:
-        """Nothing to see beside the catchment."""
-
-
-class _GeoAxes(_Axes):
-    def add(self, figure, box, x0, y0, view, *, labels):
-        globe = ccrs.Globe(semimajor_axis=1e3 * EARTH_RADIUS_KM, semiminor_axis=1e3 * EARTH_RADIUS_KM)
-        projection = ccrs.AzimuthalEquidistant(x0, y0, globe=globe)
-        axes = figure.add_axes(box, projection=projection)
-        axes.set_xlim(-1e3 * view, 1e3 * view)
-        axes.set_ylim(-1e3 * view, 1e3 * view)
-        if labels:
-            lines = axes.gridlines(draw_labels=["left", "bottom"], linewidth=0.4, color="0.5", zorder=3, x_inline=False,
-                                   y_inline=False)  # fmt: skip
-            lines.xformatter, lines.yformatter = LongitudeFormatter(), LatitudeFormatter()
-            lines.rotate_labels = False
-            lines.xlabel_style = lines.ylabel_style = {"size": 7}
-        return axes
-
-    def scenery(self, axes) -> None:
-        axes.add_feature(land_feature(zorder=7))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from data.balance import look as look_at_flow
 from data.errors import InputError, OptionError
 from data.ocean import Ocean
 from data.progress import Progress
+from data.registry import opened, registered_ocean
 from data.sites import parse_site
 from data.vertical import ZCoordinate
 from lagrangian.config import RunConfig
@@ -27,11 +29,16 @@ def open_ocean(config: RunConfig, look: bool = True) -> Ocean:
 
         with Progress("computing the twin ocean", "day") as bar:
             return open_twin(config.years, config.seed, progress=bar.update)
+    registered = registered_ocean(config.ocean)
+    if registered is not None:
+        opener, argument = registered
+        return opened(config.ocean[0], opener, argument)
     from data.zlevel.open import open_zlevel, recognise
 
     files = list(config.ocean)
     if (recognise(files) if config.model == "auto" else config.model) == "croco":
         from data.croco import open_croco
+        from data.croco.periodic import as_periodic
 
         if config.time_label != "auto":
             raise OptionError("--time-label goes with files on z-levels; CROCO files are read as they are labelled")
@@ -49,9 +56,9 @@ def open_ocean(config: RunConfig, look: bool = True) -> Ocean:
                 from lagrangian.file_velocity import look_at_vertical_velocity
 
                 ocean.description["assumptions"] += look_at_vertical_velocity(ocean)
-        return ocean
-    if config.chain_files or config.vtransform is not None:
-        option = "--chain-files" if config.chain_files else "--vtransform"
+        return as_periodic(ocean, config.periodic)
+    if config.chain_files or config.vtransform is not None or config.periodic != "auto":
+        option = "--chain-files" if config.chain_files else "--vtransform" if config.vtransform is not None else "--periodic"
         raise OptionError(f"{option} goes with CROCO and ROMS files, not with files on z-levels")
     site = parse_site(config.site)
     extent = 0.0 if config.positions == "domain" else 0.75 * config.spacing * config.positions
@@ -65,6 +72,8 @@ def open_ocean(config: RunConfig, look: bool = True) -> Ocean:
         center=(site.x, site.y),
         half_width_km=REACH_KM + extent,
     )
+    if look:
+        ocean.description["assumptions"] += look_at_flow(ocean)
     deepest = -float(ocean.vertical.w[0])
     if config.trap_depth > deepest:
         raise InputError(

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from data import workers as cluster
 from data.command import json_ready, provenance, run_command, source_word, write_json
 from data.errors import InputError, OptionError, StoreError
 from data.lock import Claim, FolderLock
 from data.ocean import Ocean, preferences_of
 from data.progress import Progress
-from lagrangian import checkpoint, cluster
+from lagrangian import checkpoint
 from lagrangian.blocks import Block, digest, for_workers, plan_blocks, record_of, run_block, work
 from lagrangian.campaign import Terminated
 from lagrangian.config import DT_MINUTES, RunConfig, speed_folder
+from lagrangian.effort import Effort
 from lagrangian.experiments import Design, design_experiments
 from lagrangian.fields import FieldsPlan
 from lagrangian.identity import brought_forward, difference, values_of
@@ -35,11 +38,12 @@ NOT_IDENTITY = (
     "allow_gaps",
 )  # fmt: skip
 #: Options that came later: an identity holds them only where they are used, so that folders of earlier versions stay good.
-SAID_WHEN_USED = ("chain_files", "vtransform", "model", "time_label")
+SAID_WHEN_USED = ("chain_files", "vtransform", "model", "time_label", "periodic")
 
 
 def main(config: RunConfig) -> int:
     """Run the experiments that ``config`` describes; see contract.md for what is written."""
+    config = _with_depth_of_site(config)
     config.validate()
     ocean = open_ocean(config)
     config = _with_defaults_of(ocean, config)
@@ -79,7 +83,7 @@ def _run(config: RunConfig, ocean: Ocean, design: Design, record: dict, claim: C
         f"{design.n_particles} particles at {', '.join(f'{w:g}' for w in config.w)} m/d"
     )
     started = time.perf_counter()
-    steps = _sweep(config, ocean, design, speeds, fields, digest(record["identity"]), claim, client)
+    effort = _sweep(config, ocean, design, speeds, fields, digest(record["identity"]), claim, client)
     checkpoint.clear_strays(config.out)
     fields.close()
     for results in speeds.values():
@@ -88,15 +92,22 @@ def _run(config: RunConfig, ocean: Ocean, design: Design, record: dict, claim: C
     summaries = [results.summary() for results in speeds.values()]
     record["result"] = {
         "seconds": round(elapsed, 2),
-        "particle_steps": steps,
+        "particle_steps": effort.particle_steps,
+        "particle_days": round(effort.particle_days, 2),
+        "cpu_seconds": round(effort.cpu_seconds, 2),
+        "particle_days_per_cpu_second": round(effort.particle_days_per_cpu_second, 1),
         "particles": {speed_folder(s.w): {STATUS_MEANINGS.get(k, str(k)): n for k, n in s.by_status.items()} for s in summaries},
     }
     write_json(config.out / "run.json", record)
     for s in summaries:
         parts = ", ".join(f"{100 * n / s.released:.1f} % {STATUS_MEANINGS[k]}" for k, n in sorted(s.by_status.items()) if n)
         _say(f"{s.w:g} m/d: {s.released} particles: {parts}")
-    if steps:
-        _say(f"{steps / 1e6:.1f} million particle-steps in {elapsed:.1f} s: {steps / elapsed / 1e6:.2f} million/s")
+    if effort.particle_steps:
+        million = effort.particle_steps / 1e6
+        _say(
+            f"{million:.1f} million particle-steps in {elapsed:.1f} s: {million / elapsed:.2f} million/s; "
+            f"{effort.particle_days / 1e6:.2f} million particle-days in {effort.cpu_seconds:.1f} s of CPU: {_rate_of(effort)}"
+        )
     from lagrangian.maps import draw_catchment
 
     for w in config.w:
@@ -115,8 +126,8 @@ def _sweep(
     identity: str,
     claim: Claim,
     client,
-) -> int:
-    """Fill the stores, here or by the workers of ``client``. Returns the number of particle-steps made."""
+) -> Effort:
+    """Fill the stores, here or by the workers of ``client``. Returns what it took."""
     missing = [cohort for results in speeds.values() for cohort in results.missing()]
     states = {}
     checkpoint.clear_strays(config.out)
@@ -130,7 +141,7 @@ def _sweep(
         else:
             states[path.stem] = state
     if not missing and not fields.todo:
-        return 0
+        return Effort()
     _say(f"{len(missing)} of {design.n_periods * len(config.w)} periods to do, all speeds counted")
     arguments = (missing, fields.todo, states, config, design, ocean)
     if client is None:
@@ -138,25 +149,25 @@ def _sweep(
     workers = max(cluster.n_workers(client), config.workers) if config.scheduler else config.workers
     blocks = plan_blocks(*arguments, workers)
     _say(f"{len(blocks)} blocks for {workers} workers")
-    steps = 0
+    total = Effort()
     shared = (for_workers(config, ocean), design, identity, record_of(ocean), claim)
     with BlockProgress(blocks) as bar:
         for block, made in cluster.run_tasks(client, work, blocks, shared, on_report=lambda report: bar.report(*report)):
             bar.report(block.name, block.windows, made)
-            steps += made
-    return steps
+            total = total.plus(made)
+    return total
 
 
-def _work_here(config, ocean, design, speeds, fields, identity, blocks: list[Block]) -> int:
-    steps = 0
+def _work_here(config, ocean, design, speeds, fields, identity, blocks: list[Block]) -> Effort:
+    total = Effort()
     with _ending_on_sigterm() as ending, BlockProgress(blocks) as bar:
         for block in blocks:
 
-            def progress(done: int, made: int, name: str = block.name) -> None:
+            def progress(done: int, made: Effort, name: str = block.name) -> None:
                 bar.report(name, done, made)
 
-            steps += run_block(block, config, design, ocean, speeds, fields, identity, progress, ending=ending)
-    return steps
+            total = total.plus(run_block(block, config, design, ocean, speeds, fields, identity, progress, ending=ending))
+    return total
 
 
 @contextlib.contextmanager
@@ -183,7 +194,7 @@ class BlockProgress:
     def __init__(self, blocks: list[Block]):
         self.total = max(1, sum(block.windows for block in blocks))
         self.done = {block.name: 0 for block in blocks}
-        self.steps = {block.name: 0 for block in blocks}
+        self.effort = {block.name: Effort() for block in blocks}
         self._bar = Progress("backtracking", "window")
 
     def __enter__(self) -> BlockProgress:
@@ -194,11 +205,27 @@ class BlockProgress:
     def __exit__(self, *error) -> None:
         self._bar.__exit__(*error)
 
-    def report(self, name: str, done: int, steps: int) -> None:
-        """Block ``name`` has come to window ``done`` with ``steps`` particle-steps (less than before where it is done again)."""
-        self.done[name], self.steps[name] = done, steps
-        rate = sum(self.steps.values()) / max(time.perf_counter() - self._started, 1e-9)
-        self._bar.update(sum(self.done.values()), self.total, f"{rate / 1e6:.2f} M particle-steps/s")
+    def report(self, name: str, done: int, effort: Sequence[float]) -> None:
+        """Block ``name`` has come to window ``done`` with so much ``effort`` (less than before where it is done again)."""
+        self.done[name], self.effort[name] = done, Effort(*effort)
+        total = functools.reduce(Effort.plus, self.effort.values())
+        rate = total.particle_steps / max(time.perf_counter() - self._started, 1e-9)
+        self._bar.update(sum(self.done.values()), self.total, f"{rate / 1e6:.2f} M particle-steps/s, {_rate_of(total)}")
+
+
+def _rate_of(effort: Effort) -> str:
+    """The rate that does not depend on the length of a step, in words."""
+    return f"{effort.particle_days_per_cpu_second / 1e6:.3f} M particle-days per CPU-second"
+
+
+def _with_depth_of_site(config: RunConfig) -> RunConfig:
+    """The options with the trap's depth; said where it is a site's other than the general default."""
+    full = config.at_site()
+    if full.trap_depth != config.trap_depth:
+        left_out = [f"{level:g}" for level in config.levels if level not in full.levels]
+        deeper = f"; levels of {', '.join(left_out)} m lie below it and are left out" if left_out else ""
+        _say(f"note: the trap stands at {full.trap_depth:g} m, as that of {config.site} (--trap-depth chooses another){deeper}")
+    return full
 
 
 def _with_defaults_of(ocean: Ocean, config: RunConfig) -> RunConfig:

@@ -314,6 +314,22 @@ def rows_at(typing_context, places):
 
 
 @intrinsic
+def element_at(typing_context, places, number):
+    """The double that is ``number`` (an integer) doubles after each of the located places."""
+
+    def codegen(context, builder, sig, args):
+        value = ir.Constant(_VECTOR, ir.Undefined)
+        after = builder.mul(context.cast(builder, args[1], sig.args[1], types.int64), ir.Constant(_INT64, 8))
+        for lane in range(LANES):
+            address = builder.add(_lane_at(builder, args[0], _INT64, lane), after)
+            one = builder.load(builder.inttoptr(address, _DOUBLE.as_pointer()), align=8)
+            value = builder.insert_element(value, one, ir.Constant(_INT32, lane))
+        return value
+
+    return (lanes(types.int64, number), codegen) if isinstance(number, types.Integer) else None
+
+
+@intrinsic
 def column_sums(typing_context, first, second, stride, across, along):
     """Bilinear values between four columns of four consecutive float32 values each: four lanes.
 

@@ -11,6 +11,7 @@ floor cuts them (partial cells), or what the model itself gives. Velocities of a
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,10 +19,11 @@ from data.compiled import njit
 from data.grid import HorizontalGrid
 from data.vertical import SCoordinate, VerticalCoordinate, ZCoordinate
 
+if TYPE_CHECKING:
+    from data.shapes import Interfaces, Layers, Rho, U, V
 
-def omega_by_continuity(
-    u: np.ndarray, v: np.ndarray, zeta: np.ndarray, grid: HorizontalGrid, vertical: VerticalCoordinate
-) -> np.ndarray:
+
+def omega_by_continuity(u: U, v: V, zeta: Rho, grid: HorizontalGrid, vertical: VerticalCoordinate) -> Interfaces:
     """Velocity through the moving s-surfaces.
 
     Parameters
@@ -46,8 +48,8 @@ def omega_by_continuity(
 
 
 def vertical_velocity_from_omega(
-    u: np.ndarray, v: np.ndarray, zeta: np.ndarray, omega: np.ndarray, grid: HorizontalGrid, vertical: VerticalCoordinate
-) -> np.ndarray:
+    u: U, v: V, zeta: Rho, omega: Interfaces, grid: HorizontalGrid, vertical: VerticalCoordinate
+) -> Layers:
     """True vertical velocity at rho points of layer centres, (s_rho, eta, xi) float32, m/s, positive up.
 
     Parameters as for :func:`omega_by_continuity`, and ``omega`` (s_w, eta, xi), m/s. The motion of the free surface, which
@@ -113,21 +115,16 @@ def on_faces(u: np.ndarray, v: np.ndarray, grid: HorizontalGrid) -> tuple[np.nda
 
 def _geometry(grid: HorizontalGrid, vertical: VerticalCoordinate):
     """Static arrays of the compiled functions; land has the depth and metrics of typical sea."""
-    sea = grid.mask_rho
-    h = np.where(sea, grid.h, grid.h[sea].min())
-    return h, vertical.a_w, vertical.c_w, float(vertical.hc), vertical.vtransform
+    return grid.land_filled.h, vertical.a_w, vertical.c_w, float(vertical.hc), vertical.vtransform
 
 
-def upward_flux(
-    u: np.ndarray, v: np.ndarray, zeta: np.ndarray, grid: HorizontalGrid, vertical: VerticalCoordinate
-) -> np.ndarray:
+def upward_flux(u: U, v: V, zeta: Rho, grid: HorizontalGrid, vertical: VerticalCoordinate) -> Interfaces:
     """W, the upward volume flux per unit area at interfaces, m/s: omega and the motion of the levels together.
 
     Parameters and shape as for :func:`omega_by_continuity`; the uppermost interface moves as the divergence of the column has it.
     """
     sea = grid.mask_rho
-    pm = np.where(sea, grid.pm, np.median(grid.pm[sea]))
-    pn = np.where(sea, grid.pn, np.median(grid.pn[sea]))
+    _, pm, pn = grid.land_filled
     flux = np.zeros((vertical.n + 1, *grid.shape), np.float32)
     u, v, zeta = (np.ascontiguousarray(field, np.float32) for field in (u, v, zeta))
     width_u = 2 / (pn[:, :-1] + pn[:, 1:]) if grid.width_u is None else grid.width_u
@@ -154,10 +151,11 @@ def face_thickness(grid: HorizontalGrid, vertical: ZCoordinate) -> tuple[np.ndar
     h = _geometry(grid, vertical)[0]
     beside = (np.minimum(h[:, 1:], h[:, :-1]), np.minimum(h[1:], h[:-1]))
     given = (vertical.thickness_u, vertical.thickness_v)
-    return tuple(
+    faces = [
         vertical.layer_thickness(depth, np.zeros_like(depth)).astype(np.float32) if own is None else own
         for depth, own in zip(beside, given, strict=True)
-    )
+    ]
+    return faces[0], faces[1]
 
 
 def _copy_edges(field: np.ndarray, periodic: tuple[bool, bool], sea: np.ndarray) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,8 +29,13 @@ from lagrangian.advection import (
     half_levels,
 )
 
+if TYPE_CHECKING:
+    from data.shapes import Crossings, HalfLayers, Numbers, Particles, States
+
 #: Cells on a side of the blocks that particles are taken in turn of; velocities of a few blocks fit a core's cache.
 BLOCK = 4
+#: Particles of more steps than these are taken together, whatever their number.
+MOST_STEPS = 2**16 - 1
 
 
 @dataclass(frozen=True)
@@ -89,14 +95,52 @@ def _zeros(shape, dtype) -> np.ndarray:
     return raw[begin : begin + size].view(dtype).reshape(shape)
 
 
-def _by_place(xi, eta, px, py, ny, nx) -> np.ndarray:
-    """(p,) int64 order of particles by the block of BLOCK x BLOCK cells that they are in."""
-    x = np.mod(xi, px) if px else np.clip(xi, 0, nx)
-    y = np.mod(eta, py) if py else np.clip(eta, 0, ny)
-    blocks = (y // BLOCK).astype(np.int64) * (nx // BLOCK + 1) + (x // BLOCK).astype(np.int64)
-    if blocks.size and blocks.max() < 2**16:
-        blocks = blocks.astype(np.uint16)  # sorted by radix
-    return np.argsort(blocks, kind="stable")
+@njit(nogil=True, error_model="numpy")
+def _block(position, period, n):
+    """Number of the block of BLOCK cells that a position lies in, on an axis of n points."""
+    if period > 0 and not 0.0 <= position < period:
+        position = position - period * np.floor(position / period)
+    # what is not a number is in the first block
+    return int(min(position, n) / BLOCK) if position > 0.0 else 0
+
+
+@njit(nogil=True, error_model="numpy")
+def _sorted_by(key, size, order, result):
+    """``order`` in the order of its keys (0 ... size - 1), those of equal keys as they were, into ``result``."""
+    begin = np.zeros(size + 1, np.int64)
+    for p in range(key.size):
+        begin[key[p] + 1] += 1
+    for k in range(size):
+        begin[k + 1] += begin[k]
+    for q in range(order.size):
+        p = order[q]
+        result[begin[key[p]]] = p
+        begin[key[p]] += 1
+
+
+@njit(nogil=True, error_model="numpy")
+def _in_order(xi, eta, duration, dt, px, py, ny, nx):
+    """(p,) int64 order in which particles are taken: by number of steps, then by the block of BLOCK x BLOCK cells they are in.
+
+    Those side by side in the kernel had better take as many steps, and share what the processor has at hand.
+    """
+    n = xi.size
+    across = nx // BLOCK + 1
+    key = np.empty(n, np.int32)
+    few, many = np.inf, 0.0
+    for p in range(n):
+        key[p] = _block(eta[p], py, ny) * across + _block(xi[p], px, nx)
+        few, many = min(few, abs(duration[p])), max(many, abs(duration[p]))
+    by_place = np.empty(n, np.int64)
+    _sorted_by(key, across * (ny // BLOCK + 1), np.arange(n), by_place)
+    fewest, most = (0, 0) if n == 0 else (int(min(few / dt, MOST_STEPS)), int(min(many / dt, MOST_STEPS)))
+    if fewest == most:
+        return by_place
+    for p in range(n):
+        key[p] = int(min(abs(duration[p]) / dt, MOST_STEPS)) - fewest
+    by_steps = np.empty(n, np.int64)
+    _sorted_by(key, most - fewest + 1, by_place, by_steps)
+    return by_steps
 
 
 class Window:
@@ -132,14 +176,10 @@ class Window:
         self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
         ny, nx = grid.shape
         n = vertical.n
-        sea = grid.mask_rho
-        # On land the depth is that of the shallowest sea point and the metrics are typical ones, so that the cells which
-        # straddle the coast have finite, positive values; velocities there are 0.
-        fallback = {"h": grid.h[sea].min(), "pm": np.median(grid.pm[sea]), "pn": np.median(grid.pn[sea])}
         self._cells = _zeros((ny, nx, RECORD), np.float64)
         for name, index in (("h", H), ("pm", PM), ("pn", PN)):
-            self._cells[..., index] = np.where(sea, getattr(grid, name), fallback[name])
-        self._cells[..., MASK] = sea
+            self._cells[..., index] = getattr(grid.land_filled, name)  # velocities on land are 0
+        self._cells[..., MASK] = grid.mask_rho
         self._u = _zeros((*grid.shape_u, n, 2), np.float32)
         self._v = _zeros((*grid.shape_v, n, 2), np.float32)
         self._w = _zeros((ny, nx, n + 1, 2), np.float32)
@@ -149,6 +189,8 @@ class Window:
         self._kappa = np.array(self.diffusivity.kappa, dtype=np.float64)
         self._slot_time = [np.nan, np.nan]
         self._mode = OMEGA
+        #: Time that particles were followed for, all together, s.
+        self.particle_seconds = 0.0
 
     def load(self, snapshot: PreparedSnapshot, slot: int | None = None) -> None:
         """Put a snapshot into ``slot`` (0 or 1; default: that of the one farther in time, or an empty one)."""
@@ -177,16 +219,29 @@ class Window:
         """Memory held by the two packed snapshots, bytes."""
         return self._u.nbytes + self._v.nbytes + self._w.nbytes + self._cells.nbytes
 
-    def advance(self, xi, eta, z, time, duration, sinking_speed, status, next_level, row, uid, crossings) -> int:
+    def advance(
+        self,
+        xi: Particles,
+        eta: Particles,
+        z: Particles,
+        time: Particles,
+        duration: Particles,
+        sinking_speed: Particles,
+        status: States,
+        next_level: States,
+        row: Numbers,
+        uid: Numbers,
+        crossings: Crossings,
+        half_layer: HalfLayers | None = None,
+    ) -> int:
         """Move particles in place between the two snapshots; see :func:`lagrangian.advection.advance`. Returns steps made."""
         n = xi.shape[0]
         s = self.vertical
         px, py = self.grid.period
         ny, nx = self.grid.shape
-        order = _by_place(xi, eta, px, py, ny, nx)
-        steps = np.minimum(np.abs(duration) / self.dt, 2**16 - 1).astype(np.uint16)
-        if steps.size and steps.min() < steps.max():  # those side by side in the kernel had better take as many steps
-            order = order[np.argsort(steps[order], kind="stable")]
+        order = _in_order(xi, eta, duration, self.dt, px, py, ny, nx)
+        if half_layer is None:
+            half_layer = np.full(n, -1, np.int16)
         # the kernel knows these by address: ``arrays`` holds them until it returns
         arrays = (self._u, self._v, self._w, self._cells, self._halves, self._kappa_depth, self._kappa)
         addresses = [array.ctypes.data for array in arrays]
@@ -194,8 +249,8 @@ class Window:
         def part(start, stop):
             lane, waiting = np.zeros((2, ROWS, LANES))
             return advance(
-                start, stop, order, xi, eta, z, time, duration, sinking_speed, status, next_level, row, uid, self.levels,
-                crossings, self.dt, self._slot_time[0], self._slot_time[1],
+                start, stop, order, xi, eta, z, time, duration, sinking_speed, status, next_level, half_layer, row, uid,
+                self.levels, crossings, self.dt, self._slot_time[0], self._slot_time[1],
                 *addresses[:5], s.n, float(s.hc), s.vtransform, self._mode, ny, nx,
                 self.grid.shape_v[0], self.grid.shape_u[1], self.grid.face_offset, px, py,
                 *addresses[5:], self._kappa.size,
@@ -203,7 +258,14 @@ class Window:
             )  # fmt: skip
 
         if self._pool is None or n < 2 * self.threads:
-            return part(0, n)
+            return self._count([part(0, n)])
         # several parts a thread, so that a thread whose particles have ended does not idle
         edges = np.linspace(0, n, 8 * self.threads + 1).astype(int)
-        return sum(self._pool.map(lambda k: part(edges[k], edges[k + 1]), range(edges.size - 1)))
+        return self._count(self._pool.map(lambda k: part(edges[k], edges[k + 1]), range(edges.size - 1)))
+
+    def _count(self, parts) -> int:
+        steps = 0
+        for made, seconds in parts:
+            steps += made
+            self.particle_seconds += seconds
+        return steps

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from data.bounds import MAX_SEED, bounds, check_bounds
 from data.errors import need
-from lagrangian.cluster import WorkerOptions
+from data.registry import NETWORKS
+from data.workers import WorkerOptions
 from learning.inputs import LAGS_DAYS, SSH_RESOLUTION_KM, SST_RESOLUTION_KM, InputName, Method
 from learning.network import Architecture
 
@@ -92,6 +93,8 @@ class FitConfig(WorkerOptions):
     """With velocity: take no map after the instant (default: maps of 20 days on either side, as delayed-time products have)."""
     preset: Literal["quick", "paper"] = "quick"
     """quick: a network and schedule for a 2-core machine, minutes; paper: the full recipe of Picard et al. (2025)."""
+    architecture: str | None = None
+    """Network: paper, residual, or one that a package registers (default: the preset's); such a one learns each speed alone."""
     members: Annotated[int | None, *bounds(least=1, most=1000)] = None
     """Networks of the ensemble (default: 4 quick, 10 paper)."""
     member: Annotated[int | None, *bounds(least=1, most=1000)] = None
@@ -140,6 +143,8 @@ class FitConfig(WorkerOptions):
         """
 
         check_bounds(self)
+        if self.architecture is not None and self.architecture not in NETWORKS.taken:
+            NETWORKS.get(self.architecture)
         members = self.members or PRESETS[self.preset].members
         need(self.member is None or 1 <= self.member <= members, f"--member {self.member}: must lie between 1 and {members}")
         need(self.inputs, "--inputs needs at least one of sst-ssh, 5v-1l, 5v-4l")

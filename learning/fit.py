@@ -9,11 +9,11 @@ import time
 
 import torch
 
+from data import workers as cluster
 from data.command import run_command
 from data.cores import cores
 from data.errors import OptionError
 from data.lock import FolderLock
-from lagrangian import cluster
 from lagrangian.config import speed_folder
 from learning.config import PRESETS, FitConfig, Preset
 from learning.folders import found_speeds, models_folder
@@ -50,7 +50,7 @@ def fit_unet(config: FitConfig) -> None:
             "members, for a small machine; the paper's recipe is --preset paper"
         )
     groups = [tuple(speeds)] if preset.joint else [(w,) for w in speeds]
-    sets = [(inputs, group) for inputs in config.inputs for group in groups]
+    sets: list[tuple[str, tuple[float, ...]]] = [(inputs, group) for inputs in config.inputs for group in groups]
     tasks = []
     with contextlib.ExitStack() as locks:
         for inputs, group in sets:
@@ -72,9 +72,14 @@ def effective_preset(config: FitConfig) -> Preset:
     preset = PRESETS[config.preset]
     changes = {name: getattr(config, name) for name in ("members", "epochs", "batch", "lr", "resample")}
     changes = {name: value for name, value in changes.items() if value is not None}
+    architecture = preset.architecture
+    if config.architecture not in (None, architecture.kind):
+        architecture = dataclasses.replace(architecture, kind=config.architecture)
+        # only the residual network has maps of several speeds that come apart
+        changes["joint"] = preset.joint and architecture.kind == "residual"
     if config.width is not None:
-        changes["architecture"] = dataclasses.replace(preset.architecture, width=config.width)
-    return dataclasses.replace(preset, **changes)
+        architecture = dataclasses.replace(architecture, width=config.width)
+    return dataclasses.replace(preset, **changes, architecture=architecture)
 
 
 def _members(config: FitConfig, preset: Preset) -> list[int]:

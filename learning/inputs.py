@@ -133,11 +133,11 @@ class Normalisation:
     @classmethod
     def of(cls, fields: np.ndarray) -> Normalisation:
         """From fields (time, variable, y, x); NaN left out. A constant field gets std 1."""
-        mean = np.nanmean(fields, axis=(0, 2, 3), dtype=np.float64)
+        mean = np.asarray(np.nanmean(fields, axis=(0, 2, 3), dtype=np.float64))
         std = np.nanstd(fields, axis=(0, 2, 3), dtype=np.float64)
         within = np.nanmean([np.nanvar(maps, axis=(1, 2), dtype=np.float64) for maps in fields], axis=0) ** 0.5
-        spreads = (np.where(one > 0, one, 1.0).astype(np.float32) for one in (std, within))
-        return cls(mean.astype(np.float32), *spreads)
+        std, within = (np.asarray(np.where(one > 0, one, 1.0), np.float32) for one in (std, within))
+        return cls(mean.astype(np.float32), std, within)
 
     def __call__(self, windows: np.ndarray) -> np.ndarray:
         """(..., variable, y, x) normalised; missing values become 0, the mean."""

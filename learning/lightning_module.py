@@ -84,9 +84,12 @@ class CatchmentTraining(lightning.LightningModule):
         self._restored = None
 
     def _optimiser(self) -> torch.optim.Optimizer:
-        return self.optimizers().optimizer
+        optimiser = self.optimizers()
+        assert not isinstance(optimiser, list)
+        return optimiser.optimizer
 
     def on_train_batch_start(self, batch, batch_idx) -> None:
+        assert self.preset.epochs is not None
         rate = learning_rate(self.preset, self.step, self.steps_per_epoch * self.preset.epochs)
         for group in self._optimiser().param_groups:
             group["lr"] = rate
@@ -132,7 +135,9 @@ class CatchmentTraining(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         scores = torch.cat(self._scores)  # (experiment, speed, 3)
         if self.trainer.world_size > 1:
-            scores = self.all_gather(scores).flatten(0, 1)
+            gathered = self.all_gather(scores)
+            assert isinstance(gathered, torch.Tensor)
+            scores = gathered.flatten(0, 1)
         self.results = []
         for number in range(self.network.n_speeds):
             loss, bl, f = (float(one) for one in scores[:, number].double().mean(dim=0))

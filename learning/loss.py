@@ -19,6 +19,9 @@ class HeatSmoothing(nn.Module):
 
     def __init__(self, ny: int = BINS, nx: int = BINS):
         super().__init__()
+        self.ty: torch.Tensor
+        self.tx: torch.Tensor
+        self.factor: torch.Tensor
         ty, tx, factor = smoothing_operators(ny, nx)
         keep_y, keep_x = int((factor[:, 0] > 1e-8).sum()), int((factor[0] > 1e-8).sum())
         for name, array in (("ty", ty[:keep_y]), ("tx", tx[:keep_x]), ("factor", factor[:keep_y, :keep_x])):

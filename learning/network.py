@@ -6,12 +6,14 @@ A network maps normalised inputs (n, channel, y, x) to logits (n, speed, level, 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import cast
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from data.frame import WINDOW_SHAPE
+from data.registry import NETWORKS
 from learning.inputs import InputSpec
 from learning.unet import PaperUNet, fitted, particle_source
 
@@ -32,7 +34,8 @@ class Architecture:
     Attributes
     ----------
     kind : str
-        ``paper`` (:class:`learning.unet.PaperUNet`) or ``residual`` (:class:`ResidualUNet`).
+        ``paper`` (:class:`learning.unet.PaperUNet`), ``residual`` (:class:`ResidualUNet`), or the name of a registered network
+        (:mod:`data.registry`), which learns each sinking speed alone.
     width : int
         Channels at the finest resolution.
     levels : int
@@ -71,9 +74,10 @@ class ResidualUNet(nn.Module):
         self.up = nn.ModuleList(nn.ConvTranspose2d(widths[level + 1], widths[level], 2, stride=2) for level in steps)
         self.join = nn.ModuleList(ResidualBlock(2 * widths[level], widths[level], a.kernel) for level in steps)
         self.out = nn.Conv2d(a.width, n_maps, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
         self.climatology = nn.Parameter(torch.zeros(n_maps, *size))
+        self.centred: torch.Tensor
         self.register_buffer("centred", centred.to(torch.float32)[:, None, None])
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -92,7 +96,7 @@ class ResidualUNet(nn.Module):
         maps = self.out(maps)
         rows, columns = (_raise(n, n * self.coarsen).to(maps) for n in maps.shape[-2:])
         maps = (rows @ maps @ columns.T)[..., :ny, :nx]
-        prior = self.climatology
+        prior: torch.Tensor = self.climatology
         if prior.shape[-2:] != (ny, nx):
             prior = functional.interpolate(prior[None], size=(ny, nx), mode="bilinear", align_corners=False)[0]
         return maps + prior
@@ -143,7 +147,7 @@ class CatchmentNetwork(nn.Module):
             centred = torch.tensor([name in CENTRED for name, _ in spec.variables] * len(spec.lags_days))
             self.body = ResidualUNet(spec.n_channels, n_maps, architecture, centred, size)
         else:
-            raise ValueError(f"no architecture {architecture.kind!r}; there are paper and residual")
+            self.body = NETWORKS.get(architecture.kind)(spec.n_channels, n_maps, architecture)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(n, channel, y, x) normalised -> logits (n, speed, level, y, x)."""
@@ -159,8 +163,9 @@ class CatchmentNetwork(nn.Module):
     def start_from(self, climatology: torch.Tensor) -> None:
         """Give the residual network the mean PDFs (speed, level, y, x) to begin with."""
         if self.architecture.kind == "residual":
+            prior = cast(ResidualUNet, self.body).climatology
             with torch.no_grad():
-                self.body.climatology.copy_((climatology.flatten(0, 1) + 1e-7).log())
+                prior.copy_((climatology.flatten(0, 1) + 1e-7).log())
 
     def for_speed(self, number: int) -> CatchmentNetwork:
         """The network of one of its speeds alone; parameters are copied."""
@@ -168,8 +173,8 @@ class CatchmentNetwork(nn.Module):
         maps = slice(number * self.n_levels, (number + 1) * self.n_levels)
         state = dict(self.state_dict())
         if self.n_speeds > 1:
-            if self.architecture.kind == "paper":
-                raise ValueError("the paper's network holds one sinking speed")
+            if self.architecture.kind != "residual":
+                raise ValueError(f"the {self.architecture.kind} network holds one sinking speed")
             for name in ("body.out.weight", "body.out.bias", "body.climatology"):
                 state[name] = state[name][maps]
         alone.load_state_dict(state)

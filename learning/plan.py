@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from data import workers as cluster
 from data.command import json_ready, provenance, read_json, write_file, write_json
 from data.errors import OptionError, StoreError, need
 from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM
 from data.lock import Claim
-from lagrangian import cluster
 from lagrangian.pdf import export_number
 from learning.config import FitConfig, Preset
 from learning.folders import CLIMATOLOGY, found_speeds, member_path, models_folder, run_identity
@@ -31,13 +31,13 @@ from learning.weights import load_tensors, network_card, save_network, save_tens
 #: Options that do not change the weights.
 NOT_IDENTITY = (
     "run", "member", "device", "threads", "tensorboard", "test_run", "members", "inputs", "w",
-    "workers", "scheduler", "cluster", "cluster_options", "method", "causal",
+    "workers", "scheduler", "cluster", "cluster_options", "method", "causal", "architecture",
 )  # fmt: skip
 EPOCH_BOUNDS = (3, 40)
 
 
 def train_task(task: tuple[str, tuple[float, ...], int, Claim], config: FitConfig, preset: Preset, word: str) -> None:
-    """Train one member in a worker; a task of :func:`lagrangian.cluster.run_tasks`.
+    """Train one member in a worker; a task of :func:`data.workers.run_tasks`.
 
     Raises
     ------
@@ -110,8 +110,9 @@ class FitPlan:
         task = Task(samples, self.split.train, self.split.validation, self.normalisation, self.preset, config.seed, member, state,
                     level, self.climatology)  # fmt: skip
         tensorboard = self.folders[0] / "tensorboard" if config.tensorboard else None
-        options = {"device": config.device, "precision": config.precision, "tensorboard": tensorboard}
-        networks = train_member(task, **options, say=say, check=check)
+        networks = train_member(
+            task, device=config.device, precision=config.precision, tensorboard=tensorboard, say=say, check=check
+        )
         check()
         rows = load_tensors(state)[1]["rows"]
         names = level_names(float(samples.levels[level]))

@@ -15,7 +15,7 @@ from data.bounds import MAX_SEED, bounds
 from data.command import run_command
 from data.cores import cores
 from data.errors import OptionError
-from lagrangian.cluster import WorkerOptions
+from data.workers import WorkerOptions
 from learning.config import THREADS
 from learning.plan import check_device
 from learning.satellite import predict_satellite

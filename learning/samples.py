@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,10 +17,14 @@ import xarray as xr
 from data.compiled import njit
 from data.errors import InputError
 from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM, Frame, cubic_kernels, cut_window
+from data.times import nearest
 from lagrangian.config import LAGS_DAYS, speed_folder
 from lagrangian.fields import open_fields
 from lagrangian.stores import open_store
 from learning.inputs import InputSpec, Normalisation, to_resolution
+
+if TYPE_CHECKING:
+    from data.shapes import Channels, Instants
 
 DAY = np.timedelta64(86400, "s")
 #: A field further than this from the instant asked for does not count as it, days.
@@ -104,12 +109,10 @@ class RegionalFields:
         wanted = ends[:, None] - np.array(self.spec.lags_days) * DAY
         if self.times.size == 0:
             return np.full(wanted.shape, -1)
-        after = np.clip(np.searchsorted(self.times, wanted), 0, self.times.size - 1)
-        before = np.maximum(after - 1, 0)
-        nearest = np.where(abs(self.times[after] - wanted) < abs(self.times[before] - wanted), after, before)
-        return np.where(abs(self.times[nearest] - wanted) <= TIME_TOLERANCE_DAYS * DAY, nearest, -1)
+        number = nearest(self.times, wanted)
+        return np.where(abs(self.times[number] - wanted) <= TIME_TOLERANCE_DAYS * DAY, number, -1)
 
-    def window(self, instants: np.ndarray, dx: float, dy: float, normalise: Normalisation) -> np.ndarray:
+    def window(self, instants: Instants, dx: float, dy: float, normalise: Normalisation) -> Channels:
         """(lag * variable, 100, 100) float32, normalised, around a trap dx, dy km east and north of the site.
 
         As :func:`data.frame.cut_window` has it; where the spacing divides 8 km every point of the window has the same weights
@@ -117,11 +120,12 @@ class RegionalFields:
         """
         block = WINDOW_SPACING_KM / self.frame.spacing_km
         taps = [_taps(offset, axis, round(block)) for offset, axis in ((dy, self.frame.y), (dx, self.frame.x))]
-        if abs(block - round(block)) > 1e-9 or None in taps:
+        along_y, along_x = taps
+        if abs(block - round(block)) > 1e-9 or along_y is None or along_x is None:
             cut = normalise(cut_window(self.values[instants], self.frame, dx, dy))
             return cut.reshape(-1, WINDOW_POINTS, WINDOW_POINTS)
         out = np.empty((instants.size * self.values.shape[1], WINDOW_POINTS, WINDOW_POINTS), np.float32)
-        _cut(self.values, instants, *taps[0], *taps[1], round(block), normalise.mean, normalise.std, out)
+        _cut(self.values, instants, *along_y, *along_x, round(block), normalise.mean, normalise.std, out)
         return out
 
 
@@ -332,7 +336,8 @@ class RunSamples:
         lags, variables = len(self.fields.spec.lags_days), len(self.fields.spec.variables)
         out = np.empty((len(experiments), lags * variables, WINDOW_POINTS, WINDOW_POINTS), np.float32)
         for row, experiment in enumerate(experiments):
-            out[row] = self.fields.window(self.instants[experiment], *self.offset[experiment], normalisation)
+            dx, dy = self.offset[experiment]
+            out[row] = self.fields.window(self.instants[experiment], dx, dy, normalisation)
         return torch.from_numpy(out)
 
     def targets(self, experiments: np.ndarray) -> torch.Tensor:

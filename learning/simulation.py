@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import zarr
 
+from data import workers as cluster
 from data.chunks import add_array
 from data.command import provenance, write_json
 from data.errors import StoreError
@@ -19,7 +20,6 @@ from data.lock import Claim, FolderLock
 from data.progress import Progress
 from data.resumable import ResumableStore
 from data.times import SECONDS_ATTRS, whole_seconds
-from lagrangian import cluster
 from lagrangian.binning import bin_centres
 from lagrangian.config import speed_folder
 from learning.ensemble import Ensemble, torch_device
@@ -100,7 +100,7 @@ def _blocks_done(client, blocks: list[int], config, folder: Path, store: Path, c
 
 
 def predict_block(block: int, run: Path, folder: Path, store: Path, device: str, threads: int, claim: Claim) -> int:
-    """Fill a block of experiments in an unfinished store; a task of :func:`lagrangian.cluster.run_tasks`. Returns its number.
+    """Fill a block of experiments in an unfinished store; a task of :func:`data.workers.run_tasks`. Returns its number.
 
     ``store`` is the store's name once it is whole, ``threads`` of PyTorch (0: as they are).
 

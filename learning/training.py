@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -87,7 +88,7 @@ class Batches(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitems__(self, indices: list[int]):
+    def __getitems__(self, indices):
         n = len(self.samples)
         index = np.asarray(indices)
         inputs, targets = self.samples.__getitems__(index % n)
@@ -124,6 +125,7 @@ def train_member(
 
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     preset, samples = task.preset, task.samples
+    assert preset.epochs is not None
     torch.manual_seed((1_000_003 * task.seed + task.member) % 2**63)
     network = CatchmentNetwork(
         preset.architecture, samples.fields.spec, len(samples.speeds), len(samples.levels), samples.pdfs[0].n_bins
@@ -142,7 +144,7 @@ def train_member(
         train = DataLoader(Batches(Samples(samples, chosen, task.normalisation)), batch_size=preset.batch, sampler=order,
                            collate_fn=_whole)  # fmt: skip
         check = DataLoader(Samples(samples, task.validation, task.normalisation), batch_size=64, collate_fn=_whole)
-        logger = False
+        logger: Any = False
         if tensorboard is not None:
             from pytorch_lightning.loggers import TensorBoardLogger
 
@@ -153,7 +155,7 @@ def train_member(
                 max_epochs=preset.epochs - progress.epoch,
                 accelerator=device,
                 devices="auto" if device != "cpu" else 1,
-                precision=precision,
+                precision=cast(Any, precision),
                 logger=logger,
                 enable_checkpointing=False,
                 enable_model_summary=False,

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from data.errors import StoreError, cannot_write
+from data.errors import OptionError, StoreError, cannot_write
 from data.files import written_aside
 from data.fingerprint import checksum
 from data.frame import WINDOW_SHAPE
@@ -45,7 +45,7 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], card: dict) -> No
 
 def _checksum(card: str, tensors: dict[str, torch.Tensor]) -> str:
     """Of the card's text and of every tensor with its name, kind and shape: safetensors itself has none."""
-    parts = [card.encode()]
+    parts: list = [card.encode()]
     for name, tensor in sorted(tensors.items()):
         parts += [f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), tensor.reshape(-1).view(torch.uint8).numpy()]
     return checksum(*parts)
@@ -130,6 +130,8 @@ def load_network(path: Path) -> tuple[CatchmentNetwork, Normalisation, dict]:
                 raise ValueError(f"{name} is {card[name]}")
         if not isinstance(card.get("site", ""), str):
             raise ValueError(f"site is {card['site']}")
+    except OptionError as error:  # a network of a package that is not installed
+        raise StoreError(f"{path}: {error}") from None
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StoreError(f"{path}: its card and its weights do not fit together ({str(error).splitlines()[0]})") from None
     mend = "the network can predict nothing; remove the file, and give learning.fit again"

@@ -9,8 +9,8 @@ import numpy as np
 from data.command import one_line
 from data.croco.decode import decode_record
 from data.croco.files import File
-from data.croco.handles import Handles
 from data.errors import InputError
+from data.handles import Handles
 
 #: Instants of a pair of files that are compared at most.
 COMPARED = 3

@@ -1,7 +1,7 @@
 """Values of a netCDF variable as numbers: fill values, scale and offset, valid range.
 
-The netCDF library does the same, but takes a valid range for that of the packed integers whatever its type, and ends in a
-traceback where an attribute is text.
+The netCDF library does the same, but takes a valid range for that of the packed integers whatever its type. That attributes are
+numbers is known since the file was opened (:func:`data.netcdf.open_dataset`).
 """
 
 from __future__ import annotations
@@ -36,11 +36,6 @@ def decoded(variable: netCDF4.Variable, key=Ellipsis) -> np.ndarray:
     -------
     (...) float
         In the type of the file where it has floats without scale, else in that of the scale.
-
-    Raises
-    ------
-    InputError
-        If an attribute that tells how to decode is no finite number.
     """
     held = set(variable.ncattrs())
     variable.set_auto_maskandscale(False)
@@ -48,8 +43,8 @@ def decoded(variable: netCDF4.Variable, key=Ellipsis) -> np.ndarray:
     if raw.dtype.kind == "i" and "_Unsigned" in held and str(variable.getncattr("_Unsigned")).lower() == "true":
         raw = raw.view(f"u{raw.dtype.itemsize}")
     packed = raw.dtype.kind in "iu"
-    scale = _number(variable, "scale_factor") if "scale_factor" in held else None
-    offset = _number(variable, "add_offset") if "add_offset" in held else None
+    scale = variable.getncattr("scale_factor") if "scale_factor" in held else None
+    offset = variable.getncattr("add_offset") if "add_offset" in held else None
     values = raw
     if scale is not None and scale != 1:
         values = values * scale
@@ -88,29 +83,6 @@ def decode_record(variable: netCDF4.Variable, record) -> np.ndarray:
     return value
 
 
-def _number(variable, name):
-    """A finite number from an attribute, in the attribute's own type."""
-    value = variable.getncattr(name)
-    if isinstance(value, str):
-        try:
-            value = np.float64(value)
-        except ValueError:
-            raise _unreadable(variable, name, value) from None
-    value = np.ravel(value)
-    if value.size != 1 or value.dtype.kind not in "fiu" or not np.isfinite(value[0]):
-        raise _unreadable(variable, name, variable.getncattr(name))
-    if name == "scale_factor" and value[0] == 0:
-        raise _unreadable(variable, name, value[0])
-    return value[0]
-
-
-def _unreadable(variable, name, value) -> InputError:
-    return InputError(
-        f"{variable.group().filepath()}: attribute {name} of variable {variable.name} is {str(value)[:40]!r}; a finite number "
-        "is needed to read the values: mend the attribute or take it out"
-    )
-
-
 def _fills(variable, raw, held):
     """Where the raw values are a fill value (or NaN)."""
     missing = np.isnan(raw) if raw.dtype.kind == "f" else np.zeros(raw.shape, bool)
@@ -127,21 +99,12 @@ def _fills(variable, raw, held):
 
 
 def _bounds(variable, held):
-    """(least, largest) of the valid range, None where there is none."""
-    least, largest = -np.inf, np.inf
-    if "valid_range" in held:
-        value = np.ravel(variable.getncattr("valid_range"))
-        if value.size != 2 or value.dtype.kind not in "fiu":
-            raise _unreadable(variable, "valid_range", variable.getncattr("valid_range"))
-        least, largest = value
-    for name in ("valid_min", "valid_max"):
-        if name not in held:
-            continue
-        value = variable.getncattr(name)
-        # no bound is a bound as well
-        if not isinstance(value, str) and np.size(value) == 1 and not np.isfinite(value):
-            continue
-        least, largest = (_number(variable, name), largest) if name == "valid_min" else (least, _number(variable, name))
+    """(least, largest) of the valid range, None where there is none; what is not finite is no bound."""
+    least, largest = np.ravel(variable.getncattr("valid_range")) if "valid_range" in held else (-np.inf, np.inf)
+    for name in {"valid_min", "valid_max"} & held:
+        bound = np.ravel(variable.getncattr(name))[0]
+        if np.isfinite(bound):
+            least, largest = (bound, largest) if name == "valid_min" else (least, bound)
     if not (np.isfinite(least) or np.isfinite(largest)):
         return None
     return least, largest

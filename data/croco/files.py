@@ -95,8 +95,8 @@ def scan(handles, path, origin, notes, repeated) -> File:
         text = str(getattr(dataset, "type", "")).lower()
         content = next((kind for kind in ("average", "restart", "history") if kind[:6] in text), "")
         optional = {name for name in OPTIONAL_VARIABLES if _usable(held, name, shape, lead, path, notes)}
-        conversions = {name: conversion_of(path, held[name], name) for name in ("u", "v", "zeta", *optional)}
-        conversions = {name: rule for name, rule in conversions.items() if rule is not None}
+        rules = {name: conversion_of(path, held[name], name) for name in ("u", "v", "zeta", *optional)}
+        conversions = {name: rule for name, rule in rules.items() if rule is not None}
         notes.extend(
             f"{name} is in {held[name].units!r} in the files: converted to {UNITS[name]}" for name in conversions
         )

@@ -71,7 +71,7 @@ def read_s_coordinate(statics, first, grid, notes, vtransform=None) -> SCoordina
         raise InputError(f"{first.path}: {error}") from error
     # in both transforms the sign of a layer's thickness is linear in h: its extremes tell for all columns
     for h in (grid.h[grid.mask_rho].min(), grid.h[grid.mask_rho].max()):
-        if made.layer_thickness(h, 0.0).min() <= 0:
+        if made.layer_thickness(h, np.zeros(())).min() <= 0:
             raise InputError(
                 f"{first.path}: layers fold where the sea is {h:.5g} m deep (Vtransform {vtransform}, hc "
                 f"{hc:g} m); the s-coordinate parameters are not those of the run"

@@ -12,24 +12,26 @@ from pathlib import Path
 
 import numpy as np
 
+from data.balance import look
 from data.command import one_line
-from data.croco.balance import look
 from data.croco.chain import chained, check_doubles
+from data.croco.chunk_cache import OPEN_FILES, fit_chunk_cache
 from data.croco.decode import FILL_LIMIT, decode_record
 from data.croco.files import File, check_one_kind, optional_variables, scan, scan_grid_file
 from data.croco.grid import read_grid
-from data.croco.handles import Handles
 from data.croco.levels import read_s_coordinate
 from data.croco.repeated import Repeated
 from data.croco.shifts import check_positions
 from data.croco.statics import Statics
-from data.croco.times import check_gaps, merge_times, parse_origin
+from data.croco.times import merge_times, parse_origin, tell_of_steps
 from data.croco.units import NAMES, SIZES, UNITS, convert
 from data.errors import InputError
 from data.grid import HorizontalGrid
+from data.handles import Handles
 from data.netcdf import expand
 from data.ocean import OPTIONAL_VARIABLES, Snapshot
 from data.ocean_names import IDEALISED
+from data.record_times import check_gaps
 from data.vertical import SCoordinate
 
 
@@ -70,7 +72,7 @@ def open_croco(
         If ``time_origin`` is not a date.
     """
     origin = parse_origin(time_origin)
-    handles = Handles()
+    handles = Handles(OPEN_FILES, fit_chunk_cache)
     notes: list[str] = []
     try:
         repeated = Repeated()
@@ -91,7 +93,8 @@ def open_croco(
             check_positions(first.path, dataset, first.record_dimension, horizontal)
         times, records, doubles = merge_times(files, notes)
         check_doubles(handles, doubles)
-        check_gaps(times, records, allow_gaps, notes)
+        tell_of_steps(times, notes)
+        check_gaps(times, [file.path for file, _ in records], allow_gaps, notes)
         variables = optional_variables(files, notes)
     except InputError as error:
         handles.close()

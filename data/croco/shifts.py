@@ -85,8 +85,8 @@ def check_positions(path: str, dataset, record_dimension, grid: HorizontalGrid) 
         if len(found) < 2:
             continue
         # seen from the rho points on both sides; the middle is half way
-        before = np.stack(offsets(x[here], y[here], *found, grid.spherical))
-        after = np.stack(offsets(x[there], y[there], *found, grid.spherical))
+        before = np.stack(offsets(x[here], y[here], found[0], found[1], grid.spherical))
+        after = np.stack(offsets(x[there], y[there], found[0], found[1], grid.spherical))
         step = np.stack(offsets(x[here], y[here], x[there], y[there], grid.spherical))
         known = np.isfinite(before).all(axis=0) & sea[here] & sea[there]
         if not known.any():

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data.croco.decode import FILL_LIMIT, decoded, kind_of
-from data.croco.handles import Handles
 from data.croco.units import conversion_of, convert
+from data.handles import Handles
 
 if TYPE_CHECKING:
     from data.croco.files import File

@@ -1,39 +1,41 @@
-"""``python -m data.twin``: write the twin ocean as CROCO history files, or as satellites would show it."""
+"""``python -m data.twin``: write the twin ocean as files of CROCO, NEMO or GLORYS, or as satellites would show it."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import netCDF4
-import numpy as np
+import tyro
 
 from data.bounds import MAX_SEED, bounds
 from data.command import provenance, run_command, write_json
 from data.errors import OptionError, StoreError, cannot_write
-from data.files import written_aside
+from data.files import make_folder, written_aside
 from data.lock import FolderLock
-from data.ocean_names import twin_title
 from data.progress import Progress
-from data.spherical_defaults import rotation
 from data.twin.chlorophyll import Chlorophyll
+from data.twin.families import FAMILIES, marks
 from data.twin.ocean import TwinOcean, open_twin
 from data.twin.products import write_products
-from data.twin.record import VERSION
 
 DAYS_PER_FILE = 30
 
 
 @dataclass(frozen=True)
 class TwinConfig:
-    """Write the twin ocean as CROCO history files (daily u, v, zeta, temp around PAP-SO), or as satellite products."""
+    """Write the twin ocean as files of a simulation (daily u, v, zeta, temp around PAP-SO), or as satellite products."""
 
     years: Annotated[float, *bounds(above=0, most=1000, unit="years")] = 1.0
     """Length of the record, years of 365 days."""
     seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
     """Which ocean: another seed is an independent one of the same statistics."""
+    family: Annotated[Literal["croco", "lonlat", "nemo"], tyro.conf.arg(name="as")] = "croco"
+    """Kind of files: CROCO history files, GLORYS-like files on longitudes, latitudes and 50 depths with a static file, or
+    NEMO-like files of U, V and T points with a mesh_mask (in --config: family)."""
     products: bool = False
     """Write satellite-like SSH, SST and chlorophyll (ssh_YYYY.nc, sst_YYYY.nc, chl_YYYY.nc) instead of history files."""
     clouds: bool = True
@@ -50,10 +52,7 @@ def main(config: TwinConfig) -> int:
         ocean = open_twin(config.years, config.seed, progress=bar.update)
     if config.out.exists() and not config.out.is_dir():
         raise OptionError(f"--out {config.out} is a file; name a folder")
-    try:
-        config.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(config.out, error) from None
+    make_folder(config.out)
     with FolderLock(config.out, "twin"):
         done = (_products if config.products else _history)(ocean, config)
         write_json(config.out / "twin.json", {**provenance(config), "ocean": ocean.description})
@@ -63,42 +62,45 @@ def main(config: TwinConfig) -> int:
 
 def _history(ocean: TwinOcean, config: TwinConfig) -> str:
     """Write the history files that are not there yet. StoreError where the folder holds those of another ocean or length."""
+    family = FAMILIES[config.family]
     days = len(ocean.times)
     parts = [range(first, min(first + DAYS_PER_FILE, days)) for first in range(0, days, DAYS_PER_FILE)]
-    paths = [config.out / f"croco_his.{number:04d}.nc" for number in range(len(parts))]
+    files = {(stem, number): config.out / f"{stem}.{number:04d}.nc" for number in range(len(parts)) for stem in family.stems}
     # a last file of fewer days is written anew by a longer record
-    missing = [k for k, path in enumerate(paths) if not path.exists() or _held(path, ocean) < len(parts[k])]
-    beyond = sorted(set(config.out.glob("croco_his.*.nc")) - set(paths))
-    longer = [path for path, part in zip(paths, parts, strict=True) if path.exists() and _held(path, ocean) > len(part)]
+    missing = [key for key, path in files.items() if not path.exists() or _held(path, ocean) < len(parts[key[1]])]
+    beyond = sorted({path for stem in family.stems for path in config.out.glob(f"{stem}.*.nc")} - set(files.values()))
+    longer = [path for key, path in files.items() if path.exists() and _held(path, ocean) > len(parts[key[1]])]
     for path in [*longer, *beyond]:
         raise StoreError(f"{path} is of a longer record than --years {config.years:g}; remove it, or choose another --out")
+    write = family.writer(ocean)
+    jobs = [(files[key], partial(write, stem=key[0], days=parts[key[1]])) for key in missing]
+    if family.static and not (static := config.out / family.static).exists():
+        jobs.insert(0, (static, partial(write, stem="", days=range(0))))
     with Progress("writing", "file") as bar:
-        for done, number in enumerate(missing, 1):
+        for done, (path, job) in enumerate(jobs, 1):
             try:
-                with written_aside(paths[number]) as aside:
-                    _write(aside, ocean, parts[number])
+                with written_aside(path) as aside:
+                    job(aside)
             except (OSError, RuntimeError) as error:  # the netCDF library tells of a full disk by the latter
-                raise cannot_write(paths[number], error if isinstance(error, OSError) else OSError(str(error))) from None
-            bar.update(done, len(missing))
-    return f"{days} days in {len(paths)} files: {config.out}/croco_his.*.nc"
+                raise cannot_write(path, error if isinstance(error, OSError) else OSError(str(error))) from None
+            bar.update(done, len(jobs))
+    shown = f"{config.out}/{family.pattern}"
+    beside = f" --grid {config.out}/{family.static}" if family.static else ""
+    command = f"\npython -m lagrangian.run --ocean '{shown}'{beside}" if beside else ""
+    return f"{days} days in {len(files)} files: {shown}{command}"
 
 
 def _held(path: Path, ocean: TwinOcean) -> int:
     """Days in a history file of this ocean; StoreError for one of another."""
     try:
         with netCDF4.Dataset(path) as file:
-            marks, held = {name: file.getncattr(name) for name in file.ncattrs()}, len(file.dimensions["time"])
+            found, held = {name: file.getncattr(name) for name in file.ncattrs()}, len(file.dimensions["time"])
     except (OSError, KeyError):
-        marks, held = {}, 0
-    wanted = _marks(ocean)
-    if any(marks.get(name) != value for name, value in wanted.items()):
+        found, held = {}, 0
+    wanted = marks(ocean)
+    if any(found.get(name) != value for name, value in wanted.items()):
         raise StoreError(f"{path} is not of the twin ocean of --seed {ocean.record.seed}; remove it, or choose another --out")
     return held
-
-
-def _marks(ocean: TwinOcean) -> dict[str, int]:
-    """Attributes that tell a twin ocean from others."""
-    return {"ocean_seed": ocean.record.seed, "ocean_version": VERSION}
 
 
 def _products(ocean: TwinOcean, config: TwinConfig) -> str:
@@ -109,59 +111,6 @@ def _products(ocean: TwinOcean, config: TwinConfig) -> str:
         paths = write_products(ocean, chlorophyll, config.out, seed=config.seed, cloud=config.clouds, truth=config.truth,
                                progress=bar.update)  # fmt: skip
     return f"{len(paths)} files: {config.out}/ssh_*.nc, sst_*.nc, chl_*.nc"
-
-
-def _write(path: Path, ocean: TwinOcean, days: range) -> None:
-    grid, s = ocean.grid, ocean.vertical
-    ny, nx = grid.shape
-    lon, lat = grid.position(*np.meshgrid(np.arange(nx), np.arange(ny)))
-    with netCDF4.Dataset(path, "w") as file:
-        file.title = f"{twin_title(ocean.record.seed).capitalize()} (quasi-geostrophic)"
-        file.VertCoordType = "NEW"
-        file.setncatts(_marks(ocean))
-        for name, size in (("time", None), ("s_rho", s.n), ("s_w", s.n + 1), ("eta_rho", ny), ("xi_rho", nx), ("eta_v", ny - 1),
-                           ("xi_u", nx - 1)):  # fmt: skip
-            file.createDimension(name, size)
-
-        def put(name, dims, values, dtype="f8", **attributes):
-            variable = file.createVariable(name, dtype, dims)
-            variable.setncatts(attributes)
-            variable[...] = values
-
-        rho = ("eta_rho", "xi_rho")
-        put("spherical", (), np.array("T", "S1"), "S1")
-        put("Vtransform", (), 2.0)
-        put("hc", (), s.hc, units="meter")
-        for name, dims, values in (("sc_r", "s_rho", s.s_rho), ("Cs_r", "s_rho", s.cs_rho), ("sc_w", "s_w", s.s_w),
-                                   ("Cs_w", "s_w", s.cs_w)):  # fmt: skip
-            put(name, (dims,), values)
-        put("h", rho, grid.h, units="meter")
-        put("f", rho, grid.coriolis, units="second-1")
-        put("pm", rho, grid.pm, units="meter-1")
-        put("pn", rho, grid.pn, units="meter-1")
-        put("angle", rho, rotation(lon, lat, True), units="radians")
-        put("mask_rho", rho, grid.mask_rho.astype("f8"))
-        put("lon_rho", rho, lon, units="degree_east")
-        put("lat_rho", rho, lat, units="degree_north")
-        time = file.createVariable("time", "f8", ("time",))
-        time.units = "seconds since 2000-01-01"
-        stored = {}
-        for name, dims, units in (
-            ("zeta", rho, "meter"),
-            ("u", ("s_rho", "eta_rho", "xi_u"), "meter second-1"),
-            ("v", ("s_rho", "eta_v", "xi_rho"), "meter second-1"),
-            ("temp", ("s_rho", *rho), "Celsius"),
-        ):
-            sizes = [len(file.dimensions[d]) for d in dims]
-            stored[name] = file.createVariable(
-                name, "f4", ("time", *dims), zlib=True, complevel=1, shuffle=True, chunksizes=(1, *sizes)
-            )
-            stored[name].units = units
-        for record, day in enumerate(days):
-            one = ocean.snapshot(day, {"temp"})
-            time[record] = (ocean.times[day] - np.datetime64("2000-01-01")) / np.timedelta64(1, "s")
-            for name, variable in stored.items():
-                variable[record] = getattr(one, name)
 
 
 if __name__ == "__main__":

@@ -148,7 +148,8 @@ def blooms_of(days: int, first_day_of_year: float, n: int, seed: int) -> list[Bl
         expected = BLOOMS * (1 + SEASONALITY * season(first_day_of_year + day))
         for _ in range(random.poisson(expected)):
             radius = random.uniform(*RADIUS_KM) * 1000 / SPACING
-            blooms.append(Bloom(day, *random.uniform(0, n, 2), radius, random.uniform(*STRENGTH)))
+            row, column = random.uniform(0, n, 2)
+            blooms.append(Bloom(day, row, column, radius, random.uniform(*STRENGTH)))
     return blooms
 
 

@@ -60,9 +60,13 @@ class TwinOcean:
 
     def snapshot(self, index: int, variables: Collection[str] = ()) -> Snapshot:
         """Day ``index`` of the record."""
+        depth = -self.vertical.z_rho(np.array(DEPTH), np.array(0.0)).ravel()
+        return self.at_depths(index, depth, "temp" in variables)
+
+    def at_depths(self, index: int, depth: np.ndarray, temperature: bool = True) -> Snapshot:
+        """Day ``index`` at depths (m, positive down) in place of the levels: u, v and temp are (depth, eta, xi)."""
         psi, tracer = self.record.day(index)
         p = self.record.model.parameters
-        depth = -self.vertical.z_rho(np.array(DEPTH), np.array(0.0)).ravel()
         weights = vertical_weights(depth).astype(np.float32)
         mean_u, mean_v = (weights @ flow.astype(np.float32) for flow in (p.mean_u, p.mean_v))
         # values at psi points i + 1/2, j + 1/2; row and column -1/2 are those of the periodic image
@@ -72,7 +76,7 @@ class TwinOcean:
         v = (wrapped[:, 1:-1, 1:] - wrapped[:, 1:-1, :-1]) / np.float32(SPACING) + mean_v[:, None, None]
         surface = np.tensordot(vertical_weights(np.zeros(1))[0], psi, axes=1)
         zeta = _closed(_corners_to_centres(surface)) * (F0 / GRAVITY)
-        temp = self._temperature(index, psi, tracer, depth) if "temp" in variables else None
+        temp = self._temperature(index, psi, tracer, depth) if temperature else None
         arrays = (np.ascontiguousarray(array, dtype=np.float32) for array in (u, v, zeta))
         return Snapshot(self.times[index], *arrays, temp=temp)
 

@@ -50,12 +50,12 @@ def flow_at(ocean: TwinOcean, psi: np.ndarray, depth: float) -> tuple[np.ndarray
 def statistics(ocean: TwinOcean, every: int = 5) -> dict:
     """Speeds (m/s) and vorticity by depth, SSH std (m), SSH autocorrelation by lag, correlation of velocity from 0 to 3000 m."""
     days = range(0, len(ocean.times), every)
-    squares = {depth: [] for depth in PAPER_KE}
-    vorticity = {depth: [] for depth in PAPER_VORTICITY}
-    ssh, product = [], []
+    squares: dict[float, list] = {depth: [] for depth in PAPER_KE}
+    vorticity: dict[float, list] = {depth: [] for depth in PAPER_VORTICITY}
+    heights, product = [], []
     for day in days:
         psi, _ = ocean.record.day(day)
-        ssh.append(F0 / GRAVITY * np.tensordot(vertical_weights(np.zeros(1))[0], psi, axes=1))
+        heights.append(F0 / GRAVITY * np.tensordot(vertical_weights(np.zeros(1))[0], psi, axes=1))
         for depth in PAPER_KE:
             u, v, _ = flow_at(ocean, psi, depth)
             squares[depth].append(np.mean(u**2 + v**2))
@@ -65,7 +65,7 @@ def statistics(ocean: TwinOcean, every: int = 5) -> dict:
         anomaly = [field - field.mean() for field in (*top[:2], *deep[:2])]
         product.append([np.mean(anomaly[0] * anomaly[2] + anomaly[1] * anomaly[3]), np.mean(anomaly[0] ** 2 + anomaly[1] ** 2),
                         np.mean(anomaly[2] ** 2 + anomaly[3] ** 2)])  # fmt: skip
-    ssh = np.array(ssh)
+    ssh = np.array(heights)
     anomaly = ssh - ssh.mean(axis=(1, 2), keepdims=True)
     correlation = {}
     for lag in LAGS_DAYS:

@@ -1,57 +1,15 @@
-"""netCDF files of a z-level ocean: a few kept open, values decoded, records cut to a part of the grid while they are read."""
+"""netCDF files of a z-level ocean: values decoded, records cut to a part of the grid while they are read."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-import netCDF4
 import numpy as np
-
-from data.command import one_line
-from data.errors import InputError
-from data.netcdf import NETCDF_LOCK, open_dataset
 
 #: Nothing in the sea is as large: larger numbers are fill values that no attribute declares.
 FILL_LIMIT = 1e10
 #: Files kept open at a time: u, v, w, T of two months.
 OPEN_FILES = 10
-
-
-class Files:
-    """A few files kept open, the least recently used closed first. All access goes through :meth:`open`."""
-
-    def __init__(self, limit: int = OPEN_FILES):
-        self._limit = limit
-        self._open: OrderedDict[str, netCDF4.Dataset] = OrderedDict()
-
-    @contextmanager
-    def open(self, path: str, what: str = "its header") -> Iterator[netCDF4.Dataset]:
-        """The open file, with the process-wide lock held. Not to be nested."""
-        with NETCDF_LOCK:
-            if path not in self._open:
-                self._open[path] = open_dataset(path)
-                while len(self._open) > self._limit:
-                    self._open.popitem(last=False)[1].close()
-            self._open.move_to_end(path)
-            try:
-                yield self._open[path]
-            except (RuntimeError, OSError, IndexError) as error:
-                raise InputError(
-                    f"{path}: {what} cannot be read ({one_line(error)}); the file is damaged or still being written: copy it "
-                    "again, or leave it out"
-                ) from error
-
-    def close(self) -> None:
-        """Close all files; they open again when they are asked for."""
-        with NETCDF_LOCK:
-            while self._open:
-                self._open.popitem()[1].close()
-
-    def __reduce__(self):
-        return Files, (self._limit,)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ import numpy as np
 
 from data.errors import InputError
 from data.grid import HorizontalGrid
+from data.handles import Handles
 from data.sphere import EARTH_RADIUS_KM
 from data.spherical_defaults import coriolis
-from data.zlevel.files import Cut, Files, decoded, numbers
+from data.zlevel.files import Cut, decoded, numbers
 from data.zlevel.levels import wet_depth
 from data.zlevel.names import DEPTHS, LATITUDES, LONGITUDES
 
@@ -194,7 +195,7 @@ def horizontal_grid(lon: np.ndarray, lat: np.ndarray, h: np.ndarray, sea: np.nda
     )  # fmt: skip
 
 
-def sea_floor(files: Files, paths: list[str], lon, lat, interfaces, wet, notes) -> tuple[np.ndarray, str]:
+def sea_floor(files: Handles, paths: list[str], lon, lat, interfaces, wet, notes) -> tuple[np.ndarray, str]:
     """(depth of the sea floor (eta, xi), m; why it is not known, or empty).
 
     interfaces (n + 1,), wet (n, eta, xi): from the deepest level up. Looked for in ``paths``: ``deptho``, else the number of the

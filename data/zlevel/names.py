@@ -61,7 +61,28 @@ NEMO = Model(
     },
     moves=True,
 )
-MODELS = {"lonlat": LONLAT, "nemo": NEMO}
+POP = Model(
+    "POP",
+    "corner",
+    {"u": ("UVEL",), "v": ("VVEL",), "zeta": ("SSH",), "temp": ("TEMP",), "w": ("WVEL",)},
+)
+MITGCM = Model(
+    "MITgcm",
+    "left",
+    {
+        "u": ("UVEL", "U", "uVel"),
+        "v": ("VVEL", "V", "vVel"),
+        "zeta": ("ETAN", "Eta", "eta"),
+        "temp": ("THETA", "Temp", "T"),
+        "w": ("WVEL", "W", "wVel"),
+    },
+)
+MOM6 = Model(
+    "MOM6",
+    "right",
+    {"u": ("uo", "u"), "v": ("vo", "v"), "zeta": ("zos", "SSH", "ssh"), "temp": ("thetao", "temp"), "w": ("wo",)},
+)
+MODELS = {"lonlat": LONLAT, "nemo": NEMO, "pop": POP, "mitgcm": MITGCM, "mom6": MOM6}
 
 #: Names of coordinates of a longitude-latitude-depth file, beside CF's standard_name, axis and units.
 LONGITUDES = ("longitude", "lon", "nav_lon", "x")

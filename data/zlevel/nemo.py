@@ -12,10 +12,11 @@ import numpy as np
 
 from data.errors import InputError
 from data.grid import HorizontalGrid
+from data.handles import Handles
 from data.ocean import Preferences
 from data.spherical_defaults import coriolis, metrics, rotation
 from data.vertical import ZCoordinate
-from data.zlevel.files import Cut, Files, decoded, numbers
+from data.zlevel.files import Cut, decoded, numbers
 from data.zlevel.levels import checked_depths, interface_depths, wet_depth
 from data.zlevel.names import NEMO
 from data.zlevel.ocean import ZLevelOcean
@@ -34,7 +35,7 @@ SAME = 1e-4
 class _Mesh:
     """Static variables, looked up in the mesh file first and in the files of the records after it."""
 
-    def __init__(self, files: Files, paths: list[str], shape: tuple[int, int]):
+    def __init__(self, files: Handles, paths: list[str], shape: tuple[int, int]):
         self._files, self._paths, self._shape = files, paths, shape
 
     def field(self, names, levels: int = 0) -> np.ndarray | None:

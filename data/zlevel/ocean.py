@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 
 import numpy as np
 
 from data.errors import InputError
 from data.grid import HorizontalGrid
+from data.handles import Handles
 from data.ocean import OPTIONAL_VARIABLES, Preferences, Snapshot
 from data.vertical import ZCoordinate
-from data.zlevel.files import Cut, Files
+from data.zlevel.files import Cut
 from data.zlevel.levels import continued_down
 from data.zlevel.series import Series
 
@@ -50,6 +52,8 @@ class ZLevelOcean:
         Where u and v, on the points of the kernel, and quantities at rho points hold water; from the deepest level up.
     wall : int or None
         So many levels below the last wet one hold its value too (None: all; a wall of a C-grid is met below).
+    to_faces : callable, optional
+        u and v as the files have them to those on the points of the kernel (default: :func:`on_kernel_points`); can be pickled.
 
     Snapshots may be asked for from several threads. The object can be pickled; it opens its files anew.
     """
@@ -63,18 +67,20 @@ class ZLevelOcean:
         description: dict,
         preferences: Preferences,
         *,
-        files: Files,
+        files: Handles,
         cut: Cut,
         levels: slice,
         stagger: str,
         wet: dict[str, np.ndarray],
         wall: int | None,
+        to_faces: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None,
     ):
         self.grid, self.vertical, self.times = grid, vertical, times
         self.variables = frozenset(set(series) & set(OPTIONAL_VARIABLES))
         self.description, self.preferences = description, preferences
         self._series, self._files, self._cut, self._levels = series, files, cut, levels
         self._stagger, self._wet, self._wall = stagger, wet, wall
+        self._to_faces = to_faces or partial(on_kernel_points, stagger=stagger)
 
     def __len__(self) -> int:
         """Number of snapshots."""
@@ -102,7 +108,7 @@ class ZLevelOcean:
             if name not in self.variables:
                 offered = ", ".join(sorted(self.variables)) or "none"
                 raise InputError(f"{self.record(index)[0]}: no usable variable {name} (optional ones found: {offered})")
-        u, v = on_kernel_points(self._read("u", index), self._read("v", index), self._stagger)
+        u, v = self._to_faces(self._read("u", index), self._read("v", index))
         fields = {"u": u, "v": v}
         fields = {name: self._in_sea(name, np.ascontiguousarray(field), index) for name, field in fields.items()}
         if "zeta" in self._series:
@@ -111,7 +117,10 @@ class ZLevelOcean:
             fields["zeta"] = np.zeros(self.grid.shape, np.float32)
         for name in dict.fromkeys(variables):
             field = self._read(name, index)
-            fields[name] = self._upward(field) if name == "w" else self._in_sea(name, field, index)
+            if name == "temp" and field.shape[0] == 1:
+                fields[name] = self._at_top(field[0], index)
+            else:
+                fields[name] = self._upward(field) if name == "w" else self._in_sea(name, field, index)
         return Snapshot(time=self.times[index], **fields)
 
     def close(self) -> None:
@@ -149,11 +158,17 @@ class ZLevelOcean:
         continued_down(field, wet, self._wall)
         return field
 
-    def _at_surface(self, zeta, index) -> np.ndarray:
+    def _at_top(self, temp, index) -> np.ndarray:
+        """Temperature of which the files hold the uppermost level alone: NaN below, where it is not known."""
+        field = np.full((self.vertical.n, *self.grid.shape), np.nan, np.float32)
+        field[-1] = self._at_surface(temp, index, "temp")
+        return field
+
+    def _at_surface(self, zeta, index, name="zeta") -> np.ndarray:
         sea = self.grid.mask_rho
         if np.isnan(zeta[sea]).any():
             eta, xi = np.argwhere(np.isnan(zeta) & sea)[0]
-            source, record = self._series["zeta"].owners[index]
+            source, record = self._series[name].owners[index]
             raise InputError(
                 f"{source.path}: {source.name} is NaN or a fill value inside the sea, in record {record} (counted from 0), at "
                 f"(eta, xi) = ({eta}, {xi}); mend the record"

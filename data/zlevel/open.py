@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from data.command import one_line
 from data.errors import InputError, OptionError
+from data.handles import Handles
 from data.netcdf import expand
 from data.ocean import Preferences
+from data.ocean_names import IDEALISED
+from data.record_times import check_gaps
 from data.vertical import ZCoordinate
 from data.zlevel import lonlat
-from data.zlevel.files import Files
+from data.zlevel.files import OPEN_FILES
 from data.zlevel.levels import checked_depths, interface_depths
 from data.zlevel.names import LONLAT, MODELS, NEMO, Model
 from data.zlevel.ocean import ZLevelOcean
 from data.zlevel.series import Series, Source, gather, named
-from data.zlevel.times import check_gaps, instants, tell_of_tides
+from data.zlevel.times import instants, tell_of_tides
 
 #: Dimensions that only terrain-following files have, those of unstructured meshes, and of NEMO's own files.
 S_LEVELS = {"s_rho", "eta_rho", "xi_rho", "s_w", "eta_u", "xi_u"}
 MESHES = {"nele", "node", "nodes", "ncells", "cell", "cells", "nod2", "nod2d", "elem", "nface", "nmesh2d_face"}
-#: Dimensions that tell models which are not read yet.
-OTHERS = {
-    "POP": {"nlon", "nlat"},
-    "MITgcm": {"XG", "YG", "i_g", "j_g", "Xp1", "Yp1"},
-    "MOM": {"xq", "yq", "xu_ocean", "yu_ocean"},
+#: Dimensions that tell models whose layout is a table, and those of one that is not read.
+TABLES = {
+    "pop": {"nlon", "nlat"},
+    "mitgcm": {"XG", "YG", "i_g", "j_g", "Xp1", "Yp1"},
+    "mom6": {"xq", "yq"},
 }
+OTHERS = {"MOM 5": {"xu_ocean", "yu_ocean"}}
 NEMO_LEVELS = {"depthu", "depthv", "depthw", "deptht", "nav_lev"}
 #: So many files of a long list tell its family.
 LOOKED_AT = 20
@@ -37,14 +42,14 @@ SAME = 1e-3
 
 
 def recognise(paths: Sequence[str]) -> str:
-    """The family of files: "croco", "nemo" or "lonlat", after their dimensions and variables; "croco" where in doubt.
+    """The family of files, a key of :data:`MODELS` or "croco", after their dimensions and variables; "croco" where in doubt.
 
     Raises
     ------
     InputError
         A family that cannot be read: unstructured meshes, layers of a model's own.
     """
-    files, votes = Files(), set()
+    files, votes = Handles(OPEN_FILES), set()
     names = expand(paths)
     try:
         for path in [*names[:: max(1, len(names) // LOOKED_AT)], names[-1]]:
@@ -53,7 +58,7 @@ def recognise(paths: Sequence[str]) -> str:
     finally:
         files.close()
     votes.discard("")
-    for family in ("croco", "nemo", "lonlat"):
+    for family in ("croco", *TABLES, "nemo", "lonlat"):
         if family in votes:
             return family
     return "croco"
@@ -71,6 +76,9 @@ def _family(path, dataset) -> str:
                 f"{path}: a file of {title}'s own grid, which cannot be read yet; put the velocities on longitudes, latitudes "
                 "and depth levels first"
             )
+    for family, tell in TABLES.items():
+        if dimensions & tell:
+            return family
     models = (NEMO, LONLAT)
     u = next((name for model in models for quantity in "uv" if (name := named(dataset, quantity, model))), None)
     if u is None:
@@ -113,7 +121,7 @@ def open_zlevel(
         The files, in any order; variables may be split over them.
     grid : path, optional
         Static file with the sea floor (``deptho``), or NEMO's mesh_mask.
-    model : "auto", "lonlat" or "nemo"
+    model : "auto", "lonlat", "nemo", "pop", "mitgcm" or "mom6"
     time_label : "auto", "start", "middle" or "end"
         Which instant of its interval the label of a record is; auto: see :mod:`data.zlevel.times`.
     time_origin : datetime64 or ISO date
@@ -138,13 +146,22 @@ def open_zlevel(
     family = recognise(names) if model == "auto" else model
     if family not in MODELS:
         raise InputError(f"{names[0]}: these are {family} files, not an ocean on z-levels")
-    files = Files()
+    files = Handles(OPEN_FILES)
     try:
         if family == "nemo":
             from data.zlevel.nemo import open_nemo
 
-            return open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_width_km)
-        return _open_lonlat(files, names, grid, time_label, origin, allow_gaps, center, half_width_km)
+            ocean = open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_width_km)
+        elif family in TABLES:
+            from data.zlevel.tables import open_table
+
+            ocean = open_table(family, files, names, grid, time_label, origin, allow_gaps, center, half_width_km)
+        else:
+            ocean = _open_lonlat(files, names, grid, time_label, origin, allow_gaps, center, half_width_km)
+        with files.open(names[0]) as dataset:
+            if hasattr(dataset, "ocean_seed"):
+                ocean.description["title"] = f"{IDEALISED}, files of data.twin"
+        return ocean
     except InputError as error:
         files.close()
         raise InputError(one_line(error)) from error
@@ -190,6 +207,8 @@ def _open_lonlat(files, names, grid, time_label, origin, allow_gaps, center, hal
     def check(dataset, source: Source) -> None:
         """All quantities in all files stand on the same axes."""
         axes = lonlat.axes_of(source.path, dataset, source.name, source.dimensions)
+        if axes.depth is not None and axes.depth.size == 1 and source.name == named(dataset, "temp", LONLAT):
+            axes = replace(axes, depth=None)  # temperature at the surface alone, as it is fetched for the networks
         reference = first.setdefault("space", axes) if axes.depth is not None else first.get("space")
         if reference is None:
             late.append((source, axes))
@@ -221,6 +240,8 @@ def _open_lonlat(files, names, grid, time_label, origin, allow_gaps, center, hal
         notes.append(unknown)
     if "zeta" not in series:
         notes.append("no sea surface height in the files: taken as 0 (fields of ssh hold 0 too)")
+    if "temp" in series and series["temp"].owners[0][0].shape[0] == 1:
+        notes.append("temperature is known at the surface alone: enough for the inputs sst-ssh and 5v-1l, not for 5v-4l")
     horizontal = lonlat.horizontal_grid(lon, lat, h, wet[-1], around)
     vertical = ZCoordinate(-depth[::-1], -interfaces[::-1])
     times = timed(series, time_label, allow_gaps, notes)

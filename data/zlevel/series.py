@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.errors import InputError
-from data.zlevel.files import Cut, Files, decoded
+from data.handles import Handles
+from data.zlevel.files import Cut, decoded
 from data.zlevel.names import LENGTHS, SPEEDS, STANDARD_NAMES, Model
 from data.zlevel.times import FileTimes, read_times
 
@@ -51,7 +52,7 @@ class Source:
     offset: float
     times: FileTimes
 
-    def read(self, files: Files, record: int, cut: Cut, levels: slice) -> np.ndarray:
+    def read(self, files: Handles, record: int, cut: Cut, levels: slice) -> np.ndarray:
         """One record, cut, from the deepest level up: (n, y, x) or (y, x) float32, NaN where missing."""
         with files.open(self.path, f"record {record} of {self.name}") as dataset:
             variable = dataset.variables[self.name]
@@ -157,7 +158,7 @@ def series_of(sources: list[Source], notes: list[str]) -> Series:
     return Series(labels[order][keep], tuple(owners[k] for k in order[keep]))
 
 
-def gather(files: Files, paths: list[str], model: Model, origin, notes: list[str], check: Callable) -> dict[str, Series]:
+def gather(files: Handles, paths: list[str], model: Model, origin, notes: list[str], check: Callable) -> dict[str, Series]:
     """The series of all quantities over all files; u and v at the same times, the others at those of u or left out.
 
     check(dataset, source): called with the open file of each source.

@@ -8,19 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cftime
 import numpy as np
 
-from data.command import one_line
 from data.errors import InputError
+from data.record_times import check_increasing, decode_times
 from data.zlevel.files import numbers, text_of
 from data.zlevel.names import TIMES
 
-STANDARD_CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
-#: What 64 bits of nanoseconds can hold, in whole years.
-FIRST_YEAR, END_YEAR = 1678, 2262
-#: An interval between records that is longer than this many usual ones is a hole.
-GAP = 1.5
 #: Instants farther apart than this do not resolve the tide.
 TIDE_HOURS = 3.0
 DAY = np.timedelta64(86400 * 10**9, "ns")
@@ -67,16 +61,15 @@ def read_times(path: str, dataset, dimension: str | None, origin: np.datetime64,
         raise InputError(f"{path}: no variable with the times of the records along {dimension!r} (units '... since ...')")
     name = found[0]
     variable = dataset.variables[name]
-    labels = _decoded(f"{path}: variable {name}", variable, numbers(variable).ravel(), variable, origin, notes)
-    stuck = np.flatnonzero(np.diff(labels) <= np.timedelta64(0))
-    if stuck.size:
-        raise InputError(f"{path}: variable {name} does not increase from record {stuck[0]} to {stuck[0] + 1}, counted from 0")
+    what, values, calendar = f"{path}: variable {name}", numbers(variable).ravel(), str(getattr(variable, "calendar", "standard"))
+    labels, _ = decode_times(what, values, str(variable.units), calendar, origin, notes)
+    check_increasing(what, labels, values)
     bounds = dataset.variables.get(str(getattr(variable, "bounds", "")))
     middles = None
     if bounds is not None and bounds.shape == (labels.size, 2):
-        units = bounds if "since" in str(getattr(bounds, "units", "")) else variable
+        units = str((bounds if "since" in str(getattr(bounds, "units", "")) else variable).units)
         what = f"{path}: variable {bounds.name}"
-        begin, end = (_decoded(what, variable, column, units, origin, notes) for column in numbers(bounds).T)
+        begin, end = (decode_times(what, column, units, calendar, origin, [])[0] for column in numbers(bounds).T)
         if (end < begin).any():
             raise InputError(f"{what}: an interval ends before it begins; --time-label start, middle or end passes over bounds")
         if (end > begin).all():
@@ -95,32 +88,6 @@ def read_times(path: str, dataset, dimension: str | None, origin: np.datetime64,
 def _is_time(variable, dimension) -> bool:
     fits = variable.dimensions == ((dimension,) if dimension else ()) or (dimension is None and variable.size == 1)
     return fits and "since" in str(getattr(variable, "units", "")) and getattr(variable.dtype, "kind", "O") in "fiu"
-
-
-def _decoded(what, variable, values, units_of, origin, notes) -> np.ndarray:
-    """Numbers with their unit and calendar as datetime64[ns]."""
-    bad = np.flatnonzero(~np.isfinite(values))
-    if bad.size:
-        raise InputError(
-            f"{what} is NaN or a fill value in record {bad[0]} (counted from 0), the time cannot be read; was the file finished?"
-        )
-    units, calendar = str(units_of.units), str(getattr(variable, "calendar", "standard")).lower()
-    try:
-        dates = cftime.num2date(values, units, calendar=calendar, only_use_cftime_datetimes=True)
-        years = [date.year for date in np.ravel(dates)]
-        if years and max(years) < 1000:  # the clock of a run that has no date
-            start = type(np.ravel(dates)[0])(1, 1, 1)
-            passed = [(date - start).total_seconds() for date in np.ravel(dates)]
-            notes.append(f"times are given from year 1, which is no date: counted from {np.datetime_as_string(origin, unit='D')}")
-            return origin.astype("datetime64[ns]") + np.round(np.array(passed) * 1e3).astype("timedelta64[ms]")
-        if calendar not in STANDARD_CALENDARS:
-            raise InputError(f"{what} has calendar {calendar!r}; only the standard calendar can be read: convert the dates")
-        passed = cftime.date2num(dates, "microseconds since 1970-01-01", calendar=calendar)
-    except (ValueError, OverflowError, TypeError) as error:
-        raise InputError(f"{what} has units {units!r}, which cannot be read ({one_line(error)})") from error
-    if years and (min(years) < FIRST_YEAR or max(years) >= END_YEAR):
-        raise InputError(f"{what} holds times beyond the years {FIRST_YEAR} to {END_YEAR - 1}; was the file finished?")
-    return (np.datetime64(0, "ms") + np.round(np.asarray(passed) / 1e3).astype("timedelta64[ms]")).astype("datetime64[ns]")
 
 
 def instants(labels: np.ndarray, middles: list, kinds: set[str], label: str, notes: list[str]) -> np.ndarray:
@@ -164,22 +131,3 @@ def tell_of_tides(times: np.ndarray, kinds: set[str], notes: list[str]) -> None:
         notes.append(
             f"records are instants {hours:g} h apart: where the model has tides, these are not resolved and show as slower motion"
         )
-
-
-def check_gaps(times: np.ndarray, paths: list[str], allowed: bool, notes: list[str]) -> None:
-    """Find holes in the record: intervals longer than GAP times the usual one. InputError unless ``allowed``, else a note."""
-    steps = np.diff(times) / np.timedelta64(1, "D")
-    if steps.size < 2:
-        return
-    usual = float(np.median(steps))
-    holes = np.flatnonzero(steps > GAP * usual)
-    if not holes.size:
-        return
-    longest = holes[np.argmax(steps[holes])]
-    before, after = (np.datetime_as_string(times[k], unit="m") for k in (longest, longest + 1))
-    others = f", and {holes.size - 1} more such holes" if holes.size > 1 else ""
-    what = f"no record between {before} and {after} ({steps[longest]:.3g} days, where {usual:.3g} days are usual{others})"
-    if not allowed:
-        files = " and ".join(dict.fromkeys(paths[k] for k in (longest, longest + 1)))
-        raise InputError(f"{files}: {what}; add the missing files, or --allow-gaps to interpolate in time across")
-    notes.append(f"{what}: velocities are interpolated in time across")

@@ -12,7 +12,7 @@ from learning.velocity.maps import Maps
 from learning.velocity.model import VelocityModel
 
 #: Inputs farther than this from 0, in training standard deviations, are far, and a date with more than this share of them is
-#: flagged; bits of ``flag``, as :data:`learning.satellite.FLAGS`.
+#: flagged; bits of ``flag``, as :data:`learning.catchment_file.FLAGS`.
 OUTSIDE_STD, OUTSIDE_SHARE = 3.0, 0.05
 OUTSIDE, NO_SST, UNKNOWN = 1, 4, 8
 #: Share of a catchment on land that is not worth a line.

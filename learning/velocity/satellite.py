@@ -14,7 +14,8 @@ import numpy as np
 import xarray as xr
 
 from data.command import one_line, provenance, write_json
-from data.errors import InputError, OptionError, cannot_write
+from data.errors import InputError, OptionError
+from data.files import make_folder
 from data.frame import Frame
 from data.lock import FolderLock
 from data.netcdf import write_dataset
@@ -22,10 +23,12 @@ from data.ocean_names import is_idealised, ocean_title, site_attribute
 from data.progress import Progress
 from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
 from data.sites import Site, parse_site
+from data.times import nearest
 from lagrangian.config import RunConfig, speed_folder
 from lagrangian.stores import ocean_of
+from learning.catchment_file import catchment_dataset
 from learning.folders import found_speeds
-from learning.satellite import LEAST_KNOWN, catchment_dataset
+from learning.satellite_inputs import LEAST_KNOWN
 from learning.velocity.catchment import flags, notes_of, outside_share, with_land
 from learning.velocity.ensemble import EVERY_DAYS, predict_catchments
 from learning.velocity.lattice import Lattice
@@ -69,10 +72,7 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     notes += [f"{left_out} dates left out: maps are too far apart"] if left_out else []
     for note in notes:
         print(f"note: {note}", flush=True)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(out, error) from None
+    make_folder(out)
     starts = ends - np.timedelta64(round(86400 * options.collection), "s")
     outside = outside_share(model, maps, ends)
     flag = flags(outside, has_sst=bool(config.sst), all_known=bool(known.all()))
@@ -139,7 +139,7 @@ def read_series(ssh, sst, lattice: Lattice) -> tuple[dict[str, np.ndarray], np.n
     if first > last:
         raise InputError("SSH and SST do not overlap in time; give files of the same dates")
     wanted = first + np.timedelta64(round(86400 * EVERY_DAYS), "s") * np.arange(int((last - first) / DAY / EVERY_DAYS + 1e-9) + 1)
-    near = {name: np.abs(one[None] - wanted[:, None]).argmin(axis=1) for name, one in stamps.items()}
+    near = {name: nearest(one, wanted) for name, one in stamps.items()}
     good = np.all([np.abs(stamps[name][near[name]] - wanted) <= TOLERANCE_DAYS * DAY for name in stamps], axis=0)
     out: dict[str, np.ndarray] = {"time": wanted[good]}
     for name, source in sources.items():

@@ -21,7 +21,7 @@ from data.ocean import Ocean
 from data.ocean_names import ocean_title
 from data.progress import Progress
 from data.resumable import ResumableStore
-from data.times import SECONDS_ATTRS, whole_seconds
+from data.times import SECONDS_ATTRS, nearest, whole_seconds
 from lagrangian.campaign import read_snapshot
 from lagrangian.fields import horizontal_velocity, snapshot_fields
 from learning.velocity.lattice import Lattice
@@ -165,9 +165,7 @@ def _indices(times: np.ndarray, every: float) -> np.ndarray:
     """Snapshots nearest to every so many days from the first."""
     days = (times - times[0]) / np.timedelta64(86400 * 10**9, "ns")
     wanted = np.arange(0, days[-1] + 1e-6, every)
-    after = np.clip(np.searchsorted(days, wanted), 0, days.size - 1)
-    before = np.maximum(after - 1, 0)
-    return np.unique(np.where(np.abs(days[before] - wanted) < np.abs(days[after] - wanted), before, after))
+    return np.unique(nearest(days, wanted, later=True))
 
 
 class _Reader:

@@ -179,9 +179,9 @@ def import_commands() -> None:
 
 def make_inputs(folder: Path) -> Path:
     """Write the right inputs into a folder."""
-    from tests.evaluation.conftest import complete
-    from tests.learning.conftest import write_run
-    from tests.learning.test_satellite import height, maps, temperature
+    from tests.builders.finished_run import complete
+    from tests.builders.made_up_run import write_run
+    from tests.builders.satellite_maps import height, maps, temperature
 
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
@@ -228,7 +228,7 @@ def filled(command: Command, folder: Path) -> list[str]:
 
 def stand_in_for_the_toolbox() -> None:
     """data.download without network."""
-    from tests.data_pkg.test_download import StandIn
+    from tests.test_data.test_download import StandIn
 
     sys.modules["copernicusmarine"] = StandIn()
 

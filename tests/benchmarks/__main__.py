@@ -29,7 +29,10 @@ BENCHMARKS = {
     "bad-inputs": ["bad_inputs"],
     "real-size": ["real_size"],
     "zlevel": ["zlevel"],
+    "families": ["families"],
+    "glorys-year": ["glorys_year"],
     "velocity": ["velocity"],
+    "window": ["window"],
 }
 
 

@@ -425,7 +425,7 @@ def workers() -> None:
 
 def members() -> None:
     """learning.fit of four members on a made-up run, alone and by 2 workers; equal weights but for another number of threads."""
-    from tests.learning.conftest import write_run
+    from tests.builders.made_up_run import write_run
 
     with tempfile.TemporaryDirectory() as name:
         run = write_run(Path(name) / "run", periods=100, speeds=(80.0,))
@@ -503,7 +503,7 @@ def profile(ocean: str = "jet") -> None:
         total: dict[str, float] = {}
         names = {
             "snapshot": "snapshots (read, decompress; make)", "omega_by_continuity": "omega", "load": "pack", "advance": "kernel",
-            "execute": "(Parcels' execute, kernel within)", "snapshot_fields": "fields to depths", "__call__": "regrid fields",
+            "fly": "(the loop of Parcels, kernel within)", "snapshot_fields": "fields to depths", "__call__": "regrid fields",
             "_write": "write periods", "_check": "check stores", "_create": "lay stores out", "close": "close fields",
         }  # fmt: skip
         wanted = ("data/croco", "data/twin/ocean", "lagrangian/", "data/frame", "parcels/_core/particleset")
@@ -660,7 +660,7 @@ def estimate(years: float = 30.0, nx: int = 512, ny: int = 512, levels: int = 80
     from lagrangian.fields import FIELD_DEPTHS, HALF_WINDOW_KM, LAYERED, snapshot_fields
     from lagrangian.velocity import omega_by_continuity
     from lagrangian.window import PreparedSnapshot, Window
-    from tests.lagrangian.analytic import AnalyticOcean, eddies, plane
+    from tests.builders.analytic import AnalyticOcean, eddies, plane
 
     m, n = 192, 40  # as large as takes seconds; costs go with the cells
     grid = plane(m, m, dx=2e3, h=4500.0)

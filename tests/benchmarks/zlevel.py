@@ -25,10 +25,10 @@ from lagrangian.config import RunConfig
 from lagrangian.run import main as run_main
 from lagrangian.velocity import omega_by_continuity
 from lagrangian.window import Window
-from tests.data_pkg.zlevel_files import days, write_lonlat, write_static
-from tests.lagrangian import jet_product
-from tests.lagrangian.analytic import cloud, eddies, evaluate, move, plane
-from tests.lagrangian.test_zlevel import GLORYS, levels
+from tests.builders import jet_product
+from tests.builders.analytic import cloud, eddies, evaluate, move, plane
+from tests.builders.glorys import GLORYS, levels
+from tests.builders.zlevel_files import days, write_lonlat, write_static
 
 SHAPE = {"nx": 189, "ny": 115}
 SPACING = 7e3

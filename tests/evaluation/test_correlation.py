@@ -20,7 +20,7 @@ from data.trap_flux import read_flux
 from evaluation import cross_correlation as cc
 from evaluation.correlation import CorrelationConfig, main
 from evaluation.cross_correlation import DailyMaps, Predictions
-from evaluation.figures_flux import example_cups, figure_9
+from evaluation.figures.flux import example_cups, figure_9
 from evaluation.intervals import draw_blocks
 from evaluation.scores import BOXES_KM, box_pdf
 from lagrangian.binning import bin_centres
@@ -518,7 +518,7 @@ def test_chlorophyll_that_is_not_daily_is_told(made_up, tmp_path, capsys):
 def test_a_lost_chunk_of_regridded_chlorophyll_is_no_zero_and_made_again_alone(made_up, done, tmp_path, monkeypatch, capsys):
     import shutil
 
-    import evaluation.correlation as command
+    import evaluation.chlorophyll as command
 
     store = shutil.copytree(done / "chlorophyll_on_frame.zarr", tmp_path / "chlorophyll_on_frame.zarr")
     chunks = sorted(store.glob("chlorophyll/c/*/0/0"))
@@ -540,7 +540,7 @@ def test_a_lost_chunk_of_regridded_chlorophyll_is_no_zero_and_made_again_alone(m
 def test_second_run_regrids_nothing_and_gives_the_same(made_up, done, tmp_path, monkeypatch):
     import shutil
 
-    import evaluation.correlation as command
+    import evaluation.chlorophyll as command
 
     shutil.copytree(done / "chlorophyll_on_frame.zarr", tmp_path / "chlorophyll_on_frame.zarr")
     monkeypatch.setattr(command, "on_frame", None)
@@ -549,7 +549,7 @@ def test_second_run_regrids_nothing_and_gives_the_same(made_up, done, tmp_path, 
 
 
 def test_killed_regridding_goes_on(made_up, done, tmp_path, monkeypatch):
-    import evaluation.correlation as command
+    import evaluation.chlorophyll as command
 
     real, calls = command.on_frame, []
 
@@ -611,7 +611,7 @@ def test_the_real_record_of_the_trap_runs_and_plots(tmp_path, capsys):
 
 
 def test_period_defaults_to_the_papers_years_where_the_record_covers_them(tmp_path):
-    from evaluation.correlation import choose_cups
+    from evaluation.cups import choose_cups
 
     opening = dates("2005-01-05", 30.0 * np.arange(200))
     flux = pd.DataFrame({"open": opening, "close": opening + 30 * DAY, "poc": 1.0})
@@ -741,7 +741,7 @@ def test_incomplete_predictions_are_left_out_and_said_so(made_up, tmp_path, caps
 
 def test_files_of_learning_predict_are_catchment_files(tmp_path):
     from data.sites import SITES
-    from evaluation.correlation import read_catchments
+    from evaluation.catchments import read_catchments
 
     satellite = pytest.importorskip("learning.satellite")
     axis = bin_centres()
@@ -846,7 +846,7 @@ def test_flagged_predictions_are_told_and_left_out_if_asked(made_up, tmp_path, c
         flag[:10] = 1
         flag[5:20] |= 8
         file.load().assign(flag=("time", flag)).to_netcdf(path)
-    from evaluation.correlation import read_catchments
+    from evaluation.catchments import read_catchments
 
     found = read_catchments([str(path)])
     assert len(found.predictions[80.0].times) == 108

@@ -13,30 +13,20 @@ import xarray as xr
 from scipy.stats import binned_statistic_2d
 
 import evaluation.diagnostics as diagnostics
+import evaluation.dynamics as dynamics_store
 from data.command import read_json, run_command, write_json
 from data.errors import InputError, StoreError
 from evaluation.binned import binned_mean, spanning_edges
-from evaluation.diagnostics import (
-    DEPTHS,
-    DiagnosticsConfig,
-    deep_dynamics,
-    deep_range,
-    depth_mean,
-    depth_weights,
-    dynamics_at_traps,
-    mean_crossing_time,
-    open_dynamics,
-    profiles,
-    run_config,
-    run_dynamics,
-    time_means,
-)
-from evaluation.figures_dynamics import figure_5, figure_6, figure_b1
+from evaluation.deep import deep_dynamics, deep_range, depth_mean, depth_weights, mean_crossing_time, profiles, time_means
+from evaluation.diagnostics import DiagnosticsConfig
+from evaluation.dynamics import dynamics_at_traps, open_dynamics, run_config, run_dynamics
+from evaluation.figures.dynamics import figure_5, figure_6, figure_b1
+from evaluation.options import DEPTHS
 from lagrangian.campaign import Campaign
 from lagrangian.config import RunConfig
 from lagrangian.experiments import design_experiments
 from lagrangian.results import SpeedResults
-from tests.lagrangian.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere
+from tests.builders.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere
 
 RNG = np.random.default_rng(5)
 DAY = np.timedelta64(1, "D")
@@ -265,27 +255,27 @@ def test_the_store_is_made_in_one_pass_reused_and_gone_on_with(run, monkeypatch,
     assert list(range(60)) == READ
     assert not list(run.glob("*.partial")) and (run / "dynamics.json").exists()
     READ.clear()
-    monkeypatch.setattr(diagnostics, "open_ocean", lambda config: pytest.fail("the ocean was opened again"))
+    monkeypatch.setattr(dynamics_store, "open_ocean", lambda config: pytest.fail("the ocean was opened again"))
     assert run_dynamics(run) == whole and READ == []
     assert run_command(DiagnosticsConfig, diagnostics.main, prog="evaluation.diagnostics", argv=["--run", str(run)]) == 0
     assert str(whole) in capsys.readouterr().out
     first = files(whole)
     # killed in the second chunk, begun anew: the first chunk is not read again, the bytes are the same
     whole.rename(run / "old.zarr")
-    means = diagnostics.snapshot_means
+    means = dynamics_store.snapshot_means
 
     def killed(ocean, index, *rest):
         if index == 40:
             raise KeyboardInterrupt
         return means(ocean, index, *rest)
 
-    monkeypatch.setattr(diagnostics, "snapshot_means", killed)
+    monkeypatch.setattr(dynamics_store, "snapshot_means", killed)
     with pytest.raises(KeyboardInterrupt):
         run_dynamics(run, ocean=counting_ocean())
     assert not whole.exists()
-    monkeypatch.setattr(diagnostics, "snapshot_means", means)
+    monkeypatch.setattr(dynamics_store, "snapshot_means", means)
     run_dynamics(run, ocean=counting_ocean())
-    assert list(range(diagnostics.BLOCK, 60)) == READ
+    assert list(range(dynamics_store.BLOCK, 60)) == READ
     assert files(whole) == first
     # other depths: made anew
     run_dynamics(run, depths=(0.0, 2000.0), ocean=counting_ocean())
@@ -301,7 +291,7 @@ def test_a_lost_chunk_is_no_nan_and_it_alone_is_made_again(run, capsys):
     with pytest.raises(StoreError, match=r"dynamics.zarr/ke/c/0/0/0 is missing; give the evaluation.diagnostics"):
         open_dynamics(run)
     run_dynamics(run, ocean=counting_ocean())
-    assert list(range(diagnostics.BLOCK)) == READ and files(store) == first
+    assert list(range(dynamics_store.BLOCK)) == READ and files(store) == first
     assert "1 of 2 blocks of snapshots are damaged or missing and are made again" in capsys.readouterr().out
     (store / "depth" / "c" / "0").unlink()
     run_dynamics(run, ocean=counting_ocean())

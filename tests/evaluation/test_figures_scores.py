@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from evaluation.canvas import LINES
-from evaluation.figures_scores import figure_3, figure_4, figure_calibration
+from evaluation.figures.canvas import LINES
+from evaluation.figures.scores import figure_3, figure_4, figure_calibration
 
 
 def entry(w, model, split, value):

@@ -9,14 +9,13 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
-import evaluation.figures_catchments
-import lagrangian.maps
+import lagrangian.chart
 from data.command import run_command, write_json
 from data.ocean_names import IDEALISED, is_idealised, ocean_title, site_attribute, twin_title
 from data.twin.ocean import open_twin
 from evaluation.animation import Scene
-from evaluation.canvas import name_ocean, new_figure
-from evaluation.figures_catchments import figure_1, open_experiment
+from evaluation.figures.canvas import name_ocean, new_figure
+from evaluation.figures.catchments import figure_1, open_experiment
 from evaluation.page import Page
 from evaluation.report import ReportConfig, main
 from lagrangian.fields import open_fields
@@ -72,9 +71,8 @@ def texts(figure) -> str:
 
 def test_maps_of_the_twin_name_it_and_have_no_coast(twin_run, whole_run, monkeypatch, tmp_path):
     drawn, saved = [], []
-    land = lagrangian.maps.land_feature
-    for module in (lagrangian.maps, evaluation.figures_catchments):
-        monkeypatch.setattr(module, "land_feature", lambda **style: drawn.append(1) or land(**style))
+    land = lagrangian.chart.land_feature
+    monkeypatch.setattr(lagrangian.chart, "land_feature", lambda **style: drawn.append(1) or land(**style))
     real = Figure.savefig
     monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: saved.append(texts(self)) or real(self, *a, **k))
     draw_catchment(twin_run / "w080", tmp_path / "twin.png")

@@ -9,7 +9,7 @@ import pytest
 from data.command import write_json
 from data.errors import InputError, StoreError
 from data.progress import Progress
-from evaluation.canvas import new_figure
+from evaluation.figures.canvas import new_figure
 from evaluation.page import Page
 
 

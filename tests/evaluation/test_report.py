@@ -19,12 +19,12 @@ from data.command import run_command, write_file, write_json
 from data.progress import Progress
 from evaluation import scores
 from evaluation.experiments import climatologies
-from evaluation.figures_catchments import figure_a2
+from evaluation.figures.catchments import figure_a2
 from evaluation.report import ReportConfig, main
 from evaluation.results import SHARES, SpeedRun, share_within
 from lagrangian.binning import smooth_pdf
 from learning.simulation import PARTS
-from tests.learning.conftest import write_run
+from tests.builders.made_up_run import write_run
 
 
 def reported(run, *options):

@@ -26,10 +26,11 @@ from evaluation.twin_experiment import (
 )
 from lagrangian.binning import bin_centres
 from lagrangian.config import RunConfig
+from learning.catchment_file import catchment_dataset
 from learning.config import FitConfig
 from learning.fit import main as fit
-from learning.satellite import SatelliteWindows, catchment_dataset, write_inputs
-from tests.learning.conftest import write_run
+from learning.satellite_inputs import SatelliteWindows, write_inputs
+from tests.builders.made_up_run import write_run
 
 ENDS = np.datetime64("2001-03-01", "s") + 10 * np.arange(3) * np.timedelta64(86400, "s")
 
@@ -94,7 +95,7 @@ def test_the_map_tells_flags_and_speeds_that_it_has_no_colour_for(folder):
 def test_no_title_or_legend_of_the_map_is_cut_off_and_land_is_no_grey_of_it(folder):
     from matplotlib.colors import to_rgb
 
-    from evaluation.figures_flux import LAND_ON_GREY, UNKNOWN_ON_GREY
+    from evaluation.figures.flux import LAND_ON_GREY, UNKNOWN_ON_GREY
 
     maps = xr.open_dataset(folder / "satellite_inputs.nc").load()
     maps["ssh"][:, :30, :30] = np.nan
@@ -116,7 +117,7 @@ def test_no_title_or_legend_of_the_map_is_cut_off_and_land_is_no_grey_of_it(fold
 @pytest.mark.parametrize("speeds", [1, 2, 5])
 def test_figure_7_has_no_hole_at_the_end_of_a_row(speeds):
     from data.frame import Frame
-    from evaluation.figures_flux import figure_7
+    from evaluation.figures.flux import figure_7
 
     axis = (np.arange(20) - 9.5) * 8.0
     maps = np.ones((4, 20, 20)) / 400

@@ -8,8 +8,8 @@ import pytest
 from data.sphere import EARTH_RADIUS_KM, east_north
 from lagrangian.advection import ACTIVE, GROUNDED, LEFT_DOMAIN, REACHED
 from lagrangian.config import DT_MINUTES, LEVELS
-from lagrangian.window import Diffusivity, PreparedSnapshot, Window
-from tests.lagrangian.analytic import (
+from lagrangian.window import BLOCK, Diffusivity, PreparedSnapshot, Window, _in_order
+from tests.builders.analytic import (
     OLD_TRANSFORM,
     SHALLOW_TO_DEEP,
     along_layers,
@@ -681,6 +681,38 @@ def test_a_path_depends_neither_on_threads_nor_on_company(kappa):
         np.testing.assert_array_equal(whole, getattr(backwards, name)[::-1])
         np.testing.assert_array_equal(whole[shuffled[:60]], getattr(some, name))
         np.testing.assert_array_equal(whole[shuffled[:20]], np.concatenate([getattr(one, name) for one in singles]))
+
+
+@pytest.mark.parametrize("kappa", [0.0, 50.0])
+def test_a_path_does_not_depend_on_where_the_search_for_the_layer_begins(kappa):
+    n = 60
+    start = cloud(RNG.uniform(15, 45, n), RNG.uniform(15, 45, n), RNG.uniform(-3000.0, -300.0, n), 300.0, time=DAY / 2, levels=8)
+    window = eddying_window(kappa=kappa)
+    layers = 2 * window.vertical.n
+    found = []
+    for guess in (-1, 0, layers - 1, layers, 30_000, RNG.integers(-1, layers, n)):
+        p, half_layer = start.take(np.arange(n)), np.full(n, guess, np.int16)
+        window.advance(p.xi, p.eta, p.z, p.time, np.full(n, -DAY / 2), p.sinking_speed, p.status, p.next_level, p.row, p.uid,
+                       p.crossings, half_layer)  # fmt: skip
+        found.append((p, half_layer))
+    assert ((found[0][1] >= 0) & (found[0][1] < layers)).all() and np.unique(found[0][1]).size > 3
+    for p, half_layer in found[1:]:
+        for name in ("xi", "eta", "z", "status", "next_level", "crossings"):
+            assert getattr(p, name).tobytes() == getattr(found[0][0], name).tobytes(), name
+        assert (half_layer == found[0][1]).all()
+
+
+@pytest.mark.parametrize("period", [(0, 0), (254, 0), (254, 198)])
+def test_particles_are_taken_by_steps_and_then_by_place_each_once(period):
+    n, (px, py), (ny, nx) = 500, period, (200, 256)
+    xi, eta = RNG.uniform(-600, 600, n), RNG.uniform(-500, 500, n)
+    xi[0] = np.nan
+    duration = -RNG.choice([0.0, 21600.0, 43200.0, 100000.0], n)
+    order = _in_order(xi, eta, duration, 7200.0, px, py, ny, nx)
+    x = np.nan_to_num(np.mod(xi, px) if px else np.clip(xi, 0, nx)) // BLOCK
+    y = (np.mod(eta, py) if py else np.clip(eta, 0, ny)) // BLOCK
+    assert order.tolist() == np.lexsort((x, y, np.abs(duration) // 7200.0)).tolist()
+    assert _in_order(xi[:0], eta[:0], duration[:0], 7200.0, px, py, ny, nx).size == 0
 
 
 @pytest.mark.parametrize("kappa", [0.0, 50.0])

@@ -13,7 +13,7 @@ from lagrangian.blocks import periods_per_block, plan_blocks
 from lagrangian.checkpoint import SweepState
 from lagrangian.cohorts import Cohort
 from lagrangian.experiments import design_experiments
-from tests.lagrangian.test_campaign import SMALL, analytic_ocean
+from tests.builders.small_sweep import SMALL, analytic_ocean
 
 OCEAN = analytic_ocean(days=150, dx=16e3)
 CONFIG = dataclasses.replace(SMALL, w=(80.0, 200.0), every=4.0)

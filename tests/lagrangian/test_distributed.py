@@ -13,10 +13,10 @@ import time
 import numpy as np
 import pytest
 
+from data import workers as cluster
 from data.command import parse, run_command
 from data.errors import InputError, OptionError
 from data.lock import Claim, CommandGone, FolderLock
-from lagrangian import cluster
 from lagrangian.blocks import READ_TWICE, _span, ascent_days, digest, periods_per_block, plan_blocks
 from lagrangian.checkpoint import SweepState
 from lagrangian.cohorts import Cohort
@@ -24,8 +24,8 @@ from lagrangian.config import RunConfig
 from lagrangian.experiments import design_experiments
 from lagrangian.run import main
 from tests.benchmarks.scaling import SMALL_RUN, contents, unlike
-from tests.lagrangian.test_campaign import SMALL, analytic_ocean
-from tests.lagrangian.test_doors import plain_cluster
+from tests.builders.clusters import plain_cluster
+from tests.builders.small_sweep import SMALL, analytic_ocean
 
 
 def command(out, *arguments):
@@ -277,7 +277,7 @@ def test_workers_that_cannot_do_the_work_are_named(tmp_path, capsys):
 
     with LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0", silence_logs=60) as made:
         for module, expected in (("sys.modules['lagrangian'] = None", "has no catchment toolkit"),
-                                 ("import lagrangian.cluster as c; c.SOURCE = 'old'", "another version")):  # fmt: skip
+                                 ("import data.workers as c; c.SOURCE = 'old'", "another version")):  # fmt: skip
             code = f"import sys; {module}; from distributed.cli.dask_worker import main; main()"
             worker = subprocess.Popen(
                 [sys.executable, "-c", code, made.scheduler_address, "--nthreads", "1", "--no-nanny", "--no-dashboard"],
@@ -327,7 +327,7 @@ def test_an_error_on_another_machine_names_it(monkeypatch):
         raise InputError("no such file")
 
     assert "elsewhere" not in str(cluster._guarded("topic", os.uname().nodename, fail, 0))
-    monkeypatch.setattr("lagrangian.cluster.socket.gethostname", lambda: "elsewhere")
+    monkeypatch.setattr("data.workers.socket.gethostname", lambda: "elsewhere")
     error = cluster._guarded("topic", "here", fail, 0)
     assert isinstance(error, InputError) and str(error) == "no such file (on the worker elsewhere)"
 
@@ -356,7 +356,7 @@ def test_impossible_options_get_one_line(arguments, word, tmp_path, capsys):
 def test_without_dask_jobqueue_the_extra_is_named(tmp_path, capsys, monkeypatch):
     real = __import__("importlib.util").util.find_spec
     monkeypatch.setattr(
-        "lagrangian.cluster.importlib.util.find_spec", lambda name, *rest: None if name == "dask_jobqueue" else real(name, *rest)
+        "data.workers.importlib.util.find_spec", lambda name, *rest: None if name == "dask_jobqueue" else real(name, *rest)
     )
     text = refused(capsys, tmp_path, "--cluster", "slurm")
     assert "catchment-toolkit[cluster]" in text
@@ -386,7 +386,7 @@ def test_the_job_scripts_ask_for_what_was_given_and_take_one_task_at_a_time(tmp_
 
 def test_ctrl_c_in_a_terminal_ends_all_workers_without_their_voices(tmp_path):
     code = (
-        "import os, sys, time\nfrom lagrangian import cluster\nfrom data.command import run_command\n"
+        "import os, sys, time\nfrom data import workers as cluster\nfrom data.command import run_command\n"
         "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass C:\n    x: int = 0\n"
         "def main(c):\n    with cluster.open_client(workers=2) as client:\n        print('ready', flush=True)\n"
         "        list(cluster.run_tasks(client, time.sleep, [60, 60]))\n"

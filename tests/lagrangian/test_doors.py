@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -11,7 +10,8 @@ import sys
 import psutil
 import pytest
 
-from lagrangian import cluster
+from data import workers as cluster
+from tests.builders.clusters import plain_cluster
 
 #: Tries to have each port run code (as a Dask client without certificates), and to be shown a page: prints who answered.
 STRANGER = """
@@ -58,16 +58,6 @@ except Exception as error:
     found["ran"] = None
 print(json.dumps(found))
 """
-
-
-@contextlib.contextmanager
-def plain_cluster(workers=2):
-    """A scheduler as a user may start one by hand: without certificates."""
-    from distributed import LocalCluster
-
-    options = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": "127.0.0.1:0", "silence_logs": 60}
-    with LocalCluster(n_workers=workers, host="127.0.0.1", **options) as made:
-        yield made
 
 
 def open_ports(first: int) -> list[int]:

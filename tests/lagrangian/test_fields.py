@@ -22,7 +22,7 @@ from lagrangian.fields import (
     run_frame,
     snapshot_fields,
 )
-from tests.lagrangian.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere
+from tests.builders.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere
 
 RNG = np.random.default_rng(11)
 

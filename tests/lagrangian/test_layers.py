@@ -8,7 +8,7 @@ import pytest
 from data.vertical import SCoordinate
 from lagrangian.advection import ACTIVE, REACHED
 from lagrangian.window import Window
-from tests.lagrangian.analytic import cloud, evaluate, move, plane, still_omega, zero
+from tests.builders.analytic import cloud, evaluate, move, plane, still_omega, zero
 
 DAY = 86400.0
 LAYERS = (20, 24, 30, 32, 50, 75, 80, 100)

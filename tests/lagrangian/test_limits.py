@@ -10,7 +10,7 @@ from data.errors import OptionError
 from lagrangian.config import DT_MINUTES
 from lagrangian.experiments import LEAD_FACTOR, design_experiments
 from lagrangian.limits import MOST_STEPS, check_lattice, check_run, flying_bytes, particle_steps
-from tests.lagrangian.test_campaign import SMALL, analytic_ocean
+from tests.builders.small_sweep import SMALL, analytic_ocean
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import zarr
 
 from data.errors import StoreError
 from data.resumable import identity_of
-from evaluation.diagnostics import trap_offsets
+from evaluation.dynamics import trap_offsets
 from lagrangian.fields import open_fields
 from lagrangian.stores import open_pdf, open_store
 from learning.folders import found_speeds, run_identity

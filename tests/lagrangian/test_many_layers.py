@@ -12,7 +12,7 @@ from lagrangian.agrid import AGrid
 from lagrangian.fields import at_depths, horizontal_velocity
 from lagrangian.velocity import omega_by_continuity, vertical_velocity_from_omega
 from lagrangian.window import PreparedSnapshot
-from tests.lagrangian.analytic import AnalyticOcean, along_layers, plane
+from tests.builders.analytic import AnalyticOcean, along_layers, plane
 
 LAYERS = (20, 24, 30, 32, 50, 75, 80, 100)
 CURVES = {2: (6.0, 2.0, 250.0), 1: (5.0, 0.4, 50.0)}

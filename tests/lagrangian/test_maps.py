@@ -18,7 +18,7 @@ from lagrangian.experiments import design_experiments
 from lagrangian.maps import _ended, draw_catchment
 from lagrangian.pdf import mass_levels, share_in_box, summarise
 from lagrangian.results import SpeedResults
-from tests.lagrangian.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere
+from tests.builders.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere
 
 
 def test_contours_hold_the_share_they_say():

@@ -40,7 +40,7 @@ from tests.benchmarks.scaling import (
     start,
     unlike,
 )
-from tests.lagrangian.test_campaign import SMALL, analytic_ocean
+from tests.builders.small_sweep import SMALL, analytic_ocean
 
 
 def command(out, *arguments):

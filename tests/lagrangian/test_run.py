@@ -19,10 +19,12 @@ from data.command import parse, run_command
 from data.errors import OptionError
 from data.twin.ocean import S_COORDINATE, TwinOcean, twin_grid
 from lagrangian.binning import count_crossings, smooth_pdf
+from lagrangian.blocks import Block
 from lagrangian.config import RunConfig, speed_folder
+from lagrangian.effort import Effort
 from lagrangian.experiments import design_experiments
 from lagrangian.fields import open_fields
-from lagrangian.run import main
+from lagrangian.run import BlockProgress, main
 from lagrangian.stores import open_pdf, open_store
 
 HERE = Path(__file__).resolve().parent.parent
@@ -391,3 +393,33 @@ def test_positions_over_the_domain_of_files_are_refused(tmp_path, capsys):
     code = command("--positions", "domain", out=tmp_path)
     error = capsys.readouterr().err
     assert code == 2 and "periodic" in error and len(error.strip().splitlines()) == 1
+
+
+def test_the_record_tells_particle_days_those_of_the_paths_and_how_many_a_second_of_cpu(tmp_path, capsys):
+    out = tmp_path / "run"
+    assert command("--w", "400", "--collection", "2", "--dt", "60", out=out) == 0
+    told = capsys.readouterr().out
+    result = json.loads((out / "run.json").read_text())["result"]
+    with open_store(out / "w400" / "particles.zarr", "particles") as store:
+        status, released = store["status"].values, store["release_time"].values
+        ended = store["time"].values[..., -1]  # at the last level
+    assert (status == 0).all()
+    followed = (released - ended) / np.timedelta64(1, "D")
+    # each particle is followed to the end of the step in which it meets its last level
+    assert followed.sum() <= result["particle_days"] <= followed.sum() + followed.size / 24
+    assert result["particle_steps"] == pytest.approx(24 * result["particle_days"], abs=1)
+    assert result["cpu_seconds"] > 0
+    rate = result["particle_days_per_cpu_second"]
+    assert rate == pytest.approx(result["particle_days"] / result["cpu_seconds"], rel=0.1)
+    assert "particle-days per CPU-second" in told and "million particle-steps in" in told
+
+
+def test_the_progress_line_tells_the_rate_of_all_blocks_together(monkeypatch):
+    notes = []
+    monkeypatch.setattr("lagrangian.run.Progress.update", lambda self, done, total, note="": notes.append((done, total, note)))
+    with BlockProgress([Block("one", (), (), 2), Block("two", (), (), 3)]) as bar:
+        bar.report("one", 1, Effort(1000, 2e6, 4.0))
+        bar.report("two", 2, [500, 1e6, 1.0])  # as it comes from a worker
+    assert [note[:2] for note in notes] == [(1, 5), (3, 5)]
+    assert notes[0][2].endswith("0.500 M particle-days per CPU-second")
+    assert notes[1][2].endswith("0.600 M particle-days per CPU-second") and "M particle-steps/s" in notes[1][2]

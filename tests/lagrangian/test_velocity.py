@@ -9,7 +9,7 @@ import pytest
 
 from data.croco import open_croco
 from lagrangian.velocity import omega_by_continuity, vertical_velocity_from_omega
-from tests.lagrangian.analytic import OLD_TRANSFORM, SHALLOW_TO_DEEP, plane
+from tests.builders.analytic import OLD_TRANSFORM, SHALLOW_TO_DEEP, plane
 
 CROCO = Path(__file__).resolve().parents[3] / "shared" / "data" / "croco"
 needs_files = pytest.mark.skipif(not CROCO.exists(), reason=f"the CROCO files are not at {CROCO}")

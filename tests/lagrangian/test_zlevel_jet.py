@@ -7,8 +7,8 @@ import pytest
 
 from data.ocean import preferences_of
 from data.zlevel.open import open_zlevel
-from tests.lagrangian import jet_product
-from tests.lagrangian.test_zlevel import GLORYS
+from tests.builders import jet_product
+from tests.builders.glorys import GLORYS
 
 pytestmark = pytest.mark.skipif(not jet_product.JET.exists(), reason="../shared/data/croco/jet is absent")
 #: Median km at 200 m of the same particles, sinking at 300 m/d, within 30 %.

@@ -15,7 +15,7 @@ from data.zlevel.levels import interface_depths
 from lagrangian.config import RunConfig
 from lagrangian.fields import open_fields
 from lagrangian.run import _options, main
-from tests.data_pkg.zlevel_files import DAY, days, write_lonlat, write_nemo, write_static
+from tests.builders.zlevel_files import DAY, days, write_lonlat, write_nemo, write_static
 
 MODELS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "models"
 LON, LAT = -20 + np.arange(57) / 8, 45.5 + np.arange(57) / 8
@@ -220,3 +220,18 @@ def test_parcels_own_kernel_agrees_on_an_a_grid(folder, tmp_path):
     gone = np.hypot(one["particles.zarr/x"], one["particles.zarr/y"])[..., -1]
     away = np.hypot(*(one[f"particles.zarr/{axis}"] - other[f"particles.zarr/{axis}"] for axis in "xy"))
     assert np.median(away) < 0.02 * np.median(gone)
+
+
+def test_temperature_at_the_surface_alone_as_it_is_downloaded_gives_the_fields_of_the_surface(folder, tmp_path, capsys):
+    flow = {name: FIELDS[name] for name in ("u", "v", "zeta")}
+    write_lonlat(tmp_path / "ocean_a.nc", LON, LAT, DEPTH, days("2001-03-01", N, 12), flow)
+    write_lonlat(tmp_path / "ocean_a_thetao.nc", LON, LAT, DEPTH[:1], days("2001-03-01", N, 12), {"temp": FIELDS["temp"][:, :1]})
+    assert main(config(folder, tmp_path / "one")) == 0
+    assert main(config(folder, tmp_path / "two", ocean=(str(tmp_path / "ocean_a*.nc"),))) == 0
+    assert "temperature is known at the surface alone" in capsys.readouterr().out
+    whole, surface = stores(tmp_path / "one"), stores(tmp_path / "two")
+    for name, values in whole.items():
+        if name == "fields.zarr/temp":
+            assert np.array_equal(values[:, 0], surface[name][:, 0], equal_nan=True) and np.isnan(surface[name][:, 1:]).all()
+        elif values.dtype.kind in "fiu":
+            assert np.array_equal(values, surface[name], equal_nan=True), name

@@ -26,7 +26,7 @@ from learning.predict import main as predict
 from learning.samples import RunSamples
 from learning.simulation import PARTS, shortened
 from learning.weights import load_network, load_tensors, save_tensors
-from tests.learning.conftest import write_run
+from tests.builders.made_up_run import write_run
 
 SMALL = ["--width", "4", "--epochs", "3", "--members", "2", "--batch", "16", "--threads", "1"]
 

@@ -13,7 +13,7 @@ from data.frame import Frame, window_offsets
 from learning.inputs import INPUT_SETS, InputSpec, Normalisation, fill_missing, to_resolution
 from learning.samples import RegionalFields, RunSamples, Samples
 from learning.split import Split, check_no_leak, gap_days, split_by_time
-from tests.learning.conftest import write_run
+from tests.builders.made_up_run import write_run
 
 RNG = np.random.default_rng(11)
 DAY = np.timedelta64(86400, "s")

@@ -11,40 +11,19 @@ import torch
 import xarray as xr
 
 from data.command import run_command
+from data.times import nearest
+from learning.catchment_file import FLAGS, arrival
 from learning.config import FitConfig
 from learning.ensemble import Ensemble
 from learning.fit import main as fit
 from learning.predict import PredictConfig
 from learning.predict import main as predict
-from learning.satellite import FLAGS, _nearest, adjusted, arrival, filled, predict_windows, satellite_windows
-from tests.learning.conftest import write_run
+from learning.satellite import predict_windows
+from learning.satellite_inputs import adjusted, filled, satellite_windows
+from tests.builders.made_up_run import write_run
+from tests.builders.satellite_maps import DAYS, height, maps, temperature
 
-DAYS = 61
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-
-
-def maps(path, name, units, value, *, days=range(DAYS), lon=None, hole=None):
-    """A file of daily maps whose values are value(day, lon, lat)."""
-    lon = np.arange(-25.0, -8, 0.5) if lon is None else lon
-    lat = np.arange(43.0, 55, 0.5)
-    east, north = np.meshgrid(lon, lat)
-    values = np.stack([value(day, east, north) for day in days]).astype("f4")
-    if hole is not None:
-        values[:, hole(east, north)] = np.nan
-    times = np.datetime64("2010-01-01", "ns") + np.array(days) * np.timedelta64(86400 * 10**9, "ns")
-    xr.Dataset(
-        {name: (("time", "latitude", "longitude"), values, {"units": units})},
-        coords={"time": times, "latitude": lat, "longitude": lon},
-    ).to_netcdf(path)
-    return str(path)
-
-
-def height(day, lon, lat):
-    return 0.5 + 0.1 * np.sin(lon) * np.cos(lat) + 0.001 * day
-
-
-def temperature(day, lon, lat):
-    return 14.0 + 0.2 * (lat - 49) + 273.15
 
 
 @pytest.fixture(scope="module")
@@ -382,7 +361,7 @@ def test_the_map_for_an_instant_is_the_nearest_one_given():
         times = np.unique(rng.integers(0, 300, rng.integers(1, 30)))
         wanted = rng.integers(-50, 350, 20)
         first = np.datetime64("2005-01-01", "s")
-        found = _nearest(first + times * np.timedelta64(3600, "s"), first + wanted * np.timedelta64(3600, "s"))
+        found = nearest(first + times * np.timedelta64(3600, "s"), first + wanted * np.timedelta64(3600, "s"))
         distance = np.abs(times[:, None] - wanted)
         np.testing.assert_array_equal(np.abs(times[found] - wanted), distance.min(axis=0))
 

@@ -30,7 +30,7 @@ from learning.velocity.residuals import Residuals
 from learning.velocity.schedule import Schedule
 from learning.velocity.targets import Velocities, depths_between, metres, write_velocities
 from learning.velocity.training import VelocityTask, train_velocity
-from tests.lagrangian.analytic import AnalyticOcean
+from tests.builders.analytic import AnalyticOcean
 
 DEPTHS = np.array([200.0, 1000.0, 3000.0])
 DAY = np.timedelta64(86400, "s")

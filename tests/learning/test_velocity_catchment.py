@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data.sites import Site
-from learning.satellite import FLAGS, catchment_dataset
+from learning.catchment_file import FLAGS, catchment_dataset
 from learning.velocity.catchment import NO_SST, OUTSIDE, UNKNOWN, flags, notes_of, outside_share, with_land
 from learning.velocity.maps import Maps, MapSpec
 

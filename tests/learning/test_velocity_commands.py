@@ -23,8 +23,8 @@ from learning.predict import main as predict
 from learning.velocity import targets
 from learning.velocity.fit import effective
 from learning.velocity.model import velocity_folder
-from tests.learning.conftest import LEVELS, write_run
-from tests.learning.test_satellite import height, maps, temperature
+from tests.builders.made_up_run import LEVELS, write_run
+from tests.builders.satellite_maps import height, maps, temperature
 from tests.learning.test_velocity import lattice, waves
 
 DEPTHS = np.array([200.0, 1000.0, 3000.0])

@@ -15,16 +15,16 @@ import xarray as xr
 from data.command import parse, run_command
 from data.errors import StoreError
 from data.lock import FolderLock
+from data.workers import open_client
 from evaluation.results import open_predictions
-from lagrangian.cluster import open_client
 from learning import simulation
 from learning.config import FitConfig
 from learning.fit import main as fit
 from learning.predict import PredictConfig
 from learning.predict import main as predict
-from tests.lagrangian.test_doors import plain_cluster
-from tests.learning.conftest import write_run
-from tests.learning.test_satellite import height, maps, temperature
+from tests.builders.clusters import plain_cluster
+from tests.builders.made_up_run import write_run
+from tests.builders.satellite_maps import height, maps, temperature
 
 SMALL = ["--width", "4", "--epochs", "3", "--members", "2", "--batch", "16", "--threads", "1"]
 

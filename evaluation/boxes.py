@@ -1,0 +1,64 @@
+"""Means of fields over square boxes about the traps."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from data.bilinear import corners
+from data.grid import HorizontalGrid
+
+
+class BoxMeans:
+    """Means over square boxes of fields at rho points; places are found once, fields follow.
+
+    A box is tiled by square cells half as wide as the grid's own or narrower; its mean is that of the bilinear values at their
+    middles. Each corner counts by its weight: what is missing (land, below the sea floor, outside the domain) is left out.
+    A periodic domain has no edge.
+
+    Parameters
+    ----------
+    grid : HorizontalGrid
+    x, y : (position,)
+        Middles of the boxes, as :meth:`HorizontalGrid.position` gives positions.
+    box_km : float
+        Full width.
+    """
+
+    def __init__(self, grid: HorizontalGrid, x: np.ndarray, y: np.ndarray, box_km: float):
+        self.grid = grid
+        n = 2 * int(np.ceil(box_km / grid.spacing_km - 1e-9))
+        axis = ((np.arange(n) + 0.5) / n - 0.5) * box_km
+        east, north = (offset.ravel() for offset in np.meshgrid(axis, axis))
+        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        self._weights = _corner_weights(grid, *grid.locate(*grid.offset(x[:, None], y[:, None], east, north)))
+
+    def __call__(self, field: np.ndarray) -> np.ndarray:
+        """(..., eta, xi) with NaN where missing -> (position, ...) float64, NaN where a box holds nothing."""
+        flat = np.asarray(field, np.float64).reshape(-1, self.grid.mask_rho.size).T
+        known = np.isfinite(flat)
+        total = self._weights @ np.where(known, flat, 0.0)
+        with np.errstate(invalid="ignore"):
+            mean = total / (self._weights @ known.astype(np.float64))
+        return mean.reshape(-1, *np.shape(field)[:-2])
+
+
+def _corner_weights(grid: HorizontalGrid, xi: np.ndarray, eta: np.ndarray) -> csr_array:
+    """(position, rho points) sums of the bilinear weights of index coordinates (position, point); NaN ones count nothing."""
+    ny, nx = grid.shape
+    px, py = grid.period
+    row, point = np.nonzero(np.isfinite(xi) & np.isfinite(eta))
+    x, y = xi[row, point], eta[row, point]
+    x, y = np.mod(x, px) if px else x, np.mod(y, py) if py else y
+    found = list(corners(x, y, grid.shape))
+    weights = np.concatenate([weight for *_, weight in found])
+    columns = np.concatenate([j * nx + i for j, i, _ in found])
+    made = csr_array((weights, (np.tile(row, 4), columns)), shape=(xi.shape[0], ny * nx))
+    made.eliminate_zeros()
+    return made
+
+
+def trap_boxes(grid: HorizontalGrid, trap_offset_km: np.ndarray, site: tuple[float, float], box_km: float) -> BoxMeans:
+    """The boxes about traps (position, 2) km east and north of a site (x, y as the grid gives positions)."""
+    east, north = np.asarray(trap_offset_km, np.float64).T
+    return BoxMeans(grid, *grid.offset(*site, east, north), box_km)

@@ -1,0 +1,186 @@
+"""What every map of a trap is made of: axes in true metres, land, the trap's star, boxes, contours of mass, the sea floor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import cartopy.crs as ccrs
+import numpy as np
+import xarray as xr
+from cartopy.mpl.ticker import LatitudeFormatter, LongitudeFormatter
+from matplotlib import colormaps
+from matplotlib.colors import ListedColormap
+from matplotlib.contour import QuadContourSet
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+
+from data.coastline import land_feature
+from data.ocean_names import is_idealised
+from data.sphere import EARTH_RADIUS_KM
+from lagrangian.pdf import BOXES_KM, SHARES, mass_levels
+
+TRAP_STYLE = dict(
+    marker="*", color="white", markersize=11, markeredgecolor="black", markeredgewidth=0.9, linestyle="none", zorder=9
+)
+BOX_COLOUR = "#D55E00"
+#: Lines of the boxes, by their names.
+BOX_STYLES = {"box100": "-", "box200": "--"}
+#: Widths of the contours that hold :data:`lagrangian.pdf.SHARES`: what is densest is thickest.
+CONTOUR_WIDTHS = (1.5, 1.0, 0.6)
+HALO = withStroke(linewidth=2, foreground="white")
+#: Land on maps in colour.
+LAND = "0.85"
+
+
+def light_blues() -> ListedColormap:
+    """White to a middle blue-green, light enough for lines to be seen on it."""
+    return ListedColormap(colormaps["YlGnBu"](np.linspace(0, 0.75, 256)))
+
+
+def on_earth(position: xr.DataArray, source: str | None) -> bool:
+    """Whether positions have a place on Earth: they are degrees, and not of an idealised ocean."""
+    return str(position.attrs.get("units", "")).startswith("degrees") and not is_idealised(source)
+
+
+def map_axes(
+    figure, place: Sequence, center: tuple[float, float], half_km: float | tuple[float, float], *, about: str = "trap",
+    earth: bool = True, coast: bool = True, land: str = LAND, size: float = 8, sides: Sequence[str] = ("left", "bottom"),
+):  # fmt: skip
+    """Axes in true metres east and north of a point, with land and the lines of the globe.
+
+    Parameters
+    ----------
+    figure
+        A figure or part of one.
+    place
+        Left, bottom, width and height within the figure; or what ``add_subplot`` takes, such as rows, columns and number.
+    center : (lon, lat)
+        Degrees.
+    half_km : float or (x, y)
+        Half width and half height.
+    about : str
+        What the point is called on axes without a globe.
+    earth : bool
+        False for an ocean without a place on Earth (:func:`on_earth`): plain axes with kilometres.
+    coast : bool
+        False for an idealised ocean on a globe, which has no coast.
+    land : str
+        Colour of the land.
+    size : float
+        Of the labels, points.
+    sides : sequence of str
+        Where latitudes and longitudes (kilometres) are labelled: "left", "bottom", both; or none, without lines of the globe.
+    """
+    kind: dict = {"aspect": "equal"}
+    if earth:
+        globe = ccrs.Globe(semimajor_axis=1e3 * EARTH_RADIUS_KM, semiminor_axis=1e3 * EARTH_RADIUS_KM)
+        kind = {"projection": ccrs.AzimuthalEquidistant(*center, globe=globe)}
+    axes = figure.add_axes(place, **kind) if isinstance(place, list) else figure.add_subplot(*place, **kind)
+    half_x, half_y = half_km if isinstance(half_km, tuple) else (half_km, half_km)
+    axes.set_xlim(-1e3 * half_x, 1e3 * half_x)
+    axes.set_ylim(-1e3 * half_y, 1e3 * half_y)
+    if earth:
+        if sides:
+            _globe_lines(axes, size, sides)
+        if coast:
+            axes.add_feature(land_feature(zorder=3, facecolor=land))
+    else:
+        _kilometres(axes, about, sides)
+    return axes
+
+
+def _globe_lines(axes, size: float, sides: Sequence[str]) -> None:
+    lines = axes.gridlines(
+        draw_labels=list(sides), linewidth=0.4, color="0.3", alpha=0.5, x_inline=False, y_inline=False, zorder=4
+    )
+    lines.xformatter, lines.yformatter = LongitudeFormatter(), LatitudeFormatter()
+    lines.rotate_labels = False
+    lines.xlabel_style = lines.ylabel_style = {"size": size}
+
+
+def _kilometres(axes, about: str, sides: Sequence[str]) -> None:
+    for side, axis, way in (("bottom", axes.xaxis, "east"), ("left", axes.yaxis, "north")):
+        axis.set_major_formatter(lambda value, _: f"{value / 1e3:g}")
+        if side in sides:
+            axis.set_label_text(f"km {way} of the {about}")
+        else:
+            axes.tick_params(**{f"label{side}": False})
+
+
+def edges(axis: np.ndarray, spacing: float, unit: float = 1e3) -> np.ndarray:
+    """(n + 1,) edges of cells about ``axis`` (n,), km, in ``unit`` a kilometre: metres by default."""
+    return unit * np.append(axis - spacing / 2, axis[-1] + spacing / 2)
+
+
+def view_km(
+    x: np.ndarray, y: np.ndarray, pdfs: Iterable[np.ndarray], spacing: float, *, share: float, least: float, margin: float
+) -> float:
+    """Half width, km, of maps that hold ``share`` of every PDF (y, x) and ``margin`` km more; ``least`` km at least, the
+    cells (centres (x,), (y,), km) at most."""
+    reach = np.maximum(np.abs(x)[None, :], np.abs(y)[:, None]).ravel()
+    order = np.argsort(reach)
+    half = least
+    for pdf in pdfs:
+        total = np.cumsum(np.nan_to_num(pdf).ravel()[order])
+        if total[-1] > 0:
+            half = max(half, reach[order][np.searchsorted(total, share * total[-1])] + margin)
+    return float(min(half, reach.max() + spacing / 2))
+
+
+def mass_contours(
+    axes, x: np.ndarray, y: np.ndarray, pdf: np.ndarray, *, colour: str = "0.15", widths=CONTOUR_WIDTHS, style="-",
+    unit: float = 1e3, label: bool = False,
+) -> QuadContourSet | None:  # fmt: skip
+    """Contours that hold 25, 50 and 75 % of a PDF (y, x) at (x,), (y,) km; of shares that one cell holds the largest alone.
+
+    ``unit``: of the axes, a kilometre; ``label``: whether the shares stand beside the lines. A white line gets a dark edge.
+    """
+    of_level = dict(zip(mass_levels(np.asarray(pdf, np.float64)), zip(SHARES, widths, strict=True), strict=False))
+    levels = sorted(of_level)
+    if not levels:
+        return None
+    lines = axes.contour(
+        unit * x, unit * y, pdf, levels=levels, colors=colour, linewidths=[of_level[one][1] for one in levels],
+        linestyles=[style], zorder=5,
+    )  # fmt: skip
+    if colour == "white":
+        lines.set_path_effects([withStroke(linewidth=2.4, foreground="0.15")])
+    if label:
+        axes.clabel(lines, fmt={one: f"{100 * of_level[one][0]:g} %" for one in levels}, fontsize=6.5, inline=True)
+    return lines
+
+
+def trap_marks(axes, colour: str = BOX_COLOUR, *, unit: float = 1e3, size: float = 8) -> None:
+    """The boxes about a trap, and its star of ``size`` points; ``unit`` of the axes, a kilometre."""
+    halo = [withStroke(linewidth=2.6, foreground="0.15")] if colour == "white" else None
+    for name, style in BOX_STYLES.items():
+        width = unit * BOXES_KM[name]
+        axes.add_patch(
+            Rectangle((-width / 2, -width / 2), width, width, fill=False, edgecolor=colour, linestyle=style, linewidth=1.1,
+                      zorder=6, path_effects=halo)
+        )  # fmt: skip
+    axes.plot(0, 0, **{**TRAP_STYLE, "markersize": size})
+
+
+def legend_lines() -> list[Line2D]:
+    """What :func:`mass_contours` and :func:`trap_marks` draw, for a legend."""
+    contours = [
+        Line2D([], [], color="0.15", linewidth=width, label=f"holds {100 * share:g} %")
+        for share, width in zip(SHARES, CONTOUR_WIDTHS, strict=True)
+    ]
+    boxes = [
+        Line2D([], [], color=BOX_COLOUR, linestyle=style, linewidth=1.1, label=f"{BOXES_KM[name]:g} km box")
+        for name, style in BOX_STYLES.items()
+    ]
+    return [*contours, *boxes, Line2D([], [], **{**TRAP_STYLE, "markersize": 8}, label="trap")]
+
+
+def depth_contours(axes, fields: xr.Dataset, levels: Sequence[float], **style) -> QuadContourSet | None:
+    """Contours of the sea floor of ``fields`` (m) at those ``levels`` that it has."""
+    depth = fields["h"].values
+    known = depth[np.isfinite(depth)]
+    shown = [level for level in levels if known.size and known.min() < level < known.max()]
+    if not shown:
+        return None
+    return axes.contour(1e3 * fields["x"].values, 1e3 * fields["y"].values, depth, levels=shown, zorder=2, **style)

@@ -1,0 +1,311 @@
+"""SSH and SST on the trap's window: which maps each prediction uses, and the mean that the simulation's SSH has instead.
+
+The simulation's SSH has its own zero, so that the mean of the satellite's over the window and all maps of the files is replaced
+by the mean of the training data (paper section 4): one constant, whichever dates are predicted. Temperature is taken as it is.
+Maps come at their own effective resolution, which is what the training fields were brought to, and are not smoothed again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from data.command import one_line
+from data.errors import InputError, OptionError
+from data.frame import HALF_WINDOW_KM, WINDOW_SPACING_KM, Frame
+from data.netcdf import write_dataset
+from data.progress import Progress
+from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
+from data.sites import Site, parse_site
+from data.times import nearest, parse_date
+from learning.catchment_file import PROJECTION, places, projection
+from learning.inputs import InputSpec
+from learning.network import CENTRED
+
+DAY = np.timedelta64(86400, "s")
+#: A map further than this from the instant asked for does not count as it, days.
+TOLERANCE_DAYS = 1.0
+#: With --persist, the furthest that counts: the days that the inputs of a prediction span in the paper.
+PERSIST_DAYS = 50.0
+#: The mean SSH is that of at most so many maps, evenly spread over the files.
+MEAN_MAPS = 200
+#: Maps of less than this, days, give a mean of a season rather than of the years.
+YEAR = 350.0
+#: Least share of the window that a map must know; the rest (land, ice) is filled, see :func:`filled`.
+LEAST_KNOWN = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class SatelliteWindows:
+    """Maps on the 100 x 100 window of a trap, and which of them each prediction uses.
+
+    Attributes
+    ----------
+    site : Site
+    times : (map,) datetime64[s]
+        Instants of the maps.
+    values : (map, variable, y, x) float32
+        SSH in m (its zero still the satellite's), temperature in degrees Celsius; NaN where unknown. Variables as in the
+        networks' :class:`~learning.inputs.InputSpec`; a variable not given is NaN everywhere.
+    ends : (prediction,) datetime64[s]
+        Ends of the collection periods.
+    instants : (prediction, lag) int
+        Number of the map of each lag.
+    distant : (prediction,) bool
+        Whether a map of another date was used.
+    ssh_mean, ssh_mean_of, ssh_source
+        Mean SSH over the window, m, which :func:`adjusted` takes off; what it is the mean of, in words; the files' own variable.
+    missing : tuple of str
+        Variables not given.
+    notes : tuple of str
+        Lines for the user: gaps, dates left out.
+    maps_source : str
+        What the SSH files say they are of (their attribute ``source``).
+    """
+
+    site: Site
+    times: np.ndarray
+    values: np.ndarray
+    ends: np.ndarray
+    instants: np.ndarray
+    distant: np.ndarray
+    ssh_mean: float
+    ssh_mean_of: str
+    ssh_source: str
+    missing: tuple[str, ...]
+    notes: tuple[str, ...]
+    maps_source: str = "satellite maps"
+
+
+def satellite_windows(
+    ssh: tuple[str, ...],
+    sst: tuple[str, ...],
+    spec: InputSpec,
+    site: str,
+    *,
+    start: str | None = None,
+    end: str | None = None,
+    every: float = 10.0,
+    persist: bool = False,
+    ssh_mean: float | None = None,
+    centred: bool = False,
+) -> SatelliteWindows:
+    """Read and regrid what predictions from satellite maps need, each map once.
+
+    Parameters
+    ----------
+    ssh, sst : files or globs
+        DUACS-like and GHRSST-like maps; ``sst`` may be empty: the training mean stands for it.
+    spec : InputSpec
+        Of the networks; only SSH and surface temperature can be given by satellites.
+    site : str
+        Of the trap, as ``--site``.
+    start, end : ISO dates, optional
+        First and last end of a collection period (default: all that the maps allow).
+    every : float
+        Days between predictions.
+    persist : bool
+        Use the nearest map in time where that of a lag is missing, up to :data:`PERSIST_DAYS` away.
+    ssh_mean : float, optional
+        Mean SSH over the window, m (default: of all maps in the files, or of :data:`MEAN_MAPS` of them, evenly spread).
+
+    centred : bool
+        Whether the networks take each window's own mean off (:func:`learning.satellite.centring`): then the mean SSH does not
+        matter to them.
+
+    Raises
+    ------
+    OptionError
+        The networks take other inputs, or an option is impossible.
+    InputError
+        A file cannot be used, the maps miss the trap's window, or no prediction can be made of them.
+    """
+    others = [name for name, _ in spec.variables if name not in ("ssh", "temp")]
+    if others:
+        raise OptionError(
+            f"networks of {spec.name} take {', '.join(sorted(set(others)))} as well, which no satellite sees; use sst-ssh"
+        )
+    if not every > 0:
+        raise OptionError(f"--every {every:g}: must be greater than 0 days")
+    place = parse_site(site)
+    frame = Frame.around((place.x, place.y), HALF_WINDOW_KM, WINDOW_SPACING_KM)
+    heights = around(open_ssh(ssh), frame.center, HALF_WINDOW_KM)
+    sources, notes = {"ssh": heights["ssh"]}, time_notes(heights, "SSH")
+    if sst:
+        temperatures = around(open_sst(sst), frame.center, HALF_WINDOW_KM)
+        sources["temp"] = temperatures["sst"]
+        notes += time_notes(temperatures, "SST")
+    source = str(heights["ssh"].attrs["source_variable"])
+    if source == "sla":
+        notes.append("SSH is sla, without mean dynamic topography: standing currents are missing from it; adt is wanted")
+    stamps = {name: one["time"].values.astype("datetime64[s]") for name, one in sources.items()}
+    _check_common(stamps)
+    ends = _ends(stamps, spec, start, end, every, persist)
+    wanted = ends[:, None] - np.round(np.array(spec.lags_days) * 86400).astype("timedelta64[s]")
+    near = {name: nearest(one, wanted) for name, one in stamps.items()}
+    distance = {name: abs(stamps[name][near[name]] - wanted) for name in near}
+    furthest = np.max([one.max(axis=1) for one in distance.values()], axis=0)
+    limit = PERSIST_DAYS if persist else TOLERANCE_DAYS
+    far = furthest > limit * DAY
+    other = "" if persist else f" (--persist takes the nearest within {PERSIST_DAYS:g} days)"
+    if far.all():
+        raise InputError(
+            f"no date between {ends[0]} and {ends[-1]} has maps {', '.join(f'{lag:g}' for lag in spec.lags_days)} days before "
+            f"it, or within {limit:g} days of that: SSH is of {_span(stamps['ssh'])}"
+            + (f", SST of {_span(stamps['temp'])}" if sst else "")
+            + f"; give more files, or other dates{other}"
+        )
+    if far.any():
+        notes.append(f"{int(far.sum())} of {far.size} dates left out: no map within {limit:g} days of a lag{other}")
+    ends, wanted, furthest = ends[~far], wanted[~far], furthest[~far]
+    distant = furthest > TOLERANCE_DAYS * DAY
+    if distant.any():
+        notes.append(
+            f"{int(distant.sum())} of {distant.size} dates use maps of other dates, up to {furthest.max() / DAY:.3g} days away; "
+            "they are flagged"
+        )
+    instants_asked, instants = np.unique(wanted, return_inverse=True)
+    values = np.full((instants_asked.size, len(spec.variables), *frame.shape), np.nan, np.float32)
+    for channel, (name, _) in enumerate(spec.variables):
+        if name not in sources:
+            continue
+        index = nearest(stamps[name], instants_asked)
+        used, back = np.unique(index, return_inverse=True)
+        maps = np.empty((used.size, *frame.shape), np.float32)
+        with Progress(f"regridding {name}", "map") as bar:
+            for number, one in enumerate(used):
+                maps[number] = on_frame(sources[name][[one]], frame, method="bicubic").values[0]
+                bar.update(number + 1, used.size)
+        known = np.isfinite(maps).mean(axis=(1, 2))
+        if (known < LEAST_KNOWN).any():
+            worst = int(np.argmin(known))
+            raise InputError(
+                f"{name} map of {stamps[name][used[worst]]}: only {100 * known[worst]:.0f} % of the {2 * HALF_WINDOW_KM:g} km "
+                f"around {place.name} is known; give gap-free (L4) maps, or a site farther from land"
+            )
+        values[:, channel] = maps[back]
+    missing = tuple(name for name, _ in spec.variables if name not in sources)
+    mean_of = "--ssh-mean"
+    if ssh_mean is None:
+        ssh_mean, mean_of = _mean_height(heights["ssh"], frame)
+        if (days := (stamps["ssh"][-1] - stamps["ssh"][0]) / DAY) < YEAR:
+            what = (
+                "which does not matter to these networks: they take each window's own mean off"
+                if centred
+                else "so that the season is taken off with it; give maps of whole years, or --ssh-mean"
+            )
+            notes.append(f"SSH: its mean, {ssh_mean:.3f} m, is of maps of {days:.0f} days, {what}")
+    elif centred:
+        notes.append("SSH: --ssh-mean changes nothing for these networks: they take each window's own mean off")
+    unknown = 1 - np.isfinite(values[:, [name not in missing for name, _ in spec.variables]]).mean(axis=(0, 2, 3))
+    for name, share in zip((name for name, _ in spec.variables if name not in missing), unknown, strict=True):
+        if share > 0:
+            filled = "the mean of the rest of the window" if centred and name in CENTRED else "the training mean"
+            notes.append(f"{100 * share:.2g} % of the window has no {name} (land, ice): {filled} stands there")
+    return SatelliteWindows(
+        place, instants_asked, values, ends, instants.reshape(wanted.shape), distant, float(ssh_mean), mean_of, source, missing,
+        tuple(notes), _source_of(heights),
+    )  # fmt: skip
+
+
+def _source_of(maps: xr.Dataset) -> str:
+    """The attribute ``source`` of the first of the files that maps come from; a sentence of the toolkit where there is none."""
+    with xr.open_dataset(maps.attrs["files"][0], decode_times=False) as file:
+        return one_line(str(file.attrs.get("source", ""))) or "satellite maps"
+
+
+def _mean_height(variable: xr.DataArray, frame: Frame) -> tuple[float, str]:
+    """Mean SSH (m) over the window and the maps, at most :data:`MEAN_MAPS` of them, and what it is of."""
+    n = variable.sizes["time"]
+    chosen = np.unique(np.linspace(0, n - 1, min(n, MEAN_MAPS)).round().astype(int))
+    total, known = 0.0, 0
+    with Progress("mean SSH", "map") as bar:
+        for done, one in enumerate(chosen, 1):
+            values = on_frame(variable[[one]], frame, method="bicubic").values
+            total += np.nansum(values, dtype=np.float64)
+            known += int(np.isfinite(values).sum())
+            bar.update(done, chosen.size)
+    first, last = variable["time"].values[[0, -1]]
+    return total / max(known, 1), f"{chosen.size} of the {n} maps from {first:.10} to {last:.10}"
+
+
+def _span(times: np.ndarray) -> str:
+    return f"{times[0]:.10} to {times[-1]:.10}"
+
+
+def _check_common(stamps: dict[str, np.ndarray]) -> None:
+    if len(stamps) == 2 and (stamps["ssh"][0] > stamps["temp"][-1] or stamps["temp"][0] > stamps["ssh"][-1]):
+        spans = {name: f"{times[0]} to {times[-1]}" for name, times in stamps.items()}
+        raise InputError(f"SSH ({spans['ssh']}) and SST ({spans['temp']}) do not overlap in time; give files of the same dates")
+
+
+def _ends(stamps, spec: InputSpec, start, end, every: float, persist: bool) -> np.ndarray:
+    """Ends of collection periods: from ``start`` by ``every`` days to ``end``; by default all within the maps."""
+    first, last = max(times[0] for times in stamps.values()), min(times[-1] for times in stamps.values())
+    lead = np.timedelta64(0 if persist else round(86400 * max(spec.lags_days)), "s")
+    limits = []
+    for option, text, default in (("--start", start, first + lead), ("--end", end, last)):
+        limits.append(default if text is None else parse_date(text, option))
+    low, high = limits
+    if high < low:
+        if start is None and end is None:
+            raise InputError(
+                f"the maps ({first} to {last}) do not span the {max(spec.lags_days):g} days of the networks' inputs; give more "
+                "files, or --persist to use the nearest map in time"
+            )
+        raise OptionError(f"--end {high} is before the first possible date, {low}")
+    return low + np.round(np.arange(int((high - low) / (every * DAY) + 1e-9) + 1) * every * 86400).astype("timedelta64[s]")
+
+
+def adjusted(windows: SatelliteWindows, spec: InputSpec, training_mean: np.ndarray) -> np.ndarray:
+    """Values (map, variable, y, x) as the networks know them: SSH with the training mean; what is not given is that mean."""
+    out = windows.values.copy()
+    for channel, (name, _) in enumerate(spec.variables):
+        if name in windows.missing:
+            out[:, channel] = training_mean[channel]
+        elif name == "ssh":
+            out[:, channel] += np.float32(training_mean[channel] - windows.ssh_mean)
+    return out
+
+
+def filled(values: np.ndarray, spec: InputSpec) -> np.ndarray:
+    """Values (map, variable, y, x) as a centring network is to get them: unknown cells of what it centres get their map's mean.
+
+    A network that takes off a window's mean would otherwise see the training mean less that of the window there: a front along
+    every coast, which no ocean has. A map without any value is left as it is.
+    """
+    out = values.copy()
+    for channel, (name, _) in enumerate(spec.variables):
+        if name not in CENTRED:
+            continue
+        maps = out[:, channel]
+        known = np.isfinite(maps)
+        count = known.sum(axis=(1, 2))
+        mean = np.where(known, maps, 0).sum(axis=(1, 2), dtype=np.float64) / np.maximum(count, 1)
+        fill = np.where(count > 0, mean, np.nan).astype(np.float32)
+        out[:, channel] = np.where(known, maps, fill[:, None, None])
+    return out
+
+
+def write_inputs(path: Path, windows: SatelliteWindows, spec: InputSpec) -> None:
+    """The regridded maps (time, y, x), for Figure A1 and for a look."""
+    above = "geoid" if windows.ssh_source == "adt" else "mean_sea_level"
+    named = {
+        "ssh": {"units": "m", "standard_name": f"sea_surface_height_above_{above}", "long_name": "sea surface height"},
+        "temp": {"units": "degree_Celsius", "standard_name": "sea_surface_temperature", "long_name": "sea surface temperature"},
+    }
+    on_map = {"grid_mapping": PROJECTION, "coordinates": "lon lat"}
+    given = {channel: name for channel, (name, _) in enumerate(spec.variables) if name not in windows.missing}
+    dataset = xr.Dataset(
+        {name: (("time", "y", "x"), windows.values[:, channel], named[name] | on_map) for channel, name in given.items()}
+        | {PROJECTION: projection(windows.site)},
+        coords={"time": ("time", windows.times.astype("datetime64[ns]"), {"standard_name": "time", "axis": "T"}),
+                **places(windows.site)},
+        attrs={"title": "Satellite maps on the window of a trap", "Conventions": "CF-1.8", "source": windows.maps_source,
+               "trap_longitude": windows.site.x, "trap_latitude": windows.site.y,
+               "history": f"learning.predict, {np.datetime64('now')} UTC"},
+    )  # fmt: skip
+    write_dataset(path, dataset)

@@ -1,0 +1,1 @@
+"""What tests of several packages build: oceans in closed form, files, small runs. No test stands here."""
