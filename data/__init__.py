@@ -1,4 +1,9 @@
-"""Fields and records in: ocean simulations, satellite products, trap records, sites, stores."""
+"""Fields and records in: ocean simulations, satellite products, trap records, sites, stores.
+
+Public: :func:`open_ocean`, :class:`OceanSource`; the interface :class:`Ocean` with :class:`Snapshot` and :class:`Preferences`;
+places (:class:`Site`, :func:`parse_site`); and the errors that all of the toolkit raises, each a :class:`CatchmentError`:
+:class:`InputError` (files), :class:`OptionError` (options and arguments), :class:`StoreError` (results on disk).
+"""
 
 import os
 import sys
@@ -11,3 +16,22 @@ if _first == os.getcwd() and os.path.realpath(_first) != os.path.dirname(os.path
 from data import start  # noqa: E402
 
 start.begin()
+
+from data.face import lazy  # noqa: E402
+
+#: Public names and the modules that they come from, when they are asked for.
+_PUBLIC = {
+    "open_ocean": "data.oceans",
+    "OceanSource": "data.oceans",
+    "Ocean": "data.ocean",
+    "Snapshot": "data.ocean",
+    "Preferences": "data.ocean",
+    "Site": "data.sites",
+    "parse_site": "data.sites",
+    "CatchmentError": "data.errors",
+    "InputError": "data.errors",
+    "OptionError": "data.errors",
+    "StoreError": "data.errors",
+}
+__all__ = list(_PUBLIC)
+__getattr__, __dir__ = lazy(__name__, _PUBLIC)

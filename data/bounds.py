@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 import tyro
@@ -60,8 +61,10 @@ def bounds(**limits: Any) -> tuple[Bounds, Any]:
     return found, tyro.conf.arg(help_behavior_hint=lambda default: f"(default: {default}; {found})")
 
 
-def check_bounds(config: Any) -> None:
-    """Check every number among the options of a command's dataclass: finite, within 64 bits, within its :class:`Bounds`.
+def check_bounds(config: Any, options: Mapping[str, str] | None = None) -> None:
+    """Check every number among the options of a dataclass: finite, within 64 bits, within its :class:`Bounds`.
+
+    ``options`` names the command's option for the fields that are called otherwise.
 
     Raises
     ------
@@ -74,7 +77,8 @@ def check_bounds(config: Any) -> None:
         limits = next((one for one in getattr(hints[field.name], "__metadata__", ()) if isinstance(one, Bounds)), Bounds())
         for item in value if isinstance(value, (tuple, list)) else [value]:
             if isinstance(item, (int, float)) and not isinstance(item, bool):
-                _check(f"--{field.name.replace('_', '-')} {_number(item)}", item, limits)
+                name = (options or {}).get(field.name, field.name)
+                _check(f"--{name.replace('_', '-')} {_number(item)}", item, limits)
 
 
 def _check(option: str, value: float, limits: Bounds) -> None:

@@ -27,7 +27,6 @@ from data.command import one_line, provenance, read_json, run_command, write_jso
 from data.errors import InputError, OptionError, StoreError, cannot_write, need
 from data.files import make_folder, written_aside
 from data.lock import FolderLock
-from data.lonlat import square_bounds
 from data.machine import in_words, need_disk
 from data.progress import Progress
 from data.sites import Site, parse_site
@@ -218,6 +217,8 @@ def box_around(site: Site, half_width: float) -> Box:
     need(half_width > 0, f"--half-width {half_width:g} must be more than 0 km")
     reach = np.rad2deg(np.sqrt(2) * half_width / EARTH_RADIUS_KM)
     need(abs(site.y) + reach < 89, f"--half-width {half_width:g} km around {site.name} reaches a pole; choose a smaller one")
+    from data.lonlat import square_bounds  # xarray takes long to import, and --help need not wait for it
+
     west, east, south, north = square_bounds((site.x, site.y), half_width)
     west, south = (np.floor(value * 1000) / 1000 for value in (west, south))
     east, north = (np.ceil(value * 1000) / 1000 for value in (east, north))

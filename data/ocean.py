@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-import numpy as np
+if TYPE_CHECKING:  # what --help needs is light to import
+    import numpy as np
 
-from data.grid import HorizontalGrid
-from data.vertical import VerticalCoordinate
+    from data.grid import HorizontalGrid
+    from data.vertical import VerticalCoordinate
 
 #: What :meth:`Ocean.snapshot` can be asked for. u, v and zeta are always there.
 OPTIONAL_VARIABLES = ("w", "omega", "temp")

@@ -101,6 +101,9 @@ def parse_site(text: str) -> Site:
     ------
     OptionError
         If the text is neither.
+
+    >>> parse_site("PAP-SO").x, parse_site("-20.3,44.9").y
+    (-16.5, 44.9)
     """
     if text.lower() in SITES:
         return SITES[text.lower()]

@@ -10,7 +10,8 @@ from data.terminal import open_standard_streams
 
 
 def begin(always: bool = False) -> None:
-    """Prepare the process of a command: standard streams that are open, and Ctrl-C during imports answered in one line.
+    """Prepare the process of a command: standard streams that are open, Ctrl-C during imports answered in one line, and
+    ``--help`` answered before them.
 
     Does nothing where the packages are imported by another program, unless ``always``.
     """
@@ -19,6 +20,10 @@ def begin(always: bool = False) -> None:
     open_standard_streams()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupted)
+    if sys.argv[:1] == ["-m"]:
+        from data.commands import answer_help
+
+        answer_help()
 
 
 def imported() -> None:

@@ -1,4 +1,7 @@
-"""Scores, diagnostics, figures and the report."""
+"""Scores, diagnostics, figures and the report.
+
+Public: the module :mod:`scores` (one signature for every score) and :func:`plot_catchment`.
+"""
 
 import os
 import sys
@@ -16,3 +19,13 @@ except ImportError as error:
         raise ImportError(line) from None
     print(f"{__name__}: {line}", file=sys.stderr)
     raise SystemExit(2) from None
+
+from data.face import lazy  # noqa: E402
+
+#: Public names and the modules that they come from, when they are asked for.
+_PUBLIC = {
+    "scores": "evaluation.scores",
+    "plot_catchment": "evaluation.plot",
+}
+__all__ = list(_PUBLIC)
+__getattr__, __dir__ = lazy(__name__, _PUBLIC)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import xarray as xr
@@ -14,39 +13,20 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from data.bounds import bounds
 from data.command import run_command
 from data.errors import InputError, OptionError, cannot_write
 from data.files import written_aside
 from evaluation.figures.canvas import name_ocean
 from evaluation.figures.catchments import deep_to_light, describe, open_experiment, reach_km
+from evaluation.options import FRAMES, AnimationConfig
 from lagrangian.chart import BOX_COLOUR, TRAP_STYLE
 from lagrangian.config import speed_folder
 from learning.folders import found_speeds
 
-FRAMES = 60
 DPI = 85
 #: Colours of the film, of the 256 that a GIF can have.
 COLOURS = 128
 SECOND = np.timedelta64(1, "s")
-
-
-@dataclass(frozen=True)
-class AnimationConfig:
-    """Write a film (GIF) of the particles of one experiment of a run."""
-
-    run: Path = Path("runs/demo")
-    """Folder of a lagrangian.run."""
-    w: Annotated[float | None, *bounds(above=0, below=1e5, unit="m/d")] = None
-    """Sinking speed, m/d (default: the slowest of the run)."""
-    experiment: Annotated[int, *bounds(least=0)] = 0
-    """Number of the experiment."""
-    fps: Annotated[float, *bounds(least=0.1, most=50, unit="frames a second")] = 8.0
-    """Frames a second."""
-    frames: Annotated[int, *bounds(least=2, most=2000)] = FRAMES
-    """Frames in all, evenly spaced in time."""
-    out: Path | None = None
-    """File to write (default: RUN/w080/film-0000.gif, by speed and experiment)."""
 
 
 def main(config: AnimationConfig) -> int:

@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.stats import t as student
 
 from evaluation.intervals import DRAWS, LEVEL, block_of, correlation_of_sums, draw_blocks
+from evaluation.options import CORRELATION_BLOCK_DAYS as BLOCK_DAYS
 from lagrangian.config import SINKING_SPEEDS
 
 #: Lags below which particles are taken to sink so fast: (days, m/d); the slowest beyond the last (paper Appendix C).
@@ -27,8 +28,6 @@ MARGIN_DAYS = 5.0
 CLOUDED = 0.99
 #: Fewer cups than this give no R².
 ENOUGH_CUPS = 3
-#: Length of a block of the bootstrap, days: fluxes and chlorophyll have a season, so that the sample is one of years.
-BLOCK_DAYS = 365.25
 #: Percentiles of the random catchments' R².
 ENVELOPE = (10.0, 90.0)
 

@@ -19,13 +19,13 @@ from data.ocean import Ocean
 from data.ocean_names import ocean_title
 from data.progress import Progress
 from data.resumable import ResumableStore, identity_of
-from data.sites import parse_site
 from data.times import SECONDS_ATTRS, whole_seconds
 from evaluation.boxes import BoxMeans, trap_boxes
 from evaluation.options import BOX_KM, DEPTHS, DiagnosticsConfig
-from lagrangian.config import RunConfig, speed_folder
+from lagrangian.config import speed_folder
 from lagrangian.fields import horizontal_velocity
-from lagrangian.oceans import open_ocean
+from lagrangian.oceans import open_for
+from lagrangian.record import recorded_design, recorded_integration, recorded_source
 from lagrangian.stores import open_store
 from learning.folders import found_speeds, run_record
 
@@ -109,9 +109,9 @@ def run_dynamics(
     record = read_run(run)
     final = run / STORE
     identity = {"run": record.get("identity", {}), "depths": [float(depth) for depth in depths], "box_km": float(box_km)}
-    config = run_config(record)
+    design = recorded_design(record)
     offset = trap_offsets(run)
-    opened = functools.cache(lambda: open_ocean(config) if ocean is None else ocean)  # not where the store is whole
+    opened = functools.cache(lambda: _ocean_of(record) if ocean is None else ocean)  # not where the store is whole
     n = _snapshots(final, identity, opened)
     store = ResumableStore(
         final, tuple(VARIABLES), -(-n // BLOCK), lay_out=lambda path: _lay_out(path, opened(), offset, identity),
@@ -123,7 +123,7 @@ def run_dynamics(
         print(f"{final} is of other options and is made anew", flush=True)
     if store.damaged:
         print(f"note: {store.told(store.damaged)} and are made again", flush=True)
-    site = parse_site(config.site)
+    site = design.place
     _fill(store, opened(), trap_boxes(opened().grid, offset, (site.x, site.y), box_km), depths)
     store.close()
     write_json(final.with_suffix(".json"), provenance(DiagnosticsConfig(run, tuple(identity["depths"]), float(box_km))))
@@ -161,13 +161,9 @@ def read_run(run: Path) -> dict:
     return record
 
 
-def run_config(record: dict) -> RunConfig:
-    """The options that a run.json holds."""
-    options = {name: tuple(value) if isinstance(value, list) else value for name, value in record["configuration"].items()}
-    try:
-        return RunConfig(**{**options, "out": Path(options["out"])})
-    except (TypeError, KeyError) as error:
-        raise StoreError(f"run.json is of another version: {error}; run python -m lagrangian.run again") from None
+def _ocean_of(record: dict) -> Ocean:
+    numerics = recorded_integration(record)
+    return open_for(recorded_source(record), recorded_design(record), vertical_velocity=numerics.vertical_velocity)
 
 
 def trap_offsets(run: Path) -> np.ndarray:

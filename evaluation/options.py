@@ -1,22 +1,55 @@
-"""Options of the commands of the evaluation that other modules know too."""
+"""Options of the commands of this package. Light to import: ``--help`` needs nothing else."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
-
 from data.bounds import MAX_SEED, bounds
 from data.errors import OptionError, need
-from data.trap_flux import COLUMNS
-from evaluation.cross_correlation import BLOCK_DAYS
 
-#: Full width of the box centred on the trap, km (method.md section 4).
-BOX_KM = 80.0
 #: Depths that dynamics.zarr holds, m: from the surface, for profiles, to the trap.
 DEPTHS = tuple(250.0 * k for k in range(13))
+#: Full width of the box centred on the trap, km (method.md section 4).
+BOX_KM = 80.0
+#: Length of a block of the bootstrap of correlations, days: fluxes and chlorophyll have a season, so that the sample is one of
+#: years.
+CORRELATION_BLOCK_DAYS = 365.25
+#: Frames of a film.
+FRAMES = 60
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """Score the catchments of a run: report.html, metrics.json, figures/*.png and *.pdf, tables/*.csv in RUN/report."""
+
+    run: Path = Path("runs/demo")
+    """Folder of a lagrangian.run, with or without predictions of learning.predict."""
+    out: Path | None = None
+    """Folder of the report (default: RUN/report)."""
+    level: Annotated[float | None, *bounds(least=0, most=12000, unit="m, positive down")] = None
+    """Level that is scored, m (default: the export level: 200, or the shallowest of a run that keeps no 200)."""
+    depth_range: Annotated[tuple[float, float] | None, *bounds(least=0, most=12000, unit="m, positive down")] = None
+    """Depths, m, that the deep dynamics of Figure 6 are averaged over (default: 1000 to 3000, no deeper than the trap)."""
+    resolution_experiments: Annotated[int, *bounds(least=0, most=10**9)] = 288
+    """Experiments of the resolution test (0: leave the test out)."""
+    emd_experiments: Annotated[int, *bounds(least=0, most=10**9)] = 200
+    """Experiments whose earth mover's, Hellinger and Jensen-Shannon distances are computed (0: leave them out)."""
+    seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
+    """Of the bootstrap and of the choice of experiments, 0 or greater."""
+
+    def validate(self) -> None:
+        """Check every option's bounds; OptionError names the option and its value."""
+        need(self.level is None or self.level >= 0, f"--level {self.level}: must be 0 m or more, positive down")
+        for name in ("resolution_experiments", "emd_experiments", "seed"):
+            value = getattr(self, name)
+            need(value >= 0, f"--{name.replace('_', '-')} {value}: must be 0 or more")
+        if self.depth_range is not None:
+            words = " ".join(f"{one:g}" for one in self.depth_range)
+            need(len(self.depth_range) == 2 and 0 <= self.depth_range[0] < self.depth_range[-1],
+                 f"--depth-range {words}: must be two depths in m, positive down, the upper one first")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -80,7 +113,7 @@ class CorrelationConfig:
     exclude_flags: tuple[Literal["outside", "date", "sst", "unknown"], ...] = ()
     """Leave flagged predictions out: outside (inputs beyond the training range), date (maps of another date), sst (no SST was
     given), unknown (part of the window unknown). By default they are used, and how many is said."""
-    block_days: Annotated[float, *bounds(least=1, most=36500, unit="days")] = BLOCK_DAYS
+    block_days: Annotated[float, *bounds(least=1, most=36500, unit="days")] = CORRELATION_BLOCK_DAYS
     """Length of the blocks that intervals are made of, days."""
     seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
     """Of the random dates and of the bootstrap."""
@@ -94,11 +127,66 @@ class CorrelationConfig:
         need(self.flux is not None, "--flux is missing: give the flux record of the trap, CSV or .xlsx")
         need(len(self.lags) == 3, f"--lags: {len(self.lags)} numbers; give the first lag, the last and the step, in days")
         first, last, step = self.lags
-        need(np.isfinite(self.lags).all() and step > 0, f"--lags {first:g} {last:g} {step:g}: the step must be positive, in days")
+        finite = all(map(math.isfinite, self.lags))
+        need(finite and step > 0, f"--lags {first:g} {last:g} {step:g}: the step must be positive, in days")
         need(last >= first, f"--lags {first:g} {last:g} {step:g}: the last lag must not be less than the first")
         need((last - first) / step < 1000, f"--lags {first:g} {last:g} {step:g}: more than 1000 lags; take a longer step")
         need(self.draws >= 1, f"--draws {self.draws}: give 1 or more")
         need(self.seed >= 0, f"--seed {self.seed}: give 0 or more")
         need(self.block_days >= 1, f"--block-days {self.block_days:g}: give 1 day or more")
+        from data.trap_columns import COLUMNS
+
         unknown = [name for name in self.variables if name not in COLUMNS]
         need(not unknown, f"--variables {' '.join(unknown)}: not a flux; known are {', '.join(COLUMNS)}")
+
+
+@dataclass(frozen=True)
+class SatelliteConfig:
+    """Draw predictions from satellite maps, and compare their inputs and shapes with those of the simulation learnt from."""
+
+    predictions: Path = Path("runs/demo")
+    """Folder of catchment_w*.nc and satellite_inputs.nc, as learning.predict --ssh writes them."""
+    run: Path | None = None
+    """Run that the networks were trained on, for Figures A1 and A2 (left out without it)."""
+    date: str | None = None
+    """Date of the latest map of the prediction that is drawn (default: the last)."""
+    out: Path | None = None
+    """Folder of the figures (default: --predictions/figures)."""
+
+
+@dataclass(frozen=True)
+class TwinExperimentConfig:
+    """Run the satellite application on a twin ocean, where catchments, lags and speeds are known."""
+
+    models: Path = Path("runs/learn")
+    """Run whose sst-ssh networks are used; trained on another --seed than this one's."""
+    method: Literal["unet", "velocity"] = "unet"
+    """Networks of binned PDFs, or of velocities with particles in them (predicted-velocity/, scores-velocity.csv, ...)."""
+    years: Annotated[float, *bounds(above=0, most=1000, unit="years")] = 3.0
+    """Length of the record, years."""
+    seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 1
+    """Which twin ocean; also of noise and clouds."""
+    noise: Annotated[float, *bounds(least=0, most=1000)] = 0.3
+    """Noise of the trap record: its standard deviation over that of the signal."""
+    draws: Annotated[int, *bounds(least=1, most=10_000)] = 100
+    """Series of random catchments of the envelope."""
+    out: Path = Path("runs/twin-experiment")
+    """Folder of the results."""
+
+
+@dataclass(frozen=True)
+class AnimationConfig:
+    """Write a film (GIF) of the particles of one experiment of a run."""
+
+    run: Path = Path("runs/demo")
+    """Folder of a lagrangian.run."""
+    w: Annotated[float | None, *bounds(above=0, below=1e5, unit="m/d")] = None
+    """Sinking speed, m/d (default: the slowest of the run)."""
+    experiment: Annotated[int, *bounds(least=0)] = 0
+    """Number of the experiment."""
+    fps: Annotated[float, *bounds(least=0.1, most=50, unit="frames a second")] = 8.0
+    """Frames a second."""
+    frames: Annotated[int, *bounds(least=2, most=2000)] = FRAMES
+    """Frames in all, evenly spaced in time."""
+    out: Path | None = None
+    """File to write (default: RUN/w080/film-0000.gif, by speed and experiment)."""

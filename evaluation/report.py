@@ -5,16 +5,13 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import pandas as pd
 
-from data.bounds import MAX_SEED, bounds
 from data.command import provenance, read_json, run_command, write_json
-from data.errors import CatchmentError, InputError, need
+from data.errors import CatchmentError, InputError
 from data.fingerprint import fingerprint_of_file
 from data.ocean_names import ocean_title
 from data.progress import Progress
@@ -28,6 +25,7 @@ from evaluation.figures.dynamics import figure_5, figure_6, figure_b1
 from evaluation.figures.scores import figure_3, figure_4, figure_calibration
 from evaluation.inputs import input_values, parts_of_record
 from evaluation.intervals import BLOCK_DAYS, ENOUGH_BLOCKS, block_of
+from evaluation.options import ReportConfig
 from evaluation.page import Page, Section
 from evaluation.relations import relations, spread_relations
 from evaluation.results import SHARES, Scored, SpeedRun, add_distances, add_registered, means_with_intervals
@@ -44,37 +42,6 @@ from learning.inputs import InputSpec
 DEEP_LEVEL = 1000.0
 #: Experiments that are shown, by the share of those that are predicted better.
 EXAMPLES = (0.1, 0.5, 0.9)
-
-
-@dataclass(frozen=True)
-class ReportConfig:
-    """Score the catchments of a run: report.html, metrics.json, figures/*.png and *.pdf, tables/*.csv in RUN/report."""
-
-    run: Path = Path("runs/demo")
-    """Folder of a lagrangian.run, with or without predictions of learning.predict."""
-    out: Path | None = None
-    """Folder of the report (default: RUN/report)."""
-    level: Annotated[float | None, *bounds(least=0, most=12000, unit="m, positive down")] = None
-    """Level that is scored, m (default: the export level: 200, or the shallowest of a run that keeps no 200)."""
-    depth_range: Annotated[tuple[float, float] | None, *bounds(least=0, most=12000, unit="m, positive down")] = None
-    """Depths, m, that the deep dynamics of Figure 6 are averaged over (default: 1000 to 3000, no deeper than the trap)."""
-    resolution_experiments: Annotated[int, *bounds(least=0, most=10**9)] = 288
-    """Experiments of the resolution test (0: leave the test out)."""
-    emd_experiments: Annotated[int, *bounds(least=0, most=10**9)] = 200
-    """Experiments whose earth mover's, Hellinger and Jensen-Shannon distances are computed (0: leave them out)."""
-    seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
-    """Of the bootstrap and of the choice of experiments, 0 or greater."""
-
-    def validate(self) -> None:
-        """Check every option's bounds; OptionError names the option and its value."""
-        need(self.level is None or self.level >= 0, f"--level {self.level}: must be 0 m or more, positive down")
-        for name in ("resolution_experiments", "emd_experiments", "seed"):
-            value = getattr(self, name)
-            need(value >= 0, f"--{name.replace('_', '-')} {value}: must be 0 or more")
-        if self.depth_range is not None:
-            words = " ".join(f"{one:g}" for one in self.depth_range)
-            need(len(self.depth_range) == 2 and 0 <= self.depth_range[0] < self.depth_range[-1],
-                 f"--depth-range {words}: must be two depths in m, positive down, the upper one first")  # fmt: skip
 
 
 def main(config: ReportConfig) -> int:

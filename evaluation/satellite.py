@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from evaluation.figures.canvas import name_ocean, new_figure, save_png
 from evaluation.figures.catchments import figure_a1, figure_a2
 from evaluation.figures.flux import LAND_ON_GREY, UNKNOWN_ON_GREY
 from evaluation.inputs import input_values
+from evaluation.options import SatelliteConfig
 from evaluation.scores import BOXES_KM, entropy, mass_centre_distance
 from lagrangian.binning import smooth_pdf
 from lagrangian.chart import map_axes, mass_contours, trap_marks
@@ -38,20 +38,6 @@ COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7")
 #: Characters of a title that go on an inch.
 TITLE_CHARACTERS = 11
 STYLES = ("-", "--", ":", "-.", (0, (1, 2)))
-
-
-@dataclass(frozen=True)
-class SatelliteConfig:
-    """Draw predictions from satellite maps, and compare their inputs and shapes with those of the simulation learnt from."""
-
-    predictions: Path = Path("runs/demo")
-    """Folder of catchment_w*.nc and satellite_inputs.nc, as learning.predict --ssh writes them."""
-    run: Path | None = None
-    """Run that the networks were trained on, for Figures A1 and A2 (left out without it)."""
-    date: str | None = None
-    """Date of the latest map of the prediction that is drawn (default: the last)."""
-    out: Path | None = None
-    """Folder of the figures (default: --predictions/figures)."""
 
 
 def main(config: SatelliteConfig) -> int:

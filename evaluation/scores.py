@@ -125,13 +125,21 @@ def bhattacharyya_coefficient(p: Pdfs, q: Pdfs) -> Scores:
 
 @_by_map(2)
 def bhattacharyya_loss(p: Pdfs, q: Pdfs) -> Scores:
-    """BL = 1 - BC (method.md section 3): 0 for equal PDFs, 1 for disjoint ones."""
+    """BL = 1 - BC (method.md section 3): 0 for equal PDFs, 1 for disjoint ones.
+
+    >>> round(float(bhattacharyya_loss(box_pdf(96.0), box_pdf(192.0))), 12)
+    0.5
+    """
     return 1.0 - bhattacharyya_coefficient(p, q)
 
 
 @_by_map(2)
 def overlap(p: Pdfs, q: Pdfs) -> Scores:
-    """F = sum min(p, q): the share of the true particles that the prediction holds, 0 to 1."""
+    """F = sum min(p, q): the share of the true particles that the prediction holds, 0 to 1.
+
+    >>> float(overlap(box_pdf(96.0), box_pdf(192.0)))
+    0.25
+    """
     return np.minimum(p, q).sum(axis=(-2, -1), dtype=np.float64)
 
 

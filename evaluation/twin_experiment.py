@@ -7,19 +7,17 @@ catchments. What the whole chain finds, from maps to R², is then compared with 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from data.bounds import MAX_SEED, bounds
 from data.command import provenance, read_json, run_command, write_file, write_json
 from data.errors import InputError, OptionError, need
 from data.lock import FolderLock
 from data.netcdf import write_dataset
+from data.oceans import OceanSource
 from data.progress import Progress
 from data.sites import parse_site
 from data.trap_flux import write_flux
@@ -28,40 +26,24 @@ from data.twin.ocean import open_twin
 from data.twin.products import write_products
 from evaluation import correlation
 from evaluation.cross_correlation import best_rows
+from evaluation.options import TwinExperimentConfig
 from evaluation.scores import BOXES_KM, bhattacharyya_loss, box_pdf, valid_percent
-from lagrangian import run as backtracking
+from lagrangian.backtracking import backtrack
 from lagrangian.binning import smooth_pdf
-from lagrangian.config import SINKING_SPEEDS, RunConfig, speed_folder
+from lagrangian.config import SINKING_SPEEDS, speed_folder
+from lagrangian.design import Design
 from lagrangian.pdf import EXPORT_M
 from lagrangian.stores import open_pdf, open_store
 from learning.catchment_file import catchment_dataset
 from learning.predict import PredictConfig
 from learning.predict import main as predict
 
+#: What is released beside the paper's speeds: one trap at the site.
+DESIGN = {"site": "pap-so", "positions": 1}
 #: Sinking speed that each flux is made with, m/d, and its mean, mg m-2 d-1.
 PLANTED = {"dry_weight": (80.0, 100.0), "poc": (150.0, 6.0), "pic": (300.0, 5.0)}
 #: A shorter record, years, has fewer than a dozen cups whose particles it holds up to the surface.
 LEAST_YEARS = 0.5
-
-
-@dataclass(frozen=True)
-class TwinExperimentConfig:
-    """Run the satellite application on a twin ocean, where catchments, lags and speeds are known."""
-
-    models: Path = Path("runs/learn")
-    """Run whose sst-ssh networks are used; trained on another --seed than this one's."""
-    method: Literal["unet", "velocity"] = "unet"
-    """Networks of binned PDFs, or of velocities with particles in them (predicted-velocity/, scores-velocity.csv, ...)."""
-    years: Annotated[float, *bounds(above=0, most=1000, unit="years")] = 3.0
-    """Length of the record, years."""
-    seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 1
-    """Which twin ocean; also of noise and clouds."""
-    noise: Annotated[float, *bounds(least=0, most=1000)] = 0.3
-    """Noise of the trap record: its standard deviation over that of the signal."""
-    draws: Annotated[int, *bounds(least=1, most=10_000)] = 100
-    """Series of random catchments of the envelope."""
-    out: Path = Path("runs/twin-experiment")
-    """Folder of the results."""
 
 
 def main(config: TwinExperimentConfig) -> int:
@@ -85,7 +67,8 @@ def main(config: TwinExperimentConfig) -> int:
             raise OptionError(f"--seed {config.seed}: the networks of {config.models} were trained on that ocean; choose another")
     run, ending = config.out / "truth", "" if config.method == "unet" else f"-{config.method}"
     predicted = config.out / f"predicted{ending}"
-    backtracking.main(RunConfig(years=config.years, seed=config.seed, w=SINKING_SPEEDS, positions=1, out=run))
+    source = OceanSource(years=config.years, seed=config.seed)
+    backtrack(source, Design.at(speeds=SINKING_SPEEDS, **DESIGN), out=run)
     with FolderLock(config.out, "twin_experiment"):
         ocean = open_twin(config.years, config.seed)
         with Progress("stirring chlorophyll", "day") as bar:

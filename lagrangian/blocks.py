@@ -25,17 +25,19 @@ from data.errors import InputError
 from data.fingerprint import fingerprint, fingerprint_of_json
 from data.lock import Claim
 from data.ocean import Ocean, Snapshot
-from data.registry import registered_ocean
+from data.oceans import OceanSource
 from data.times import seconds
 from lagrangian import checkpoint
 from lagrangian.campaign import Campaign
 from lagrangian.checkpoint import SweepState
 from lagrangian.cohorts import Cohort, CohortResult
-from lagrangian.config import SECONDS_PER_DAY, RunConfig
+from lagrangian.config import SECONDS_PER_DAY
+from lagrangian.design import Design
 from lagrangian.effort import Effort
-from lagrangian.experiments import Design, ascent_days
+from lagrangian.experiments import PlacedDesign
 from lagrangian.fields import FieldsPlan
-from lagrangian.oceans import open_ocean
+from lagrangian.integration import Integration
+from lagrangian.oceans import open_for
 from lagrangian.results import SpeedResults, Writer
 
 BLOCKS_PER_WORKER, READ_TWICE = 10, 0.5
@@ -69,13 +71,13 @@ def digest(identity: dict) -> str:
     return fingerprint_of_json(json_ready(identity))
 
 
-def periods_per_block(config: RunConfig, n_periods: int, workers: int) -> int:
-    """Length of a block, in periods; see above."""
-    if config.block is not None:
-        return config.block
-    if not config.distributed and workers <= 1:
+def periods_per_block(design: Design, n_periods: int, workers: int, length: int | None = None) -> int:
+    """Length of a block, in periods: ``length``, where it is given; see above. ``workers`` is 0 where the work is done here."""
+    if length is not None:
+        return length
+    if workers < 1:
         return max(1, n_periods)
-    overlap = (ascent_days(config, min(config.w)) + config.collection) / config.every
+    overlap = (design.ascent_days(min(design.speeds)) + design.collection) / design.every
     wanted = max(math.ceil(n_periods / (BLOCKS_PER_WORKER * workers)), math.ceil(overlap / READ_TWICE))
     return max(1, min(wanted, math.ceil(n_periods / workers)))
 
@@ -84,10 +86,10 @@ def plan_blocks(
     missing: list[Cohort],
     fields: dict[int, int],
     states: dict[str, SweepState],
-    config: RunConfig,
-    design: Design,
+    design: PlacedDesign,
     ocean: Ocean,
-    workers: int,
+    workers: int = 0,
+    length: int | None = None,
 ) -> list[Block]:
     """Cut what is missing of a run into blocks, latest first; those that go on from a checkpoint before all others.
 
@@ -100,10 +102,12 @@ def plan_blocks(
     states : dict
         Checkpoints by name; each belongs to a block of its own.
     workers : int
-        1, and the work done here: everything without a checkpoint in one block, unless --block says otherwise.
+        0: the work is done here; everything without a checkpoint is one block, unless ``length`` says otherwise.
+    length : int, optional
+        Periods of a block (``--block``).
     """
     left = set(missing)
-    size = periods_per_block(config, len({cohort.period for cohort in missing}), workers)
+    size = periods_per_block(design.design, len({cohort.period for cohort in missing}), workers, length)
     groups: list[tuple[str, list[Cohort], SweepState | None]] = []
     for name, state in states.items():
         flying = left & set(state.flying)
@@ -119,10 +123,10 @@ def plan_blocks(
         chosen = set(periods[start : start + size])
         cohorts = _ordered(cohort for cohort in left if cohort.period in chosen)
         groups.append((_name(cohorts), cohorts, None))
-    spans = [_span(cohorts, state, config, design, ocean) for _, cohorts, state in groups]
+    spans = [_span(cohorts, state, design, ocean) for _, cohorts, state in groups]
     if not spans and fields:  # only fields are missing
         numbers = sorted(fields, reverse=True)
-        parts = [part.tolist() for part in np.array_split(numbers, min(len(numbers), workers)) if part.size]
+        parts = [part.tolist() for part in np.array_split(numbers, min(len(numbers), max(1, workers))) if part.size]
         return [Block(f"fields-{part[0]}", (), tuple((i, fields[i]) for i in part), part[0] - part[-1]) for part in parts]
     shares: list[list[int]] = [[] for _ in groups]
     for index in sorted(fields):
@@ -144,10 +148,10 @@ def _name(cohorts: list[Cohort]) -> str:
     return f"{cohorts[-1].period:05d}-{cohorts[0].period:05d}-{fingerprint(repr(cohorts).encode())[:8]}"
 
 
-def _span(cohorts, state: SweepState | None, config: RunConfig, design: Design, ocean: Ocean) -> tuple[int, int]:
+def _span(cohorts, state: SweepState | None, design: PlacedDesign, ocean: Ocean) -> tuple[int, int]:
     """Numbers of the first and last snapshot that a block reads, about."""
     starts = seconds(design.starts)
-    first = min(starts[cohort.period] - SECONDS_PER_DAY * ascent_days(config, cohort.w) for cohort in cohorts)
+    first = min(starts[cohort.period] - SECONDS_PER_DAY * design.design.ascent_days(cohort.w) for cohort in cohorts)
     last = max(starts[cohort.period] for cohort in cohorts) + design.release_delay[-1] / np.timedelta64(1, "s")
     times = seconds(ocean.times)
     low = max(0, int(np.searchsorted(times, first, side="right")) - 1)
@@ -157,8 +161,8 @@ def _span(cohorts, state: SweepState | None, config: RunConfig, design: Design, 
 
 def run_block(
     block: Block,
-    config: RunConfig,
-    design: Design,
+    design: PlacedDesign,
+    integration: Integration,
     ocean: Ocean,
     speeds: dict[float, SpeedResults],
     fields: FieldsPlan,
@@ -166,6 +170,9 @@ def run_block(
     progress: Callable[[int, Effort], None],
     check: Callable[[], None] = lambda: None,
     ending: Callable[[], bool] = lambda: False,
+    *,
+    out: Path,
+    checkpoint_minutes: float = 5.0,
 ) -> Effort:
     """Do what is still missing of a block, from its checkpoint where there is one. Returns what it took.
 
@@ -180,8 +187,12 @@ def run_block(
         Called in each window and before fields or checkpoints are written; may raise, to end the block.
     ending : callable
         Asked in each window whether to keep what is in flight and end (:class:`~lagrangian.campaign.Terminated`).
+    out : Path
+        The run's folder.
+    checkpoint_minutes : float
+        Minutes of work after which the particles in flight are kept.
     """
-    path = config.out / checkpoint.FOLDER / f"{block.name}.npz"
+    path = out / checkpoint.FOLDER / f"{block.name}.npz"
     cohorts = [cohort for cohort in block.cohorts if cohort.period not in speeds[cohort.w].done]
     field_times = {index: number for index, number in block.fields if index in fields.todo}
     began, effort = time.process_time(), Effort()
@@ -211,7 +222,7 @@ def run_block(
             campaign = Campaign(
                 ocean,
                 design,
-                config,
+                integration,
                 cohorts=cohorts,
                 on_result=on_result,
                 field_times=field_times,
@@ -219,7 +230,7 @@ def run_block(
                 progress=on_window,
                 resume=checkpoint.load(path, identity),
                 on_checkpoint=on_checkpoint,
-                checkpoint_every=60 * config.checkpoint,
+                checkpoint_every=60 * checkpoint_minutes,
                 ending=ending,
             )
             campaign.run()
@@ -233,19 +244,41 @@ def run_block(
 # -- in a worker -----------------------------------------------------------------------------------------------------
 
 
-def for_workers(config: RunConfig, ocean: Ocean) -> RunConfig:
-    """The configuration as workers need it: paths that hold in any folder, and their share of the machine's threads."""
-    changes: dict = {"out": config.out.resolve(), "threads": config.threads_each(config.threads)}
-    if config.ocean != ("twin",) and registered_ocean(config.ocean) is None:
-        changes["ocean"] = tuple(str(Path(name).resolve()) for name in ocean.description["files"])
-        changes["grid"] = config.grid and str(Path(config.grid).resolve())
-    return dataclasses.replace(config, **changes)
+@dataclass(frozen=True)
+class WorkerTask:
+    """What the workers of a run share: paths that hold in any folder, and their share of the machine's threads.
+
+    Attributes
+    ----------
+    source : OceanSource
+    integration : Integration
+    out : Path
+        The run's folder.
+    checkpoint_minutes : float
+    fields_spacing : float or None
+        Of fields.zarr, km.
+    """
+
+    source: OceanSource
+    integration: Integration
+    out: Path
+    checkpoint_minutes: float = 5.0
+    fields_spacing: float | None = None
+
+
+def for_workers(task: WorkerTask, ocean: Ocean) -> WorkerTask:
+    """The task with absolute paths, and with the files that the ocean was opened from in place of patterns."""
+    source = task.source
+    if source.of_files:
+        files = tuple(str(Path(name).resolve()) for name in ocean.description["files"])
+        source = dataclasses.replace(source, files=files, grid=source.grid and str(Path(source.grid).resolve()))
+    return dataclasses.replace(task, source=source, out=task.out.resolve())
 
 
 @functools.lru_cache(maxsize=1)
-def _ocean_of(word: str, config: RunConfig) -> Ocean:
+def _ocean_of(word: str, source: OceanSource, design: Design, vertical_velocity: str) -> Ocean:
     """Of a worker that does many blocks for the command that ``word`` names (files may change between commands)."""
-    return open_ocean(config, look=False)
+    return open_for(source, design, vertical_velocity=vertical_velocity, look=False)
 
 
 def record_of(ocean: Ocean) -> list:
@@ -253,7 +286,7 @@ def record_of(ocean: Ocean) -> list:
     return [str(ocean.times[0]), str(ocean.times[-1]), len(ocean.times)]
 
 
-def work(block: Block, config: RunConfig, design: Design, identity: str, record: list, claim: Claim) -> Effort:
+def work(block: Block, task: WorkerTask, design: PlacedDesign, identity: str, record: list, claim: Claim) -> Effort:
     """Do a block in a worker; a task of :func:`data.workers.run_tasks`. Returns what it took.
 
     Raises
@@ -262,12 +295,12 @@ def work(block: Block, config: RunConfig, design: Design, identity: str, record:
         The command that ``claim`` is of has ended: whoever holds the folder now must not find our work in it.
     """
     claim.wait()
-    ocean = _ocean_of(claim.word, config)
+    ocean = _ocean_of(claim.word, task.source, design.design, task.integration.vertical_velocity)
     if record_of(ocean) != record:
         raise InputError(f"a worker sees another record than this command: {record_of(ocean)}, not {record}")
     options = {"create": False, "check": claim.check}
-    speeds = {w: SpeedResults.of(config.out, config, design, ocean, w, **options) for w in {c.w for c in block.cohorts}}
-    fields = FieldsPlan(config, ocean, design)
+    speeds = {w: SpeedResults.of(task.out, design, ocean, w, **options) for w in {c.w for c in block.cohorts}}
+    fields = FieldsPlan(task.out, ocean, design, spacing_km=task.fields_spacing)
     told = 0.0
 
     def progress(done: int, effort: Effort) -> None:
@@ -276,4 +309,7 @@ def work(block: Block, config: RunConfig, design: Design, identity: str, record:
             told = time.monotonic()
             cluster.report([block.name, done, list(effort)])
 
-    return run_block(block, config, design, ocean, speeds, fields, identity, progress, claim.check)
+    return run_block(
+        block, design, task.integration, ocean, speeds, fields, identity, progress, claim.check,
+        out=task.out, checkpoint_minutes=task.checkpoint_minutes,
+    )  # fmt: skip

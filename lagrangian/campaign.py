@@ -25,8 +25,8 @@ from data.times import seconds
 from lagrangian.advection import ACTIVE, RECORD_ENDED
 from lagrangian.checkpoint import PARTICLE_VARIABLES, SweepState
 from lagrangian.cohorts import Cohort, CohortResult
-from lagrangian.config import DT_MINUTES, RunConfig
-from lagrangian.experiments import Design
+from lagrangian.experiments import PlacedDesign
+from lagrangian.integration import Integration
 from lagrangian.kernels import (
     CrossingTable,
     FindCrossings,
@@ -56,7 +56,7 @@ class Campaign:
 
     Parameters
     ----------
-    ocean, design, config
+    ocean, design, integration
         What, where, how.
     cohorts : list of Cohort
         Which to run (all of a run, or those that a killed one left).
@@ -80,8 +80,8 @@ class Campaign:
     def __init__(
         self,
         ocean: Ocean,
-        design: Design,
-        config: RunConfig,
+        design: PlacedDesign,
+        integration: Integration,
         *,
         cohorts: list[Cohort],
         on_result: Callable[[CohortResult], None],
@@ -93,7 +93,7 @@ class Campaign:
         checkpoint_every: float = 300.0,
         ending: Callable[[], bool] = lambda: False,
     ):
-        self.ocean, self.design, self.config = ocean, design, config
+        self.ocean, self.design, self.integration = ocean, design, integration
         self.cohorts = list(cohorts)
         self.on_result, self.on_fields = on_result, on_fields
         self.field_times = dict(field_times or {})
@@ -101,15 +101,15 @@ class Campaign:
         self.on_checkpoint, self.checkpoint_every, self.ending = on_checkpoint, checkpoint_every, ending
         self.resume = resume if resume is not None and set(resume.flying) & set(self.cohorts) else None
         self.times = seconds(ocean.times)
-        self.levels = np.array(config.ordered_levels)
-        self.dt = DT_MINUTES if config.dt is None else config.dt
+        self.levels = np.array(design.levels)
+        self.dt = integration.dt_minutes
         self.rows_per_cohort = design.n_positions * design.n_particles
         self.table = CrossingTable(self.levels.size)
         self.free_blocks: list[int] = []
         self.flying: list[_InFlight] = []
         self.pset = None
         self.needs_temp = on_fields is not None and "temp" in ocean.variables
-        self._compiled = config.kernel == "compiled"
+        self._compiled = integration.kernel == "compiled"
         self._setup_paths()
         self._setup_kernel()
 
@@ -122,8 +122,8 @@ class Campaign:
                 self.ocean.vertical,
                 dt=60 * self.dt,
                 levels=self.levels,
-                diffusivity=diffusivity_of(self.config),
-                threads=self.config.threads,
+                diffusivity=diffusivity_of(self.integration),
+                threads=self.integration.threads,
             )
             self.fieldset = bathymetry_fieldset(grid.h)
             self.fieldset.add_context("window", self.window)
@@ -131,14 +131,14 @@ class Campaign:
         else:
             from lagrangian.agrid import AGrid
 
-            self.agrid = AGrid(grid, self.ocean.vertical, float(self.config.trap_depth))
+            self.agrid = AGrid(grid, self.ocean.vertical, float(self.design.trap_depth))
             self.fieldset = None
 
     def _setup_paths(self) -> None:
-        self.path_every = None if self.config.trajectories is None else 3600.0 * self.config.trajectories
+        self.path_every = None if self.design.trajectories is None else 3600.0 * self.design.trajectories
         self.n_obs = 0
         if self.path_every:
-            self.n_obs = max((observations_per_path(self.config, cohort.w) for cohort in self.cohorts), default=2)
+            self.n_obs = max((self.design.design.observations_per_path(cohort.w) for cohort in self.cohorts), default=2)
             self.paths = np.empty((0, self.n_obs, 3), np.float32)
 
     # -- the sweep ---------------------------------------------------------------------------------------------------
@@ -228,8 +228,8 @@ class Campaign:
         InputError
             It cannot be read, or no longer.
         """
-        still = self.config.vertical_velocity == "none"
-        from_file = self.config.vertical_velocity == "file"
+        still = self.integration.vertical_velocity == "none"
+        from_file = self.integration.vertical_velocity == "file"
         wanted = set()
         if from_file:
             wanted.add("w" if "w" in self.ocean.variables else "omega")
@@ -296,7 +296,7 @@ class Campaign:
             uid = (np.int64(instant) * np.int64(2**24) + position * 4096 + member) * np.int64(1_000_003)
             uid = uid + np.int64(round(1000 * cohort.w))
         xi, eta = design.release_xi[position, member], design.release_eta[position, member]
-        z = np.full(xi.shape, -self.config.trap_depth)
+        z = np.full(xi.shape, -self.design.trap_depth)
         speed = np.full(xi.shape, cohort.w / 86400.0)
         fresh = particle_set(self.fieldset, xi, eta, z, np.full(xi.shape, clock), speed, row, uid)
         if self.n_obs:
@@ -447,18 +447,6 @@ def read_snapshot(ocean: Ocean, index: int, wanted=frozenset()) -> Snapshot:
         ) from error
 
 
-def diffusivity_of(config: RunConfig) -> Diffusivity:
-    """The option's list as a value object."""
-    values = config.diffusivity
-    if not values:
-        return Diffusivity(seed=config.seed)
-    if len(values) == 1:
-        return Diffusivity((0.0,), (float(values[0]),), config.seed)
-    return Diffusivity(tuple(values[::2]), tuple(values[1::2]), config.seed)
-
-
-def observations_per_path(config: RunConfig, w: float) -> int:
-    """Positions kept of one path at speed ``w`` (m/d): release, then one every ``--trajectories`` hours for twice the ascent
-    in still water."""
-    days = 2 * (config.trap_depth - min(config.levels)) / w
-    return 2 + math.ceil(24 * days / config.trajectories)
+def diffusivity_of(integration: Integration) -> Diffusivity:
+    """The list of depths and values as the kernel takes it."""
+    return Diffusivity(*integration.profile, integration.seed) if integration.diffusivity else Diffusivity(seed=integration.seed)

@@ -7,22 +7,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from data.bounds import MAX_SEED, bounds, check_bounds
+from data.bounds import bounds, check_bounds
 from data.errors import need
+from data.oceans import OceanSource
 from data.sites import parse_site
 from data.workers import WorkerOptions
+from lagrangian import design as designs
+from lagrangian import integration as integrations
+from lagrangian.design import LEVELS, Design
+from lagrangian.design import speed_folder as speed_folder
+from lagrangian.integration import DT_MINUTES as DT_MINUTES
+from lagrangian.integration import Integration
 
-#: Depths of the crossings kept by default, m (SPARO trains on 8 levels).
-LEVELS = (2500.0, 2000.0, 1500.0, 1000.0, 800.0, 600.0, 400.0, 200.0)
 #: Sinking speeds of the paper, m/d.
 SINKING_SPEEDS = (80.0, 100.0, 150.0, 200.0, 300.0)
 #: Fields are kept, and networks' inputs sampled, on these days before the end of a collection period (SPARO: five in 50 days).
 LAGS_DAYS = (0, 10, 20, 30, 40)
 SECONDS_PER_DAY = 86400.0
-#: Longest time step where the ocean names none, minutes (tests/benchmarks/convergence.py).
-DT_MINUTES = 120.0
-#: Releases within one collection period must be fewer.
-MOST_RELEASES = 100_000
 
 
 class Unsaid(float):
@@ -60,50 +61,50 @@ class RunConfig(WorkerOptions):
     """Vertical transform of the s-coordinate, where the files do not name it (UCLA ROMS) or name a wrong one."""
     periodic: Literal["auto", "no", "xi", "eta", "both"] = "auto"
     """Axes along which a domain of CROCO or ROMS files repeats (auto: where the two outermost rows of both ends are equal)."""
-    vertical_velocity: Literal["continuity", "file", "none"] = "continuity"
+    vertical_velocity: integrations.VerticalVelocity = "continuity"
     """omega from u, v, zeta by continuity (none where the files do not know the sea floor); the file's own w (m/s, positive
     up); or none."""
     site: str = "pap-so"
     """A name from the site table, or LON,LAT in degrees (X,Y in metres on a Cartesian grid)."""
-    w: Annotated[tuple[float, ...], *bounds(above=0, below=1e5, unit="m/d")] = (80.0,)
+    w: designs.Speeds = (80.0,)
     """Sinking speeds, m/d; all are advected in the same pass over the files."""
-    trap_depth: Annotated[float, *bounds(above=0, below=12000, unit="m, positive down")] = TRAP_DEPTH
+    trap_depth: designs.TrapDepth = TRAP_DEPTH
     """Depth of the trap, m, positive down (left out: that of a site of the site table that has one)."""
-    levels: Annotated[tuple[float, ...], *bounds(most=12000, unit="m, positive down")] = LEVELS
+    levels: designs.Levels = LEVELS
     """Depths at which crossings are kept, m, positive down, above the trap."""
     start: str | None = None
     """First day on which a collection period may begin (default: all that the record allows). Given, the first particles
     may outlive the record backward; they are counted as such."""
     end: str | None = None
     """Last day on which a collection period may begin (default: all that the record allows)."""
-    every: Annotated[float, *bounds(least=0.01, most=36500, unit="days")] = 10.0
+    every: designs.Days = 10.0
     """Days between the beginnings of periods."""
-    collection: Annotated[float, *bounds(least=0.01, most=36500, unit="days")] = 10.0
+    collection: designs.Days = 10.0
     """Length of a collection period, days."""
-    release_every: Annotated[float, *bounds(least=0.01, most=1e5, unit="hours")] = 12.0
+    release_every: designs.Hours = 12.0
     """Hours between releases within a period."""
-    particles: Annotated[int, *bounds(least=1, most=4096)] = 36
+    particles: designs.Particles = 36
     """Particles per release: a square number, on a square lattice centred on the trap."""
-    particle_spacing: Annotated[float, *bounds(above=0, most=1e4, unit="km")] = 2.0
+    particle_spacing: designs.Kilometres = 2.0
     """Distance between neighbouring particles of a release, km."""
-    positions: Annotated[int | Literal["domain"], *bounds(least=1, most=1000)] = 6
+    positions: designs.Positions = 6
     """n of the n x n trap positions centred on the site; or 'domain': all over a periodic domain, about --spacing apart."""
-    spacing: Annotated[float, *bounds(above=0, most=1e4, unit="km")] = 36.0
+    spacing: designs.Kilometres = 36.0
     """Distance between neighbouring trap positions, km."""
-    dt: Annotated[float | None, *bounds(least=0.01, most=1e5, unit="minutes")] = None
+    dt: integrations.Minutes = None
     """Longest time step, minutes (default: 120 for files, 360 for the twin; both by the convergence benchmark)."""
-    kernel: Literal["compiled", "parcels"] = "compiled"
+    kernel: integrations.Kernel = "compiled"
     """The toolkit's compiled kernel, or Parcels' own interpolation of velocities on an A-grid at fixed depths."""
-    trajectories: Annotated[float | None, *bounds(least=0.01, most=1e5, unit="hours")] = None
+    trajectories: designs.OptionalHours = None
     """Also write whole paths, one position every so many hours (a divisor or multiple of the snapshots' interval)."""
-    diffusivity: Annotated[tuple[float, ...], *bounds(least=0, most=1e6, unit="m2/s, m")] = ()
+    diffusivity: integrations.Diffusivities = ()
     """Horizontal diffusivity of unresolved motion, m2/s: one value, or pairs DEPTH KAPPA, each from that depth (m) down
     (default: 0 for files, 70 for the twin, whose 8 km hold no submesoscale)."""
     fields_spacing: Annotated[float | None, *bounds(least=0.25, most=400, unit="km")] = None
     """Spacing of fields.zarr, km (default 8, 4 or 2 after the ocean's own spacing)."""
-    seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
+    seed: integrations.Seed = 0
     """Which twin ocean (another seed, another ocean), and the random walk's numbers."""
-    threads: Annotated[int, *bounds(least=0, most=4096)] = 0
+    threads: integrations.Threads = 0
     """Threads of the compiled kernel (0: one for each core; with --workers, the cores shared among them)."""
     block: Annotated[int | None, *bounds(least=1, most=10**9, unit="periods")] = None
     """Collection periods in one block (default: about ten blocks a worker, but no more than half of the reading twice)."""
@@ -134,43 +135,23 @@ class RunConfig(WorkerOptions):
 
         check_bounds(self)
         need(self.ocean, "--ocean needs 'twin' or at least one file")
-        need(self.w, "--w needs at least one sinking speed, m/d")
-        for w in self.w:
-            need(w >= 0.001, f"--w {w:g}: must be at least 0.001 m/d")
-        need(len(set(self.w)) == len(self.w), "--w: a sinking speed is given twice")
-        need(len({speed_folder(w) for w in self.w}) == len(self.w), "--w: speeds must differ by 0.001 m/d or more")
-        need(self.levels, "--levels needs at least one depth")
-        for level in self.levels:
-            need(level >= 0, f"--levels {level:g}: lies above the surface; depths are in m, positive down")
-            need(
-                level < self.trap_depth,
-                f"--levels {level:g}: lies at or below the trap (--trap-depth {self.trap_depth:g} m); particles rise from there",
-            )
-        need(len(set(self.levels)) == len(self.levels), "--levels: a depth is given twice")
-        releases = self.collection * 24 / self.release_every
-        need(
-            releases >= 1 - 1e-9,
-            f"--release-every {self.release_every:g} h is longer than the collection period of {self.collection:g} days",
-        )
-        need(
-            releases < MOST_RELEASES,
-            f"--collection {self.collection:g} days with --release-every {self.release_every:g} hours are {releases:.3g} "
-            f"releases; must be fewer than {MOST_RELEASES}",
-        )
-        side = round(self.particles**0.5)
-        need(self.particles > 0 and side * side == self.particles, f"--particles {self.particles}: must be a square number")
+        self.design.validate()
         self.validate_workers()
-        if len(self.diffusivity) > 1:
-            need(len(self.diffusivity) % 2 == 0, "--diffusivity takes one value in m2/s, or pairs DEPTH KAPPA")
-            depths = self.diffusivity[::2]
-            need(depths[0] == 0 and sorted(set(depths)) == list(depths), "--diffusivity: depths must increase from 0 m")
+        self.integration.validate()
 
     @property
-    def ordered_levels(self) -> tuple[float, ...]:
-        """Levels in the order in which a rising particle meets them (deepest first)."""
-        return tuple(sorted(self.levels, reverse=True))
+    def design(self) -> Design:
+        """What is released and recorded."""
+        names = {field.name for field in dataclasses.fields(Design)} - {"speeds"}
+        return Design(speeds=self.w, **{name: getattr(self, name) for name in names})
 
+    @property
+    def integration(self) -> Integration:
+        """How particles are followed."""
+        return Integration(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Integration)})
 
-def speed_folder(w: float) -> str:
-    """Folder name of a sinking speed: w080 for 80 m/d, w080.5 for 80.5 m/d."""
-    return f"w{int(w):03d}" + (f"{w - int(w):.3f}".lstrip("0").rstrip("0").rstrip(".") if w != int(w) else "")
+    @property
+    def source(self) -> OceanSource:
+        """Where the ocean comes from."""
+        names = {field.name for field in dataclasses.fields(OceanSource)} - {"files"}
+        return OceanSource(files=self.ocean, **{name: getattr(self, name) for name in names})

@@ -1,27 +1,28 @@
-"""What is released where and when: trap positions, collection periods, releases (paper section 2.1)."""
+"""A design placed in an ocean: where and when particles are released there (paper section 2.1)."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
 from data.errors import InputError, OptionError
 from data.ocean import Ocean
-from data.sites import SITES, Site, parse_site
+from data.sites import SITES, Site
 from data.times import parse_date
-from lagrangian.config import SECONDS_PER_DAY, RunConfig
-
-#: The slowest ascent that the default first period makes room for takes this many times (trap - last level) / w.
-LEAD_FACTOR = 1.1
+from lagrangian.config import SECONDS_PER_DAY
+from lagrangian.design import Design
 
 
 @dataclass(frozen=True, eq=False)
-class Design:
-    """The experiments of a run. Experiment number = period * n_positions + position.
+class PlacedDesign:
+    """The experiments of a run in its ocean. Experiment number = period * n_positions + position.
 
     Attributes
     ----------
+    design : Design
+        What was asked for; speeds, depths and what is recorded are read from it.
     site : Site
     trap_offset_km : (position, 2)
         km east, north of the site, south-west first, eastward fastest.
@@ -37,6 +38,7 @@ class Design:
         Time of each release after the beginning of its period.
     """
 
+    design: Design
     site: Site
     trap_offset_km: np.ndarray
     trap: np.ndarray
@@ -45,6 +47,26 @@ class Design:
     starts: np.ndarray
     collection: np.timedelta64
     release_delay: np.ndarray
+
+    @property
+    def speeds(self) -> tuple[float, ...]:
+        """Sinking speeds, m/d."""
+        return self.design.speeds
+
+    @property
+    def trap_depth(self) -> float:
+        """m, positive down."""
+        return self.design.trap_depth
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """m, positive down, in the order in which a rising particle meets them (deepest first)."""
+        return self.design.ordered_levels
+
+    @property
+    def trajectories(self) -> float | None:
+        """Hours between the positions of whole paths; None where these are not recorded."""
+        return self.design.trajectories
 
     @property
     def n_positions(self) -> int:
@@ -84,8 +106,10 @@ def _seconds(value: float) -> np.timedelta64:
     return np.timedelta64(round(value), "s")
 
 
-def design_experiments(config: RunConfig, ocean: Ocean) -> Design:
-    """Place traps, particles and periods in an ocean.
+def design_experiments(design: Design, ocean: Ocean) -> PlacedDesign:
+    """Place traps, particles and periods of a design in an ocean.
+
+    ``positions="domain"`` becomes a number, and ``spacing`` what divides the domain evenly.
 
     Raises
     ------
@@ -94,43 +118,63 @@ def design_experiments(config: RunConfig, ocean: Ocean) -> Design:
     InputError
         The record is shorter than one experiment.
     """
-    site = parse_site(config.site)
     grid = ocean.grid
+    design = spread_over_domain(design, ocean)
+    site = design.place
     if not grid.degrees and site.name in SITES:
         raise OptionError(f"--site {site.name} is a place on Earth, but this ocean's grid is in metres; give --site X,Y")
-    east, north = _square(config.positions, config.spacing)
+    east, north = _square(design.positions, design.spacing)
     trap = np.stack(np.broadcast_arrays(*grid.offset(site.x, site.y, east, north)), axis=1)
     xi, eta = grid.locate(trap[:, 0], trap[:, 1])
-    _check_traps(config, grid, site, trap, east, north, xi, eta)
-    side = round(config.particles**0.5)
-    east_p, north_p = _square(side, config.particle_spacing)
+    _check_traps(design, grid, site, trap, east, north, xi, eta)
+    side = round(design.particles**0.5)
+    east_p, north_p = _square(side, design.particle_spacing)
     x, y = grid.offset(trap[:, :1], trap[:, 1:], east_p[None, :], north_p[None, :])
     release_xi, release_eta = grid.locate(x, y)
     if np.isnan(release_xi).any():
         raise OptionError(
-            f"--particle-spacing {config.particle_spacing:g} km puts particles outside the domain; bring the traps farther in"
+            f"--particle-spacing {design.particle_spacing:g} km puts particles outside the domain; bring the traps farther in"
         )
-    n_releases = int(np.floor(config.collection * 24 / config.release_every + 1e-9))
-    delay = np.array([_seconds(3600 * config.release_every * k) for k in range(n_releases)])
-    return Design(
+    n_releases = int(np.floor(design.collection * 24 / design.release_every + 1e-9))
+    delay = np.array([_seconds(3600 * design.release_every * k) for k in range(n_releases)])
+    return PlacedDesign(
+        design=design,
         site=site,
         trap_offset_km=np.stack([east, north], axis=1),
         trap=trap,
         release_xi=release_xi,
         release_eta=release_eta,
-        starts=_periods(config, ocean, delay[-1]),
-        collection=_seconds(config.collection * SECONDS_PER_DAY),
+        starts=_periods(design, ocean, delay[-1]),
+        collection=_seconds(design.collection * SECONDS_PER_DAY),
         release_delay=delay,
     )
 
 
-def _check_traps(config, grid, site, trap, east, north, xi, eta):
+def spread_over_domain(design: Design, ocean: Ocean) -> Design:
+    """A design whose positions are to lie all over the domain, with their number and distance there.
+
+    Raises
+    ------
+    OptionError
+        The ocean is not periodic in both directions.
+    """
+    if design.positions != "domain":
+        return design
+    grid = ocean.grid
+    if not all(grid.periodic):
+        raise OptionError("--positions domain needs an ocean that is periodic in both directions; give a number")
+    width = min(grid.period) * grid.spacing_km
+    positions = max(1, round(width / design.spacing))
+    return dataclasses.replace(design, positions=positions, spacing=width / positions)
+
+
+def _check_traps(design, grid, site, trap, east, north, xi, eta):
     unit = "°" if grid.degrees else " m"
     ny, nx = grid.shape
 
     def where(index):
         name = f"trap at {trap[index, 0]:.3f}{unit}, {trap[index, 1]:.3f}{unit}"
-        if config.positions > 1:
+        if design.positions > 1:
             name += f" ({east[index]:+g} km east, {north[index]:+g} km north of --site {site.name})"
         return name
 
@@ -141,10 +185,10 @@ def _check_traps(config, grid, site, trap, east, north, xi, eta):
         if periodic and not min(corners) <= place <= max(corners):
             low, high = sorted(float(corner) for corner in corners)
             raise OptionError(
-                f"--site {config.site}: {place:.2f}{unit} lies outside the ocean's domain ({low:.2f} to {high:.2f}{unit}); "
+                f"--site {design.site_text}: {place:.2f}{unit} lies outside the ocean's domain ({low:.2f} to {high:.2f}{unit}); "
                 "choose a --site within it"
             )
-    mend = "choose another --site" + (", or fewer --positions or a smaller --spacing" if config.positions > 1 else "")
+    mend = "choose another --site" + (", or fewer --positions or a smaller --spacing" if design.positions > 1 else "")
     margin_x = not grid.periodic[0]
     margin_y = not grid.periodic[1]
     for index in range(trap.shape[0]):
@@ -163,44 +207,39 @@ def _check_traps(config, grid, site, trap, east, north, xi, eta):
         if not grid.in_sea(xi[index], eta[index]):
             raise OptionError(f"{where(index)} lies on land; {mend}")
         depth = float(grid.sample(grid.h, xi[index], eta[index]))
-        if depth <= config.trap_depth:
+        if depth <= design.trap_depth:
             raise OptionError(
-                f"{where(index)}: the sea floor is at {depth:.0f} m, above --trap-depth {config.trap_depth:g} m; {mend}, or a "
+                f"{where(index)}: the sea floor is at {depth:.0f} m, above --trap-depth {design.trap_depth:g} m; {mend}, or a "
                 "shallower trap"
             )
 
 
-def ascent_days(config: RunConfig, w: float) -> float:
-    """Days of record before its release that a particle may need at speed ``w``, m/d."""
-    return LEAD_FACTOR * (config.trap_depth - min(config.levels)) / w
-
-
-def _periods(config: RunConfig, ocean: Ocean, last_delay: np.timedelta64) -> np.ndarray:
+def _periods(design: Design, ocean: Ocean, last_delay: np.timedelta64) -> np.ndarray:
     first, last = ocean.times[0].astype("datetime64[s]"), ocean.times[-1].astype("datetime64[s]")
     length = (last - first) / np.timedelta64(86400, "s")
-    every = _seconds(config.every * SECONDS_PER_DAY)
+    every = _seconds(design.every * SECONDS_PER_DAY)
     # A period belongs to the record when its last release does; the snapshot nearest its end is then at most one
     # release interval away.
     latest = last - last_delay
-    if config.start is None:
-        days = np.ceil(ascent_days(config, min(config.w)) - 1e-9)
+    if design.start is None:
+        days = np.ceil(design.ascent_days(min(design.speeds)) - 1e-9)
         start = first + _seconds(days * SECONDS_PER_DAY)
         if start > latest:
             need = days + last_delay / np.timedelta64(86400, "s")
             raise InputError(
                 f"the record of {length:.1f} days ({first} to {last}) is shorter than one experiment: at "
-                f"{min(config.w):g} m/d from {config.trap_depth:g} m to {min(config.levels):g} m, {need:.1f} days are needed; "
-                "give more files, a faster --w, or --start to accept particles whose record ends first"
+                f"{min(design.speeds):g} m/d from {design.trap_depth:g} m to {min(design.levels):g} m, {need:.1f} days are "
+                "needed; give more files, a faster --w, or --start to accept particles whose record ends first"
             )
     else:
-        start = parse_date(config.start, "--start")
+        start = parse_date(design.start, "--start")
         if not first <= start <= latest:
             raise OptionError(
-                f"--start {config.start}: a collection period that begins then is not within the record, {first} to {last}"
+                f"--start {design.start}: a collection period that begins then is not within the record, {first} to {last}"
             )
-    if config.end is not None:
-        end = parse_date(config.end, "--end")
+    if design.end is not None:
+        end = parse_date(design.end, "--end")
         if end < start:
-            raise OptionError(f"--end {config.end} is before the first possible period, {start}")
+            raise OptionError(f"--end {design.end} is before the first possible period, {start}")
         latest = min(latest, end)
     return start + every * np.arange(int((latest - start) // every) + 1)

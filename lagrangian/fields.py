@@ -18,8 +18,8 @@ from data.ocean import Ocean, Snapshot
 from data.ocean_names import ocean_title, site_attribute, with_source
 from data.resumable import OLDER_ARRAY, ResumableStore, partial_path
 from data.times import SECONDS_ATTRS, nearest, whole_seconds
-from lagrangian.config import LAGS_DAYS, RunConfig
-from lagrangian.experiments import Design
+from lagrangian.config import LAGS_DAYS
+from lagrangian.experiments import PlacedDesign
 from lagrangian.stores import ocean_of
 
 #: Depths of the network inputs, m (method.md section 3, 5v-4l).
@@ -255,22 +255,30 @@ class FieldsPlan:
 
     ``todo`` maps snapshot index to index in the store, for those not yet in. With ``check``, a finished store is looked through
     and what is damaged of it is to be made again (not in a worker). ``identity`` of the run, where it is to be looked at.
+    ``spacing_km`` of the store, where the ocean's own is not to decide.
     """
 
     def __init__(
-        self, config: RunConfig, ocean: Ocean, design: Design, *, check: bool = False, identity: dict | None = None
-    ):  # fmt: skip
+        self,
+        out: Path,
+        ocean: Ocean,
+        design: PlacedDesign,
+        *,
+        spacing_km: float | None = None,
+        check: bool = False,
+        identity: dict | None = None,
+    ):
         self.ocean = ocean
-        self.path = config.out / "fields.zarr"
+        self.path = Path(out) / "fields.zarr"
         self.writer: FieldsWriter | None = None
         self.todo: dict[int, int] = {}
-        if not check and (self.path.exists() or not partial_path(config.out, self.path.name).exists()):
+        if not check and (self.path.exists() or not partial_path(Path(out), self.path.name).exists()):
             return  # whole, or not laid out: then no worker is given any of it
         times = ocean.times.astype("datetime64[s]")
         indices = sorted({self._nearest(times, end - np.timedelta64(86400 * lag, "s"))
                           for end in design.starts + design.collection for lag in LAGS_DAYS} - {None})  # fmt: skip
         extent = float(np.abs(design.trap_offset_km).max())
-        frame = run_frame(ocean.grid, (design.site.x, design.site.y), extent, spacing_km=config.fields_spacing)
+        frame = run_frame(ocean.grid, (design.site.x, design.site.y), extent, spacing_km=spacing_km)
         options = {"site": design.site.name, "create": check, "identity": identity}
         self.writer = FieldsWriter(self.path, ocean, frame, ocean.times[indices], **options)
         store = self.writer.store

@@ -24,12 +24,20 @@ def export_number(levels) -> int:
 
 
 def export_level(levels) -> float:
-    """Depth of the export level, m: see :func:`export_number`."""
+    """Depth of the export level, m: see :func:`export_number`.
+
+    >>> export_level([1000, 200, 100]), export_level([1000, 400])
+    (200.0, 400.0)
+    """
     return float(np.asarray(levels, np.float64)[export_number(levels)])
 
 
 def mass_levels(pdf: np.ndarray, shares=SHARES) -> list[float]:
-    """Densities whose contours hold the given shares of the sum of ``pdf`` (y, x): densest cells first."""
+    """Densities whose contours hold the given shares of the sum of ``pdf`` (y, x): densest cells first.
+
+    >>> mass_levels(np.array([[0.5, 0.3], [0.2, 0.0]]), (0.5, 0.8))
+    [0.5, 0.3]
+    """
     ordered = np.sort(pdf.ravel())[::-1]
     total = np.cumsum(ordered)
     if total[-1] <= 0:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from data.command import read_json
 from data.errors import StoreError
+from data.oceans import OceanSource
 from data.resumable import differences, identity_of
+from lagrangian.design import Design
+from lagrangian.integration import Integration
+
+#: Stands for the files in run.json where a program handed the ocean in.
+HANDED_IN = ("handed in",)
 
 _STORES = ("fields.zarr", "w*/particles.zarr", "w*/pdf.zarr", "w*/trajectories.zarr")
 
@@ -51,3 +58,39 @@ def _read(path: Path):
         return read_json(path)
     except StoreError as error:
         raise StoreError(f"{error}; {_MEND}") from None
+
+
+def recorded_design(record: dict) -> Design:
+    """The design that a run.json tells of."""
+    return _recorded(Design, record, speeds="w")
+
+
+def recorded_integration(record: dict) -> Integration:
+    """The numerics that a run.json tells of."""
+    return _recorded(Integration, record)
+
+
+def recorded_source(record: dict) -> OceanSource:
+    """The ocean that a run.json tells of.
+
+    Raises
+    ------
+    StoreError
+        It was handed in by a program (:func:`lagrangian.backtrack`), which must do so again.
+    """
+    source = _recorded(OceanSource, record, files="ocean")
+    if source.files == HANDED_IN:
+        raise StoreError("the ocean of this run was handed in by a program, and cannot be opened again from run.json")
+    return source
+
+
+def _recorded(kind, record: dict, **names: str):
+    """A dataclass from the options of the same names (or as ``names`` says) in run.json; what came later is at its default."""
+    options = record.get("configuration", {})
+    values = {}
+    for field in dataclasses.fields(kind):
+        name = names.get(field.name, field.name)
+        if name in options:
+            value = options[name]
+            values[field.name] = tuple(value) if isinstance(value, list) else value
+    return kind(**values)

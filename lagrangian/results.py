@@ -19,26 +19,26 @@ import zarr
 from data.chunks import checked_setting, mend_of
 from data.command import one_line
 from data.errors import StoreError, cannot_write
+from data.grid import HorizontalGrid
 from data.ocean import Ocean
 from data.resumable import OLDER_MARKS, ResumableStore, holds
 from data.times import whole_seconds
 from lagrangian.advection import REACHED
 from lagrangian.binning import count_crossings
-from lagrangian.campaign import observations_per_path
 from lagrangian.cohorts import Cohort, CohortResult
-from lagrangian.config import RunConfig, speed_folder
-from lagrangian.experiments import Design
+from lagrangian.design import Design, speed_folder
+from lagrangian.experiments import PlacedDesign
 from lagrangian.stores import FILLED, NO_TIME, create_particles, create_pdf, create_trajectories
 
 
-def store_names(config: RunConfig) -> tuple[str, ...]:
+def store_names(design: Design | PlacedDesign) -> tuple[str, ...]:
     """Names of the stores of a speed."""
-    return ("particles.zarr", "pdf.zarr", *(["trajectories.zarr"] if config.trajectories else []))
+    return ("particles.zarr", "pdf.zarr", *(["trajectories.zarr"] if design.trajectories else []))
 
 
-def is_done(out: Path, config: RunConfig, cohort: Cohort) -> bool:
+def is_done(out: Path, design: Design | PlacedDesign, cohort: Cohort) -> bool:
     """Whether a cohort is in all its stores under the run folder ``out``."""
-    return all(holds(out / speed_folder(cohort.w) / name, cohort.period) for name in store_names(config))
+    return all(holds(out / speed_folder(cohort.w) / name, cohort.period) for name in store_names(design))
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,7 @@ class SpeedResults:
     def __init__(
         self,
         folder: Path,
-        config: RunConfig,
-        design: Design,
+        design: PlacedDesign,
         ocean: Ocean,
         w: float,
         *,
@@ -87,10 +86,10 @@ class SpeedResults:
         identity: dict | None = None,
         check: Callable[[], None] = lambda: None,
     ):
-        self.folder, self.config, self.design, self.ocean, self.w = folder, config, design, ocean, w
+        self.folder, self.design, self.ocean, self.w = folder, design, ocean, w
         self.check = check
         self.stores: dict[str, ResumableStore] = {}
-        for name in store_names(config):
+        for name in store_names(design):
             kind = name.removesuffix(".zarr")
             self.stores[kind] = ResumableStore(
                 folder / name, FILLED[kind], design.n_periods, lay_out=partial(self._lay_out, kind) if create else None,
@@ -101,14 +100,14 @@ class SpeedResults:
             self._tell_damaged()
 
     @classmethod
-    def of(cls, out: Path, config: RunConfig, design: Design, ocean: Ocean, w: float, **options) -> SpeedResults:
+    def of(cls, out: Path, design: PlacedDesign, ocean: Ocean, w: float, **options) -> SpeedResults:
         """The results of speed ``w`` (m/d) under the run folder ``out``."""
-        return cls(out / speed_folder(w), config, design, ocean, w, **options)
+        return cls(out / speed_folder(w), design, ocean, w, **options)
 
     def _lay_out(self, kind: str, path: Path) -> None:
-        arguments = (path, self.config, self.design, self.ocean, self.w)
+        arguments = (path, self.design, self.ocean, self.w)
         if kind == "trajectories":
-            create_trajectories(*arguments, observations_per_path(self.config, self.w))
+            create_trajectories(*arguments, self.design.design.observations_per_path(self.w))
         else:
             {"particles": create_particles, "pdf": create_pdf}[kind](*arguments)
 
@@ -151,50 +150,11 @@ class SpeedResults:
         self.check()
         period = result.cohort.period
         lacking = {kind: store for kind, store in self.stores.items() if period not in store.done}
-        for kind, values in self._values(result, lacking).items():
+        for kind, values in cohort_values(result, self.design, self.ocean.grid, lacking).items():
             lacking[kind].fill(period, **values)
         self.check()
         for store in lacking.values():
             store.mark(period)
-
-    def _values(self, result: CohortResult, kinds: Container[str]) -> dict[str, dict[str, np.ndarray]]:
-        """What the stores of ``kinds`` hold of a cohort, by kind and variable."""
-        design, grid = self.design, self.ocean.grid
-        shape = (design.n_positions, design.n_particles, len(self.config.levels))
-        xi, eta, time = (result.crossings[..., k].reshape(shape) for k in range(3))
-        members = np.arange(design.n_particles) % design.n_members
-        xi0, eta0 = design.release_xi[:, members], design.release_eta[:, members]
-        x, y = grid.displacement_km(xi, eta, xi0[..., None], eta0[..., None])
-        x, y = x.astype(np.float32), y.astype(np.float32)
-        delay = np.repeat(design.release_delay, design.n_members)
-        release = whole_seconds(design.starts[result.cohort.period].astype("datetime64[s]") + delay)
-        values = {}
-        if "particles" in kinds:
-            lon, lat = grid.position(xi, eta)
-            lon0, lat0 = grid.position(xi0, eta0)
-            time = np.where(np.isfinite(time), np.rint(np.nan_to_num(time)), NO_TIME).astype(np.int64)
-            values["particles"] = {
-                "x": x, "y": y, "lon": lon, "lat": lat, "time": time, "status": result.status.reshape(shape[:2]),
-                "release_time": np.broadcast_to(release, shape[:2]), "release_lon": lon0, "release_lat": lat0,
-            }  # fmt: skip
-        if "pdf" in kinds:
-            counts, reached = count_crossings(x, y)
-            values["pdf"] = {"counts": counts, "reached": reached}
-        if "trajectories" in kinds:
-            values["trajectories"] = self._paths(result, release)
-        return values
-
-    def _paths(self, result: CohortResult, release: np.ndarray) -> dict[str, np.ndarray]:
-        # a sweep records for as long as its slowest speed needs
-        path = result.path[:, : observations_per_path(self.config, self.w)]
-        xi, eta, z = (path[..., k].astype(np.float64) for k in range(3))
-        lon, lat = self.ocean.grid.position(xi, eta)
-        every = round(3600 * self.config.trajectories)
-        release = np.tile(release, self.design.n_positions)[:, None]
-        obs = np.arange(path.shape[1])[None, :]
-        time = np.where(obs == 0, release, -(-release // every) * every - obs * every)
-        time = np.where(np.isfinite(z), time, NO_TIME)
-        return {"lon": lon, "lat": lat, "z": z, "time": time}
 
     def close(self) -> None:
         """Check the stores and name those of which every period is in (whoever put it there).
@@ -233,6 +193,48 @@ class SpeedResults:
         by_status = {int(value): int(count) for value, count in zip(values, counts, strict=True)}
         by_status.setdefault(REACHED, 0)
         return SpeedSummary(self.w, int(status.size), by_status)
+
+
+def cohort_values(
+    result: CohortResult, design: PlacedDesign, grid: HorizontalGrid, kinds: Container[str]
+) -> dict[str, dict[str, np.ndarray]]:
+    """What the stores of ``kinds`` (particles, pdf, trajectories) hold of a cohort, by kind and variable: a row a position."""
+    shape = (design.n_positions, design.n_particles, len(design.levels))
+    xi, eta, time = (result.crossings[..., k].reshape(shape) for k in range(3))
+    members = np.arange(design.n_particles) % design.n_members
+    xi0, eta0 = design.release_xi[:, members], design.release_eta[:, members]
+    x, y = grid.displacement_km(xi, eta, xi0[..., None], eta0[..., None])
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    delay = np.repeat(design.release_delay, design.n_members)
+    release = whole_seconds(design.starts[result.cohort.period].astype("datetime64[s]") + delay)
+    values = {}
+    if "particles" in kinds:
+        lon, lat = grid.position(xi, eta)
+        lon0, lat0 = grid.position(xi0, eta0)
+        time = np.where(np.isfinite(time), np.rint(np.nan_to_num(time)), NO_TIME).astype(np.int64)
+        values["particles"] = {
+            "x": x, "y": y, "lon": lon, "lat": lat, "time": time, "status": result.status.reshape(shape[:2]),
+            "release_time": np.broadcast_to(release, shape[:2]), "release_lon": lon0, "release_lat": lat0,
+        }  # fmt: skip
+    if "pdf" in kinds:
+        counts, reached = count_crossings(x, y)
+        values["pdf"] = {"counts": counts, "reached": reached}
+    if "trajectories" in kinds:
+        values["trajectories"] = _paths(result, design, grid, release)
+    return values
+
+
+def _paths(result: CohortResult, design: PlacedDesign, grid: HorizontalGrid, release: np.ndarray) -> dict[str, np.ndarray]:
+    # a sweep records for as long as its slowest speed needs
+    path = result.path[:, : design.design.observations_per_path(result.cohort.w)]
+    xi, eta, z = (path[..., k].astype(np.float64) for k in range(3))
+    lon, lat = grid.position(xi, eta)
+    every = round(3600 * design.trajectories)
+    release = np.tile(release, design.n_positions)[:, None]
+    obs = np.arange(path.shape[1])[None, :]
+    time = np.where(obs == 0, release, -(-release // every) * every - obs * every)
+    time = np.where(np.isfinite(z), time, NO_TIME)
+    return {"lon": lon, "lat": lat, "z": z, "time": time}
 
 
 class Writer:

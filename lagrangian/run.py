@@ -10,24 +10,28 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data import workers as cluster
 from data.command import json_ready, provenance, run_command, source_word, write_json
-from data.errors import InputError, OptionError, StoreError
+from data.errors import StoreError
+from data.files import make_folder
 from data.lock import Claim, FolderLock
-from data.ocean import Ocean, preferences_of
+from data.ocean import Ocean
 from data.progress import Progress
 from lagrangian import checkpoint
-from lagrangian.blocks import Block, digest, for_workers, plan_blocks, record_of, run_block, work
+from lagrangian.blocks import Block, WorkerTask, digest, for_workers, plan_blocks, record_of, run_block, work
 from lagrangian.campaign import Terminated
-from lagrangian.config import DT_MINUTES, RunConfig, speed_folder
+from lagrangian.config import RunConfig, speed_folder
 from lagrangian.effort import Effort
-from lagrangian.experiments import Design, design_experiments
+from lagrangian.experiments import PlacedDesign, design_experiments, spread_over_domain
 from lagrangian.fields import FieldsPlan
 from lagrangian.identity import brought_forward, difference, values_of
+from lagrangian.integration import Integration
 from lagrangian.limits import check_lattice, check_run
-from lagrangian.oceans import notes_on_traps, open_ocean
+from lagrangian.oceans import notes_on_traps, open_for
 from lagrangian.record import run_record
 from lagrangian.results import SpeedResults, is_done, store_names
 from lagrangian.stores import STATUS_MEANINGS
@@ -45,46 +49,117 @@ def main(config: RunConfig) -> int:
     """Run the experiments that ``config`` describes; see contract.md for what is written."""
     config = _with_depth_of_site(config)
     config.validate()
-    ocean = open_ocean(config)
+    write_run(config, open_for(config.source, config.design, vertical_velocity=config.vertical_velocity))
+    return 0
+
+
+def write_run(config: RunConfig, ocean: Ocean) -> None:
+    """Make, or go on with, the run folder of some options in an ocean that is open."""
     config = _with_defaults_of(ocean, config)
-    check_lattice(config)
-    design, config = _design(config, ocean)
-    check_run(config, design)
-    _check_options(config, ocean)
-    _make_folder(config.out)
-    with FolderLock(config.out) as lock, contextlib.ExitStack() as stack:
-        identity = _identity(config, ocean, design)
-        files = _files(config, ocean)
-        sources = _claim_folder(config.out, identity, files)
+    check_lattice(config.design)
+    config = _with_known_periods(config, ocean)
+    design, integration = design_experiments(config.design, ocean), config.integration
+    check_run(design, integration, shared=config.distributed)
+    integration.check(ocean)
+    job = Job(
+        config.out, ocean, design, integration,
+        fields_spacing=config.fields_spacing, block=config.block, checkpoint_minutes=config.checkpoint,
+    )  # fmt: skip
+    identity, files = _identity(config, ocean, design), _files(config, ocean)
+    with claimed(job, identity, files) as (claim, sources), contextlib.ExitStack() as stack:
         # before any store is laid out: what is refused here leaves the folder as it was
-        client = stack.enter_context(config.client(_say, config.out)) if config.distributed and not _finished(config) else None
+        client = stack.enter_context(config.client(_say, config.out)) if config.distributed and not _finished(job) else None
         record = {**provenance(config), "ocean": ocean.description, "identity": identity, "files": files, "sources": sources}
-        return _run(config, ocean, design, record, lock.claim, client)
+        sharing = None
+        if client is not None:
+            workers = max(cluster.n_workers(client), config.workers) if config.scheduler else config.workers
+            threaded = dataclasses.replace(integration, threads=config.threads_each(integration.threads))
+            task = WorkerTask(config.source, threaded, config.out, config.checkpoint, config.fields_spacing)
+            sharing = Sharing(client, workers, for_workers(task, ocean), claim)
+        fill(job, record, sharing)
 
 
-def _finished(config: RunConfig) -> bool:
-    stores = [config.out / speed_folder(w) / name for w in config.w for name in store_names(config)]
-    return all(path.exists() for path in [*stores, config.out / "fields.zarr"])
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A run to be written: what, where, how.
+
+    Attributes
+    ----------
+    out : Path
+        The run's folder.
+    ocean, design, integration
+        As they are after all defaults are known.
+    fields_spacing : float, optional
+        Of fields.zarr, km.
+    block : int, optional
+        Collection periods in one block.
+    checkpoint_minutes : float
+    """
+
+    out: Path
+    ocean: Ocean
+    design: PlacedDesign
+    integration: Integration
+    fields_spacing: float | None = None
+    block: int | None = None
+    checkpoint_minutes: float = 5.0
 
 
-def _run(config: RunConfig, ocean: Ocean, design: Design, record: dict, claim: Claim, client) -> int:
-    """What :func:`main` does once the folder is its own; ``client``: of the workers that share the work, if any."""
+@dataclass(frozen=True, eq=False)
+class Sharing:
+    """Workers that share a job: the Dask client, their number, what they are told, and the folder's claim."""
+
+    client: Any
+    workers: int
+    task: WorkerTask
+    claim: Claim
+
+
+@contextlib.contextmanager
+def claimed(job: Job, identity: dict, files: dict) -> Iterator[tuple[Claim, list[str]]]:
+    """Make and lock the run's folder, found to be ours or nobody's. Gives the lock's claim and the versions of the source that
+    have written there.
+
+    Raises
+    ------
+    StoreError
+        It cannot be made, is in use, or holds results of another configuration.
+    """
+    make_folder(job.out)
+    with FolderLock(job.out) as lock:
+        yield lock.claim, _claim_folder(job.out, identity, files)
+
+
+def _finished(job: Job) -> bool:
+    stores = [job.out / speed_folder(w) / name for w in job.design.speeds for name in store_names(job.design)]
+    return all(path.exists() for path in [*stores, job.out / "fields.zarr"])
+
+
+def fill(job: Job, record: dict, sharing: Sharing | None = None) -> None:
+    """Fill the stores of a folder that is claimed, from where they are, and draw the maps; ``record`` goes to run.json.
+
+    Raises
+    ------
+    StoreError
+        A store cannot be written, or is damaged.
+    """
+    out, ocean, design = job.out, job.ocean, job.design
     # before any store: what lies in the folder from now on belongs to this configuration
-    write_json(config.out / "run.json", record)
+    write_json(out / "run.json", record)
     identity = json_ready(record["identity"])
-    speeds = {w: SpeedResults.of(config.out, config, design, ocean, w, identity=identity) for w in config.w}
-    fields = FieldsPlan(config, ocean, design, check=True, identity=identity)
+    speeds = {w: SpeedResults.of(out, design, ocean, w, identity=identity) for w in design.speeds}
+    fields = FieldsPlan(out, ocean, design, spacing_km=job.fields_spacing, check=True, identity=identity)
     first, last = (str(time)[:16].replace("T", " ") for time in ocean.times[[0, -1]])
     _say(f"{ocean.description.get('kind', 'ocean')}: {len(ocean.times)} snapshots, {first} to {last}")
-    for assumption in (*ocean.description.get("assumptions", ()), *notes_on_traps(config, ocean, design)):
+    for assumption in (*ocean.description.get("assumptions", ()), *notes_on_traps(ocean, design)):
         _say(f"note: {assumption}")
     _say(
         f"{design.n_experiments} experiments ({design.n_periods} periods x {design.n_positions} positions) of "
-        f"{design.n_particles} particles at {', '.join(f'{w:g}' for w in config.w)} m/d"
+        f"{design.n_particles} particles at {', '.join(f'{w:g}' for w in design.speeds)} m/d"
     )
     started = time.perf_counter()
-    effort = _sweep(config, ocean, design, speeds, fields, digest(record["identity"]), claim, client)
-    checkpoint.clear_strays(config.out)
+    effort = _sweep(job, speeds, fields, digest(record["identity"]), sharing)
+    checkpoint.clear_strays(out)
     fields.close()
     for results in speeds.values():
         results.close()
@@ -98,7 +173,7 @@ def _run(config: RunConfig, ocean: Ocean, design: Design, record: dict, claim: C
         "particle_days_per_cpu_second": round(effort.particle_days_per_cpu_second, 1),
         "particles": {speed_folder(s.w): {STATUS_MEANINGS.get(k, str(k)): n for k, n in s.by_status.items()} for s in summaries},
     }
-    write_json(config.out / "run.json", record)
+    write_json(out / "run.json", record)
     for s in summaries:
         parts = ", ".join(f"{100 * n / s.released:.1f} % {STATUS_MEANINGS[k]}" for k, n in sorted(s.by_status.items()) if n)
         _say(f"{s.w:g} m/d: {s.released} particles: {parts}")
@@ -110,55 +185,48 @@ def _run(config: RunConfig, ocean: Ocean, design: Design, record: dict, claim: C
         )
     from lagrangian.maps import draw_catchment
 
-    for w in config.w:
-        picture = config.out / speed_folder(w) / "catchment.png"
-        draw_catchment(config.out / speed_folder(w), picture)
+    for w in design.speeds:
+        picture = out / speed_folder(w) / "catchment.png"
+        draw_catchment(out / speed_folder(w), picture)
         _say(f"map: {picture}")
-    return 0
 
 
 def _sweep(
-    config: RunConfig,
-    ocean: Ocean,
-    design: Design,
-    speeds: dict[float, SpeedResults],
-    fields: FieldsPlan,
-    identity: str,
-    claim: Claim,
-    client,
-) -> Effort:
-    """Fill the stores, here or by the workers of ``client``. Returns what it took."""
+    job: Job, speeds: dict[float, SpeedResults], fields: FieldsPlan, identity: str, sharing: Sharing | None
+) -> Effort:  # fmt: skip
+    """Fill the stores, here or by workers. Returns what it took."""
+    out, ocean, design = job.out, job.ocean, job.design
     missing = [cohort for results in speeds.values() for cohort in results.missing()]
     states = {}
-    checkpoint.clear_strays(config.out)
-    for path in checkpoint.found(config.out):
+    checkpoint.clear_strays(out)
+    for path in checkpoint.found(out):
         state = checkpoint.load(path, identity)
         if state is None:
             _say(f"note: {path} is damaged or of another version; its particles begin anew")
             checkpoint.remove(path)
-        elif all(is_done(config.out, config, cohort) for cohort in state.flying):  # killed before it could be removed
+        elif all(is_done(out, design, cohort) for cohort in state.flying):  # killed before it could be removed
             checkpoint.remove(path)
         else:
             states[path.stem] = state
     if not missing and not fields.todo:
         return Effort()
-    _say(f"{len(missing)} of {design.n_periods * len(config.w)} periods to do, all speeds counted")
-    arguments = (missing, fields.todo, states, config, design, ocean)
-    if client is None:
-        return _work_here(config, ocean, design, speeds, fields, identity, plan_blocks(*arguments, 1))
-    workers = max(cluster.n_workers(client), config.workers) if config.scheduler else config.workers
-    blocks = plan_blocks(*arguments, workers)
+    _say(f"{len(missing)} of {design.n_periods * len(design.speeds)} periods to do, all speeds counted")
+    workers = 0 if sharing is None else sharing.workers
+    blocks = plan_blocks(missing, fields.todo, states, design, ocean, workers, job.block)
+    if sharing is None:
+        return _work_here(job, speeds, fields, identity, blocks)
     _say(f"{len(blocks)} blocks for {workers} workers")
     total = Effort()
-    shared = (for_workers(config, ocean), design, identity, record_of(ocean), claim)
+    shared = (sharing.task, design, identity, record_of(ocean), sharing.claim)
     with BlockProgress(blocks) as bar:
-        for block, made in cluster.run_tasks(client, work, blocks, shared, on_report=lambda report: bar.report(*report)):
+        done = cluster.run_tasks(sharing.client, work, blocks, shared, on_report=lambda report: bar.report(*report))
+        for block, made in done:
             bar.report(block.name, block.windows, made)
             total = total.plus(made)
     return total
 
 
-def _work_here(config, ocean, design, speeds, fields, identity, blocks: list[Block]) -> Effort:
+def _work_here(job: Job, speeds, fields, identity, blocks: list[Block]) -> Effort:
     total = Effort()
     with _ending_on_sigterm() as ending, BlockProgress(blocks) as bar:
         for block in blocks:
@@ -166,7 +234,11 @@ def _work_here(config, ocean, design, speeds, fields, identity, blocks: list[Blo
             def progress(done: int, made: Effort, name: str = block.name) -> None:
                 bar.report(name, done, made)
 
-            total = total.plus(run_block(block, config, design, ocean, speeds, fields, identity, progress, ending=ending))
+            made = run_block(
+                block, job.design, job.integration, job.ocean, speeds, fields, identity, progress,
+                ending=ending, out=job.out, checkpoint_minutes=job.checkpoint_minutes,
+            )  # fmt: skip
+            total = total.plus(made)
     return total
 
 
@@ -230,43 +302,22 @@ def _with_depth_of_site(config: RunConfig) -> RunConfig:
 
 def _with_defaults_of(ocean: Ocean, config: RunConfig) -> RunConfig:
     """The options that were left to the ocean."""
-    changes: dict = {}
-    preferences = preferences_of(ocean)
-    if not config.diffusivity and preferences.diffusivity:
-        changes["diffusivity"] = (preferences.diffusivity,)
-    if config.dt is None:
-        changes["dt"] = DT_MINUTES if preferences.dt_minutes is None else preferences.dt_minutes
-    if config.vertical_velocity == "continuity" and preferences.no_continuity:
-        changes["vertical_velocity"] = "none"
-    if config.positions == "domain":
-        grid = ocean.grid
-        if not all(grid.periodic):
-            raise OptionError("--positions domain needs an ocean that is periodic in both directions; give a number")
-        width = min(grid.period) * grid.spacing_km
-        changes["positions"] = max(1, round(width / config.spacing))
-        changes["spacing"] = width / changes["positions"]
-    return dataclasses.replace(config, **changes)
+    integration, design = config.integration.resolved(ocean), spread_over_domain(config.design, ocean)
+    changes = {"dt": integration.dt, "diffusivity": integration.diffusivity, "vertical_velocity": integration.vertical_velocity}
+    return dataclasses.replace(config, **changes, positions=design.positions, spacing=design.spacing)
 
 
-def _check_options(config: RunConfig, ocean: Ocean) -> None:
-    if config.vertical_velocity == "file" and not {"w", "omega"} & set(ocean.variables):
-        raise InputError("--vertical-velocity file: the ocean holds neither w nor omega; use continuity")
-    if config.kernel == "parcels" and any(ocean.grid.periodic):
-        raise OptionError("--kernel parcels does not know periodic domains; use --kernel compiled")
-    if config.kernel == "parcels" and any(config.diffusivity):
-        raise OptionError("--kernel parcels has no random walk; leave --diffusivity out")
-
-
-def _design(config: RunConfig, ocean: Ocean) -> tuple[Design, RunConfig]:
-    """The design; a folder that already holds other speeds lends its periods where the command names none."""
-    if config.start is None and config.end is None:
-        known = run_record(config.out).get("identity", {})
-        starts = known.get("starts")
-        if starts and known.get("options") == _options(config, ocean):
-            config = dataclasses.replace(config, start=starts[0], end=starts[-1])
-            if not set(map(speed_folder, config.w)) <= {path.name for path in config.out.glob("w*")}:
-                _say(f"note: the {len(starts)} periods of {config.out}, {starts[0]} to {starts[-1]}, are taken again")
-    return design_experiments(config, ocean), config
+def _with_known_periods(config: RunConfig, ocean: Ocean) -> RunConfig:
+    """A folder that already holds other speeds lends its periods where the command names none."""
+    if config.start is not None or config.end is not None:
+        return config
+    known = run_record(config.out).get("identity", {})
+    starts = known.get("starts")
+    if not starts or known.get("options") != _options(config, ocean):
+        return config
+    if not set(map(speed_folder, config.w)) <= {path.name for path in config.out.glob("w*")}:
+        _say(f"note: the {len(starts)} periods of {config.out}, {starts[0]} to {starts[-1]}, are taken again")
+    return dataclasses.replace(config, start=starts[0], end=starts[-1])
 
 
 def _options(config: RunConfig, ocean: Ocean) -> dict:
@@ -280,7 +331,7 @@ def _options(config: RunConfig, ocean: Ocean) -> dict:
     return options
 
 
-def _identity(config: RunConfig, ocean: Ocean, design: Design) -> dict:
+def _identity(config: RunConfig, ocean: Ocean, design: PlacedDesign) -> dict:
     """What must be equal for a folder to be gone on with."""
     return {
         "options": _options(config, ocean),
@@ -294,13 +345,6 @@ def _files(config: RunConfig, ocean: Ocean) -> dict[str, list[int]]:
     """Size and date of the input files by name."""
     files = [Path(name) for name in (*ocean.description.get("files", ()), *([config.grid] if config.grid else []))]
     return {path.name: [(stat := path.stat()).st_size, int(stat.st_mtime)] for path in files}
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"--out {out} cannot be made: {error.strerror or error}") from None
 
 
 def _claim_folder(out: Path, identity: dict, files: dict) -> list[str]:

@@ -7,22 +7,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dask.array as da
 import numpy as np
 import xarray as xr
 import zarr
+from zarr.storage import MemoryStore
 
 from data.chunks import add_array, open_checked
 from data.errors import StoreError
 from data.ocean import Ocean
 from data.ocean_names import ocean_title, site_attribute, with_source
 from data.resumable import partial_path
+from data.sphere import lon_lat
 from data.times import SECONDS_ATTRS, whole_seconds
 from lagrangian.binning import BINS, bin_centres
-from lagrangian.config import RunConfig
-from lagrangian.experiments import Design
+from lagrangian.experiments import PlacedDesign
 from lagrangian.record import run_record
 
 NO_TIME = np.iinfo(np.int64).min
+#: Experiments whose bins' positions are computed at once.
+_BIN_POSITIONS = 64
 
 #: Variables that each store must have, checked on opening.
 SCHEMA = {
@@ -58,23 +62,23 @@ def position_attrs(ocean: Ocean, axis: str) -> dict:
     return {"units": "m", "long_name": f"Cartesian {axis} coordinate of the ocean's grid"}
 
 
-def _create_group(path: Path, title: str, config: RunConfig, ocean: Ocean, w: float):
+def _create_group(path: Path | MemoryStore, title: str, design: PlacedDesign, ocean: Ocean, w: float):
     source = ocean_title(ocean.description)
-    group = zarr.create_group(store=str(path), zarr_format=3, overwrite=True)
+    group = zarr.create_group(store=path if isinstance(path, MemoryStore) else str(path), zarr_format=3, overwrite=True)
     group.attrs.update(
         {
             "title": title,
             "Conventions": "CF-1.8",
             "sinking_speed_m_per_day": w,
-            "trap_depth_m": config.trap_depth,
-            "site": site_attribute(source, config.site),
+            "trap_depth_m": design.trap_depth,
+            "site": site_attribute(source, design.design.site_text),
             "source": source,
         }
     )
     return group
 
 
-def _experiment_coordinates(group, design: Design, ocean: Ocean) -> None:
+def _experiment_coordinates(group, design: PlacedDesign, ocean: Ocean) -> None:
     n_e, n_p = design.n_experiments, design.n_positions
     every = (n_e,)
     dims = ("experiment",)
@@ -94,16 +98,16 @@ def _experiment_coordinates(group, design: Design, ocean: Ocean) -> None:
                data=np.tile(design.trap_offset_km[:, column], design.n_periods))  # fmt: skip
 
 
-def _level_coordinate(group, config: RunConfig) -> None:
-    levels = np.array(config.ordered_levels)
+def _level_coordinate(group, design: PlacedDesign) -> None:
+    levels = np.array(design.levels)
     attrs = {"units": "m", "positive": "down", "standard_name": "depth"}
     add_array(group, "level", levels.shape, levels.shape, "float64", ("level",), attrs=attrs, data=levels)
 
 
-def create_particles(path: Path, config: RunConfig, design: Design, ocean: Ocean, w: float) -> None:
+def create_particles(path: Path | MemoryStore, design: PlacedDesign, ocean: Ocean, w: float) -> None:
     """Lay out an empty particles store: dims (experiment, particle, level), one period a chunk."""
-    group = _create_group(path, "Where sinking particles caught by a sediment trap crossed each level", config, ocean, w)
-    shape = (design.n_experiments, design.n_particles, len(config.levels))
+    group = _create_group(path, "Where sinking particles caught by a sediment trap crossed each level", design, ocean, w)
+    shape = (design.n_experiments, design.n_particles, len(design.levels))
     chunks = (design.n_positions, *shape[1:])
     dims = ("experiment", "particle", "level")
     for name, way in (("x", "east"), ("y", "north")):
@@ -126,14 +130,14 @@ def create_particles(path: Path, config: RunConfig, design: Design, ocean: Ocean
     add_array(group, "release_time", shape[:2], chunks[:2], "int64", dims[:2], attrs=SECONDS_ATTRS, fill=0)
     for name, axis in (("release_lon", "x"), ("release_lat", "y")):
         add_array(group, name, shape[:2], chunks[:2], "float64", dims[:2], attrs=position_attrs(ocean, axis), fill=np.nan)
-    _level_coordinate(group, config)
+    _level_coordinate(group, design)
     _experiment_coordinates(group, design, ocean)
 
 
-def create_pdf(path: Path, config: RunConfig, design: Design, ocean: Ocean, w: float) -> None:
+def create_pdf(path: Path | MemoryStore, design: PlacedDesign, ocean: Ocean, w: float) -> None:
     """Lay out an empty PDF store: counts (experiment, level, y, x), reached (experiment, level), one period a chunk."""
-    group = _create_group(path, "Catchment of a sediment trap: particles per bin; pdf = counts / reached", config, ocean, w)
-    shape = (design.n_experiments, len(config.levels), BINS, BINS)
+    group = _create_group(path, "Catchment of a sediment trap: particles per bin; pdf = counts / reached", design, ocean, w)
+    shape = (design.n_experiments, len(design.levels), BINS, BINS)
     dims = ("experiment", "level", "y", "x")
     dtype = "uint16" if design.n_particles < 65536 else "uint32"
     chunks = (design.n_positions, *shape[1:])
@@ -160,13 +164,13 @@ def create_pdf(path: Path, config: RunConfig, design: Design, ocean: Ocean, w: f
     for name, way in (("x", "east"), ("y", "north")):
         attrs = {"units": "km", "long_name": f"displacement {way} of the release point, centre of the bin"}
         add_array(group, name, (BINS,), (BINS,), "float64", (name,), attrs=attrs, data=bin_centres())
-    _level_coordinate(group, config)
+    _level_coordinate(group, design)
     _experiment_coordinates(group, design, ocean)
 
 
-def create_trajectories(path: Path, config: RunConfig, design: Design, ocean: Ocean, w: float, n_obs: int) -> None:
+def create_trajectories(path: Path, design: PlacedDesign, ocean: Ocean, w: float, n_obs: int) -> None:
     """Lay out an empty trajectory store as Parcels writes them: dims (trajectory, obs); lon, lat, z, time."""
-    group = _create_group(path, "Paths of sinking particles, backward in time from the trap", config, ocean, w)
+    group = _create_group(path, "Paths of sinking particles, backward in time from the trap", design, ocean, w)
     n = design.n_experiments * design.n_particles
     rows = design.n_positions * design.n_particles
     shape, chunks, dims = (n, n_obs), (rows, n_obs), ("trajectory", "obs")
@@ -212,7 +216,58 @@ def ocean_of(run: Path) -> dict:
 
 
 def open_pdf(path: Path) -> xr.Dataset:
-    """:func:`open_store` for ``pdf.zarr``, with ``pdf`` = counts / reached (dask; NaN where none reached the level)."""
+    """:func:`open_store` for ``pdf.zarr``, with ``pdf`` = counts / reached (dask; NaN where none reached the level).
+
+    Coordinates of one dimension are in memory, so that experiments can be selected, dropped and grouped by them::
+
+        found = open_pdf("runs/demo/w080/pdf.zarr")
+        found.where(found["collection_start"] >= np.datetime64("2000-06-01"), drop=True)
+        found["pdf"].groupby("collection_start.season").mean()
+        found["pdf"].set_index(experiment="collection_start").sel(experiment=slice("2000-06", "2000-08"))
+
+    ``lon`` and ``lat`` (experiment, y, x) are the positions of the bins about each experiment's trap
+    (:func:`with_bin_positions`).
+    """
     dataset = open_store(path, "pdf", chunks={})
+    for name in dataset.coords:
+        if dataset[name].ndim == 1:
+            dataset[name].load()
+    return with_bin_positions(with_pdf(dataset))
+
+
+def with_pdf(dataset: xr.Dataset) -> xr.Dataset:
+    """A PDF store with ``pdf`` = counts / reached; NaN where none reached the level."""
     reached = dataset["reached"].where(dataset["reached"] > 0)
     return dataset.assign(pdf=dataset["counts"] / reached)
+
+
+def with_bin_positions(dataset: xr.Dataset) -> xr.Dataset:
+    """A PDF store with the positions of its bins: ``lon`` and ``lat`` (experiment, y, x), degrees, or m on a Cartesian grid.
+
+    The bins hold displacements from each particle's own release point; their positions are those about the trap, in the middle of
+    the release points. They are dask arrays, computed where they are asked for.
+    """
+    units = dataset["trap_lon"].attrs.get("units", "degrees_east")
+    lon0, lat0 = (
+        da.from_array(dataset[name].values, chunks=_BIN_POSITIONS)[:, None, None] for name in ("trap_lon", "trap_lat")
+    )
+    east, north = dataset["x"].values[None, None, :], dataset["y"].values[None, :, None]
+    if units == "m":
+        lon, lat = lon0 + 1000 * east + 0 * north, lat0 + 1000 * north + 0 * east
+    else:
+        shape = (dataset.sizes["experiment"], dataset.sizes["y"], dataset.sizes["x"])
+        chunks = (lon0.chunks[0], *((size,) for size in shape[1:]))
+        both = da.map_blocks(
+            _positions, lon0, lat0, east, north, dtype=np.float64, chunks=((2,), *chunks), new_axis=0
+        )  # fmt: skip
+        lon, lat = both[0], both[1]
+    dims = ("experiment", "y", "x")
+    places = {
+        name: (dims, values, dataset[f"trap_{name}"].attrs) for name, values in (("lon", lon), ("lat", lat))
+    }
+    return dataset.assign_coords(places)
+
+
+def _positions(lon0: np.ndarray, lat0: np.ndarray, east: np.ndarray, north: np.ndarray) -> np.ndarray:
+    """(2, experiment, y, x) degrees."""
+    return np.stack(lon_lat(*np.broadcast_arrays(east, north), lon0, lat0))

@@ -1,4 +1,7 @@
-"""Networks that predict the catchment from surface fields."""
+"""Networks that predict the catchment from surface fields.
+
+Public: :class:`Ensemble` loads the networks of a folder; :func:`predict` gives their catchments of fields in memory.
+"""
 
 import os
 import sys
@@ -16,3 +19,13 @@ except ImportError as error:
         raise ImportError(line) from None
     print(f"{__name__}: {line}", file=sys.stderr)
     raise SystemExit(2) from None
+
+from data.face import lazy  # noqa: E402
+
+#: Public names and the modules that they come from, when they are asked for.
+_PUBLIC = {
+    "Ensemble": "learning.ensemble",
+    "predict": "learning.predict",
+}
+__all__ = list(_PUBLIC)
+__getattr__, __dir__ = lazy(__name__, _PUBLIC)

@@ -11,8 +11,8 @@ from data.bounds import MAX_SEED, bounds, check_bounds
 from data.errors import need
 from data.registry import NETWORKS
 from data.workers import WorkerOptions
-from learning.inputs import LAGS_DAYS, SSH_RESOLUTION_KM, SST_RESOLUTION_KM, InputName, Method
-from learning.network import Architecture
+from learning.architecture import Architecture
+from learning.input_sets import LAGS_DAYS, SSH_RESOLUTION_KM, SST_RESOLUTION_KM, InputName, Method
 
 #: CPU threads of one network unless asked otherwise: sums in PyTorch are rounded differently with another number.
 THREADS = 2
@@ -154,3 +154,54 @@ class FitConfig(WorkerOptions):
             there = any(importlib.util.find_spec(name) for name in ("tensorboard", "tensorboardX"))
             need(there, "--tensorboard needs the tensorboard package: pip install 'catchment-toolkit[tensorboard]'")
         need(self.device in ("auto", "cpu", "gpu"), f"--device {self.device}: must be auto, cpu or gpu")
+
+
+@dataclass(frozen=True)
+class PredictConfig(WorkerOptions):
+    """Predict catchments with trained networks."""
+
+    models: tuple[Path, ...] = ()
+    """Folders of members, such as runs/demo/w080/models/sst-ssh (default: all of --run)."""
+    run: Path = Path("runs/demo")
+    """Run whose experiments are predicted, or whose models are used with --ssh."""
+    method: tuple[Literal["unet", "velocity"], ...] = ()
+    """unet, velocity, or both (default: all that is there)."""
+    w: Annotated[tuple[float, ...], *bounds(above=0, below=1e5, unit="m/d")] = ()
+    """With velocity: sinking speeds, m/d, any (default: those of --run)."""
+    trap_depth: Annotated[float | None, *bounds(above=0, below=12000, unit="m, positive down")] = None
+    """With velocity: depth of the trap, m (default: that of --run)."""
+    levels: Annotated[tuple[float, ...], *bounds(least=0, below=12000, unit="m, positive down")] = ()
+    """With velocity: depths of the crossings, m (default: those of --run)."""
+    collection: Annotated[float | None, *bounds(above=0, most=36500, unit="days")] = None
+    """With velocity: length of a collection period, days (default: that of --run)."""
+    members: Annotated[int, *bounds(least=0, most=1000)] = 48
+    """With velocity: members of the ensemble, each with its own residuals (0: the prediction alone); the mean of a few is so
+    uneven that its contours hold too little."""
+    seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
+    """With velocity: of the members."""
+    ssh: tuple[str, ...] = ()
+    """Satellite maps of sea surface height (DUACS L4 files or quoted globs): predict from these instead of a run."""
+    sst: tuple[str, ...] = ()
+    """Satellite maps of sea surface temperature (OSTIA or other GHRSST L4); without, the training mean stands for it."""
+    site: str | None = None
+    """With --ssh: place of the trap, a name from the site table or LON,LAT (default: the one the networks were trained at)."""
+    start: str | None = None
+    """With --ssh: first end of a collection period (default: the first that the maps allow)."""
+    end: str | None = None
+    """With --ssh: last end of a collection period (default: the last that the maps allow)."""
+    every: Annotated[float, *bounds(least=0.01, most=36500, unit="days")] = 10.0
+    """With --ssh: days between predictions."""
+    persist: bool = False
+    """With --ssh: use the nearest map in time, within 50 days, where that of a lag is missing (flagged), instead of leaving the
+    date out."""
+    ssh_mean: Annotated[float | None, *bounds(above=-50, below=50, unit="m")] = None
+    """With --ssh: mean of SSH over the window, m, that the simulation's mean stands for (default: that of all maps given).
+    Networks that take each window's own mean off, as those of the quick preset do, give the same whatever it is."""
+    no_land_mass: bool = False
+    """With --ssh: take away the part of a prediction that lies on land, and bring the rest to sum 1."""
+    out: Path | None = None
+    """With --ssh: folder of catchment_w080.nc (default: --run)."""
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where the networks run."""
+    threads: Annotated[int, *bounds(least=0, most=4096)] = THREADS
+    """CPU threads of one process (0: one for each core, shared among local workers)."""

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from scipy.interpolate import make_interp_spline
 from scipy.ndimage import gaussian_filter
 
 from data.frame import fill_nearest
-from lagrangian.config import LAGS_DAYS as LAGS_DAYS
-
-#: Variables and depths (m; None: a field of the surface itself) of each input set (method.md section 3).
-INPUT_SETS: dict[str, tuple[tuple[str, float | None], ...]] = {
-    "sst-ssh": (("temp", 0.0), ("ssh", None)),
-    "5v-1l": (("temp", 0.0), ("ssh", None), ("u", 0.0), ("v", 0.0), ("vorticity_over_f", 0.0)),
-    "5v-4l": (
-        ("ssh", None),
-        *((name, depth) for name in ("temp", "u", "v", "vorticity_over_f") for depth in (0.0, 750.0, 1500.0, 2250.0)),
-    ),
-}
-InputName = Literal["sst-ssh", "5v-1l", "5v-4l"]
-#: Effective resolution of satellite maps, km (paper section 2.2).
-SSH_RESOLUTION_KM, SST_RESOLUTION_KM = 80.0, 28.0
-Method = Literal["spline", "gaussian"]
+from learning.input_sets import INPUT_SETS as INPUT_SETS
+from learning.input_sets import LAGS_DAYS as LAGS_DAYS
+from learning.input_sets import SSH_RESOLUTION_KM as SSH_RESOLUTION_KM
+from learning.input_sets import SST_RESOLUTION_KM as SST_RESOLUTION_KM
+from learning.input_sets import InputName as InputName
+from learning.input_sets import Method as Method
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ A network maps normalised inputs (n, channel, y, x) to logits (n, speed, level, 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import cast
 
 import torch
@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from data.frame import WINDOW_SHAPE
 from data.registry import NETWORKS
+from learning.architecture import Architecture as Architecture
 from learning.inputs import InputSpec
 from learning.unet import PaperUNet, fitted, particle_source
 
@@ -25,32 +26,6 @@ ODD_IN_MIRROR = ("temp", "ssh", "v", "vorticity_over_f")
 
 #: Added inside the logarithm of the paper's head (SPARO: softmax of log(y + 1e-10) of the rectified maps).
 HEAD_EPSILON = 1e-10
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """Which network, and its sizes.
-
-    Attributes
-    ----------
-    kind : str
-        ``paper`` (:class:`learning.unet.PaperUNet`), ``residual`` (:class:`ResidualUNet`), or the name of a registered network
-        (:mod:`data.registry`), which learns each sinking speed alone.
-    width : int
-        Channels at the finest resolution.
-    levels : int
-        Resolutions; 3 in the paper.
-    coarsen : int
-        Cells on a side that the residual network folds into channels at its entrance.
-    kernel : int
-        Size of the residual network's kernels.
-    """
-
-    kind: str = "paper"
-    width: int = 64
-    levels: int = 3
-    coarsen: int = 1
-    kernel: int = 5
 
 
 class ResidualUNet(nn.Module):

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
 
 import netCDF4
-import tyro
 
-from data.bounds import MAX_SEED, bounds
 from data.command import provenance, run_command, write_json
 from data.errors import OptionError, StoreError, cannot_write
 from data.files import make_folder, written_aside
@@ -20,30 +16,10 @@ from data.progress import Progress
 from data.twin.chlorophyll import Chlorophyll
 from data.twin.families import FAMILIES, marks
 from data.twin.ocean import TwinOcean, open_twin
+from data.twin.options import TwinConfig
 from data.twin.products import write_products
 
 DAYS_PER_FILE = 30
-
-
-@dataclass(frozen=True)
-class TwinConfig:
-    """Write the twin ocean as files of a simulation (daily u, v, zeta, temp around PAP-SO), or as satellite products."""
-
-    years: Annotated[float, *bounds(above=0, most=1000, unit="years")] = 1.0
-    """Length of the record, years of 365 days."""
-    seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
-    """Which ocean: another seed is an independent one of the same statistics."""
-    family: Annotated[Literal["croco", "lonlat", "nemo"], tyro.conf.arg(name="as")] = "croco"
-    """Kind of files: CROCO history files, GLORYS-like files on longitudes, latitudes and 50 depths with a static file, or
-    NEMO-like files of U, V and T points with a mesh_mask (in --config: family)."""
-    products: bool = False
-    """Write satellite-like SSH, SST and chlorophyll (ssh_YYYY.nc, sst_YYYY.nc, chl_YYYY.nc) instead of history files."""
-    clouds: bool = True
-    """With --products: hide chlorophyll under clouds, about 60 % of it."""
-    truth: bool = False
-    """With --products: chl_YYYY.nc also holds chl_truth, without noise and cloud."""
-    out: Path = field(default_factory=lambda: Path("runs/twin"))
-    """Folder of the files."""
 
 
 def main(config: TwinConfig) -> int:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lagrangian.binning import smooth_pdf
-from lagrangian.config import RunConfig
 from learning.velocity.ensemble import predict_catchments
+from learning.velocity.runs import RunOptions
 
 #: Multiples of the residuals that are tried.
 AMPLITUDES = (0.8, 1.1, 1.4)
@@ -37,13 +37,14 @@ def held_within(guess: np.ndarray, truth: np.ndarray, share: float = SHARE) -> n
     return np.array([np.interp(share * a[-1], np.append(0, a), np.append(0, b)) for a, b in zip(inside, true, strict=True)])
 
 
-def score_amplitude(model, maps, lattice, config: RunConfig, starts, stores, known, amplitude: float, members: int) -> Choice:
+def score_amplitude(model, maps, lattice, options: RunOptions, starts, stores, known, amplitude: float, members: int) -> Choice:
     """Score the mean of the members at the last level (200 m) of the periods that begin at ``starts``."""
     tried = dataclasses.replace(model, residuals=dataclasses.replace(model.residuals, amplitude=amplitude))
-    last = len(config.levels) - 1
-    bl: dict[float, list] = {w: [] for w in config.w}
-    held: dict[float, list] = {w: [] for w in config.w}
-    for one in predict_catchments(tried, maps, lattice, config, starts, members=members, seed=1, levels=np.array([last])):
+    design, last = options.design, len(options.design.levels) - 1
+    sizes = {"members": members, "seed": 1, "levels": np.array([last]), "integration": options.integration}
+    bl: dict[float, list] = {w: [] for w in design.speeds}
+    held: dict[float, list] = {w: [] for w in design.speeds}
+    for one in predict_catchments(tried, maps, lattice, design, starts, **sizes):
         rows = np.flatnonzero((known.start == starts[one.period]) & known.usable)
         counts = stores[one.w]["counts"][rows, last].values.astype(np.float64)
         truth = smooth_pdf(counts / stores[one.w]["reached"][rows, last].values[:, None, None])

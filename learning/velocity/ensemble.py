@@ -7,10 +7,11 @@ from functools import partial
 
 import numpy as np
 
-from lagrangian.config import RunConfig
+from lagrangian.design import Design
+from lagrangian.integration import Integration
 from learning.velocity.lattice import Lattice
 from learning.velocity.maps import Maps
-from learning.velocity.members import Catchments, check_depths, ensemble_catchments, instants_needed, member_config
+from learning.velocity.members import Catchments, check_depths, ensemble_catchments, instants_needed, member_design
 from learning.velocity.model import VelocityModel
 from learning.velocity.ocean import DT_MINUTES, PredictedOcean, predicted_ocean
 from learning.velocity.residuals import Residuals
@@ -53,22 +54,25 @@ def within(times: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def predict_catchments(
-    model: VelocityModel, maps: Maps, lattice: Lattice, config: RunConfig, starts: np.ndarray, *, members: int = 48,
-    seed: int = 0, particles: int = PARTICLES, release_hours: float = RELEASE_HOURS, levels: np.ndarray | None = None,
+    model: VelocityModel, maps: Maps, lattice: Lattice, design: Design, starts: np.ndarray, *, members: int = 48,
+    integration: Integration | None = None, seed: int = 0, particles: int = PARTICLES, release_hours: float = RELEASE_HOURS,
+    levels: np.ndarray | None = None,
     sea: np.ndarray | None = None, predicted: Callable[[np.ndarray], np.ndarray] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[Catchments]:  # fmt: skip
-    """Catchments of collection periods at all speeds of ``config``.
+    """Catchments of collection periods at all speeds of a design.
 
     Parameters
     ----------
-    config : RunConfig
-        Site, positions, speeds, depths, collection, releases, diffusivity of the experiments.
+    design : Design
+        Site, positions, speeds, depths, collection, releases of the experiments.
     starts : (period,) datetime64
     members : int
         0: the prediction alone, without residuals.
+    integration : Integration, optional
+        Diffusivity and threads; the time step and the seeds are the members' own.
     levels : (n,) int, optional
-        Numbers among ``config.ordered_levels`` that are wanted (default: all).
+        Numbers among ``design.ordered_levels`` that are wanted (default: all).
     predicted : callable, optional
         Instants -> streamfunctions, in place of the networks'.
 
@@ -79,16 +83,20 @@ def predict_catchments(
     InputError
         Maps too far apart.
     """
-    check_depths(model.depths, config.trap_depth, config.levels)
-    times = instants_needed(starts, config, EVERY_DAYS)
+    check_depths(model.depths, design.trap_depth, design.levels)
+    integration = integration or Integration()
+    times = instants_needed(starts, design, EVERY_DAYS)
     psi = predicted(times) if predicted is not None else model.predict(maps, within(times, maps.times), lattice)
     residuals = model.residuals if members else None
     size = [residuals.size(one, lattice) for one in psi] if residuals is not None else []
-    kappa = config.diffusivity[0] if len(config.diffusivity) == 1 else 0.0
-    oceans, configs = [], []
+    kappa = integration.diffusivity[0] if len(integration.diffusivity) == 1 else 0.0
+    oceans, integrations = [], []
     for number in range(max(1, members)):
         oceans.append(partial(member_ocean, psi, size, residuals, (seed, number), lattice, model.depths, times, model.flow,
                               diffusivity=kappa, sea=sea))  # fmt: skip
-        configs.append(member_config(config, particles=particles, release_every=release_hours, dt=DT_MINUTES,
-                                     seed=1_000_003 * seed + number))  # fmt: skip
-    yield from ensemble_catchments(oceans, configs, starts, levels, progress)
+        integrations.append(
+            Integration(dt=DT_MINUTES, diffusivity=integration.diffusivity, threads=integration.threads,
+                        seed=1_000_003 * seed + number)
+        )  # fmt: skip
+    member = member_design(design, particles=particles, release_every=release_hours)
+    yield from ensemble_catchments(oceans, member, integrations, starts, levels, progress)

@@ -13,10 +13,9 @@ import torch
 from data.command import json_ready, provenance, read_json, write_json
 from data.errors import InputError, StoreError, need
 from data.lock import FolderLock
-from data.sites import parse_site
 from lagrangian.config import speed_folder
 from lagrangian.fields import HALF_WINDOW_KM
-from lagrangian.oceans import open_ocean
+from lagrangian.oceans import open_for
 from lagrangian.stores import open_store
 from learning.config import FitConfig
 from learning.ensemble import torch_device
@@ -35,7 +34,7 @@ from learning.velocity.model import (
 from learning.velocity.network import VelocityArchitecture
 from learning.velocity.residuals import NAME as RESIDUALS
 from learning.velocity.residuals import Residuals
-from learning.velocity.runs import Experiments, run_config
+from learning.velocity.runs import Experiments, run_options
 from learning.velocity.schedule import Schedule
 from learning.velocity.targets import NAME as VELOCITIES
 from learning.velocity.targets import Velocities, depths_between, write_velocities
@@ -94,12 +93,12 @@ def prepare(run: Path, *, say: Callable[[str], None] = print, spacing_km: float 
         if velocities.attributes.get("identity", {}).get("run") != {"run": run_identity(run)}:
             raise StoreError(f"{Path(run) / VELOCITIES} is of another run; remove it, and it is made anew")
         return velocities
-    config = run_config(run)
+    options = run_options(run)
+    design, site = options.design, options.design.place
     experiments = Experiments.open(run)
-    ocean = open_ocean(config)
-    site = parse_site(config.site)
+    ocean = open_for(options.source, design, vertical_velocity=options.integration.vertical_velocity)
     half = float(np.abs(experiments.offset).max()) + HALF_WINDOW_KM + MARGIN_KM
-    depths = depths_between(float(min(config.levels)), float(config.trap_depth))
+    depths = depths_between(float(min(design.levels)), float(design.trap_depth))
     identity = {"run": run_identity(run)}
     with FolderLock(Path(run), "velocities"):
         write_velocities(run, ocean, (site.x, site.y), half, depths, identity, spacing_km=spacing_km, say=say)
@@ -239,12 +238,12 @@ def calibration(
 ) -> list[Choice]:  # fmt: skip
     """BL and contours of some validation experiments at each amplitude, all speeds of the run."""
     speeds = found_speeds(run)
-    config = dataclasses.replace(run_config(run), w=speeds)
+    options = run_options(run).changed(speeds=speeds)
     every = np.unique(known.start[experiments])
     starts = every[np.unique(np.linspace(0, every.size - 1, min(CALIBRATION_PERIODS, every.size)).round().astype(int))]
     stores = {w: open_store(run / speed_folder(w) / "pdf.zarr", "pdf") for w in speeds}
     return [
-        score_amplitude(model, maps, lattice, config, starts, stores, known, amplitude, CALIBRATION_MEMBERS)
+        score_amplitude(model, maps, lattice, options, starts, stores, known, amplitude, CALIBRATION_MEMBERS)
         for amplitude in AMPLITUDES
     ]
 

@@ -15,8 +15,9 @@ from data.errors import OptionError
 from lagrangian.binning import BINS, count_crossings, smooth_pdf
 from lagrangian.campaign import Campaign
 from lagrangian.cohorts import Cohort, CohortResult
-from lagrangian.config import RunConfig
-from lagrangian.experiments import Design, ascent_days, design_experiments
+from lagrangian.design import Design
+from lagrangian.experiments import PlacedDesign, design_experiments
+from lagrangian.integration import Integration
 from learning.velocity.ocean import PredictedOcean
 
 DAY = np.timedelta64(86400, "s")
@@ -62,50 +63,50 @@ def check_depths(depths: np.ndarray, trap_depth: float, levels: Sequence[float])
         )
 
 
-def member_config(config: RunConfig, *, particles: int, release_every: float, dt: float, seed: int) -> RunConfig:
-    """The options of a run as a member's sweep takes them: fewer particles, as widely spread."""
-    width = (round(config.particles**0.5) - 1) * config.particle_spacing
+def member_design(design: Design, *, particles: int, release_every: float) -> Design:
+    """The design of a run as a member's sweep takes it: fewer particles, as widely spread."""
+    width = (round(design.particles**0.5) - 1) * design.particle_spacing
     side = round(particles**0.5)
-    spacing = width / side if side < round(config.particles**0.5) else config.particle_spacing
+    spacing = width / side if side < round(design.particles**0.5) else design.particle_spacing
     return dataclasses.replace(
-        config, ocean=("predicted",), grid=None, vertical_velocity="continuity", kernel="compiled", trajectories=None,
-        particles=particles, particle_spacing=max(spacing, 1e-3), release_every=release_every, dt=dt, seed=seed, workers=1,
-        scheduler=None,
-    )  # fmt: skip
+        design, trajectories=None, particles=particles, particle_spacing=max(spacing, 1e-3), release_every=release_every
+    )
 
 
-def design_of(config: RunConfig, ocean: PredictedOcean, starts: np.ndarray) -> Design:
+def placed_in(design: Design, ocean: PredictedOcean, starts: np.ndarray) -> PlacedDesign:
     """The design of a run in a predicted ocean, with periods that begin as given."""
-    free = dataclasses.replace(config, start=str(ocean.times[0].astype("datetime64[s]")), end=None)
+    free = dataclasses.replace(design, start=str(ocean.times[0].astype("datetime64[s]")), end=None)
     return dataclasses.replace(design_experiments(free, ocean), starts=np.asarray(starts).astype("datetime64[s]"))
 
 
-def instants_needed(starts: np.ndarray, config: RunConfig, every: float) -> np.ndarray:
+def instants_needed(starts: np.ndarray, design: Design, every: float) -> np.ndarray:
     """datetime64[s] instants, ``every`` days apart, that periods need velocities at: from the slowest ascent before the first to
     the end of the last."""
-    lead = ascent_days(config, min(config.w)) + every
+    lead = design.ascent_days(min(design.speeds)) + every
     starts = np.asarray(starts).astype("datetime64[s]")
-    last = starts.max() + np.timedelta64(round(86400 * config.collection), "s")
+    last = starts.max() + np.timedelta64(round(86400 * design.collection), "s")
     n = int(np.ceil((last - (starts.min() - np.timedelta64(round(86400 * lead), "s"))) / DAY / every))
     return last - np.timedelta64(round(86400 * every), "s") * np.arange(n, -1, -1)
 
 
-def crossings_of_member(ocean: PredictedOcean, config: RunConfig, starts: np.ndarray) -> Iterator[tuple[Cohort, np.ndarray]]:
+def crossings_of_member(
+    ocean: PredictedOcean, design: Design, integration: Integration, starts: np.ndarray
+) -> Iterator[tuple[Cohort, np.ndarray]]:
     """(cohort, (position, particle, level, 2) float32 km east and north) of all periods and speeds, in one sweep."""
-    design = design_of(config, ocean, starts)
+    placed = placed_in(design, ocean, starts)
     found: list[CohortResult] = []
-    cohorts = [Cohort(period, w) for period in range(design.n_periods) for w in config.w]
-    Campaign(ocean, design, config, cohorts=cohorts, on_result=found.append).run()
-    members = np.arange(design.n_particles) % design.n_members
-    xi0, eta0 = design.release_xi[:, members, None], design.release_eta[:, members, None]
+    cohorts = [Cohort(period, w) for period in range(placed.n_periods) for w in placed.speeds]
+    Campaign(ocean, placed, integration, cohorts=cohorts, on_result=found.append).run()
+    members = np.arange(placed.n_particles) % placed.n_members
+    xi0, eta0 = placed.release_xi[:, members, None], placed.release_eta[:, members, None]
     for one in found:
-        xi, eta = (one.crossings[..., k].reshape(design.n_positions, design.n_particles, -1) for k in (0, 1))
+        xi, eta = (one.crossings[..., k].reshape(placed.n_positions, placed.n_particles, -1) for k in (0, 1))
         place = ocean.grid.displacement_km(xi, eta, xi0, eta0)
         yield one.cohort, np.stack(place, axis=-1).astype(np.float32)
 
 
 def ensemble_catchments(
-    oceans: Sequence[Callable[[], PredictedOcean]], configs: Sequence[RunConfig], starts: np.ndarray,
+    oceans: Sequence[Callable[[], PredictedOcean]], design: Design, integrations: Sequence[Integration], starts: np.ndarray,
     levels: np.ndarray | None = None, progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[Catchments]:  # fmt: skip
     """Catchments of periods at all speeds, from members.
@@ -114,18 +115,20 @@ def ensemble_catchments(
     ----------
     oceans : sequence of callables
         Give each member's ocean.
-    configs : sequence of RunConfig
-        Each member's options (:func:`member_config`).
+    design : Design
+        Of a member (:func:`member_design`).
+    integrations : sequence of Integration
+        Each member's, with its seed.
     starts : (period,)
         Beginnings of the collection periods.
     levels : (n,) int, optional
         Numbers of the levels wanted (default: all).
     """
     kept: dict[Cohort, list[np.ndarray]] = {}
-    for number, (ocean, config) in enumerate(zip(oceans, configs, strict=True)):
-        for cohort, place in crossings_of_member(ocean(), config, starts):
+    for number, (ocean, integration) in enumerate(zip(oceans, integrations, strict=True)):
+        for cohort, place in crossings_of_member(ocean(), design, integration, starts):
             kept.setdefault(cohort, []).append(place if levels is None else place[:, :, levels])
-        progress(number + 1, len(configs))
+        progress(number + 1, len(oceans))
     for cohort in sorted(kept, key=lambda one: (one.period, one.w)):
         yield Catchments(cohort.period, cohort.w, *combine(kept.pop(cohort)))
 

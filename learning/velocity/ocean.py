@@ -13,7 +13,7 @@ import numpy as np
 
 from data.errors import InputError
 from data.grid import HorizontalGrid
-from data.ocean import Snapshot
+from data.ocean import Preferences, Snapshot
 from data.vertical import SCoordinate
 from learning.velocity.lattice import Lattice
 
@@ -84,6 +84,11 @@ class PredictedOcean:
     description: dict
     diffusivity: float = 0.0
     dt_minutes: float = DT_MINUTES
+
+    @property
+    def preferences(self) -> Preferences:
+        """The longest step, and the diffusivity of what the velocities leave out."""
+        return Preferences(self.dt_minutes, self.diffusivity)
 
     def snapshot(self, index: int, variables: Collection[str] = ()) -> Snapshot:
         """Velocities of an instant; the free surface is flat."""

@@ -19,7 +19,7 @@ from data.progress import Progress
 from data.resumable import ResumableStore
 from data.times import SECONDS_ATTRS, whole_seconds
 from lagrangian.binning import BINS, bin_centres
-from lagrangian.config import RunConfig, speed_folder
+from lagrangian.design import Design, speed_folder
 from lagrangian.stores import ocean_of
 from learning.folders import found_speeds, run_identity
 from learning.simulation import PARTS, shortened
@@ -28,7 +28,7 @@ from learning.velocity.fit import prepare
 from learning.velocity.maps import Maps
 from learning.velocity.members import check_depths
 from learning.velocity.model import VelocityModel
-from learning.velocity.runs import Experiments, run_config, training_means
+from learning.velocity.runs import Experiments, RunOptions, run_options, training_means
 
 #: Periods of one sweep: their members' displacements are held at once.
 PERIODS = 6
@@ -43,18 +43,28 @@ class Plan:
 
     Attributes
     ----------
-    config : RunConfig
-        The experiments' options; ``out`` is where the predictions go.
+    design : Design
+        Of the experiments.
+    options : RunOptions
+        Of the run, with that design.
+    out : Path
+        Where the predictions go.
     starts : (period,) datetime64[s]
     part : (period,) int8
         Number in :data:`learning.simulation.PARTS`.
     n_positions : int
     """
 
-    config: RunConfig
+    options: RunOptions
+    out: Path
     starts: np.ndarray
     part: np.ndarray
     n_positions: int
+
+    @property
+    def design(self) -> Design:
+        """What is predicted."""
+        return self.options.design
 
 
 def predict_velocity(config, folder: Path) -> list[Path]:
@@ -72,26 +82,26 @@ def predict_velocity(config, folder: Path) -> list[Path]:
         print("note: workers share the networks of binned PDFs; particles in predicted velocities are followed here", flush=True)
     run = Path(config.run)
     plan = make_plan(config, model)
-    check_depths(model.depths, plan.config.trap_depth, plan.config.levels)
+    check_depths(model.depths, plan.design.trap_depth, plan.design.levels)
     velocities = prepare(run)
     model.check_lattice(velocities.lattice)
     maps = Maps.of(model.spec, velocities.times, velocities.surface, velocities.lattice.frame.spacing_km)
     name = Path(folder).name
     identity = {"networks": model.checksum, "amplitude": model.residuals.amplitude, "run": run_identity(run),
                 "members": config.members, "seed": config.seed}  # fmt: skip
-    out = plan.config.out
+    out = plan.out
     out.mkdir(parents=True, exist_ok=True)
     with FolderLock(out, name):
-        stores = {w: PredictionStore(out, name, w, plan, identity, model, run) for w in plan.config.w}
+        stores = {w: PredictionStore(out, name, w, plan, identity, model, run) for w in plan.design.speeds}
         todo = {w: store.missing() for w, store in stores.items()}
         periods = sorted(set().union(*todo.values()))
         with Progress(f"predicting {name}", "period") as bar:
             for first in range(0, len(periods), PERIODS):
                 chosen = np.array(periods[first : first + PERIODS])
-                speeds = tuple(w for w in plan.config.w if set(chosen.tolist()) & set(todo[w]))
-                options = dataclasses.replace(plan.config, w=speeds)
-                sizes = {"members": config.members, "seed": config.seed}
-                for one in predict_catchments(model, maps, velocities.lattice, options, plan.starts[chosen], **sizes):
+                speeds = tuple(w for w in plan.design.speeds if set(chosen.tolist()) & set(todo[w]))
+                design = dataclasses.replace(plan.design, speeds=speeds)
+                sizes = {"members": config.members, "seed": config.seed, "integration": plan.options.integration}
+                for one in predict_catchments(model, maps, velocities.lattice, design, plan.starts[chosen], **sizes):
                     stores[one.w].put(int(chosen[one.period]), one)
                 bar.update(min(first + PERIODS, len(periods)), len(periods))
         for store in stores.values():
@@ -104,7 +114,7 @@ def predict_velocity(config, folder: Path) -> list[Path]:
 def make_plan(config, model: VelocityModel) -> Plan:
     """Which experiments, at which speeds, depths and collection."""
     run = Path(config.run)
-    known = run_config(run)
+    known = run_options(run)
     experiments = Experiments.open(run)
     changes = {
         name: value
@@ -114,8 +124,8 @@ def make_plan(config, model: VelocityModel) -> Plan:
     if changes and config.out is None:
         words = ", ".join(f"--{name.replace('_', '-')}" for name in changes)
         raise OptionError(f"{words}: such catchments are not those of {run}; give --out, another folder for them")
-    options = dataclasses.replace(known, **changes, w=tuple(config.w) or found_speeds(run), out=Path(config.out or run))
-    options.validate()
+    options = known.changed(**changes, speeds=tuple(config.w) or found_speeds(run))
+    options.design.validate()
     numbers = np.unique(experiments.period)
     firsts = [np.flatnonzero(experiments.period == number)[0] for number in numbers]
     starts, ends = experiments.start[firsts], experiments.end[firsts]
@@ -127,7 +137,7 @@ def make_plan(config, model: VelocityModel) -> Plan:
     wanted = np.isin(part, [PARTS.index(name) for name in PREDICTED])
     if not wanted.any():
         raise InputError(f"{run}: the networks learnt from all of its experiments; predict another run (--run) with --models")
-    return Plan(options, starts, part, experiments.start.size // numbers.size)
+    return Plan(options, Path(config.out or run), starts, part, experiments.start.size // numbers.size)
 
 
 class PredictionStore:
@@ -142,7 +152,7 @@ class PredictionStore:
     def __init__(self, out: Path, name: str, w: float, plan: Plan, identity: dict, model: VelocityModel, run: Path):
         self.final = out / speed_folder(w) / "predictions" / f"{name}.zarr"
         self.plan = plan
-        identity = json_ready({**identity, "options": self._options(plan.config)})
+        identity = json_ready({**identity, "options": self._options(plan.options)})
         lay_out = partial(self._lay_out, w=w, name=name, model=model, run=run, members=identity["members"])
         self.store = ResumableStore(
             self.final, FILLED, plan.starts.size, lay_out=lay_out, identity=identity, renew=True, parts="periods"
@@ -155,14 +165,14 @@ class PredictionStore:
             print(f"note: {self.store.told(self.store.damaged)} and are made again", flush=True)
 
     @staticmethod
-    def _options(config: RunConfig) -> dict:
-        names = ("trap_depth", "levels", "collection", "release_every", "positions", "spacing", "site", "diffusivity")
-        return {name: getattr(config, name) for name in names}
+    def _options(options: RunOptions) -> dict:
+        names = ("trap_depth", "levels", "collection", "release_every", "positions", "spacing", "site")
+        return {**{name: getattr(options.design, name) for name in names}, "diffusivity": options.integration.diffusivity}
 
     def missing(self) -> list[int]:
         """Periods that are to be predicted and are not in; those that are not to be predicted are put in as unknown."""
         wanted = np.isin(self.plan.part, [PARTS.index(name) for name in PREDICTED])
-        shape = self.plan.n_positions, len(self.plan.config.levels)
+        shape = self.plan.n_positions, len(self.plan.design.levels)
         unknown = {name: np.full((*shape, BINS, BINS) if "pdf" in name else shape, np.nan, np.float32) for name in FILLED}
         for number in self.store.missing():
             if not wanted[number]:
@@ -181,15 +191,15 @@ class PredictionStore:
             raise StoreError(f"{self.store.where}: {len(self.store.missing())} periods are not in; give the same command again")
 
     def _lay_out(self, path: Path, *, w: float, name: str, model: VelocityModel, run: Path, members: int) -> None:
-        plan, config = self.plan, self.plan.config
+        plan, design = self.plan, self.plan.design
         group = zarr.create_group(store=str(path), zarr_format=3)
         group.attrs.update({
             "title": "Predicted catchments of a sediment trap: particles in predicted velocities", "Conventions": "CF-1.8",
-            "inputs": name, "sinking_speed_m_per_day": w, "trap_depth_m": config.trap_depth,
+            "inputs": name, "sinking_speed_m_per_day": w, "trap_depth_m": design.trap_depth,
             "members": members, **({"source": source} if (source := ocean_title(ocean_of(run))) else {}),
         })  # fmt: skip
         array = partial(add_array, group)
-        levels = np.array(config.ordered_levels)
+        levels = np.array(design.ordered_levels)
         n, n_levels = plan.starts.size * plan.n_positions, levels.size
         chunk = (plan.n_positions, n_levels, BINS, BINS)
         long_names = {
@@ -209,7 +219,7 @@ class PredictionStore:
         for one in ("y", "x"):
             array(one, (BINS,), (BINS,), "float64", (one,), {"units": "km"}, bin_centres())
         start = np.repeat(plan.starts, plan.n_positions)
-        end = start + np.timedelta64(round(86400 * config.collection), "s")
+        end = start + np.timedelta64(round(86400 * design.collection), "s")
         for one, values in (("collection_start", start), ("collection_end", end)):
             array(one, (n,), (n,), "int64", ("experiment",), SECONDS_ATTRS, whole_seconds(values))
         meanings = {"flag_values": list(range(len(PARTS))), "flag_meanings": " ".join(PARTS),
@@ -221,7 +231,7 @@ class PredictionStore:
         if model.card["run"] != run_identity(run) or not (run / speed_folder(w) / "pdf.zarr").exists():
             return {}
         known = Experiments.open(run)
-        if not np.array_equal(known.levels, levels) or self.plan.config.out != run:
+        if not np.array_equal(known.levels, levels) or self.plan.out != run:
             return {}
         first, last = (np.datetime64(one) for one in model.card["split"]["train"])
         train = np.flatnonzero(known.usable & (known.start >= first) & (known.end <= last))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from data.command import read_json
 from data.errors import StoreError
+from data.oceans import OceanSource
 from lagrangian.binning import smooth_pdf
-from lagrangian.config import RunConfig, speed_folder
+from lagrangian.design import Design, speed_folder
 from lagrangian.fields import open_fields
+from lagrangian.integration import Integration
+from lagrangian.record import recorded_design, recorded_integration, recorded_source
 from lagrangian.stores import open_store
 from learning.folders import found_speeds
 from learning.inputs import InputSpec
@@ -20,7 +23,25 @@ from learning.samples import RegionalFields
 from learning.split import Split, gap_days, split_by_time
 
 
-def run_config(run: Path) -> RunConfig:
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run was made of: its design, its numerics, and where its ocean comes from."""
+
+    design: Design
+    integration: Integration
+    record: dict = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def source(self) -> OceanSource:
+        """Where the ocean comes from; StoreError where a program handed it in."""
+        return recorded_source(self.record)
+
+    def changed(self, **changes) -> RunOptions:
+        """With another design: ``speeds``, ``trap_depth``, …"""
+        return dataclasses.replace(self, design=dataclasses.replace(self.design, **changes))
+
+
+def run_options(run: Path) -> RunOptions:
     """The options that a run was made with.
 
     Raises
@@ -33,10 +54,8 @@ def run_config(run: Path) -> RunConfig:
         raise StoreError(
             f"{path} does not exist: velocities need the run's ocean; run python -m lagrangian.run --out {run} first"
         )
-    known = read_json(path).get("configuration", {})
-    names = {one.name for one in dataclasses.fields(RunConfig)}
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items() if name in names}
-    return RunConfig(**{**values, "out": Path(run)})
+    record = read_json(path)
+    return RunOptions(recorded_design(record), recorded_integration(record), record)
 
 
 @dataclass(frozen=True, eq=False)

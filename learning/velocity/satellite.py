@@ -24,7 +24,7 @@ from data.progress import Progress
 from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
 from data.sites import Site, parse_site
 from data.times import nearest
-from lagrangian.config import RunConfig, speed_folder
+from lagrangian.design import Design, speed_folder
 from lagrangian.stores import ocean_of
 from learning.catchment_file import catchment_dataset
 from learning.folders import found_speeds
@@ -35,7 +35,7 @@ from learning.velocity.lattice import Lattice
 from learning.velocity.maps import Maps
 from learning.velocity.members import check_depths, instants_needed
 from learning.velocity.model import VelocityModel
-from learning.velocity.runs import run_config
+from learning.velocity.runs import run_options
 
 #: Half width of the lattice about the trap, km.
 HALF_KM = 512.0
@@ -60,8 +60,8 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     others = [name for name in model.spec.variables if name not in ("ssh", "temp")]
     if others:
         raise OptionError(f"networks of {folder.name} take {', '.join(others)} as well, which no satellite sees; use sst-ssh")
-    site = parse_site(config.site or run_config(config.run).site)
-    options = _options(config)
+    site = parse_site(config.site) if config.site else run_options(config.run).design.place
+    options, integration = _design(config), dataclasses.replace(run_options(config.run).integration, threads=1)
     check_depths(model.depths, options.trap_depth, options.levels)
     lattice = Lattice(_frame(site, model.card["spacing_km"]), False)
     series, known, notes = read_series(config.ssh, config.sst, lattice)
@@ -76,12 +76,12 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     starts = ends - np.timedelta64(round(86400 * options.collection), "s")
     outside = outside_share(model, maps, ends)
     flag = flags(outside, has_sst=bool(config.sst), all_known=bool(known.all()))
-    found: dict[float, list] = {w: [] for w in options.w}
+    found: dict[float, list] = {w: [] for w in options.speeds}
     last = np.array([len(options.levels) - 1])
     with FolderLock(out, "predict-velocity"), Progress("following particles", "date") as bar:
         for first in range(0, ends.size, DATES):
             chosen = starts[first : first + DATES]
-            sizes = {"members": config.members, "seed": config.seed, "levels": last, "sea": known}
+            sizes = {"members": config.members, "seed": config.seed, "levels": last, "sea": known, "integration": integration}
             for one in predict_catchments(model, maps, lattice, options, chosen, **sizes):
                 found[one.w].append(one)
             bar.update(min(first + DATES, ends.size), ends.size)
@@ -101,14 +101,14 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     return written
 
 
-def _options(config) -> RunConfig:
-    known = run_config(config.run)
+def _design(config) -> Design:
+    known = run_options(config.run).design
     names = ("trap_depth", "levels", "collection")
     changes = {name: getattr(config, name) for name in names if getattr(config, name) not in (None, ())}
     speeds = tuple(config.w) or found_speeds(config.run)
-    options = dataclasses.replace(known, **changes, w=speeds, site=config.site or known.site, positions=1, threads=1)
-    options.validate()
-    return options
+    design = dataclasses.replace(known, **changes, speeds=speeds, site=config.site or known.site, positions=1)
+    design.validate()
+    return design
 
 
 def _frame(site: Site, spacing_km: float) -> Frame:
@@ -159,7 +159,7 @@ def read_series(ssh, sst, lattice: Lattice) -> tuple[dict[str, np.ndarray], np.n
     return out, known, notes
 
 
-def possible_ends(maps: Maps, options: RunConfig, start, end, every: float) -> tuple[np.ndarray, int]:
+def possible_ends(maps: Maps, options: Design, start, end, every: float) -> tuple[np.ndarray, int]:
     """Ends of collection periods whose particles see maps throughout their way, and how many dates were left out.
 
     Raises
@@ -191,11 +191,11 @@ def possible_ends(maps: Maps, options: RunConfig, start, end, every: float) -> t
     return ends[kept], int((~kept).sum())
 
 
-def _span(options: RunConfig) -> np.timedelta64:
+def _span(options: Design) -> np.timedelta64:
     return np.timedelta64(round(86400 * options.collection), "s")
 
 
-def _is_possible(maps: Maps, end: np.datetime64, options: RunConfig) -> bool:
+def _is_possible(maps: Maps, end: np.datetime64, options: Design) -> bool:
     try:
         for instant in instants_needed(np.array([end]) - _span(options), options, EVERY_DAYS):
             maps.instants(instant)

@@ -656,7 +656,6 @@ def estimate(years: float = 30.0, nx: int = 512, ny: int = 512, levels: int = 80
     from data.chunks import add_array, damaged_parts, put_chunk
     from data.vertical import SCoordinate
     from lagrangian.config import LAGS_DAYS, SINKING_SPEEDS, RunConfig
-    from lagrangian.experiments import ascent_days
     from lagrangian.fields import FIELD_DEPTHS, HALF_WINDOW_KM, LAYERED, snapshot_fields
     from lagrangian.velocity import omega_by_continuity
     from lagrangian.window import PreparedSnapshot, Window
@@ -726,7 +725,7 @@ def estimate(years: float = 30.0, nx: int = 512, ny: int = 512, levels: int = 80
           f"({particles / 1e6:.0f} M particles, dt 2 h)")  # fmt: skip
     seconds += fields * cells * periods + per_step * steps
     stored = 2 * 4 * cells * snapshots / 1e12
-    ascent = ascent_days(config, min(SINKING_SPEEDS))
+    ascent = config.design.ascent_days(min(SINKING_SPEEDS))
     in_flight = side * 72 * sum(10 + rise / w for w in SINKING_SPEEDS)
     window_bytes = 2 * 3 * 4 * cells + 3 * 4 * cells * 2 + 16 * cells  # packed pair; two prepared ahead; temporaries of omega
     disk = particles * (8 * (4 * 4 + 8) + 25) + periods * side * len(SINKING_SPEEDS) * 8 * 1e4 * 2

@@ -51,7 +51,7 @@ from learning.velocity.fit import fit_velocity, prepare
 from learning.velocity.lattice import Lattice
 from learning.velocity.maps import Maps
 from learning.velocity.model import VelocityModel, velocity_folder
-from learning.velocity.runs import Experiments, run_config, training_means
+from learning.velocity.runs import Experiments, run_options, training_means
 from learning.velocity.targets import Velocities
 from tests.benchmarks.altimetry import DEGRADED, degraded
 
@@ -92,7 +92,8 @@ class Truth:
             raw[w] = store["counts"][rows, last].values / np.where(reached > 0, reached, np.nan)[:, None, None]
         smoothed = {w: smooth_pdf(one) for w, one in raw.items()}
         # a constant PDF of the training run, where it has this speed, depth and collection; else the best that there could be
-        alike = all(getattr(run_config(run), name) == getattr(run_config(source), name) for name in ("trap_depth", "collection"))
+        ours, theirs = (run_options(one).design for one in (run, source))
+        alike = (ours.trap_depth, ours.collection) == (theirs.trap_depth, theirs.collection)
         own = not alike
         train = {}
         for w, one in smoothed.items():
@@ -133,16 +134,16 @@ def constant(truth: Truth, maps: dict[float, np.ndarray]) -> Row:
 def tracked(
     truth: Truth, model: VelocityModel, maps: Maps, lattice: Lattice, *, members: int, predicted=None, **changes
 ) -> dict[str, Row]:  # fmt: skip
-    """Mean and root of the members in predicted velocities, or in given ones; ``changes`` are options of the run."""
-    config = dataclasses.replace(run_config(truth.run), w=tuple(truth.smoothed), **changes)
-    last = np.array([len(config.levels) - 1])
+    """Mean and root of the members in predicted velocities, or in given ones; ``changes`` are of the run's design."""
+    run = run_options(truth.run).changed(speeds=tuple(truth.smoothed), **changes)
+    last = np.array([len(run.design.levels) - 1])
     rows = {name: {w: [] for w in truth.smoothed} for name in ("mean", "root", "spread")}
     started = time.process_time()
     particles = {"particles": 36} if members == 0 else {}
     for first in range(0, truth.starts.size, PERIODS):
         starts = truth.starts[first : first + PERIODS]
-        options = {"members": members, "levels": last, "predicted": predicted, **particles}
-        found = predict_catchments(model, maps, lattice, config, starts, **options)
+        options = {"members": members, "levels": last, "predicted": predicted, "integration": run.integration, **particles}
+        found = predict_catchments(model, maps, lattice, run.design, starts, **options)
         for one in found:
             for name, store in rows.items():
                 store[one.w].append(getattr(one, name)[:, 0])
@@ -283,12 +284,13 @@ def many_dates(source: Path, dates: int) -> None:
     model = VelocityModel.load(velocity_folder(source, "sst-ssh"))
     velocities = prepare(source)
     maps = Maps.of(model.spec, velocities.times, velocities.surface, velocities.lattice.frame.spacing_km)
-    config = dataclasses.replace(run_config(source), w=SINKING_SPEEDS, positions=1, threads=1)
+    known = run_options(source).changed(speeds=SINKING_SPEEDS, positions=1)
     starts = velocities.times[20] + np.arange(dates) * np.timedelta64(10 * 86400, "s")
-    options = {"members": 16, "levels": np.array([len(config.levels) - 1])}
-    list(predict_catchments(model, maps, velocities.lattice, config, starts[:1], **{**options, "members": 1}))  # compiles
+    options = {"members": 16, "levels": np.array([len(known.design.levels) - 1]),
+               "integration": dataclasses.replace(known.integration, threads=1)}  # fmt: skip
+    list(predict_catchments(model, maps, velocities.lattice, known.design, starts[:1], **{**options, "members": 1}))  # compiles
     started = time.process_time()
-    list(predict_catchments(model, maps, velocities.lattice, config, starts, **options))
+    list(predict_catchments(model, maps, velocities.lattice, known.design, starts, **options))
     seconds = time.process_time() - started
     print(f"\n{dates} dates x {len(SINKING_SPEEDS)} speeds x 16 members at one place: {seconds:.1f} CPU-seconds; so 815 "
           f"take {seconds * 815 / dates / 60:.0f} CPU-minutes")  # fmt: skip

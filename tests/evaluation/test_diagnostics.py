@@ -19,12 +19,13 @@ from data.errors import InputError, StoreError
 from evaluation.binned import binned_mean, spanning_edges
 from evaluation.deep import deep_dynamics, deep_range, depth_mean, depth_weights, mean_crossing_time, profiles, time_means
 from evaluation.diagnostics import DiagnosticsConfig
-from evaluation.dynamics import dynamics_at_traps, open_dynamics, run_config, run_dynamics
+from evaluation.dynamics import dynamics_at_traps, open_dynamics, run_dynamics
 from evaluation.figures.dynamics import figure_5, figure_6, figure_b1
 from evaluation.options import DEPTHS
 from lagrangian.campaign import Campaign
 from lagrangian.config import RunConfig
 from lagrangian.experiments import design_experiments
+from lagrangian.record import recorded_design
 from lagrangian.results import SpeedResults
 from tests.builders.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere
 
@@ -218,12 +219,12 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dynamics")
     ocean = run_ocean()
     config = RunConfig(site="0,0", w=(300.0,), particles=4, positions=2, release_every=24.0, every=5.0, out=folder)
-    design = design_experiments(config, ocean)
-    speed = SpeedResults.of(folder, config, design, ocean, 300.0)
-    Campaign(ocean, design, config, cohorts=speed.missing(), on_result=speed.write).run()
+    design = design_experiments(config.design, ocean)
+    speed = SpeedResults.of(folder, design, ocean, 300.0)
+    Campaign(ocean, design, config.integration, cohorts=speed.missing(), on_result=speed.write).run()
     speed.close()
     write_json(folder / "run.json", {"configuration": config, "identity": {"starts": [str(one) for one in design.starts]}})
-    assert run_config({"configuration": {"out": str(folder), "w": [300.0]}}).w == (300.0,)
+    assert recorded_design({"configuration": {"out": str(folder), "w": [300.0]}}).speeds == (300.0,)
     return folder
 
 
@@ -255,7 +256,7 @@ def test_the_store_is_made_in_one_pass_reused_and_gone_on_with(run, monkeypatch,
     assert list(range(60)) == READ
     assert not list(run.glob("*.partial")) and (run / "dynamics.json").exists()
     READ.clear()
-    monkeypatch.setattr(dynamics_store, "open_ocean", lambda config: pytest.fail("the ocean was opened again"))
+    monkeypatch.setattr(dynamics_store, "open_for", lambda *source, **options: pytest.fail("the ocean was opened again"))
     assert run_dynamics(run) == whole and READ == []
     assert run_command(DiagnosticsConfig, diagnostics.main, prog="evaluation.diagnostics", argv=["--run", str(run)]) == 0
     assert str(whole) in capsys.readouterr().out

@@ -126,10 +126,10 @@ def test_stores_of_a_run_on_the_twin_bear_its_name(tmp_path):
 
     ocean = open_twin(0.2)
     config = RunConfig(w=(300.0,), particles=4, positions=1, out=tmp_path)
-    design = design_experiments(config, ocean)
+    design = design_experiments(config.design, ocean)
     for name, create in (("particles", create_particles), ("pdf", create_pdf)):
-        create(tmp_path / name, config, design, ocean, 300.0)
-    create_trajectories(tmp_path / "trajectories", config, design, ocean, 300.0, 5)
+        create(tmp_path / name, design, ocean, 300.0)
+    create_trajectories(tmp_path / "trajectories", design, ocean, 300.0, 5)
     for name in ("particles", "pdf", "trajectories"):
         with xr.open_zarr(tmp_path / name, consolidated=False) as store:
             assert store.attrs["source"] == "idealised twin ocean, seed 0" and store.attrs["site"] == "-16.5,49"

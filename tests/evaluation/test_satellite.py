@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +14,7 @@ from data.sites import SITES
 from evaluation import twin_experiment
 from evaluation.satellite import SatelliteConfig, comparison, figure_map, main, training_span
 from evaluation.twin_experiment import (
+    DESIGN,
     PLANTED,
     TwinExperimentConfig,
     catchment_scores,
@@ -25,7 +24,6 @@ from evaluation.twin_experiment import (
     true_catchments,
 )
 from lagrangian.binning import bin_centres
-from lagrangian.config import RunConfig
 from learning.catchment_file import catchment_dataset
 from learning.config import FitConfig
 from learning.fit import main as fit
@@ -305,7 +303,7 @@ def test_the_twin_experiment_finds_the_planted_lag_and_the_truth_beats_the_boxes
     assert run_command(FitConfig, fit, prog="learning.fit", argv=["--run", str(models), *options]) == 0
     monkeypatch.setattr(twin_experiment, "SINKING_SPEEDS", (80.0,))
     monkeypatch.setattr(twin_experiment, "PLANTED", {name: (80.0, mean) for name, (_, mean) in PLANTED.items()})
-    monkeypatch.setattr(twin_experiment, "RunConfig", partial(RunConfig, particles=4, levels=(200.0,)))
+    monkeypatch.setattr(twin_experiment, "DESIGN", {**DESIGN, "particles": 4, "levels": (200.0,)})
     out = tmp_path / "out"
     assert twin("--models", models, "--years", 0.6, "--noise", 0, "--draws", 20, "--out", out) == 0
     found = pd.read_csv(out / "summary.csv").set_index("variable").loc["dry_weight"]

@@ -16,14 +16,14 @@ from tests.builders.small_sweep import SMALL, analytic_ocean
 DAY = np.timedelta64(86400, "s")
 def run(ocean, config, cohorts=None, **options):
     """All results by (period, w), and the campaign."""
-    design = design_experiments(config, ocean)
+    design = design_experiments(config.design, ocean)
     cohorts = cohorts or [Cohort(p, w) for p in range(design.n_periods) for w in config.w]
     results = {}
 
     def keep(result):
         results[(result.cohort.period, result.cohort.w)] = result
 
-    campaign = Campaign(ocean, design, config, cohorts=cohorts, on_result=keep, **options)
+    campaign = Campaign(ocean, design, config.integration, cohorts=cohorts, on_result=keep, **options)
     campaign.run()
     return results, campaign, design
 

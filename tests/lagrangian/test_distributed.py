@@ -17,7 +17,7 @@ from data import workers as cluster
 from data.command import parse, run_command
 from data.errors import InputError, OptionError
 from data.lock import Claim, CommandGone, FolderLock
-from lagrangian.blocks import READ_TWICE, _span, ascent_days, digest, periods_per_block, plan_blocks
+from lagrangian.blocks import READ_TWICE, _span, digest, periods_per_block, plan_blocks
 from lagrangian.checkpoint import SweepState
 from lagrangian.cohorts import Cohort
 from lagrangian.config import RunConfig
@@ -54,15 +54,15 @@ def client():
 def long_run():
     ocean = analytic_ocean(days=300, dx=16e3)
     config = dataclasses.replace(SMALL, w=(80.0, 200.0), every=5.0)
-    design = design_experiments(config, ocean)
+    design = design_experiments(config.design, ocean)
     return ocean, config, design, [Cohort(period, w) for w in config.w for period in range(design.n_periods)]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 8])
 def test_blocks_hold_every_cohort_and_every_field_once(workers, long_run):
-    ocean, config, design, cohorts = long_run
+    ocean, _, design, cohorts = long_run
     fields = {index: number for number, index in enumerate(range(0, len(ocean.times), 10))}
-    blocks = plan_blocks(cohorts, fields, {}, config, design, ocean, workers)
+    blocks = plan_blocks(cohorts, fields, {}, design, ocean, workers if workers > 1 else 0)
     assert sorted((c.period, c.w) for block in blocks for c in block.cohorts) == sorted((c.period, c.w) for c in cohorts)
     assert sorted(pair for block in blocks for pair in block.fields) == sorted(fields.items())
     assert len({block.name for block in blocks}) == len(blocks)
@@ -75,34 +75,34 @@ def test_blocks_hold_every_cohort_and_every_field_once(workers, long_run):
 
 def test_a_block_reads_no_more_than_it_must_and_not_too_much_twice(long_run):
     _, config, _, _ = long_run
-    ascent = ascent_days(config, 80.0)
+    ascent = config.design.ascent_days(80.0)
     assert ascent == pytest.approx(1.1 * 2800 / 80)
     for n, workers in ((1000, 4), (1000, 100), (100, 4)):
-        size = periods_per_block(config, n, workers)
+        size = periods_per_block(config.design, n, workers)
         twice = (ascent + config.collection) / (size * config.every)
         assert twice <= READ_TWICE or size == -(-n // workers)
-    assert periods_per_block(config, 1000, 4) == 25  # ten blocks a worker
-    assert periods_per_block(dataclasses.replace(config, block=3), 1000, 4) == 3
+    assert periods_per_block(config.design, 1000, 4) == 25  # ten blocks a worker
+    assert periods_per_block(config.design, 1000, 4, 3) == 3
 
 
 def test_a_block_that_goes_on_from_a_checkpoint_keeps_its_particles_and_leaves_the_rest_to_others(long_run):
-    ocean, config, design, cohorts = long_run
+    ocean, _, design, cohorts = long_run
     n = design.n_periods
     flying = [Cohort(n - 3, 80.0), Cohort(n - 4, 80.0), Cohort(n - 4, 200.0)]
     missing = [c for c in cohorts if c.period < n - 4 or c in flying]
     empty = {}
     state = SweepState(400, 0.0, cohorts, flying, empty, np.empty(0), np.empty(0))
     for workers in (1, 2):
-        first, *others = plan_blocks(missing, {}, {"old": state}, config, design, ocean, workers)
+        first, *others = plan_blocks(missing, {}, {"old": state}, design, ocean, workers if workers > 1 else 0)
         assert first.name == "old" and set(flying) <= set(first.cohorts)
         found = [c for block in (first, *others) for c in block.cohorts]
         assert sorted((c.period, c.w) for c in found) == sorted((c.period, c.w) for c in missing)
         assert bool(others) == (workers > 1)
-        low, high = _span(first.cohorts, state, config, design, ocean)
+        low, high = _span(first.cohorts, state, design, ocean)
         assert high == 400 and low < 400
     # a speed that the checkpoint knows nothing of is swept by itself, from the top
     added = [*missing, *(Cohort(period, 300.0) for period in range(n))]
-    blocks = plan_blocks(added, {}, {"old": state}, config, design, ocean, 1)
+    blocks = plan_blocks(added, {}, {"old": state}, design, ocean)
     assert len(blocks) == 2 and {c.w for c in blocks[1].cohorts} == {300.0}
 
 
@@ -181,19 +181,20 @@ def test_two_commands_on_one_scheduler_hear_their_own_reports_alone(client):
 
 def test_a_worker_gives_up_for_a_command_that_no_longer_holds_the_folder(client, tmp_path, monkeypatch):
     """Another command, of another --dt, has begun meanwhile, or none: no chunk and no mark is written for the old one."""
-    from lagrangian.blocks import for_workers, record_of, work
+    from lagrangian.blocks import WorkerTask, for_workers, record_of, work
     from lagrangian.config import RunConfig
-    from lagrangian.oceans import open_ocean
+    from lagrangian.oceans import open_for
     from lagrangian.results import SpeedResults
 
     monkeypatch.setattr("data.lock.SEEN_SECONDS", 0.5)
     config = parse(RunConfig, [*SMALL_RUN, "--out", str(tmp_path / "run")], prog="x")
-    ocean = open_ocean(config)
-    design = design_experiments(config, ocean)
+    ocean = open_for(config.source, config.design)
+    design = design_experiments(config.design, ocean)
     config.out.mkdir()
-    speeds = {w: SpeedResults.of(config.out, config, design, ocean, w) for w in config.w}
-    (block,) = plan_blocks([c for s in speeds.values() for c in s.missing()], {}, {}, config, design, ocean, 1)
-    arguments = (for_workers(config, ocean), design, "word", record_of(ocean))
+    speeds = {w: SpeedResults.of(config.out, design, ocean, w) for w in config.w}
+    (block,) = plan_blocks([c for s in speeds.values() for c in s.missing()], {}, {}, design, ocean)
+    task = WorkerTask(config.source, config.integration.resolved(ocean), config.out, config.checkpoint)
+    arguments = (for_workers(task, ocean), design, "word", record_of(ocean))
     with FolderLock(config.out) as lock:
         claim = lock.claim
         claim.check()
@@ -222,17 +223,17 @@ def test_a_worker_opens_files_anew_for_another_command(tmp_path):
     from lagrangian.config import RunConfig
 
     config = parse(RunConfig, [*SMALL_RUN], prog="x")
-    assert _ocean_of("one", config) is _ocean_of("one", config)
-    assert _ocean_of("one", config) is not _ocean_of("two", config)
+    of = (config.source, config.design, config.vertical_velocity)
+    assert _ocean_of("one", *of) is _ocean_of("one", *of)
+    assert _ocean_of("one", *of) is not _ocean_of("two", *of)
 
 
 def test_one_worker_at_the_start_is_given_blocks_that_others_can_share(long_run):
     ocean, config, design, cohorts = long_run
-    shared = dataclasses.replace(config, scheduler="tcp://somewhere:1")
-    assert len(plan_blocks(cohorts, {}, {}, config, design, ocean, 1)) == 1
-    assert len(plan_blocks(cohorts, {}, {}, shared, design, ocean, 1)) > 2
-    assert periods_per_block(shared, 1000, 1) == 100  # ten blocks
-    assert periods_per_block(dataclasses.replace(shared, block=1), 1000, 1) == 1
+    assert len(plan_blocks(cohorts, {}, {}, design, ocean)) == 1
+    assert len(plan_blocks(cohorts, {}, {}, design, ocean, 1)) > 2
+    assert periods_per_block(config.design, 1000, 1) == 100  # ten blocks
+    assert periods_per_block(config.design, 1000, 1, 1) == 1
 
 
 def test_a_block_that_fails_ends_the_command_with_its_line_and_the_next_goes_on(client, tmp_path, capsys):

@@ -217,8 +217,8 @@ def test_a_run_keeps_the_fields_of_the_lags_before_each_end_and_the_record_s_own
     rising = lambda x, y, t: 0.01 * np.round(t / 43200.0) + 0 * x
     ocean = AnalyticOcean(plane(20, 20), SHALLOW_TO_DEEP, times, *eddies(), zeta=rising, description={})
     config = RunConfig(ocean=("analytic",), site="0,0", w=(300.0,), positions=1, every=every, out=tmp_path)
-    design = design_experiments(config, ocean)
-    plan = FieldsPlan(config, ocean, design, check=True)
+    design = design_experiments(config.design, ocean)
+    plan = FieldsPlan(tmp_path, ocean, design, check=True)
     first, last = times[0].astype("datetime64[s]"), times[-1].astype("datetime64[s]")
     ends = (start + design.collection for start in design.starts)
     wanted = {end - np.timedelta64(lag * 86400, "s") for end in ends for lag in LAGS_DAYS}

@@ -70,9 +70,9 @@ def results(tmp_path, grid, **options):
     ocean = AnalyticOcean(grid, SHALLOW_TO_DEEP, times, *eddies(), description={})
     site = "-16.5,49" if grid.degrees else "0,0"
     config = RunConfig(site=site, w=(300.0,), particles=9, positions=2, release_every=24.0, out=tmp_path, **options)
-    design = design_experiments(config, ocean)
-    speed = SpeedResults.of(tmp_path, config, design, ocean, 300.0)
-    Campaign(ocean, design, config, cohorts=speed.missing(), on_result=speed.write).run()
+    design = design_experiments(config.design, ocean)
+    speed = SpeedResults.of(tmp_path, design, ocean, 300.0)
+    Campaign(ocean, design, config.integration, cohorts=speed.missing(), on_result=speed.write).run()
     speed.close()
     return speed.folder
 

@@ -12,13 +12,18 @@ from data.croco import open_croco
 from data.croco.periodic import PeriodicOcean, as_periodic
 from data.errors import InputError, OptionError
 from lagrangian.config import RunConfig
-from lagrangian.oceans import open_ocean
+from lagrangian.oceans import open_for
 from lagrangian.run import main
 from lagrangian.stores import open_store
 from lagrangian.velocity import omega_by_continuity
 
 CELL, DEPTH, LAYERS, DAYS = 10e3, 2000.0, 8, 60
 POINTS = 24  # of one period
+
+
+def opened(config: RunConfig):
+    """The ocean that a command of these options opens."""
+    return open_for(config.source, config.design, vertical_velocity=config.vertical_velocity)
 
 
 def write(path, *, along="xi", speed=0.3, spherical=False, spoiled=False, still=False):
@@ -78,7 +83,7 @@ def files(tmp_path_factory):
 
 @pytest.mark.parametrize(("along", "periodic"), [("xi", (True, False)), ("eta", (False, True))])
 def test_overlapping_ends_are_found_and_the_period_is_that_of_the_run(files, along, periodic):
-    ocean = open_ocean(RunConfig(ocean=(files[along],)))
+    ocean = opened(RunConfig(ocean=(files[along],)))
     assert ocean.grid.periodic == periodic and max(ocean.grid.period) == POINTS
     assert f"read as periodic along {along}" in " ".join(ocean.description["assumptions"])
     one = ocean.snapshot(3)
@@ -117,19 +122,19 @@ def test_particles_go_round_as_often_as_they_must_in_closed_form(files, along, t
 
 def test_ends_that_differ_by_a_tenth_of_a_millimetre_are_those_of_a_closed_domain(tmp_path):
     path = write(tmp_path / "spoiled.nc", spoiled=True)
-    ocean = open_ocean(RunConfig(ocean=(path,)))
+    ocean = opened(RunConfig(ocean=(path,)))
     assert ocean.grid.periodic == (False, False) and not isinstance(ocean, PeriodicOcean)
     with pytest.raises(InputError, match=r"not periodic along xi: .* not the same water"):
-        open_ocean(RunConfig(ocean=(path,), periodic="xi"))
+        opened(RunConfig(ocean=(path,), periodic="xi"))
 
 
 def test_water_that_is_the_same_everywhere_tells_nothing(tmp_path):
-    assert open_ocean(RunConfig(ocean=(write(tmp_path / "still.nc", still=True),))).grid.periodic == (False, False)
+    assert opened(RunConfig(ocean=(write(tmp_path / "still.nc", still=True),))).grid.periodic == (False, False)
 
 
 def test_equal_ends_on_a_small_part_of_the_earth_are_told_and_closed(tmp_path):
     path = write(tmp_path / "earth.nc", spherical=True)
-    ocean = open_ocean(RunConfig(ocean=(path,)))
+    ocean = opened(RunConfig(ocean=(path,)))
     assert ocean.grid.periodic == (False, False)
     assert "positions neither lie in metres along it nor go round the Earth" in " ".join(ocean.description["assumptions"])
 
@@ -140,7 +145,7 @@ def test_the_option_goes_with_croco_files(tmp_path):
     zlevel.write_lonlat(tmp_path / "a.nc", zlevel.LON, zlevel.LAT, zlevel.DEPTH, zlevel.days("2001-03-01", 2, 12),
                         {name: field[:2] for name, field in zlevel.FIELDS.items()})  # fmt: skip
     with pytest.raises(OptionError, match="--periodic goes with CROCO and ROMS files"):
-        open_ocean(RunConfig(ocean=(str(tmp_path / "a.nc"),), periodic="xi"))
+        opened(RunConfig(ocean=(str(tmp_path / "a.nc"),), periodic="xi"))
 
 
 def test_it_is_sent_to_workers_and_read_there(files):

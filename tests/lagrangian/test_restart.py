@@ -87,8 +87,9 @@ def total(tmp_path_factory, reference):
 
 def swept(ocean, config, cohorts, **options) -> tuple[dict[Cohort, CohortResult], int]:
     results = {}
-    design = design_experiments(config, ocean)
-    campaign = Campaign(ocean, design, config, cohorts=cohorts, on_result=lambda r: results.update({r.cohort: r}), **options)
+    design = design_experiments(config.design, ocean)
+    keep = lambda result: results.update({result.cohort: result})
+    campaign = Campaign(ocean, design, config.integration, cohorts=cohorts, on_result=keep, **options)
     return results, campaign.run()
 
 
@@ -104,7 +105,7 @@ def test_a_sweep_goes_on_from_any_of_its_states_to_the_same_bits(tmp_path, kerne
     config = dataclasses.replace(SMALL, kernel=kernel, trajectories=6.0 if kernel == "compiled" else 12.0, diffusivity=(30.0,))
     if kernel == "parcels":
         config = dataclasses.replace(config, diffusivity=(), dt=720.0, particles=1, positions=1, w=(300.0,), every=8.0)
-    periods = range(design_experiments(config, ocean).n_periods)
+    periods = range(design_experiments(config.design, ocean).n_periods)
     cohorts = [Cohort(period, w) for period in periods for w in config.w]
     states = []
     whole, _ = swept(ocean, config, cohorts, on_checkpoint=states.append, checkpoint_every=0)
@@ -132,7 +133,7 @@ def test_where_a_sweep_begins_does_not_show_in_the_last_bit():
     """Each cohort alone begins its sweep at another snapshot, odd or even."""
     ocean = analytic_ocean(days=20, dx=16e3)
     config = dataclasses.replace(SMALL, every=1.5, collection=2.0, release_every=24.0, w=(300.0,))
-    n = design_experiments(config, ocean).n_periods
+    n = design_experiments(config.design, ocean).n_periods
     assert n >= 4
     cohorts = [Cohort(period, 300.0) for period in range(n)]
     whole, _ = swept(ocean, config, cohorts)

@@ -379,14 +379,14 @@ def test_positions_all_over_a_periodic_domain_are_alike_and_evenly_spaced(tmp_pa
     table.write_text('positions = "domain"\nspacing = 171\n')
     read = parse(RunConfig, ["--config", str(table)], prog="lagrangian.run")
     assert read.positions == "domain" and parse(RunConfig, ["--positions", "4"], prog="x").positions == 4
-    design = design_experiments(dataclasses.replace(config, start="2000-02-10", end="2000-02-10"), ocean)
+    design = design_experiments(dataclasses.replace(config, start="2000-02-10", end="2000-02-10").design, ocean)
     assert design.n_positions == 36
     gaps = np.diff(np.unique(design.trap_offset_km[:, 0]))
     np.testing.assert_allclose(gaps, 1024 / 6)
     assert np.isfinite(design.release_xi).all()
     # a periodic ocean has an image of every place on Earth, but is not there
     with pytest.raises(OptionError, match=r"--site bats: -64\.17° lies outside the ocean's domain \(-2\d\.\d\d to -8\.\d\d°\)"):
-        design_experiments(RunConfig(site="bats"), ocean)
+        design_experiments(RunConfig(site="bats").design, ocean)
 
 
 def test_positions_over_the_domain_of_files_are_refused(tmp_path, capsys):

@@ -17,12 +17,14 @@ from lagrangian.binning import smooth_pdf
 from lagrangian.campaign import Campaign
 from lagrangian.cohorts import Cohort
 from lagrangian.config import RunConfig
+from lagrangian.design import Design
 from lagrangian.experiments import design_experiments
+from lagrangian.integration import Integration
 from learning.velocity.ensemble import member_ocean, within
 from learning.velocity.lattice import Lattice
 from learning.velocity.loss import displacement_error
 from learning.velocity.maps import REACH_DAYS, Maps, MapSpec, nearest_maps
-from learning.velocity.members import check_depths, combine, crossings_of_member, member_config
+from learning.velocity.members import check_depths, combine, crossings_of_member, member_design
 from learning.velocity.model import VelocityModel, load_velocity_network, save_velocity_network
 from learning.velocity.network import VelocityArchitecture, VelocityNetwork
 from learning.velocity.ocean import depth_coordinate, predicted_ocean
@@ -174,11 +176,11 @@ def analytic_ocean() -> AnalyticOcean:
 
 def crossings(ocean, config, starts=None):
     """(particle, level, 2) km of the one cohort of a run."""
-    design = design_experiments(config, ocean)
+    design = design_experiments(config.design, ocean)
     if starts is not None:
         design = dataclasses.replace(design, starts=starts)
     found = []
-    Campaign(ocean, design, config, cohorts=[Cohort(0, config.w[0])], on_result=found.append).run()
+    Campaign(ocean, design, config.integration, cohorts=[Cohort(0, config.w[0])], on_result=found.append).run()
     xi, eta = (found[0].crossings[..., k] for k in (0, 1))
     members = np.arange(design.n_particles) % design.n_members
     xi0, eta0 = design.release_xi[0, members, None], design.release_eta[0, members, None]
@@ -380,11 +382,11 @@ def test_particles_that_never_reach_the_level_leave_no_catchment():
 
 def test_members_of_one_sweep_hold_all_periods_and_speeds():
     velocities = made_up(12, lattice(64))
-    config = RunConfig(w=(150.0, 300.0), positions=2, spacing=100.0, collection=4.0, levels=(1000.0, 200.0), threads=1)
-    config = member_config(config, particles=4, release_every=24.0, dt=1440.0, seed=0)
+    design = Design(speeds=(150.0, 300.0), positions=2, spacing=100.0, collection=4.0, levels=(1000.0, 200.0))
+    design = member_design(design, particles=4, release_every=24.0)
     ocean = predicted_ocean(velocities.lattice, DEPTHS, velocities.times, lambda k: velocities.psi[k], np.zeros((3, 2)))
     starts = np.array(["2001-01-25", "2001-02-04"], "M8[s]")
-    found = dict(crossings_of_member(ocean, config, starts))
+    found = dict(crossings_of_member(ocean, design, Integration(dt=1440.0, threads=1), starts))
     assert set(found) == {Cohort(period, w) for period in (0, 1) for w in (150.0, 300.0)}
     assert all(one.shape == (4, 16, 2, 2) and np.isfinite(one).all() for one in found.values())
     reach = {w: np.hypot(*found[Cohort(0, w)][:, :, -1].reshape(-1, 2).T).mean() for w in (150.0, 300.0)}

@@ -13,8 +13,10 @@ import xarray as xr
 from data.balance import surface_motion
 from data.croco import open_croco
 from data.errors import InputError
+from data.oceans import OceanSource
 from lagrangian.config import RunConfig
-from lagrangian.oceans import open_ocean
+from lagrangian.design import Design
+from lagrangian.oceans import open_for
 from lagrangian.velocity import omega_by_continuity, vertical_velocity_from_omega
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "croco_sample" / "croco_his.nc"
@@ -268,7 +270,7 @@ def test_the_transform_can_be_said_by_hand(sample, save):
     told = open_croco(save(sample), vtransform=1)
     assert told.vertical.vtransform == 1 and "the files say 2" in assumptions(told)
     config = RunConfig(ocean=(history,), grid=grid, vtransform=2)
-    assert open_ocean(config).vertical.vtransform == 2
+    assert open_for(config.source, config.design).vertical.vtransform == 2
 
 
 @pytest.mark.parametrize("bounds", [np.float32([-1, 0]), np.float64([-1, 0]), np.int16([-1, 0]), np.int16([-32767, 32767])])
@@ -483,7 +485,7 @@ def test_what_breaks_the_balance_is_refused(sample, save):
     back["v"][:] = -sample.v.values
     assert "does not conserve mass" in refusal(save(back, "back.nc"), look=True)
     with pytest.raises(InputError, match="does not conserve mass"):
-        open_ocean(RunConfig(ocean=(save(back, "command.nc"),)))
+        open_for(RunConfig(ocean=(save(back, "command.nc"),)).source, Design())
 
 
 def test_a_tide_and_a_river_conserve_mass(sample, save):
@@ -610,13 +612,13 @@ def with_w(sample, save, change, **attributes):
         values[k] = change(vertical_velocity_from_omega(one.u, one.v, one.zeta, omega, ocean.grid, ocean.vertical))
     new = sample.copy()
     new["w"] = (sample.temp.dims, values, attributes)
-    return RunConfig(ocean=(save(new, "with.nc"),), vertical_velocity="file")
+    return open_for(OceanSource((save(new, "with.nc"),)), Design(), vertical_velocity="file")
 
 
 def test_vertical_velocity_of_the_files_must_be_that_of_their_flow(sample, save):
-    ocean = open_ocean(with_w(sample, save, lambda w: w))
+    ocean = with_w(sample, save, lambda w: w)
     assert len(ocean.description["assumptions"]) == 1
-    ocean = open_ocean(with_w(sample, save, lambda w: 86_400 * w, units="m/day"))
+    ocean = with_w(sample, save, lambda w: 86_400 * w, units="m/day")
     assert len(ocean.description["assumptions"]) == 2 and "w is in 'm/day' in the files: converted" in assumptions(ocean)
     for change, words in (
         (lambda w: 86_400 * w, "w is in another unit"),
@@ -624,9 +626,9 @@ def test_vertical_velocity_of_the_files_must_be_that_of_their_flow(sample, save)
         (lambda w: -w, "must be positive up"),
     ):
         with pytest.raises(InputError, match=words):
-            open_ocean(with_w(sample, save, change))
+            with_w(sample, save, change)
     shuffled = with_w(sample, save, lambda w: np.random.default_rng(0).permutation(w, axis=1))
-    assert "correlation" in assumptions(open_ocean(shuffled))
+    assert "correlation" in assumptions(shuffled)
 
 
 @pytest.mark.parametrize("what", ["levels", "all"])

@@ -1,0 +1,32 @@
+"""Options of ``python -m data.twin``; light to import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from data.bounds import MAX_SEED, bounds
+
+
+@dataclass(frozen=True)
+class TwinConfig:
+    """Write the twin ocean as files of a simulation (daily u, v, zeta, temp around PAP-SO), or as satellite products."""
+
+    years: Annotated[float, *bounds(above=0, most=1000, unit="years")] = 1.0
+    """Length of the record, years of 365 days."""
+    seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
+    """Which ocean: another seed is an independent one of the same statistics."""
+    family: Annotated[Literal["croco", "lonlat", "nemo"], tyro.conf.arg(name="as")] = "croco"
+    """Kind of files: CROCO history files, GLORYS-like files on longitudes, latitudes and 50 depths with a static file, or
+    NEMO-like files of U, V and T points with a mesh_mask (in --config: family)."""
+    products: bool = False
+    """Write satellite-like SSH, SST and chlorophyll (ssh_YYYY.nc, sst_YYYY.nc, chl_YYYY.nc) instead of history files."""
+    clouds: bool = True
+    """With --products: hide chlorophyll under clouds, about 60 % of it."""
+    truth: bool = False
+    """With --products: chl_YYYY.nc also holds chl_truth, without noise and cloud."""
+    out: Path = field(default_factory=lambda: Path("runs/twin"))
+    """Folder of the files."""

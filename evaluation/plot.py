@@ -1,0 +1,119 @@
+"""One catchment as a map in kilometres about the trap, for notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from data.errors import InputError
+from lagrangian.binning import bin_centres, smooth_pdf
+from lagrangian.pdf import BOXES_KM, SHARES, mass_levels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plot_catchment(
+    pdf: np.ndarray | xr.DataArray | xr.Dataset,
+    axes: Axes | None = None,
+    *,
+    smooth: bool = False,
+    shares: Sequence[float] = SHARES,
+    boxes: bool = True,
+    reach_km: float | None = None,
+) -> Axes:
+    """Draw a catchment PDF: per cent of the particles a bin, contours that hold given shares, the boxes, the trap.
+
+    Parameters
+    ----------
+    pdf : (y, x) array, DataArray, or Dataset with ``pdf``
+        Bins of coordinates ``x``, ``y`` in km (an array: the bins of the method). Dimensions of length 1 are dropped.
+    axes : matplotlib Axes, optional
+        Default: new ones.
+    smooth : bool
+        Smooth as the method does (:func:`lagrangian.smooth_pdf`); raw counts of one experiment are spotty.
+    shares : sequence of float
+        Shares of the particles that the contours hold; none: no contours.
+    boxes : bool
+        Draw the boxes of 96 and 192 km.
+    reach_km : float, optional
+        Half the width of the map (default: what holds 99.5 % of the particles).
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    InputError
+        More than one map, or one that holds no particle.
+
+    >>> from evaluation.scores import box_pdf
+    >>> from matplotlib.figure import Figure
+    >>> axes = plot_catchment(box_pdf(96.0), Figure().add_subplot(), reach_km=200)
+    >>> axes.get_xlim()[1], axes.get_ylabel()
+    (np.float64(200.0), 'km north of the trap')
+    """
+    values, x, y, title = _one_map(pdf)
+    if smooth:
+        values = smooth_pdf(values)
+    if not np.isfinite(values).all() or values.sum() <= 0:
+        raise InputError("the PDF holds no particle: none reached the level within the bins")
+    if axes is None:
+        import matplotlib.pyplot as plt
+
+        _, axes = plt.subplots(figsize=(5.2, 4.4), layout="constrained")
+    mesh = axes.pcolormesh(x, y, 100 * values / values.sum(), cmap="YlGnBu", shading="nearest", rasterized=True)
+    axes.figure.colorbar(mesh, ax=axes, label="% of the particles a bin")
+    levels = sorted(set(mass_levels(values, shares))) if len(shares) else []
+    if levels and levels[0] < values.max():
+        axes.contour(x, y, values, levels=levels, colors="black", linewidths=0.8)
+    for width in BOXES_KM.values() if boxes else ():
+        corners = width / 2 * np.array([[-1, 1, 1, -1, -1], [-1, -1, 1, 1, -1]])
+        axes.plot(*corners, color="0.35", linewidth=0.8, linestyle="--")
+    axes.plot(0, 0, marker="*", markersize=11, color="white", markeredgecolor="black", linestyle="none")
+    reach = _reach(values, x, y) if reach_km is None else reach_km
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="km east of the trap", ylabel="km north of the trap", title=title)
+    axes.set_aspect("equal")
+    return axes
+
+
+def _one_map(pdf) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
+    """(y, x) float64, the bins' centres, and what the coordinates tell of depth and speed."""
+    if isinstance(pdf, xr.Dataset):
+        if "pdf" not in pdf:
+            raise InputError(f"the dataset holds no pdf, only {', '.join(map(str, pdf.data_vars))}")
+        pdf = pdf["pdf"].assign_attrs(pdf.attrs)
+    if not isinstance(pdf, xr.DataArray):
+        values = np.asarray(pdf, np.float64).squeeze()
+        if values.ndim != 2:
+            raise InputError(f"a catchment is one map (y, x), not an array of shape {np.shape(pdf)}")
+        spacing = np.diff(bin_centres()[:2])[0]
+        y, x = ((np.arange(n) - (n - 1) / 2) * spacing for n in values.shape)
+        return values, x, y, ""
+    one = pdf.squeeze()
+    if set(one.dims) != {"x", "y"}:
+        others = [str(dim) for dim in one.dims if dim not in ("x", "y")]
+        raise InputError(
+            f"the PDF has the dimensions {', '.join(map(str, one.dims))}: choose one map or average over {', '.join(others)}, "
+            'such as pdf.sel(level=200).mean("experiment")'
+        )
+    one = one.transpose("y", "x")
+    words = []
+    if "level" in one.coords:
+        words.append(f"{float(one['level']):g} m")
+    speed = one.coords.get("sinking_speed", one.attrs.get("sinking_speed_m_per_day"))
+    if speed is not None:
+        words.append(f"{float(speed):g} m d⁻¹")
+    return np.asarray(one.values, np.float64), one["x"].values, one["y"].values, ", ".join(words)
+
+
+def _reach(values: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
+    """Half the width, km, of the square about the trap that holds 99.5 % of the particles; room for the larger box at least."""
+    away = np.maximum(np.abs(y)[:, None], np.abs(x)[None, :]).ravel()
+    order = np.argsort(away, kind="stable")
+    share = np.cumsum(values.ravel()[order]) / values.sum()
+    return float(max(away[order][np.searchsorted(share, 0.995)], 0.55 * max(BOXES_KM.values())))

@@ -1,0 +1,90 @@
+"""Predictions as a function: networks and fields in memory in, a labelled dataset out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from data.errors import InputError
+from lagrangian.binning import bin_centres
+from learning.ensemble import Ensemble
+
+
+def predict_catchments(networks: Ensemble | Path | str, fields: np.ndarray | xr.Dataset) -> xr.Dataset:
+    """Catchments of surface fields; ``learning.predict`` as a function.
+
+    Parameters
+    ----------
+    networks : Ensemble or path
+        A loaded ensemble, or the folder of its members, such as ``runs/demo/w080/models/sst-ssh``.
+    fields : array or Dataset
+        (sample, lag, variable, y, x), lags and variables in the order of ``networks.spec``, 100 x 100 points of 8 km about the
+        trap, in m, degrees Celsius, m/s and 1, NaN where unknown. Or a Dataset of the variables by name (``ssh``, ``temp``,
+        ``u``, ``v``, ``vorticity_over_f``) with dims (sample, lag, y, x), those of several depths (sample, lag, depth, y, x);
+        ``lag`` in days. The dimension of the samples may have any name, or be absent.
+
+    Returns
+    -------
+    Dataset
+        ``pdf`` (sample, level, y, x), each of sum 1, and ``spread`` (sample, level); coordinates ``level`` (m), ``y``, ``x`` (km)
+        and those of the samples.
+
+    Raises
+    ------
+    InputError
+        A variable, lag or depth is missing, or values cannot be what the networks take them for.
+    StoreError
+        The folder holds no members that belong together.
+    """
+    ensemble = networks if isinstance(networks, Ensemble) else Ensemble.load(Path(networks))
+    dim, coords = "sample", {}
+    if isinstance(fields, xr.Dataset):
+        dim, coords, fields = _stacked(ensemble, fields)
+    pdf, spread = ensemble.predict_fields(fields)
+    levels = np.asarray(ensemble.card["levels"], np.float64)
+    made = xr.Dataset(
+        {
+            "pdf": ((dim, "level", "y", "x"), pdf, {"units": "1", "long_name": "probability that a particle came from the bin"}),
+            "spread": ((dim, "level"), spread,
+                       {"units": "1", "long_name": "mean Bhattacharyya loss of the members against their median"}),
+        },
+        coords={
+            "level": ("level", levels, {"units": "m", "positive": "down", "standard_name": "depth"}),
+            **{name: (name, bin_centres(), {"units": "km"}) for name in ("y", "x")},
+            **coords,
+        },
+        attrs={"sinking_speed_m_per_day": float(ensemble.card["w"]), "inputs": ensemble.spec.name,
+               "members": len(ensemble.networks)},
+    )  # fmt: skip
+    return made
+
+
+def _stacked(ensemble: Ensemble, fields: xr.Dataset) -> tuple[str, dict, np.ndarray]:
+    """The dimension of the samples, its coordinates, and the variables in the order of the networks."""
+    spec = ensemble.spec
+    known = {"lag", "depth", "y", "x"}
+    dims = sorted({str(dim) for name, _ in spec.variables if name in fields for dim in fields[name].dims} - known)
+    if len(dims) > 1:
+        raise InputError(f"the fields have the dimensions {', '.join(dims)} beside lag, depth, y and x; one counts samples")
+    dim = dims[0] if dims else "sample"
+    maps = []
+    for name, depth in spec.variables:
+        if name not in fields:
+            wanted = ", ".join(dict.fromkeys(one for one, _ in spec.variables))
+            raise InputError(f"the fields lack {name}; networks of {spec.name} take {wanted}")
+        variable = fields[name] if dims else fields[name].expand_dims(dim)
+        if "lag" not in variable.coords or not set(spec.lags_days) <= set(variable["lag"].values.tolist()):
+            raise InputError(f"{name}: the coordinate lag must hold {', '.join(map(str, spec.lags_days))} days")
+        variable = variable.sel(lag=list(spec.lags_days))
+        if "depth" in variable.dims:
+            level = depth or 0.0
+            if not np.isclose(variable["depth"].values, level).any():
+                raise InputError(f"{name}: the coordinate depth must hold {level:g} m")
+            variable = variable.sel(depth=level, method="nearest")
+        if dim not in variable.dims:
+            raise InputError(f"{name} has no dimension {dim}, which counts the samples of other variables")
+        maps.append(variable.transpose(dim, "lag", "y", "x").values)
+    coords = {name: one for name, one in fields.coords.items() if one.dims == (dim,)}
+    return dim, coords, np.stack(maps, axis=2)

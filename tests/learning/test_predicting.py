@@ -1,0 +1,72 @@
+"""Prediction as a function: the same PDFs from arrays and from labelled fields."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from data.errors import InputError
+from learning import Ensemble, predict
+from learning.architecture import Architecture
+from learning.inputs import InputSpec, Normalisation
+from learning.network import CatchmentNetwork
+
+SPEC = InputSpec.of("5v-1l", lags_days=(0, 20))
+
+
+@pytest.fixture(scope="module")
+def ensemble():
+    torch.manual_seed(0)
+    networks = [CatchmentNetwork(Architecture("residual", width=4, levels=2, coarsen=4, kernel=3), SPEC, 1, 2).eval()
+                for _ in range(2)]  # fmt: skip
+    n = len(SPEC.variables)
+    return Ensemble(networks, Normalisation(np.zeros(n, np.float32), np.ones(n, np.float32)), {"levels": [1000, 200], "w": 80.0})
+
+
+@pytest.fixture(scope="module")
+def fields():
+    """(2, lag, variable, y, x)."""
+    return np.random.default_rng(0).standard_normal((2, 2, len(SPEC.variables), 100, 100)).astype(np.float32)
+
+
+def labelled(fields: np.ndarray) -> xr.Dataset:
+    """The same fields by name: lags in another order and one more, u at two depths, the samples called time."""
+    dims = ("time", "lag", "y", "x")
+    dataset = xr.Dataset(coords={"lag": [20, 10, 0], "time": np.array(["2001-01-01", "2001-02-01"], "M8[ns]")})
+    for number, (name, _) in enumerate(SPEC.variables):
+        one = fields[:, :, number]
+        dataset[name] = dims, np.stack([one[:, 1], 9 + 0 * one[:, 0], one[:, 0]], axis=1)
+    deep = xr.concat([dataset["u"] * 0 + 5, dataset["u"]], xr.DataArray([1000.0, 0.0], dims="depth", name="depth"))
+    return dataset.drop_vars("u").assign(u=deep)
+
+
+def test_arrays_and_labelled_fields_give_what_the_ensemble_gives(ensemble, fields):
+    pdf, spread = ensemble.predict_fields(fields)
+    for made, dim in ((predict(ensemble, fields), "sample"), (predict(ensemble, labelled(fields)), "time")):
+        np.testing.assert_array_equal(made["pdf"].values, pdf)
+        np.testing.assert_array_equal(made["spread"].values, spread)
+        assert made["pdf"].dims == (dim, "level", "y", "x") and made["level"].values.tolist() == [1000.0, 200.0]
+        assert made.attrs == {"sinking_speed_m_per_day": 80.0, "inputs": "5v-1l", "members": 2}
+        np.testing.assert_allclose(made["pdf"].sum(("y", "x")), 1.0, rtol=1e-5)
+    assert made["time"].values[1] == np.datetime64("2001-02-01") and made["x"].values[[0, -1]].tolist() == [-396.0, 396.0]
+
+
+def test_one_sample_needs_no_dimension_of_its_own(ensemble, fields):
+    one = predict(ensemble, labelled(fields).isel(time=1, drop=True))
+    assert one.sizes["sample"] == 1
+    np.testing.assert_array_equal(one["pdf"].values, predict(ensemble, fields[1:])["pdf"].values)
+
+
+def test_what_the_fields_lack_is_said(ensemble, fields):
+    whole = labelled(fields)
+    for dataset, words in (
+        (whole.drop_vars("ssh"), "the fields lack ssh; networks of 5v-1l take temp, ssh, u, v, vorticity_over_f"),
+        (whole.isel(lag=[1, 2]), "the coordinate lag must hold 0, 20 days"),
+        (whole.isel(depth=[0]), "u: the coordinate depth must hold 0 m"),
+        (whole.expand_dims(member=2), "beside lag, depth, y and x; one counts samples"),
+        (whole.assign(v=whole["v"].isel(time=0, drop=True)), "v has no dimension time"),
+    ):
+        with pytest.raises(InputError, match=words):
+            predict(ensemble, dataset)
