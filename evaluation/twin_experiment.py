@@ -54,16 +54,19 @@ def main(config: TwinExperimentConfig) -> int:
     need(config.noise >= 0, f"--noise {config.noise:g}: must be 0 or more")
     need(config.draws >= 1, f"--draws {config.draws}: give 1 or more")
     need(config.years >= LEAST_YEARS, f"--years {config.years:g}: too few cups to correlate; give {LEAST_YEARS:g} or more")
+    folder = {"unet": "w*/models/sst-ssh", "velocity": "models/velocity-sst-ssh"}[config.method]
     need(
-        any(config.models.glob("w*/models/sst-ssh/member-*[0-9].safetensors")),
-        f"--models {config.models}: holds no models of sst-ssh; give python -m learning.fit --run {config.models} first",
+        any(config.models.glob(f"{folder}/member-*[0-9].safetensors")),
+        f"--models {config.models}: holds no models of sst-ssh for --method {config.method}; give python -m learning.fit --run "
+        f"{config.models} first",
     )
     trained = config.models / "run.json"
     if trained.exists():
         used = read_json(trained).get("configuration", {})
         if used.get("ocean") == ["twin"] and used.get("seed") == config.seed:
             raise OptionError(f"--seed {config.seed}: the networks of {config.models} were trained on that ocean; choose another")
-    run = config.out / "truth"
+    run, ending = config.out / "truth", "" if config.method == "unet" else f"-{config.method}"
+    predicted = config.out / f"predicted{ending}"
     source = OceanSource(years=config.years, seed=config.seed)
     backtrack(source, Design.at(speeds=SINKING_SPEEDS, **DESIGN), out=run)
     with FolderLock(config.out, "twin_experiment"):
@@ -76,30 +79,30 @@ def main(config: TwinExperimentConfig) -> int:
         for w in SINKING_SPEEDS:
             write_dataset(run / f"catchment_{speed_folder(w)}.nc", true_catchments(run, w))
     products = str(config.out / "products")
-    predict(PredictConfig(run=config.models, ssh=(f"{products}/ssh_*.nc",), sst=(f"{products}/sst_*.nc",), site="pap-so",
-                          out=config.out / "predicted"))  # fmt: skip
+    speeds = SINKING_SPEEDS if config.method == "velocity" else ()  # networks of binned PDFs know those of their run alone
+    predict(PredictConfig(run=config.models, method=(config.method,), w=speeds, ssh=(f"{products}/ssh_*.nc",),
+                          sst=(f"{products}/sst_*.nc",), site="pap-so", out=predicted))  # fmt: skip
     tables = {}
-    for kind in ("truth", "predicted"):
-        folder = config.out / kind
+    for kind, folder in (("truth", run), ("predicted", predicted)):
         correlation.main(correlation.CorrelationConfig(
             predictions=(str(folder / "catchment_w*.nc"),), chlorophyll=(f"{products}/chl_*.nc",), flux=config.out / "flux.csv",
             exclude_years=(), draws=config.draws, seed=config.seed, out=folder))  # fmt: skip
         tables[kind] = pd.read_csv(folder / "correlation.csv")
     summary = summarise(tables)
-    scores = catchment_scores(config.out)
-    write_file(config.out / "scores.csv", scores.to_csv(index=False).encode())
+    scores = catchment_scores(config.out, predicted.name)
+    write_file(config.out / f"scores{ending}.csv", scores.to_csv(index=False).encode())
     print(scores.to_string(index=False, float_format=lambda value: f"{value:.2f}"))
-    write_file(config.out / "summary.csv", summary.to_csv(index=False).encode())
-    write_json(config.out / "twin_experiment.json", provenance(config))
+    write_file(config.out / f"summary{ending}.csv", summary.to_csv(index=False).encode())
+    write_json(config.out / f"twin_experiment{ending}.json", provenance(config))
     print(summary.to_string(index=False, float_format=lambda value: f"{value:.2f}"))
-    print(f"summary: {config.out / 'summary.csv'}")
+    print(f"summary: {config.out / f'summary{ending}.csv'}")
     return 0
 
 
-def catchment_scores(out: Path) -> pd.DataFrame:
+def catchment_scores(out: Path, predictions: str = "predicted") -> pd.DataFrame:
     """BL and valid % against the truth, at each speed that was predicted, of the satellite predictions and of the boxes."""
     rows = []
-    for path in sorted((out / "predicted").glob("catchment_w*.nc")):
+    for path in sorted((out / predictions).glob("catchment_w*.nc")):
         with xr.open_dataset(out / "truth" / path.name) as file:
             truth = file.load()
         with xr.open_dataset(path) as file:

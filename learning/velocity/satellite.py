@@ -13,20 +13,23 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from data.command import provenance, write_json
+from data.command import one_line, provenance, write_json
 from data.errors import InputError, OptionError
 from data.files import make_folder
 from data.frame import Frame
 from data.lock import FolderLock
 from data.netcdf import write_dataset
+from data.ocean_names import is_idealised, ocean_title, site_attribute
 from data.progress import Progress
 from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
 from data.sites import Site, parse_site
 from data.times import nearest, parse_date
 from lagrangian.design import Design, speed_folder
+from lagrangian.stores import ocean_of
 from learning.catchment_file import catchment_dataset
 from learning.folders import found_speeds
 from learning.satellite_inputs import LEAST_KNOWN
+from learning.velocity.catchment import flags, notes_of, outside_share, with_land
 from learning.velocity.ensemble import EVERY_DAYS, predict_catchments
 from learning.velocity.lattice import Lattice
 from learning.velocity.maps import Maps
@@ -40,8 +43,6 @@ HALF_KM = 512.0
 TOLERANCE_DAYS = 2.5
 #: Dates of one sweep.
 DATES = 60
-#: Bits of ``flag``, as :data:`learning.catchment_file.FLAGS`.
-NO_SST, UNKNOWN = 4, 8
 DAY = np.timedelta64(86400, "s")
 
 
@@ -64,6 +65,8 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     check_depths(model.depths, options.trap_depth, options.levels)
     lattice = Lattice(_frame(site, model.card["spacing_km"]), False)
     series, known, notes = read_series(config.ssh, config.sst, lattice)
+    maps_source = _source_of(config.ssh, site)
+    source = _source(model, folder.name, config.run, maps_source)
     maps = Maps.of(model.spec, series["time"], {name: series[name] for name in ("ssh", "temp")}, lattice.frame.spacing_km)
     ends, left_out = possible_ends(maps, options, config.start, config.end, config.every)
     notes += [f"{left_out} dates left out: maps are too far apart"] if left_out else []
@@ -71,6 +74,8 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
         print(f"note: {note}", flush=True)
     make_folder(out)
     starts = ends - np.timedelta64(round(86400 * options.collection), "s")
+    outside = outside_share(model, maps, ends)
+    flag = flags(outside, has_sst=bool(config.sst), all_known=bool(known.all()))
     found: dict[float, list] = {w: [] for w in options.speeds}
     last = np.array([len(options.levels) - 1])
     with FolderLock(out, "predict-velocity"), Progress("following particles", "date") as bar:
@@ -83,9 +88,13 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
         written = []
         for w, parts in found.items():
             path = out / f"catchment_{speed_folder(w)}.nc"
-            write_dataset(
-                path, _dataset(parts, site, w, ends, options, bool(config.sst), bool(known.all()), folder.name, model, notes)
-            )
+            dataset = _dataset(parts, site, w, ends, options, flag, outside, source, model)
+            dataset = with_land(dataset, maps_source, remove=config.no_land_mass)
+            dataset = dataset.assign_attrs(maps_source=maps_source, site=site_attribute(maps_source, site.name))
+            lines = notes_of(dataset, w, removed=config.no_land_mass)
+            for line in lines:
+                print(f"note: {line}", flush=True)
+            write_dataset(path, dataset.assign_attrs(comment="; ".join([*notes, *lines]) or "none"))
             write_json(path.with_suffix(".json"), {**provenance(config), "models": str(folder)})
             print(f"{path}: {ends.size} predictions", flush=True)
             written.append(path)
@@ -193,16 +202,31 @@ def _is_possible(maps: Maps, end: np.datetime64, options: Design) -> bool:
     return True
 
 
-def _dataset(parts, site, w, ends, options, has_sst, all_known, name, model, notes) -> xr.Dataset:
+def _source_of(ssh, site: Site) -> str:
+    """The attribute ``source`` of the first of the files of SSH; a sentence of the toolkit where there is none."""
+    first = around(open_ssh(ssh), (site.x, site.y), HALF_KM).attrs["files"][0]
+    with xr.open_dataset(first, decode_times=False) as file:
+        return one_line(str(file.attrs.get("source", ""))) or "satellite maps"
+
+
+def _source(model: VelocityModel, name: str, run: Path, maps_source: str) -> str:
+    """The attribute ``source`` of a catchment file: which networks, of which ocean, and which maps they were given."""
+    learnt = ocean_title(ocean_of(run))
+    taught = f" that learnt from {'the ' if is_idealised(learnt) else ''}{learnt}" if learnt else ""
+    n = len(model.networks)
+    return f"particles in velocities of {n} network{'s' if n > 1 else ''}{taught}, {name}; maps: {maps_source}"
+
+
+def _dataset(parts, site, w, ends, options, flag, outside, source, model) -> xr.Dataset:
     pdf, root = (np.concatenate([getattr(one, kind)[:, 0] for one in parts]) for kind in ("mean", "root"))
     spread, reached = (np.concatenate([getattr(one, kind)[:, 0] for one in parts]) for kind in ("spread", "reached"))
-    flag = np.full(ends.size, (0 if has_sst else NO_SST) | (0 if all_known else UNKNOWN), np.int8)
     dataset = catchment_dataset(
         site, w, ends, pdf, trap_depth=options.trap_depth, level=float(min(options.levels)), collection_days=options.collection,
-        spread=spread, flag=flag, source=f"particles in velocities of {len(model.networks)} networks, {name}, satellite maps",
-        comment="; ".join(notes) or "none",
+        spread=spread, outside=outside, flag=flag,
+        source=source,
     )  # fmt: skip
     attrs = {**dataset["pdf"].attrs, "long_name": "(mean square root of the members' PDFs)^2, made to sum 1: least expected BL"}
+    dataset["spread"].attrs["long_name"] = "mean Bhattacharyya loss of the members against their mean"
     dataset["pdf_root"] = (("time", "y", "x"), root, attrs)
     told = "share of the particles that came to the export depth within the box; others left it or the maps, or met land"
     dataset["reached"] = ("time", reached, {"units": "1", "long_name": told})

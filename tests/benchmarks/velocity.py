@@ -1,20 +1,30 @@
-"""Velocities learnt, particles computed: the fair table, calibration, spread, another ocean, and what it all takes.
+"""Velocities learnt, particles computed: the fair table, calibration, spread, other oceans, and what it all takes.
 
     python -m lagrangian.run --years 3 --w 80 150 300 --positions domain --spacing 171 --out runs/learn
-    python -m learning.fit --run runs/learn --method velocity
-    python -m tests.benchmarks.velocity --run runs/learn [--other runs/other] [--linear] [--members 48]
+    python -m learning.fit --run runs/learn --inputs sst-ssh 5v-1l
+    python -m learning.predict --run runs/learn --method unet
+    python -m tests.benchmarks.velocity --run runs/learn [--linear] [--members 48]
+
+    python -m lagrangian.run --years 2.2 --seed 1 --w 80 120 150 300 --every 30 --positions domain --spacing 171 --out runs/other
+    python -m learning.predict --run runs/other --models runs/learn/w080/models/sst-ssh     # and w150, w300
+    python -m tests.benchmarks.velocity --run runs/learn --other runs/other --only-other
 
 Without ``--run`` a smaller twin run is made first, and learnt from. Held-out experiments (test part; all of ``--other``),
 smoothed PDFs at the last level, 200 m. Brackets hold 95 %, from blocks of 60 days; their number is printed, and fewer than twelve
-give intervals that are too narrow. ``paired`` is the mean difference of BL from climatology-root with its interval.
+give intervals that are too narrow. ``paired`` is the mean difference of BL from climatology-root, ``than sst-ssh`` that from the
+networks of binned PDFs, with their intervals.
 
-Rows: climatology and climatology-root of the training experiments (method.md section 7); networks of binned PDFs where predicted;
-linear regression and network, alone and with members; the bound: true velocities smoothed to 80 km; the same not smoothed.
+Rows: boxes; climatology and climatology-root of the training experiments (method.md section 7; of the scored experiments
+themselves, "own", where the training run has no such speed, depth or collection: no constant PDF can know more); networks of
+binned PDFs where predicted; linear regression, other inputs (``--models``) and network, alone and with members; the bound: true
+velocities smoothed to 80 km; the same not smoothed. ``--degraded``: maps of SSH made worse (:mod:`tests.benchmarks.altimetry`).
+``--window``: maps of 768 km around the site alone, beside the whole domain, for the traps within 100 km of the site.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import subprocess
 import sys
 import time
@@ -25,10 +35,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from data.command import read_json
+from data.frame import Frame
 from evaluation.intervals import block_bootstrap, block_bootstrap_correlation, block_of
 from evaluation.scores import BOXES_KM, bhattacharyya_loss, box_pdf, is_valid, overlap
 from lagrangian.binning import smooth_pdf
-from lagrangian.config import speed_folder
+from lagrangian.config import SINKING_SPEEDS, speed_folder
 from lagrangian.stores import open_store
 from learning.config import FitConfig
 from learning.folders import found_speeds, run_identity
@@ -36,13 +48,18 @@ from learning.inputs import to_resolution
 from learning.velocity.calibrate import held_within
 from learning.velocity.ensemble import predict_catchments
 from learning.velocity.fit import fit_velocity, prepare
+from learning.velocity.lattice import Lattice
 from learning.velocity.maps import Maps
 from learning.velocity.model import VelocityModel, velocity_folder
 from learning.velocity.runs import Experiments, run_options, training_means
+from learning.velocity.targets import Velocities
+from tests.benchmarks.altimetry import DEGRADED, degraded
 
 SMALL = ["--years", "2", "--w", "80", "150", "300", "--positions", "domain", "--spacing", "171"]
 #: Periods of one sweep.
 PERIODS = 12
+#: Half of the window of ``--window``, km: whole cells of three resolutions; and how far from the site its traps are at most.
+WINDOW_KM, CENTRAL_KM = 384.0, 100.0
 
 
 @dataclass(eq=False)
@@ -54,10 +71,13 @@ class Truth:
     smoothed: dict[float, np.ndarray]
     raw: dict[float, np.ndarray]
     block: np.ndarray
+    offset: np.ndarray
+    rows: np.ndarray
     train: dict[float, tuple[np.ndarray, np.ndarray]]
+    own: bool
 
     @classmethod
-    def of(cls, run: Path, model: VelocityModel, source: Path, every: int = 1) -> Truth:
+    def of(cls, run: Path, model: VelocityModel, source: Path, every: int = 1, speeds: tuple = ()) -> Truth:
         """The test part of the run that ``model`` learnt from (``source``), or all of another; every so many periods."""
         known, learnt = Experiments.open(run), Experiments.open(source)
         split, _ = learnt.split(test=True)
@@ -66,13 +86,35 @@ class Truth:
         rows = np.flatnonzero(np.isin(known.start, starts))
         last = known.levels.size - 1
         raw = {}
-        for w in found_speeds(run):
+        for w in speeds or found_speeds(run):
             store = open_store(run / speed_folder(w) / "pdf.zarr", "pdf")
             reached = store["reached"][rows, last].values
             raw[w] = store["counts"][rows, last].values / np.where(reached > 0, reached, np.nan)[:, None, None]
         smoothed = {w: smooth_pdf(one) for w, one in raw.items()}
-        train = {w: tuple(one[last] for one in training_means(source, w, split.train)) for w in raw}
-        return cls(run, starts, smoothed, raw, block_of(known.start[rows]), train)
+        # a constant PDF of the training run, where it has this speed, depth and collection; else the best that there could be
+        ours, theirs = (run_options(one).design for one in (run, source))
+        alike = (ours.trap_depth, ours.collection) == (theirs.trap_depth, theirs.collection)
+        own = not alike
+        train = {}
+        for w, one in smoothed.items():
+            if alike and w in found_speeds(source):
+                train[w] = tuple(part[last] for part in training_means(source, w, split.train))
+            else:
+                own = True
+                pair = np.nanmean(one, axis=0), np.nanmean(np.sqrt(one), axis=0) ** 2
+                train[w] = tuple(part / part.sum() for part in pair)
+        return cls(run, starts, smoothed, raw, block_of(known.start[rows]), known.offset[rows], rows, train, own)
+
+    def central(self) -> np.ndarray:
+        """(experiment,) bool whether the trap lies within :data:`CENTRAL_KM` of the site."""
+        return np.abs(self.offset).max(axis=1) < CENTRAL_KM
+
+    def part(self, chosen: np.ndarray) -> Truth:
+        """Some of the experiments."""
+        smoothed, raw = ({w: one[chosen] for w, one in values.items()} for values in (self.smoothed, self.raw))
+        return dataclasses.replace(
+            self, smoothed=smoothed, raw=raw, block=self.block[chosen], offset=self.offset[chosen], rows=self.rows[chosen]
+        )
 
 
 @dataclass(eq=False)
@@ -89,9 +131,11 @@ def constant(truth: Truth, maps: dict[float, np.ndarray]) -> Row:
     return Row({w: np.broadcast_to(maps[w], one.shape) for w, one in truth.smoothed.items()})
 
 
-def tracked(truth: Truth, model: VelocityModel, maps: Maps, lattice, *, members: int, predicted=None) -> dict[str, Row]:
-    """Mean and root of the members in predicted velocities, or in given ones."""
-    run = run_options(truth.run).changed(speeds=tuple(truth.smoothed))
+def tracked(
+    truth: Truth, model: VelocityModel, maps: Maps, lattice: Lattice, *, members: int, predicted=None, **changes
+) -> dict[str, Row]:  # fmt: skip
+    """Mean and root of the members in predicted velocities, or in given ones; ``changes`` are of the run's design."""
+    run = run_options(truth.run).changed(speeds=tuple(truth.smoothed), **changes)
     last = np.array([len(run.design.levels) - 1])
     rows = {name: {w: [] for w in truth.smoothed} for name in ("mean", "root", "spread")}
     started = time.process_time()
@@ -108,17 +152,34 @@ def tracked(truth: Truth, model: VelocityModel, maps: Maps, lattice, *, members:
     return {name: Row(whole[name], whole["spread"], seconds) for name in ("mean", "root")}
 
 
+def binned(truth: Truth) -> dict[str, Row]:
+    """Networks of binned PDFs, where ``learning.predict`` has predicted all of the experiments at a speed."""
+    rows: dict[str, Row] = {}
+    for w in truth.smoothed:
+        for path in sorted((truth.run / speed_folder(w) / "predictions").glob("*.zarr")):
+            if path.stem.startswith("velocity-"):
+                continue
+            store = open_store(path, "predictions")
+            pdf, spread = store["pdf"][truth.rows, -1].values, store["spread"][truth.rows, -1].values
+            if np.isfinite(pdf).all():
+                row = rows.setdefault(path.stem, Row({}))
+                row.pdf[w], row.spread[w] = pdf, spread
+    return rows
+
+
 def print_rows(truth: Truth, rows: dict[str, Row]) -> None:
     """The table."""
     blocks = np.unique(truth.block).size
     for w, smoothed in truth.smoothed.items():
         print(f"\nw = {w:g} m/d: {smoothed.shape[0]} experiments, {blocks} blocks of 60 days")
-        base = bhattacharyya_loss(smoothed, rows["climatology-root"].pdf[w])
-        for name, row in rows.items():
-            pdf = row.pdf[w]
-            bl, f = bhattacharyya_loss(smoothed, pdf), overlap(smoothed, pdf)
+        loss = {name: bhattacharyya_loss(smoothed, row.pdf[w]) for name, row in rows.items() if w in row.pdf}
+        for name, bl in loss.items():
+            pdf, spread = rows[name].pdf[w], rows[name].spread.get(w)
             told = [f"{name:24s}"]
-            for label, values, scale in (("valid", is_valid(bl), 100), ("F", f, 100), ("BL", bl, 1), ("paired", bl - base, 1)):
+            columns = [("valid", is_valid(bl), 100), ("F", overlap(smoothed, pdf), 100), ("BL", bl, 1)]
+            for label, base in (("paired", "climatology-root"), ("than sst-ssh", "sst-ssh")):
+                columns += [(label, bl - loss[base], 1)] if base in loss else []
+            for label, values, scale in columns:
                 low, high = block_bootstrap(values, truth.block)
                 digits = 0 if scale == 100 else 3
                 told.append(
@@ -126,10 +187,20 @@ def print_rows(truth: Truth, rows: dict[str, Row]) -> None:
                 )
             held = [100 * np.nanmean(held_within(pdf, one)) for one in (smoothed, truth.raw[w])]
             told.append(f"50 % holds {held[0]:.0f} ({held[1]:.0f} as counted)")
-            if row.spread:
-                middle, low, high, _ = block_bootstrap_correlation(row.spread[w], bl, truth.block, ranks=True)
+            if spread is not None:
+                middle, low, high, _ = block_bootstrap_correlation(spread, bl, truth.block, ranks=True)
                 told.append(f"spread-BL {middle:.2f} [{low:.2f}, {high:.2f}]")
             print("  ".join(told), flush=True)
+
+
+def velocities_of(run: Path, source: Path | None) -> Velocities:
+    """velocities.zarr of a run, or of ``source``, another run of the same ocean (where the depths of the two differ)."""
+    if source is None:
+        return prepare(run)
+    oceans = [read_json(one / "run.json")["ocean"] for one in (run, source)]
+    if any(oceans[0].get(name) != oceans[1].get(name) for name in ("kind", "seed", "files")):
+        raise SystemExit(f"--velocities {source}: its ocean is not that of {run}")
+    return prepare(source)
 
 
 def smoothed_truth(velocities, flow: np.ndarray, kilometres: float) -> Callable[[np.ndarray], np.ndarray]:
@@ -143,29 +214,43 @@ def smoothed_truth(velocities, flow: np.ndarray, kilometres: float) -> Callable[
     return at
 
 
-def measure(run: Path, source: Path, members: int, linear: bool, every: int, bounds: bool = True) -> None:
+def measure(run: Path, source: Path, options: argparse.Namespace) -> None:
     """All rows of one run, by networks that learnt from ``source``."""
-    model = VelocityModel.load(velocity_folder(source, "sst-ssh"))
-    velocities = prepare(run)
-    lattice = velocities.lattice
-    maps = Maps.of(model.spec, velocities.times, velocities.surface, lattice.frame.spacing_km)
-    truth = Truth.of(run, model, source, every)
+    folder = options.networks or velocity_folder(source, "sst-ssh")
+    model = VelocityModel.load(folder)
+    velocities = velocities_of(run, options.velocities)
+    lattice, members = velocities.lattice, options.members
+
+    def maps_of(one: VelocityModel) -> Maps:
+        return Maps.of(one.spec, velocities.times, velocities.surface, lattice.frame.spacing_km)
+
+    maps = maps_of(model)
+    truth = Truth.of(run, model, source, options.every, tuple(options.w))
     boxes = {name: box_pdf(width) for name, width in BOXES_KM.items()}
     rows = {name: constant(truth, dict.fromkeys(truth.smoothed, box)) for name, box in boxes.items()}
     for number, name in enumerate(("climatology", "climatology-root")):
         rows[name] = constant(truth, {w: truth.train[w][number] for w in truth.smoothed})
-    if linear:
-        folder = fit_velocity(FitConfig(run=source, method=("velocity",), threads=1, epochs=4), "sst-ssh", kind="linear")
-        plain = VelocityModel.load(folder)
-        found = tracked(truth, plain, Maps.of(plain.spec, velocities.times, velocities.surface, 16.0), lattice, members=members)
-        rows |= {f"linear, {name}": row for name, row in found.items()}
+    rows |= binned(truth)
+    others = list(options.models)
+    if options.linear:
+        training = FitConfig(run=source, method=("velocity",), threads=1, epochs=4)
+        others.append(fit_velocity(training, "sst-ssh", kind="linear"))
+    for path in others:
+        one = VelocityModel.load(path)
+        rows |= {f"{path.name}, {name}": row for name, row in tracked(truth, one, maps_of(one), lattice, members=members).items()}
     rows["velocity, no residuals"] = tracked(truth, model, maps, lattice, members=0)["mean"]
     rows |= {f"velocity, {name}": row for name, row in tracked(truth, model, maps, lattice, members=members).items()}
-    for name, kilometres in (("truth-80km", 80.0), ("truth-16km", 0.0)) if bounds else ():
+    for name, altimetry in DEGRADED.items() if options.degraded else ():
+        every = float(np.median(np.diff(velocities.times)) / np.timedelta64(86400, "s"))
+        worse = degraded(maps, altimetry, every, lattice.periodic)
+        rows[name] = tracked(truth, model, worse, lattice, members=members)["mean"]
+    for name, kilometres in () if options.no_bounds else (("truth-80km", 80.0), ("truth-16km", 0.0)):
         at = smoothed_truth(velocities, model.flow, kilometres)
         rows[name] = tracked(truth, model, maps, lattice, members=0, predicted=at)["mean"]
-    print(f"\n{run}: networks of {source}, {members} members, residuals x {model.residuals.amplitude:.2f}, exponents of their "
+    print(f"\n{run}: networks of {folder}, {members} members, residuals x {model.residuals.amplitude:.2f}, exponents of their "
           f"size {np.round(model.residuals.exponent, 2).tolist()}")  # fmt: skip
+    if truth.own:
+        print("climatologies of speeds, depths or collections that the training run lacks are the scored experiments' own")
     history = model.card["history"][-1]
     print("energy explained on validation: " + ", ".join(f"{name[10:]} {value:.2f}" for name, value in history.items()
                                                         if name.startswith("explained")))  # fmt: skip
@@ -173,6 +258,42 @@ def measure(run: Path, source: Path, members: int, linear: bool, every: int, bou
     one = rows["velocity, mean"]
     n = sum(pdf.shape[0] for pdf in one.pdf.values())
     print(f"\n{one.seconds:.0f} CPU-seconds for {n} catchments of {members} members: {one.seconds / n:.3f} each")
+    if options.window:
+        in_window(truth, rows, model, maps, velocities, members)
+
+
+def in_window(truth: Truth, rows: dict[str, Row], model: VelocityModel, maps: Maps, velocities: Velocities, members: int) -> None:
+    """The traps near the site by maps of a window of 2 x :data:`WINDOW_KM`, beside those by maps of the whole domain."""
+    chosen = truth.central()
+    near = truth.part(chosen)
+    frame = velocities.lattice.frame
+    inside = [slice(*np.flatnonzero(np.abs(axis) < WINDOW_KM)[[0, -1]] + [0, 1]) for axis in (frame.y, frame.x)]
+    cut = {name: one[:, inside[0], inside[1]] for name, one in maps.values.items()}
+    cells = Frame(frame.center, frame.spacing_km, frame.x[inside[1]], frame.y[inside[0]])
+    window = Lattice(cells, False, velocities.lattice.degrees)
+    side = round(np.unique(near.offset, axis=0).shape[0] ** 0.5)
+    found = tracked(near, model, dataclasses.replace(maps, values=cut), window, members=members, positions=side)
+    kept = ("climatology-root", "velocity, mean", "velocity, root")
+    table = {name: Row({w: rows[name].pdf[w][chosen] for w in near.smoothed}) for name in kept}
+    print(f"\ntraps within {CENTRAL_KM:g} km of the site, maps of the whole domain and of {2 * WINDOW_KM:g} km around it")
+    print_rows(near, table | {f"window, {name}": row for name, row in found.items()})
+
+
+def many_dates(source: Path, dates: int) -> None:
+    """CPU time of catchments at one place, as from satellite maps: some dates, five speeds, 16 members; and of 815 dates."""
+    model = VelocityModel.load(velocity_folder(source, "sst-ssh"))
+    velocities = prepare(source)
+    maps = Maps.of(model.spec, velocities.times, velocities.surface, velocities.lattice.frame.spacing_km)
+    known = run_options(source).changed(speeds=SINKING_SPEEDS, positions=1)
+    starts = velocities.times[20] + np.arange(dates) * np.timedelta64(10 * 86400, "s")
+    options = {"members": 16, "levels": np.array([len(known.design.levels) - 1]),
+               "integration": dataclasses.replace(known.integration, threads=1)}  # fmt: skip
+    list(predict_catchments(model, maps, velocities.lattice, known.design, starts[:1], **{**options, "members": 1}))  # compiles
+    started = time.process_time()
+    list(predict_catchments(model, maps, velocities.lattice, known.design, starts, **options))
+    seconds = time.process_time() - started
+    print(f"\n{dates} dates x {len(SINKING_SPEEDS)} speeds x 16 members at one place: {seconds:.1f} CPU-seconds; so 815 "
+          f"take {seconds * 815 / dates / 60:.0f} CPU-minutes")  # fmt: skip
 
 
 def main() -> None:
@@ -180,14 +301,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path)
     parser.add_argument("--other", type=Path, help="a run on another ocean")
+    parser.add_argument("--w", type=float, nargs="*", default=(), help="score these sinking speeds alone, m/d")
     parser.add_argument("--members", type=int, default=48)
     parser.add_argument("--no-bounds", action="store_true", help="leave out the rows of the true velocities")
     parser.add_argument("--only-other", action="store_true", help="score --other alone")
     parser.add_argument("--linear", action="store_true", help="also train and score the linear regression")
     parser.add_argument("--every", type=int, default=1, help="score every so many test periods")
+    parser.add_argument("--models", type=Path, nargs="*", default=(), help="folders of further networks of velocities")
+    parser.add_argument("--networks", type=Path, help="folder of the networks (default: velocity-sst-ssh of --run)")
+    parser.add_argument("--velocities", type=Path, help="run of the same ocean that velocities.zarr is taken from")
+    parser.add_argument("--degraded", action="store_true", help="also score maps of SSH that are made worse")
+    parser.add_argument("--window", action="store_true", help="also score maps of a window around the site")
+    parser.add_argument("--dates", type=int, help="only time so many dates at one place, five speeds, 16 members")
     options = parser.parse_args()
     torch.set_num_threads(1)
     run = options.run
+    if options.dates:
+        many_dates(run, options.dates)
+        return
     if run is None:
         run = Path("runs/velocity-benchmark")
         started = time.perf_counter()
@@ -199,9 +330,9 @@ def main() -> None:
             subprocess.run([sys.executable, "-m", *command, *extra], check=True)
         print(f"run and training: {time.perf_counter() - started:.0f} s")
     if not options.only_other:
-        measure(run, run, options.members, options.linear, options.every, not options.no_bounds)
+        measure(run, run, options)
     if options.other is not None:
-        measure(options.other, run, options.members, False, options.every, not options.no_bounds)
+        measure(options.other, run, options)
 
 
 if __name__ == "__main__":

@@ -287,6 +287,7 @@ def test_bad_options_of_the_twin_experiment_are_one_line_before_anything_is_run(
         "--draws 0": ("--draws", 0),
         "were trained on that ocean": ("--seed", 4),
         "holds no models of sst-ssh": ("--models", tmp_path / "other"),
+        "for --method velocity": ("--method", "velocity"),
     }.items():
         assert twin("--models", tmp_path, "--out", out, *options) == 2
         error = capsys.readouterr().err.strip().splitlines()

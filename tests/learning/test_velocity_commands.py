@@ -174,16 +174,29 @@ def test_a_run_that_does_not_tell_its_ocean(trained, tmp_path, capsys):
     assert not (folder / "models").exists()
 
 
+def quiet(day, lon, lat):
+    """SSH as smooth as that of the made-up ocean."""
+    return 0.5 + 0.2 * (height(day, lon, lat) - 0.5)
+
+
+def even(day, lon, lat):
+    """SST of hardly any gradient, as that of the made-up ocean."""
+    return 287.15 + 0.05 * (temperature(day, lon, lat) - 287.15)
+
+
 def test_catchments_of_satellite_maps(trained, tmp_path, capsys):
     days, lon = range(0, 130, 2), np.arange(-26.0, -7, 0.5)
-    ssh = maps(tmp_path / "ssh.nc", "adt", "m", height, days=days, lon=lon)
-    sst = maps(tmp_path / "sst.nc", "analysed_sst", "kelvin", temperature, days=days, lon=lon)
+    ssh = maps(tmp_path / "ssh.nc", "adt", "m", quiet, days=days, lon=lon)
+    sst = maps(tmp_path / "sst.nc", "analysed_sst", "kelvin", even, days=days, lon=lon)
     out = tmp_path / "out"
     assert predicted(trained, "--ssh", ssh, "--sst", sst, "--site", "-16.5,49", "--out", str(out), "--every", "20") == 0
     with xr.open_dataset(out / "catchment_w300.nc") as found, xr.open_dataset(out / "catchment_w080.nc") as slow:
         for name in ("pdf", "pdf_root"):
             assert np.allclose(found[name].sum(("y", "x")), 1, atol=1e-4)
         assert (found["flag"] == 0).all() and (found["reached"] > 0.9).all() and (found["spread"] >= 0).all()
+        assert 0 <= float(found["outside"].max()) < 0.05
+        assert found.attrs["source"].startswith("particles in velocities of 1 network") and "; maps: " in found.attrs["source"]
+        assert not found["land"].any() and (found["mass_on_land"] == 0).all()  # Ireland is farther than the box
         assert (slow["time"].values < found["time"].values).all()
     assert predicted(trained, "--ssh", ssh, "--site", "-16.5,49", "--out", str(out), "--every", "20", "--w", "120") == 0
     assert "no SST was given" in capsys.readouterr().out

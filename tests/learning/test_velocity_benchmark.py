@@ -1,0 +1,53 @@
+"""The fair table of ``python -m tests.benchmarks.velocity``: rows that lack a speed, pairs, parts of the experiments."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lagrangian.binning import BINS
+from tests.benchmarks.velocity import Row, Truth, constant, print_rows, velocities_of
+
+
+def blob(rows: int, column: int) -> np.ndarray:
+    """(rows, y, x) all mass in one place."""
+    out = np.zeros((rows, BINS, BINS))
+    out[:, 50, column] = 1.0
+    return out
+
+
+@pytest.fixture
+def truth() -> Truth:
+    pdf = {w: blob(4, 50) for w in (80.0, 120.0)}
+    offset = np.array([[-85.0, 85.0], [85.0, 85.0], [256.0, 0.0], [0.0, -427.0]])
+    return Truth(Path("run"), np.zeros(2), pdf, pdf, np.array([0, 0, 1, 1]), offset, np.arange(4), {}, False)
+
+
+def test_a_model_without_a_speed_has_no_line_there_and_pairs_are_differences_of_bl(truth, capsys):
+    half = 0.5 * (blob(4, 50) + blob(4, 20))
+    rows = {
+        "climatology-root": constant(truth, dict.fromkeys(truth.smoothed, blob(1, 20)[0])),
+        "sst-ssh": Row({80.0: half}, {80.0: np.arange(4.0)}),
+        "velocity, mean": Row(dict.fromkeys(truth.smoothed, blob(4, 50))),
+    }
+    print_rows(truth, rows)
+    first, second = capsys.readouterr().out.split("w = 120")
+    line = next(line for line in first.splitlines() if line.startswith("velocity"))
+    # BL: of the same PDF 0, of one elsewhere 1, of one half of which is elsewhere 1 - sqrt(1/2)
+    assert "valid 100 [100, 100]" in line and "BL 0.000" in line and "paired -1.000" in line
+    assert f"than sst-ssh -{1 - 0.5**0.5:.3f}" in line
+    assert "sst-ssh" not in second and "velocity, mean" in second and "than" not in second
+
+
+def test_the_traps_near_the_site_are_a_part_of_the_experiments(truth):
+    near = truth.part(truth.central())
+    assert near.rows.tolist() == [0, 1] and near.smoothed[80.0].shape == (2, BINS, BINS) and near.block.tolist() == [0, 0]
+
+
+def test_velocities_of_another_ocean_are_not_taken(tmp_path):
+    for name, seed in (("one", 0), ("two", 1)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(json.dumps({"ocean": {"kind": "twin", "seed": seed, "years": 1.0}}))
+    with pytest.raises(SystemExit, match="its ocean is not that of"):
+        velocities_of(tmp_path / "one", tmp_path / "two")
