@@ -240,6 +240,8 @@ def _check_workers(client, what: str, folder: Path | None) -> None:
         import sys
 
         try:
+            import lagrangian  # noqa: F401
+            import learning  # noqa: F401
             from data.workers import SOURCE as source
         except ImportError:
             source = None
