@@ -94,8 +94,8 @@ def _check(option: str, value: float, limits: Bounds) -> None:
     shown = f", {limits}" if str(limits) else ""
     need(math.isfinite(value), f"{option}: must be a finite number{shown}")
     need(abs(value) < 2**63 or isinstance(value, float), f"{option}: must be a whole number of at most 64 bits{shown}")
-    above_zero = "greater than 0, " if limits.least and value <= 0 < limits.least else ""
-    need(limits.holds(value), f"{option}: must be {above_zero}{limits}")
+    above_zero = " (greater than 0)" if limits.least and value <= 0 < limits.least else ""
+    need(limits.holds(value), f"{option}: must be {limits}{above_zero}")
 
 
 def _number(value: float) -> str:

@@ -58,7 +58,7 @@ def make_folder(path: Path) -> None:
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise cannot_write(path, error, "choose another --out") from None
+        raise cannot_write(f"into --out {path}", error, "choose another --out") from None
 
 
 def put_on_disk(path: Path) -> None:

@@ -175,8 +175,11 @@ class MapFile:
     def _longitudes(self, lon):
         if lon.size < 2 or not np.isfinite(lon).all():
             raise InputError(f"{self.path}: longitudes must be two or more, in degrees east")
-        # one step may lead back: over Greenwich or the date line
-        if min(np.count_nonzero(np.diff(lon) < 0), np.count_nonzero(np.diff(lon) > 0)) > 1:
+        # one way round, with one step of more than half the globe where the count of degrees begins anew
+        steps = np.diff(lon)
+        eastward, westward = ((way < 0) & (way > -180) for way in (steps, -steps))
+        wraps = min(np.count_nonzero(steps <= -180), np.count_nonzero(steps >= 180))
+        if (eastward.any() and westward.any()) or wraps > 1:
             raise InputError(f"{self.path}: longitudes are not in order; give maps on a regular grid")
         turned = np.round(np.mod(lon + 180, 360) - 180, 9)
         columns = np.argsort(turned, kind="stable")

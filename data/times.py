@@ -23,7 +23,7 @@ def parse_date(text: str, option: str) -> np.datetime64:
             raise ValueError(text)
         found = np.datetime64(text, "s")
     except ValueError:
-        raise OptionError(f"{option} {text!r} is not a date such as 2005-06-30") from None
+        raise OptionError(f"{option} {text!r} is not a date such as 2005-06-30 (YYYY-MM-DD)") from None
     if not FIRST_DATE <= found <= LAST_DATE:
         raise OptionError(f"{option} {text}: must lie between {str(FIRST_DATE)[:10]} and {str(LAST_DATE)[:10]}")
     return found

@@ -53,7 +53,7 @@ def main(config: PredictConfig) -> int:
 
 def _check_options(config: PredictConfig) -> None:
     """OptionError for a value given twice, and for options of maps where no maps are given: they would be passed over."""
-    need_distinct(config, "models", "method", "w", "levels")
+    need_distinct(config, "method", "w", "levels")
     if config.site is not None:
         parse_site(config.site)
     if config.ssh:

@@ -22,6 +22,8 @@ from learning.inputs import INPUT_SETS, InputSpec, Normalisation
 from learning.network import Architecture, CatchmentNetwork
 
 FORMAT = "catchment-network-1"
+#: Entry of a card: the checksum of the rest of the card and of the tensors.
+CHECKSUM = "file_checksum"
 
 
 def save_tensors(path: Path, tensors: dict[str, torch.Tensor], card: dict) -> None:
@@ -35,8 +37,9 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], card: dict) -> No
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
         with written_aside(path) as aside:
-            text = json.dumps(card)
-            save_file(whole, aside, {"card": text, "checksum": _checksum(text, whole)})
+            # one entry: safetensors writes several in an order that changes from process to process
+            marked = {**card, CHECKSUM: _checksum(json.dumps(card), whole)}
+            save_file(whole, aside, {"card": json.dumps(marked)})
     except OSError as error:
         raise cannot_write(path, error) from None
     except SafetensorError as error:  # what it says of the system's error is text
@@ -64,12 +67,12 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
         raise StoreError(f"{path} does not exist; run python -m learning.fit first")
     try:
         with safe_open(path, framework="pt") as file:
-            marks = file.metadata() or {}
-            card = json.loads(marks.get("card", "null"))
+            card = json.loads((file.metadata() or {}).get("card", "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise StoreError(f"{path} is damaged or no safetensors file: {str(error).splitlines()[0]}") from None
-    if "checksum" in marks and marks["checksum"] != _checksum(marks.get("card", ""), tensors):
+    known = card.pop(CHECKSUM, None) if isinstance(card, dict) else None
+    if known is not None and known != _checksum(json.dumps(card), tensors):
         raise StoreError(f"{path} is damaged: its checksum is another; remove it, and give the command that wrote it again")
     if not isinstance(card, dict):
         raise StoreError(f"{path} has no model card: it was not written by learning.fit")

@@ -158,7 +158,9 @@ def kill_at_random(arguments, out: Path, kind: str, rng: random.Random, total: i
     if alive:
         raise AssertionError(f"workers outlive the command: {alive}")
     allowed = {"SIGKILL": (-9, 0), "SIGTERM": (-15, 0), "SIGINT": (130, 0), "worker": (0,)}[kind]
-    if process.returncode not in allowed or "Traceback" in errors:
+    # Python passes over an interrupt that comes within a callback of its own; the command then goes on to its end
+    lost = kind == "SIGINT" and process.returncode == 0 and "Exception ignored in" in errors
+    if process.returncode not in allowed or ("Traceback" in errors and not lost):
         raise AssertionError(f"exit code {process.returncode} after {kind}: {errors[-3000:]}")
     return f"{kind} at {target}/{total}: exit {process.returncode}"
 

@@ -66,7 +66,7 @@ def write_lonlat(
             factor = 1.0
             if scale and name in scale:
                 variable.units, factor = scale[name]
-            variable[:] = np.ma.masked_invalid(values * factor)
+            variable[:] = np.ma.array(np.nan_to_num(values * factor), mask=~np.isfinite(values))
     return str(path)
 
 

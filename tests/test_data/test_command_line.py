@@ -202,7 +202,8 @@ def test_a_users_own_data_py_does_not_stand_in_for_the_toolkits(tmp_path):
     for name in ("data.py", "learning.py", "random.py"):
         (tmp_path / name).write_text("raise RuntimeError('mine')\n")
     done = subprocess.run(TWIN, cwd=tmp_path, env=ENVIRON, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 2 and done.stderr == "lagrangian.run: --dt -1: must be at least 0.01 and at most 100000 minutes\n"
+    assert done.returncode == 2 and done.stderr.startswith("lagrangian.run: --dt -1: must be at least 0.01 and")
+    assert done.stderr.count("\n") == 1
 
 
 def test_another_data_on_the_path_is_named_in_one_line(tmp_path):
