@@ -79,7 +79,11 @@ class Page:
         try:
             yield
         except CatchmentError as error:
-            self.miss(section, str(error))
+            line = str(error)
+            # what is damaged is told on the terminal too; what is merely not there yet stands on the page alone
+            if isinstance(error, StoreError) and "does not exist" not in line and line not in self._said:
+                print(f"note: {section.title}: {line}", flush=True)
+            self.miss(section, line)
 
     def miss(self, section: Section, line: str) -> None:
         """Say what is missing, and what would add it: each line once, other sections refer to it."""
