@@ -34,13 +34,12 @@ from learning.catchment_file import (
     places,
 )
 from learning.ensemble import Ensemble, torch_device
+from learning.land import land_notes, mass_on_land, without_land
 from learning.network import CENTRED
 from learning.satellite_inputs import SatelliteWindows, adjusted, filled, satellite_windows, write_inputs
 
 #: Networks are told to be of another site where it is farther away than this, km.
 SAME_SITE_KM = 100.0
-#: Share of a catchment on land that is not worth a line.
-LEAST_ON_LAND = 1e-3
 BATCH = 32
 
 
@@ -151,12 +150,8 @@ def _by_land(pdf: np.ndarray, site: Site, remove: bool, coast: bool = True) -> t
 
     where = places(site)
     land = on_land(where["lon"][1], where["lat"][1]) & coast
-    mass = pdf[:, land].sum(axis=1, dtype=np.float64).astype(np.float32)
-    if remove and land.any():
-        pdf = np.where(land, 0, pdf)
-        left = pdf.sum(axis=(1, 2), keepdims=True, dtype=np.float64)
-        pdf = np.where(left > 1e-6, pdf / np.maximum(left, 1e-6), np.nan).astype(np.float32)
-    return pdf, mass, land
+    mass = mass_on_land(pdf, land)
+    return (without_land(pdf, land) if remove and land.any() else pdf), mass, land
 
 
 def _cut(values: np.ndarray, instants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -231,7 +226,7 @@ def _predict_folders(config, folders, out: Path, client) -> None:
             elsewhere = _predict_by_workers(client, folder.resolve(), config.device, config.threads_each(config.threads))
         dataset = predict_windows(ensemble, windows, elsewhere, no_land_mass=config.no_land_mass)
         told = [*_of_another_site(ensemble, windows.site), *_offset_notes(ensemble, windows)]
-        for note in [*told, *_land_notes(dataset, w, config.no_land_mass)]:
+        for note in [*told, *land_notes(dataset["mass_on_land"].values, w, config.no_land_mass)]:
             print(f"note: {note}", flush=True)
             dataset.attrs["comment"] = "; ".join(filter(None, (dataset.attrs["comment"].removesuffix("none"), note)))
         flagged = int(((dataset["flag"].values & 1) > 0).sum())
@@ -278,15 +273,3 @@ def _offset_notes(ensemble: Ensemble, windows: SatelliteWindows) -> list[str]:
                     "own mean off, and give the same"
                 )
     return notes
-
-
-def _land_notes(dataset: xr.Dataset, w: float, removed: bool) -> list[str]:
-    """A line on the probability that was predicted on land."""
-    mass = dataset["mass_on_land"].values
-    if not mass.max(initial=0.0) > LEAST_ON_LAND:
-        return []
-    fate = "taken away, the rest brought to sum 1" if removed else "--no-land-mass takes it away"
-    return [
-        f"at {w:g} m/d {100 * mass.mean():.2g} % of the predicted mass lies on land (at most {100 * mass.max():.2g} %; "
-        f"mass_on_land of the file): {fate}"
-    ]

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from data.ocean_names import is_idealised
+from learning.land import land_notes, mass_on_land, without_land
 from learning.velocity.maps import Maps
 from learning.velocity.model import VelocityModel
 
@@ -15,8 +16,6 @@ from learning.velocity.model import VelocityModel
 #: flagged; bits of ``flag``, as :data:`learning.catchment_file.FLAGS`.
 OUTSIDE_STD, OUTSIDE_SHARE = 3.0, 0.05
 OUTSIDE, NO_SST, UNKNOWN = 1, 4, 8
-#: Share of a catchment on land that is not worth a line.
-LEAST_ON_LAND = 1e-3
 
 
 def outside_share(model: VelocityModel, maps: Maps, instants: np.ndarray) -> np.ndarray:
@@ -44,13 +43,11 @@ def with_land(dataset: xr.Dataset, maps_source: str, *, remove: bool, names: Seq
     idealised = is_idealised(maps_source)
     lon, lat = dataset["lon"].values, dataset["lat"].values
     land = np.zeros(lon.shape, bool) if idealised else on_land(lon, lat)
-    mass = dataset["pdf"].values[:, land].sum(axis=1, dtype=np.float64).astype(np.float32)
+    mass = mass_on_land(dataset["pdf"].values, land)
     out = dataset.copy()
     if remove and land.any():
         for name in names:
-            pdf = np.where(land, 0, dataset[name].values)
-            left = pdf.sum(axis=(1, 2), keepdims=True, dtype=np.float64)
-            out[name] = dataset[name].dims, np.where(left > 1e-6, pdf / np.maximum(left, 1e-6), np.nan).astype(np.float32)
+            out[name] = dataset[name].dims, without_land(dataset[name].values, land)
             out[name].attrs = dataset[name].attrs
     kept = "taken away, and the rest brought to sum 1" if remove else "part of pdf"
     told = {"units": "1", "long_name": "share of the probability that was predicted on land", "comment": kept}
@@ -64,14 +61,8 @@ def with_land(dataset: xr.Dataset, maps_source: str, *, remove: bool, names: Seq
 
 def notes_of(dataset: xr.Dataset, w: float, *, removed: bool) -> list[str]:
     """Lines for the user on mass on land and on dates whose inputs are unlike the training data."""
-    lines = []
     mass = dataset["mass_on_land"].values
-    if mass.max(initial=0.0) > LEAST_ON_LAND:
-        fate = "taken away, the rest brought to sum 1" if removed else "--no-land-mass takes it away"
-        lines.append(
-            f"at {w:g} m/d {100 * mass.mean():.2g} % of the predicted mass lies on land (at most {100 * mass.max():.2g} %; "
-            f"mass_on_land of the file): {fate}"
-        )
+    lines = land_notes(mass, w, removed)
     flagged = int(((dataset["flag"].values & OUTSIDE) > 0).sum())
     if flagged:
         lines.append(
