@@ -170,6 +170,13 @@ def test_a_region_across_greenwich_is_whole_from_0_360_files(write):
     np.testing.assert_allclose(dataset["ssh"][0], slope(dataset["lon"].values, dataset["lat"].values), atol=1e-6)
 
 
+def test_longitudes_that_lead_back_within_the_map_are_refused(write):
+    lon = np.arange(-22.0, -11, 0.25)
+    lon[3] = 100.0
+    with pytest.raises(InputError, match="longitudes are not in order"):
+        open_ssh(write(lon=lon))
+
+
 def test_descending_latitudes_equal_ascending_ones(write):
     up = np.arange(45.0, 53, 0.25)
     first, second = open_ssh(write("up.nc", lat=up)), open_ssh(write("down.nc", lat=up[::-1]))
