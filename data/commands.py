@@ -7,6 +7,8 @@ import importlib.util
 import sys
 from typing import NamedTuple
 
+from data.errors import OptionError
+
 #: Dataclass of options of each command, as ``module:class``; the modules import neither numba, torch nor matplotlib.
 OPTIONS = {
     "lagrangian.run": "lagrangian.config:RunConfig",
@@ -99,6 +101,18 @@ def install_line(module: str) -> str:
     name = module.partition(".")[0]
     extra = next((extra for extra, modules in EXTRAS.items() if name in modules), "")
     return f"{name} is not installed, which this needs; pip install 'catchment-toolkit[{extra}]'" if extra else ""
+
+
+def need_module(name: str) -> None:
+    """See that an extra's module is installed.
+
+    Raises
+    ------
+    OptionError
+        It is not; the line says what to install.
+    """
+    if importlib.util.find_spec(name) is None:
+        raise OptionError(install_line(name) or f"{name} is not installed, which this needs; pip install {name}")
 
 
 def answer_early() -> None:
