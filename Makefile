@@ -21,7 +21,7 @@ bench: .venv/installed
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed (make PYTHON=...)")'
 	$(PYTHON) -m venv .venv
-	$(PIP) -e .
+	$(PIP) --no-compile -e .
 	touch $@
 
 .venv/installed: .venv/demo

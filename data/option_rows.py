@@ -9,6 +9,7 @@ import itertools
 import textwrap
 import types
 import typing
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,30 @@ def option_rows(kind: type) -> list[OptionRow]:
     grouped = [(title, name) for title, names in groups.items() for name in names]
     grouped += [(OTHER, name) for name in fields if name not in {one for _, one in grouped}]
     return [_row(fields[name], hints[name], about.get(name, ""), title) for title, name in grouped]
+
+
+def arguments_of(config: Any, *, without: Collection[str] = ()) -> list[str]:
+    """The arguments that give a command these options: those that are not the defaults, but for the fields ``without``."""
+    words = []
+    for row in option_rows(type(config)):
+        value = getattr(config, row.name)
+        if row.name in without or value is None or (value == row.default and type(value) is type(row.default)):
+            continue
+        if row.kind is bool:
+            words.append(row.flags[0] if value else row.flags[1])
+        elif row.positional:
+            words.insert(0, str(value))
+        else:
+            many = [_word(one) for one in value] if isinstance(value, (tuple, list)) else [_word(value)]
+            # a value that begins with a dash must not look like an option
+            words += [f"{row.flag}={many[0]}"] if len(many) == 1 and many[0].startswith("-") else [row.flag, *many]
+    return words
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(float(value))
+    return str(value)
 
 
 def command_words(kind: type) -> dict[str, str]:

@@ -48,6 +48,7 @@ class RunConfig(WorkerOptions):
             "periodic", "years", "seed",
         ),
         "How particles are followed": ("dt", "kernel", "diffusivity", "threads"),
+        "Before the run": ("check", "script"),
         "Results": ("out", "trajectories", "fields_spacing", "checkpoint", "block"),
         **WORKER_GROUP,
     }  # fmt: skip
@@ -132,6 +133,11 @@ class RunConfig(WorkerOptions):
     """Minutes of work after which the particles in flight are kept for a restart."""
     out: Path = field(default_factory=lambda: Path("runs/demo"))
     """Folder of the results."""
+    check: bool = False
+    """Open all that the run needs, say what is there and what the run will cost (steps, hours, memory, disk, bytes read), and
+    write nothing."""
+    script: Literal["slurm", "pbs"] | None = None
+    """With --check: print a script for this batch system, with the time and memory that were found."""
 
     def at_site(self) -> RunConfig:
         """The same options with the depth of the trap: where none is given, that of the site, or 3000 m where it has none.
@@ -155,6 +161,7 @@ class RunConfig(WorkerOptions):
 
         check_bounds(self)
         need(self.ocean, "--ocean needs 'twin' or at least one file")
+        need(self.check or not self.script, f"--script {self.script} goes with --check")
         self.design.validate()
         self.validate_workers()
         self.integration.validate()
