@@ -58,6 +58,10 @@ SOURCE = source_word()
 EXTRA = "catchment-toolkit[cluster]"
 
 
+#: Group of the options of workers in ``--help``.
+WORKER_GROUP = {"Workers": ("workers", "scheduler", "cluster", "cluster_options")}
+
+
 @dataclass(frozen=True)
 class WorkerOptions:
     """Options of a command whose work Dask workers can share, with the same result."""
