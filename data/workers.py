@@ -275,9 +275,10 @@ def _local_cluster(workers: int):
 
     # Ctrl-C reaches every process of the terminal, but is this one's to answer. The thread that starts the workers, now and
     # whenever one has died, inherits the block, and so do they; a Ctrl-C in these seconds is answered after them.
-    resource_tracker.ensure_running()  # else its start, from that thread, would end the block
-    signals = {signal.SIGINT}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    can_block = hasattr(signal, "pthread_sigmask")  # not on Windows
+    if can_block:
+        resource_tracker.ensure_running()  # else its start, from that thread, would end the block
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     options = {
         "threads_per_worker": 1,
         "processes": True,
@@ -297,7 +298,8 @@ def _local_cluster(workers: int):
                         f"--workers {workers}: the worker processes do not start ({one_line(error)}); is memory left for them?"
                     ) from error
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if can_block:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def batch_cluster(kind: str, options: Sequence[str] = (), folder: Path | None = None):
@@ -471,7 +473,7 @@ def _keep_freed_memory() -> None:
     Dask starts its workers with a low MALLOC_TRIM_THRESHOLD_, which gives the pages of every freed array back to the system and
     asks for them anew: a quarter of the CPU time of a run (``python -m tests.benchmarks.scaling workers``).
     """
-    with contextlib.suppress(OSError, AttributeError):  # other C libraries have no such numbers
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # other C libraries have no such numbers
         library = ctypes.CDLL(None)
         library.mallopt(M_TRIM_THRESHOLD, 2 * KEPT_BYTES)
         library.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
