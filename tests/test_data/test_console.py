@@ -22,7 +22,7 @@ from data.option_rows import OTHER, option_rows
 from data.print_config import config_text
 
 WITH_OPTIONS = [word for word in words() if COMMANDS[word].module]
-SLOW = ("torch", "numpy", "numba", "matplotlib", "cartopy", "xarray", "pandas", "scipy", "parcels", "distributed")
+SLOW = ("torch", "numba", "matplotlib", "cartopy", "xarray", "pandas", "scipy", "parcels", "distributed")
 #: Arguments without which a command's options cannot be parsed.
 MUST = {"download": ["ssh"]}
 
