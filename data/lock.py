@@ -173,8 +173,8 @@ class FolderLock:
             there = os.stat(self.path)
         except FileNotFoundError:
             return False
-        ours = os.fstat(file)
-        return (there.st_ino, there.st_dev) == (ours.st_ino, ours.st_dev)
+        held = os.fstat(file)
+        return (there.st_ino, there.st_dev) == (held.st_ino, held.st_dev)
 
 
 @contextlib.contextmanager
