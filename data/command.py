@@ -255,21 +255,22 @@ def own_table(kind: type, table: dict, path: str) -> dict:
     tables = {name: value for name, value in table.items() if isinstance(value, dict)}
     if not tables:
         return table
-    word, known = word_of(kind), [one for one in words() if COMMANDS[one].module and one != "check"]
+    word, known = word_of(kind), [name for name in words() if COMMANDS[name].module and name != "check"]
     for name in tables:
         if ALIASES.get(name, name).replace("_", "-") not in known:
             near = difflib.get_close_matches(name, known, 1)
             meant = f"perhaps you meant [{near[0]}]; " if near else ""
             raise OptionError(f"--config {path}: there is no command for the table [{name}]; {meant}known are {', '.join(known)}")
-    mine = {name for name in tables if ALIASES.get(name, name).replace("_", "-") == word}
+    own = {name for name in tables if ALIASES.get(name, name).replace("_", "-") == word}
     outside = {name: value for name, value in table.items() if name not in tables}
-    of_all = {field.name for one in known for field in dataclasses.fields(cast(Any, options_of(COMMANDS[one].module)))}
+    kinds = [options_of(COMMANDS[name].module) for name in known]
+    of_all = {field.name for other in kinds for field in dataclasses.fields(cast(Any, other))}
     for name in outside:
         if name.replace("-", "_") not in of_all:
             raise OptionError(f"--config {path}: {name!r} outside of the tables is no option of any command")
     fields = {field.name for field in dataclasses.fields(cast(Any, kind))}
     chosen = {name.replace("-", "_"): value for name, value in outside.items() if name.replace("-", "_") in fields}
-    for name in mine:
+    for name in own:
         chosen |= {key.replace("-", "_"): value for key, value in tables[name].items()}
     return chosen
 

@@ -74,7 +74,7 @@ def _zsh(table: Mapping[str, Sequence[OptionRow]]) -> str:
     cases = []
     common = [f"{flag}:file:_files" if value else flag for flag, value in COMMON_FLAGS.items()]
     for word, rows in table.items():
-        specs = " ".join(shlex.quote(one) for one in [*(one for row in rows for one in spec(row)), *common, "*:file:_files"])
+        specs = shlex.join([*(text for row in rows for text in spec(row)), *common, "*:file:_files"])
         cases.append(f"    {word}) _arguments {specs} ;;")
     cases += [f"    {word}) _values {word} {_after(word)} ;;" for word in words() if not COMMANDS[word].module]
     named = " ".join(shlex.quote(f"{word}:{COMMANDS[word].about}") for word in words())

@@ -40,7 +40,7 @@ def help_page(kind: type, prog: str, width: int | None = None) -> str:
     if examples:
         lines += ["", "Examples:", *(f"  {example}" for example in examples)]
     title = None
-    for row in sorted(rows, key=lambda one: not one.positional):
+    for row in sorted(rows, key=lambda row: not row.positional):
         heading = "What" if row.positional else row.group
         if heading != title:
             title = heading

@@ -50,7 +50,7 @@ def bytes_read() -> int | None:
 
 def free_disk(folder: Path) -> float | None:
     """Bytes free on the disk of a folder, which need not exist yet; None where the file system does not tell."""
-    place = next((one for one in (Path(folder), *Path(folder).absolute().parents) if one.exists()), None)
+    place = next((path for path in (Path(folder), *Path(folder).absolute().parents) if path.exists()), None)
     try:
         return float(shutil.disk_usage(place).free) if place else None
     except OSError:

@@ -101,7 +101,7 @@ def arguments_of(config: Any, *, without: Collection[str] = ()) -> list[str]:
         elif row.positional:
             words.insert(0, str(value))
         else:
-            many = [_word(one) for one in value] if isinstance(value, (tuple, list)) else [_word(value)]
+            many = [_word(item) for item in value] if isinstance(value, (tuple, list)) else [_word(value)]
             # a value that begins with a dash must not look like an option
             words += [f"{row.flag}={many[0]}"] if len(many) == 1 and many[0].startswith("-") else [row.flag, *many]
     return words
@@ -120,8 +120,8 @@ def command_words(kind: type) -> dict[str, str]:
 
 def _row(field: dataclasses.Field, hint: Any, about: str, group: str) -> OptionRow:
     marks = getattr(hint, "__metadata__", ())
-    named = next((one.name for one in marks if getattr(one, "name", None) and not isinstance(one, Bounds)), None)
-    limits = next((str(one) for one in marks if isinstance(one, Bounds)), "")
+    named = next((mark.name for mark in marks if getattr(mark, "name", None) and not isinstance(mark, Bounds)), None)
+    limits = next((str(mark) for mark in marks if isinstance(mark, Bounds)), "")
     positional = tyro.conf.Positional in marks
     kind, many, choices = _values(hint)
     default: Any = field.default
@@ -147,7 +147,7 @@ def _values(hint: Any) -> tuple[type, bool, tuple[str, ...]]:
         kind, _, choices = _values(arguments[0])
         return kind, True, choices
     if origin in (typing.Union, types.UnionType):
-        found = [_values(one) for one in arguments if one is not type(None)]
+        found = [_values(argument) for argument in arguments if argument is not type(None)]
         kind, many, choices = found[0]
         return kind, many, choices if len(found) == 1 else ()
     return hint if isinstance(hint, type) else str, False, ()
@@ -156,11 +156,11 @@ def _values(hint: Any) -> tuple[type, bool, tuple[str, ...]]:
 def _docstrings(kind: type) -> dict[str, str]:
     """The string below each field of a dataclass and of those that it inherits from, on one line."""
     found: dict[str, str] = {}
-    for one in reversed(kind.__mro__):
-        if not dataclasses.is_dataclass(one):
+    for base in reversed(kind.__mro__):
+        if not dataclasses.is_dataclass(base):
             continue
         try:
-            body = typing.cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(one))).body[0]).body
+            body = typing.cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]).body
         except (OSError, TypeError, SyntaxError):  # a class without a source, such as one made in an interpreter
             continue
         for field, below in itertools.pairwise(body):

@@ -56,7 +56,7 @@ def toml_value(value: Any) -> str | None:
     if value is None:
         return None
     if isinstance(value, list):
-        return "[" + ", ".join(str(toml_value(one)) for one in value) + "]"
+        return "[" + ", ".join(str(toml_value(item)) for item in value) + "]"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):

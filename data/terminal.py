@@ -153,9 +153,9 @@ def plain_streams(*, log: LogFile | None = None, quiet: bool = False, stamped: b
     try:
         yield
     finally:
-        for one in (sys.stdout, sys.stderr):
+        for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
-                one.flush()
+                stream.flush()
         sys.stdout, sys.stderr = before
 
 

@@ -51,7 +51,7 @@ class ReportConfig:
             value = getattr(self, name)
             need(value >= 0, f"--{name.replace('_', '-')} {value}: must be 0 or more")
         if self.depth_range is not None:
-            words = " ".join(f"{one:g}" for one in self.depth_range)
+            words = " ".join(f"{depth:g}" for depth in self.depth_range)
             need(len(self.depth_range) == 2 and 0 <= self.depth_range[0] < self.depth_range[-1],
                  f"--depth-range {words}: must be two depths in m, positive down, the upper one first")  # fmt: skip
 

@@ -102,7 +102,7 @@ def cost_of(
     with tempfile.TemporaryDirectory(prefix="catchment-check-") as folder:
         disk, fields, writing = _disk(Path(folder), ocean, design, missing, fields_spacing, sample)
     blocks = plan_blocks(missing, dict(fields), {}, design, ocean, workers, block)
-    windows = sum(one.windows for one in blocks)
+    windows = sum(piece.windows for piece in blocks)
     steps = sum(_steps(design, integration, cohort.w) for cohort in missing)
     cpu = windows * sample.cpu_window + steps * sample.cpu_step + writing
     wall = max(cpu / max(1, cores), windows * sample.read_seconds / max(1, workers))
@@ -237,19 +237,19 @@ def _disk(
     """Bytes of all results; the snapshots that fields.zarr keeps; CPU seconds that the writing of all takes."""
     from lagrangian.maps import draw_catchment
 
-    one = dataclasses.replace(design, starts=design.starts[-1:])
+    single = dataclasses.replace(design, starts=design.starts[-1:])
     whole, part = folder / "whole", folder / "part"
     total, writing = float(RECORD_BYTES), 0.0
     for w in sorted({cohort.w for cohort in missing}):
         n = sum(cohort.w == w for cohort in missing)
         laid_out = size_of(SpeedResults.of(whole, design, ocean, w).folder)
-        results = SpeedResults.of(part, one, ocean, w)
+        results = SpeedResults.of(part, single, ocean, w)
         empty = size_of(results.folder)
         if w in sample.finished:
             made_up = dataclasses.replace(sample.finished[w], cohort=Cohort(0, w))
         else:
-            made_up = _made_up(one, ocean, Cohort(0, w), sample.wobble)
-        cohort_values(made_up, one, ocean.grid, results.stores)  # compiles
+            made_up = _made_up(single, ocean, Cohort(0, w), sample.wobble)
+        cohort_values(made_up, single, ocean.grid, results.stores)  # compiles
         began = time.process_time()
         results.write(made_up)
         writing += n * (time.process_time() - began)
@@ -261,7 +261,7 @@ def _disk(
     todo = FieldsPlan(whole, ocean, design, spacing_km=spacing, check=True).todo
     laid_out = size_of(whole) - before
     before = size_of(part)
-    fields = FieldsPlan(part, ocean, one, spacing_km=spacing, check=True)
+    fields = FieldsPlan(part, ocean, single, spacing_km=spacing, check=True)
     empty = size_of(part) - before
     took = []
     for index, number in fields.todo.items():

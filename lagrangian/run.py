@@ -396,7 +396,7 @@ def _claim_folder(out: Path, identity: dict, files: dict) -> list[str]:
         sources = record.get("sources", [])
         if sources and source_word() not in sources:
             _say(f"note: {out} was begun by another version of the program ({sources[-1]}, now {source_word()})")
-        return [*(one for one in sources if one != source_word()), source_word()]
+        return [*(source for source in sources if source != source_word()), source_word()]
     old, new = known.get("options", {}), identity["options"]
     changed = [
         f"{name.replace('_', '-')} was {old.get(name)}, now {new.get(name)}" for name in new if old.get(name) != new.get(name)
@@ -406,7 +406,7 @@ def _claim_folder(out: Path, identity: dict, files: dict) -> list[str]:
     if not changed and known.get("values") != identity["values"]:
         changed = [difference(known.get("values"), identity["values"])]
     if not changed:
-        was, now = (f"{len(one)} from {one[0]} to {one[-1]}" for one in (known.get("starts") or ["?"], identity["starts"]))
+        was, now = (f"{len(days)} from {days[0]} to {days[-1]}" for days in (known.get("starts") or ["?"], identity["starts"]))
         changed = [f"its collection periods were {was}, now {now} (--start, --end or a slower --w)"]
     raise StoreError(f"--out {out} holds results of another configuration ({'; '.join(changed)}); choose another --out")
 

@@ -18,7 +18,7 @@ from data.machine import bytes_read, peak_memory
 from lagrangian import estimate
 from lagrangian.config import RunConfig
 from lagrangian.run import main
-from tests.benchmarks.scaling import SAMPLE, SMALL_RUN
+from tests.benchmarks.scaling import SAMPLE, SMALL_RUN, contents, unlike
 
 UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 
@@ -117,6 +117,16 @@ def test_the_script_is_one_that_a_shell_reads_and_gives_the_same_run(system, cap
     assert all(getattr(again, name) == getattr(config, name) for name in RunConfig.__dataclass_fields__ if name not in LEFT_OUT)
     code, out, err = called(capsys, tmp_path / "run", "--check", "--script", system)
     assert code == 0 and out.startswith("#!/bin/bash\n") and rows(err)["gaps"] == "none"
+
+
+def test_a_run_is_repeated_from_its_record_with_the_same_bytes(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("lagrangian.maps.draw_catchment", lambda *_: None)
+    assert called(capsys, tmp_path / "first")[0] == 0
+    assert called(capsys, tmp_path / "again", options=["--config", str(tmp_path / "first" / "run.json")])[0] == 0
+    assert not unlike(contents(tmp_path / "first"), contents(tmp_path / "again"))
+    # gone on with by its own record, the folder is finished
+    code, out, _ = called(capsys, tmp_path / "first", "--check", options=["--config", str(tmp_path / "first" / "run.json")])
+    assert code == 0 and rows(out)["done"].startswith("6 of 6")
 
 
 def test_a_script_is_printed_with_a_check_alone(capsys, tmp_path):
