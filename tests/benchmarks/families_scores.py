@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.families_scores [--years 1.5] [--folder DIR] [FAMILY ...]
 
-Each family: ``data.twin --as``, ``lagrangian.run``, ``learning.fit`` (both methods, one member each), ``learning.predict`` and
+Each family: ``data.twin --as``, ``lagrangian.run``, ``learning.fit`` (velocities; a U-Net of binned PDFs at one speed; one member each), ``learning.predict`` and
 ``evaluation.report``, each in a process of its own; then valid %, F % and BL of the held-out time, at each speed, beside the best constant
 PDF. --folder keeps the files and goes on where it was.
 """
@@ -21,6 +21,8 @@ from data.command import read_json
 from data.twin.families import FAMILIES
 
 SPEEDS = ("80", "150", "300")
+#: The one speed that a U-Net is trained for: it takes as long as all the rest.
+UNET_SPEED = "150"
 #: Traps all over the twin, 171 km apart, as in the README's three-year run.
 TRAPS = ("--w", *SPEEDS, "--positions", "domain", "--spacing", "171")
 MODELS = ("box200", "climatology-root", "sst-ssh", "velocity-sst-ssh", "velocity-sst-ssh-root")
@@ -50,7 +52,9 @@ def chain(family: str, folder: Path, years: float) -> dict[str, float]:
         # the twin has no vertical motion of its own, and unresolved motion of 70 m2/s is the twin's own default
         ocean += ["--diffusivity", "70", *(("--vertical-velocity", "none") if family == "lonlat" else ())]
     seconds["run"] = command("lagrangian.run", *ocean, *TRAPS, "--dt", "360", "--out", out)
-    seconds["fit"] = command("learning.fit", "--run", out, "--inputs", "sst-ssh", "--members", "1")
+    small = ("--run", out, "--inputs", "sst-ssh", "--members", "1")
+    seconds["fit velocities"] = command("learning.fit", *small, "--method", "velocity", "--epochs", "10")
+    seconds[f"fit U-Net at {UNET_SPEED} m/d"] = command("learning.fit", *small, "--method", "unet", "--w", UNET_SPEED, "--epochs", "4")
     seconds["predict"] = command("learning.predict", "--run", out)
     seconds["report"] = command("evaluation.report", "--run", out)
     return seconds
@@ -75,10 +79,11 @@ def main(arguments: list[str]) -> None:
         for family in options.families:
             rows = read_json(folder / f"run-{family}" / "report" / "metrics.json")["scores"]
             for model in MODELS:
-                of_model = [row for w in SPEEDS for row in rows if row["model"] == model and row["w"] == float(w)
-                            and row["target"] == "smoothed" and row["split"] == "test"]  # fmt: skip
-                cells = (f"{row['valid_percent']:.0f}, {100 * row['f_mean']:.0f}, {row['bl_mean']:.3f}" for row in of_model)
-                print(f"{family} | {model} | {of_model[0]['n'] if of_model else 0} | " + " | ".join(cells))
+                found = {row["w"]: row for row in rows if (row["model"], row["target"], row["split"]) == (model, "smoothed", "test")}
+                n = next(iter(found.values()))["n"] if found else 0
+                cells = (f"{found[w]['valid_percent']:.0f}, {100 * found[w]['f_mean']:.0f}, {found[w]['bl_mean']:.3f}"
+                         if w in found else "–" for w in map(float, SPEEDS))  # fmt: skip
+                print(f"{family} | {model} | {n} | " + " | ".join(cells))
 
 
 if __name__ == "__main__":
