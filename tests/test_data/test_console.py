@@ -106,6 +106,16 @@ def test_a_users_own_modules_named_like_the_packages_do_not_stand_in_for_them(tm
     assert done.returncode == 2 and done.stderr.startswith("catchment run: --dt -1: must be"), done.stderr
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("--trap_dept", "--trap-depth"), ("--quite", "--quiet"), ("--log-fiel", "--log-file"), ("--traj", "--trajectories"),
+     ("--particle-spacng", "--particle-spacing")],
+)  # fmt: skip
+def test_a_misspelt_option_is_told_with_the_one_that_was_meant(word, meant, capsys):
+    code, _, err = said(capsys, "run", word, "3")
+    assert code == 2 and f"perhaps you meant {meant}" in err and err.count("\n") == 1
+
+
 # -- help ----------------------------------------------------------------------------------------------------------------
 
 
@@ -121,13 +131,12 @@ def test_help_names_every_option_once_with_its_meaning_and_no_default_twice(word
         assert said_of(row).count("default") <= 1 or row.about.count("default") > 1, said_of(row)
         if not row.positional:
             assert len(re.findall(rf"^  {row.flag}(?= |$)", page, re.M)) == 1, row.flag
-            parsed = parse(kind, [*MUST.get(word, []), *_given(row)], prog="x")
-            assert getattr(parsed, row.name) is not None
+            assert getattr(parse(kind, [*MUST.get(word, []), *_given(kind, row, word)], prog="x"), row.name) is not None
     for flag in COMMON_FLAGS:
         assert flag in page
 
 
-def _given(row):
+def _given(kind, row, word):
     """A right use of an option, from its row alone."""
     if row.kind is bool:
         return [row.flags[1] if row.default else row.flag]
@@ -135,14 +144,20 @@ def _given(row):
         return [row.flag, row.choices[-1]]
     if row.default not in (None, ()):
         return [row.flag, *map(str, row.default if isinstance(row.default, tuple) else [row.default])]
-    lists = {"lags": ["0", "9", "3"], "depth_range": ["5", "6"]}
-    return [row.flag, *lists.get(row.name, ["1" if row.kind in (int, float) else "words"])]
+    value = "1" if row.kind in (int, float) else "words"
+    for n in (1, 2, 3):  # a pair, such as of depths, is not told from a list
+        try:
+            parse(kind, [*MUST.get(word, []), row.flag, *[value] * n], prog="x")
+        except OptionError:
+            continue
+        return [row.flag, *[value] * n]
+    raise AssertionError(row)
 
 
 @pytest.mark.parametrize("word", WITH_OPTIONS)
 def test_every_example_of_the_help_is_right(word):
     kind = options_of(COMMANDS[word].module)
-    assert kind.EXAMPLES
+    assert getattr(kind, "EXAMPLES", ()), f"{kind.__name__} has no EXAMPLES, lines that begin with catchment {word}"
     for example in kind.EXAMPLES:
         program, command, *arguments = shlex.split(example)
         assert program == "catchment" and COMMANDS[command].module == COMMANDS[word].module
@@ -167,7 +182,7 @@ def test_a_printed_configuration_is_read_back_to_the_same_options(word, tmp_path
     assert parse(kind, [*MUST.get(word, []), "--config", str(path)], prog="x") == parse(kind, MUST.get(word, []), prog="x")
     given = list(MUST.get(word, []))
     for row in option_rows(kind):
-        given += _given(row) if not row.positional else []
+        given += _given(kind, row, word) if not row.positional else []
     path.write_text(config_text(kind, given))
     assert parse(kind, ["--config", str(path)], prog="x") == parse(kind, given, prog="x")
 
