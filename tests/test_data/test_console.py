@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +24,7 @@ from data.option_rows import OTHER, option_rows
 from data.print_config import config_text
 
 WITH_OPTIONS = [word for word in words() if COMMANDS[word].module]
+ROOT = str(Path(__file__).resolve().parents[2])
 SLOW = ("torch", "numba", "matplotlib", "cartopy", "xarray", "pandas", "scipy", "parcels", "distributed")
 #: Arguments without which a command's options cannot be parsed.
 MUST = {"download": ["ssh"]}
@@ -94,16 +97,20 @@ def test_what_an_extra_brings_is_named_where_it_is_missing(capsys, monkeypatch):
 
 
 def test_a_users_own_modules_named_like_the_packages_do_not_stand_in_for_them(tmp_path):
-    for name in ("data.py", "lagrangian.py", "learning.py", "evaluation.py", "random.py"):
+    for name in ("data.py", "lagrangian.py", "learning.py", "evaluation.py"):
         (tmp_path / name).write_text("raise RuntimeError('mine')\n")
     script = tmp_path / "bin" / "catchment"
     script.parent.mkdir()
     # as pip writes it
-    body = "import sys\nfrom data.console import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
+    body = "import sys\nfrom catchment_toolkit import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
     script.write_text(f"#!{sys.executable}\n{body}")
     script.chmod(0o755)
-    done = subprocess.run([script, "run", "--dt", "-1"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2 and done.stderr.startswith("catchment run: --dt -1: must be"), done.stderr
+    # an empty entry, and one before the toolkit's own, are the folder too
+    for paths in ([], [""], [str(tmp_path)]):
+        environ = {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, ROOT])}
+        command = [script, "run", "--dt", "-1"]
+        done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 2 and done.stderr.startswith("catchment run: --dt -1: must be"), done.stderr
 
 
 @pytest.mark.parametrize(
