@@ -65,4 +65,4 @@ def program() -> list[str]:
     script = Path(sys.executable).with_name("catchment")
     if script.exists():
         return [str(script)]
-    return [sys.executable, "-P", "-c", "from data.console import main; raise SystemExit(main())"]
+    return [sys.executable, "-P", "-c", "from catchment_toolkit import main; raise SystemExit(main())"]

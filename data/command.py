@@ -30,8 +30,8 @@ from data.commands import ALIASES, COMMANDS, install_line, options_of, word_of, 
 from data.errors import CatchmentError, OptionError, StoreError, cannot_write
 from data.files import written_aside
 from data.fingerprint import fingerprint
-from data.help_page import help_page
-from data.option_rows import command_words
+from data.help_page import COMMON_FLAGS, help_page
+from data.option_rows import command_words, option_rows
 from data.terminal import LogFile, clean, open_standard_streams, plain_streams
 
 Config = TypeVar("Config")
@@ -178,21 +178,26 @@ def parse(kind: type[Config], argv: Sequence[str], *, prog: str) -> Config:
         if stop.code in (0, None):  # what was asked for, such as a shell's completion
             print(captured.getvalue(), end="")
             raise
-        raise OptionError(_parser_message(captured.getvalue())) from stop
+        raise OptionError(_parser_message(captured.getvalue(), kind)) from stop
     check_bounds(config)
     return config
 
 
-def _parser_message(text: str) -> str:
-    """The words of a boxed parser error, with the options that it takes for meant."""
+def _parser_message(text: str, kind: type) -> str:
+    """The words of a boxed parser error, with the options that may be meant by those that there are not."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
     plain = re.sub(r"[─-╿]+|-{5,}", " ", plain)
     plain = re.sub(r"\s+", " ", plain)
-    plain, *more = re.split(r"Argument helptext|For full helptext|Similar arguments:?|Perhaps you meant:?", plain)
+    plain = re.split(r"Argument helptext|For full helptext|Similar arguments:?|Perhaps you meant:?", plain)[0]
     plain = re.sub(r"^\s*(Parsing error|Value error|Invalid choice|Unrecognized options)\s+(?=\S)", "", plain).strip()
-    meant = list(dict.fromkeys(re.findall(r"(?<![\w-])--[a-z][\w-]*", " ".join(more)))) if "nrecognized" in plain else []
-    meant = [name for name in meant if name != "--help"][:3]
-    return plain + (f"; perhaps you meant {' or '.join(meant)}" if meant else "") + " (--help lists the options)"
+    meant: list[str] = []
+    if "nrecognized" in plain:
+        flags = [flag for row in option_rows(kind) for flag in row.flags] + list(COMMON_FLAGS)
+        for word in re.findall(r"(?<![\w-])--[A-Za-z][\w-]*", plain):
+            begun = [flag for flag in flags if flag.startswith(word.replace("_", "-"))]
+            meant += begun[:2] or difflib.get_close_matches(word.replace("_", "-"), flags, 2, 0.65)
+    suggestion = f"; perhaps you meant {' or '.join(dict.fromkeys(meant))}" if meant else ""
+    return plain + suggestion + " (--help lists the options)"
 
 
 def _join_negative_values(argv: Sequence[str]) -> list[str]:

@@ -98,13 +98,14 @@ def cost_of(
     cores : int
         That all of them have together.
     """
+    opening = time.process_time()  # imports, and files opened and looked at: the run does so too
     sample = _sample(ocean, design, integration, missing)
     with tempfile.TemporaryDirectory(prefix="catchment-check-") as folder:
         disk, fields, writing = _disk(Path(folder), ocean, design, missing, fields_spacing, sample)
     blocks = plan_blocks(missing, dict(fields), {}, design, ocean, workers, block)
     windows = sum(piece.windows for piece in blocks)
     steps = sum(_steps(design, integration, cohort.w) for cohort in missing)
-    cpu = windows * sample.cpu_window + steps * sample.cpu_step + writing
+    cpu = opening + windows * sample.cpu_window + steps * sample.cpu_step + writing
     wall = max(cpu / max(1, cores), windows * sample.read_seconds / max(1, workers))
     memory = peak_memory()
     if memory is not None:
@@ -234,7 +235,7 @@ def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 def _disk(
     folder: Path, ocean: Ocean, design: PlacedDesign, missing: list[Cohort], spacing: float | None, sample: _Sample
 ) -> tuple[float, dict[int, int], float]:
-    """Bytes of all results; the snapshots that fields.zarr keeps; CPU seconds that the writing of all takes."""
+    """Bytes of all results; the snapshots that fields.zarr keeps; CPU seconds that writing and drawing take."""
     from lagrangian.maps import draw_catchment
 
     single = dataclasses.replace(design, starts=design.starts[-1:])
@@ -255,7 +256,9 @@ def _disk(
         writing += n * (time.process_time() - began)
         filled = size_of(results.folder)
         results.close()
+        began = time.process_time()
         draw_catchment(results.folder, results.folder / "catchment.png")
+        writing += time.process_time() - began
         total += laid_out + n * (filled - empty) + size_of(results.folder) - filled
     before = size_of(whole)
     todo = FieldsPlan(whole, ocean, design, spacing_km=spacing, check=True).todo

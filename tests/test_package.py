@@ -45,8 +45,8 @@ def test_the_wheel_holds_the_packages_and_nothing_else(built):
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
         metadata = email.message_from_bytes(wheel.read(next(n for n in wheel.namelist() if n.endswith("/METADATA"))))
         entry_points = wheel.read(next(n for n in wheel.namelist() if n.endswith("entry_points.txt"))).decode()
-    assert tracked(*PACKAGES) <= names and {name.partition("/")[0] for name in names} == set(PACKAGES)
-    assert "catchment = data.console:main" in entry_points
+    assert tracked(*PACKAGES) <= names and {name.partition("/")[0] for name in names} == {*PACKAGES, "catchment_toolkit.py"}
+    assert "catchment = catchment_toolkit:main" in entry_points
     assert metadata["Author"] == "the catchment toolkit's developers" and metadata["License-Expression"] == "MIT"
     assert metadata["Project-URL"] == "Paper, https://doi.org/10.5194/bg-22-4309-2025"
     systems = {one.partition(" :: ")[2] for one in metadata.get_all("Classifier") if one.startswith("Operating System")}
@@ -72,7 +72,7 @@ def test_the_wheel_in_a_fresh_environment_runs_outside_of_the_repository(built, 
     # appended, and not read for further paths: the toolkit that is being developed stays out
     lines = [one for one in sys.path if one in site.getsitepackages() or one.endswith("site-packages")]
     (packages / "dependencies.pth").write_text("\n".join(lines))
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environ = {**os.environ, "PYTHONPATH": ":/nowhere"}  # its empty entry is the folder of the user's
     install = [binary / "python", "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", built[0]]
     done = subprocess.run(install, env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -88,7 +88,7 @@ def test_the_wheel_in_a_fresh_environment_runs_outside_of_the_repository(built, 
     done = catchment("run", *SMALL_RUN, "--workers", "2", "--block", "1", "--out", "out")
     assert done.returncode == 0, done.stderr
     assert (work / "out" / "w300" / "catchment.png").stat().st_size > 10_000
-    where = [binary / "python", "-P", "-c", "import data.console, lagrangian; print(data.__file__, lagrangian.__file__)"]
+    where = [binary / "python", "-I", "-c", "import data.console, lagrangian; print(data.__file__, lagrangian.__file__)"]
     found = subprocess.run(where, env=environ, capture_output=True, text=True).stdout.split()
     assert len(found) == 2 and all(one.startswith(str(packages)) for one in found)
 

@@ -22,11 +22,11 @@ from lagrangian.estimate import size_of
 MEASURED = """
 import sys, time
 from data.command import run_command
-from data.machine import bytes_read, peak_memory
+from data.machine import peak_memory
 from lagrangian.config import RunConfig
 from lagrangian.run import main
 code = run_command(RunConfig, main, prog="lagrangian.run", argv=[*sys.argv[1:], "--quiet"])
-print(time.process_time(), peak_memory(), bytes_read())
+print(time.process_time(), peak_memory())
 sys.exit(code)
 """
 #: In a process of its own: the cost that a check finds, as JSON.
@@ -69,14 +69,13 @@ def check(options: list[str]) -> None:
         told = subprocess.run([sys.executable, "-c", FORETOLD, *arguments], capture_output=True, text=True, check=True).stdout
         cost = json.loads(next(line for line in told.splitlines() if line.startswith("{")))
         done = subprocess.run([sys.executable, "-c", MEASURED, *arguments], capture_output=True, text=True, check=True).stdout
-        cpu, memory, read = (float(one) for one in done.split()[-3:])
+        cpu, memory = (float(one) for one in done.split()[-2:])
         result = json.loads((out / "run.json").read_text())["result"]
         rows = {
             "steps, million": (cost["steps"] / 1e6, result["particle_steps"] / 1e6),
             "CPU, s": (cost["cpu_seconds"], cpu),
             "memory, MB": (cost["memory"] / 1e6, memory / 1e6),
             "disk, MB": (cost["disk"] / 1e6, size_of(out) / 1e6),
-            "read, MB": (cost["read"] / 1e6, read / 1e6),
         }
     print(f"{'':<16}{'foretold':>10}{'taken':>10}{'ratio':>8}")
     for name, (one, two) in rows.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 
 import pytest
@@ -17,7 +18,11 @@ COMMAND = [*program(), "run", *SMALL_RUN]
 @pytest.fixture(scope="module")
 def environ(tmp_path_factory):
     pytest.importorskip("dask_jobqueue")
-    with slurm(tmp_path_factory.mktemp("slurm") / "slurm") as environ:
+    with contextlib.ExitStack() as stack:
+        try:
+            environ = stack.enter_context(slurm(tmp_path_factory.mktemp("slurm") / "slurm"))
+        except RuntimeError as error:  # a container may forbid what slurmd needs
+            pytest.skip(f"Slurm does not start here: {error}")
         yield environ
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +24,7 @@ from data.option_rows import OTHER, option_rows
 from data.print_config import config_text
 
 WITH_OPTIONS = [word for word in words() if COMMANDS[word].module]
+ROOT = str(Path(__file__).resolve().parents[2])
 SLOW = ("torch", "numba", "matplotlib", "cartopy", "xarray", "pandas", "scipy", "parcels", "distributed")
 #: Arguments without which a command's options cannot be parsed.
 MUST = {"download": ["ssh"]}
@@ -94,16 +97,30 @@ def test_what_an_extra_brings_is_named_where_it_is_missing(capsys, monkeypatch):
 
 
 def test_a_users_own_modules_named_like_the_packages_do_not_stand_in_for_them(tmp_path):
-    for name in ("data.py", "lagrangian.py", "learning.py", "evaluation.py", "random.py"):
+    for name in ("data.py", "lagrangian.py", "learning.py", "evaluation.py"):
         (tmp_path / name).write_text("raise RuntimeError('mine')\n")
     script = tmp_path / "bin" / "catchment"
     script.parent.mkdir()
     # as pip writes it
-    body = "import sys\nfrom data.console import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
+    body = "import sys\nfrom catchment_toolkit import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
     script.write_text(f"#!{sys.executable}\n{body}")
     script.chmod(0o755)
-    done = subprocess.run([script, "run", "--dt", "-1"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2 and done.stderr.startswith("catchment run: --dt -1: must be"), done.stderr
+    # an empty entry, and one before the toolkit's own, are the folder too
+    for paths in ([], [""], [str(tmp_path)]):
+        environ = {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, ROOT])}
+        command = [script, "run", "--dt", "-1"]
+        done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 2 and done.stderr.startswith("catchment run: --dt -1: must be"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("--trap_dept", "--trap-depth"), ("--quite", "--quiet"), ("--log-fiel", "--log-file"), ("--traj", "--trajectories"),
+     ("--particle-spacng", "--particle-spacing")],
+)  # fmt: skip
+def test_a_misspelt_option_is_told_with_the_one_that_was_meant(word, meant, capsys):
+    code, _, err = said(capsys, "run", word, "3")
+    assert code == 2 and f"perhaps you meant {meant}" in err and err.count("\n") == 1
 
 
 # -- help ----------------------------------------------------------------------------------------------------------------
@@ -121,13 +138,12 @@ def test_help_names_every_option_once_with_its_meaning_and_no_default_twice(word
         assert said_of(row).count("default") <= 1 or row.about.count("default") > 1, said_of(row)
         if not row.positional:
             assert len(re.findall(rf"^  {row.flag}(?= |$)", page, re.M)) == 1, row.flag
-            parsed = parse(kind, [*MUST.get(word, []), *_given(row)], prog="x")
-            assert getattr(parsed, row.name) is not None
+            assert getattr(parse(kind, [*MUST.get(word, []), *_given(kind, row, word)], prog="x"), row.name) is not None
     for flag in COMMON_FLAGS:
         assert flag in page
 
 
-def _given(row):
+def _given(kind, row, word):
     """A right use of an option, from its row alone."""
     if row.kind is bool:
         return [row.flags[1] if row.default else row.flag]
@@ -135,14 +151,20 @@ def _given(row):
         return [row.flag, row.choices[-1]]
     if row.default not in (None, ()):
         return [row.flag, *map(str, row.default if isinstance(row.default, tuple) else [row.default])]
-    lists = {"lags": ["0", "9", "3"], "depth_range": ["5", "6"]}
-    return [row.flag, *lists.get(row.name, ["1" if row.kind in (int, float) else "words"])]
+    value = "1" if row.kind in (int, float) else "words"
+    for n in (1, 2, 3):  # a pair, such as of depths, is not told from a list
+        try:
+            parse(kind, [*MUST.get(word, []), row.flag, *[value] * n], prog="x")
+        except OptionError:
+            continue
+        return [row.flag, *[value] * n]
+    raise AssertionError(row)
 
 
 @pytest.mark.parametrize("word", WITH_OPTIONS)
 def test_every_example_of_the_help_is_right(word):
     kind = options_of(COMMANDS[word].module)
-    assert kind.EXAMPLES
+    assert getattr(kind, "EXAMPLES", ()), f"{kind.__name__} has no EXAMPLES, lines that begin with catchment {word}"
     for example in kind.EXAMPLES:
         program, command, *arguments = shlex.split(example)
         assert program == "catchment" and COMMANDS[command].module == COMMANDS[word].module
@@ -167,7 +189,7 @@ def test_a_printed_configuration_is_read_back_to_the_same_options(word, tmp_path
     assert parse(kind, [*MUST.get(word, []), "--config", str(path)], prog="x") == parse(kind, MUST.get(word, []), prog="x")
     given = list(MUST.get(word, []))
     for row in option_rows(kind):
-        given += _given(row) if not row.positional else []
+        given += _given(kind, row, word) if not row.positional else []
     path.write_text(config_text(kind, given))
     assert parse(kind, ["--config", str(path)], prog="x") == parse(kind, given, prog="x")
 
