@@ -28,7 +28,7 @@ from learning.velocity.members import check_depths, combine, crossings_of_member
 from learning.velocity.model import VelocityModel, load_velocity_network, save_velocity_network
 from learning.velocity.network import VelocityArchitecture, VelocityNetwork
 from learning.velocity.ocean import depth_coordinate, predicted_ocean
-from learning.velocity.residuals import Residuals
+from learning.velocity.residuals import Residuals, local_energy
 from learning.velocity.schedule import Schedule
 from learning.velocity.targets import Velocities, depths_between, metres, write_velocities
 from learning.velocity.training import VelocityTask, train_velocity
@@ -350,6 +350,28 @@ def test_residuals_are_larger_where_the_prediction_is_stronger():
     assert (residuals.exponent > 0.2).all()
     size = residuals.size(predicted[0], where)
     assert (size[:, :, 6:10].mean(axis=(1, 2)) > 1.5 * size[:, :, 22:26].mean(axis=(1, 2))).all()
+
+
+def test_an_ocean_of_faster_currents_has_residuals_as_much_larger():
+    where = lattice(32)
+    predicted = waves(where, 1, 6)
+    residuals = Residuals.of(predicted, predicted + 0.3 * waves(where, 2, 6), where, 5.0)
+    whole = local_energy(predicted[0], where).mean(axis=(1, 2))
+    usual = predicted[0] * np.sqrt(residuals.energy / whole)[:, None, None]
+    slow, fast = (residuals.size(times * usual, where) for times in (0.7, 1.4))
+    inside = (slow > 0.41) & (fast < 2.49)  # sizes are kept between bounds
+    assert inside.mean() > 0.5 and np.allclose(fast[inside], 2 * slow[inside], rtol=1e-4)
+
+
+def test_residuals_that_do_not_tell_how_they_follow_the_whole_ocean_are_used_as_they_were_made(tmp_path):
+    where = lattice(16)
+    predicted = waves(where, 1, 6)
+    residuals = dataclasses.replace(Residuals.of(predicted, predicted + waves(where, 2, 6), where, 5.0), whole_exponent=None)
+    residuals.save(tmp_path, "word")
+    assert Residuals.load(tmp_path, "word").whole_exponent is None
+    flow = 0.9 * predicted[0]
+    expected = (local_energy(flow, where) / residuals.energy[:, None, None]) ** residuals.exponent[:, None, None]
+    assert np.allclose(residuals.size(flow, where), np.clip(expected, 0.4, 2.5), rtol=1e-5)
 
 
 def test_mean_and_root_of_two_members_by_hand():
