@@ -17,14 +17,12 @@ from lagrangian.binning import smooth_pdf
 from lagrangian.campaign import Campaign
 from lagrangian.cohorts import Cohort
 from lagrangian.config import RunConfig
-from lagrangian.design import Design
 from lagrangian.experiments import design_experiments
-from lagrangian.integration import Integration
 from learning.velocity.ensemble import member_ocean, within
 from learning.velocity.lattice import Lattice
 from learning.velocity.loss import displacement_error
 from learning.velocity.maps import REACH_DAYS, Maps, MapSpec, nearest_maps
-from learning.velocity.members import check_depths, combine, crossings_of_member, member_design
+from learning.velocity.members import check_depths, combine
 from learning.velocity.model import VelocityModel, load_velocity_network, save_velocity_network
 from learning.velocity.network import VelocityArchitecture, VelocityNetwork
 from learning.velocity.ocean import depth_coordinate, predicted_ocean
@@ -322,10 +320,10 @@ def test_a_member_without_residuals_is_the_prediction():
     model = model_of(velocities, amplitude=0.0)
     psi, times = velocities.psi[:3], velocities.times[:3]
     size = [model.residuals.size(one, velocities.lattice) for one in psi]
-    args = (velocities.lattice, DEPTHS, times, np.zeros((3, 2)))
-    plain, none = (member_ocean(psi, size, one, (0, 1), *args) for one in (None, model.residuals))
+    prediction = predicted_ocean(velocities.lattice, DEPTHS, times, lambda k: psi[k], np.zeros((3, 2)))
+    plain, none = (member_ocean(prediction, size, one, (0, 1)) for one in (None, model.residuals))
     assert np.array_equal(plain.snapshot(1).u, none.snapshot(1).u)
-    other = member_ocean(psi, size, dataclasses.replace(model.residuals, amplitude=1.0), (0, 1), *args)
+    other = member_ocean(prediction, size, dataclasses.replace(model.residuals, amplitude=1.0), (0, 1))
     assert not np.allclose(plain.snapshot(1).u, other.snapshot(1).u)
 
 
@@ -400,19 +398,6 @@ def test_the_root_is_nearer_in_bl_than_the_mean():
 def test_particles_that_never_reach_the_level_leave_no_catchment():
     mean, _, spread, reached = combine([np.full((1, 5, 2, 2), np.nan, np.float32)])
     assert np.isnan(mean).all() and np.isnan(spread).all() and (reached == 0).all()
-
-
-def test_members_of_one_sweep_hold_all_periods_and_speeds():
-    velocities = made_up(12, lattice(64))
-    design = Design(speeds=(150.0, 300.0), positions=2, spacing=100.0, collection=4.0, levels=(1000.0, 200.0))
-    design = member_design(design, particles=4, release_every=24.0)
-    ocean = predicted_ocean(velocities.lattice, DEPTHS, velocities.times, lambda k: velocities.psi[k], np.zeros((3, 2)))
-    starts = np.array(["2001-01-25", "2001-02-04"], "M8[s]")
-    found = dict(crossings_of_member(ocean, design, Integration(dt=1440.0, threads=1), starts))
-    assert set(found) == {Cohort(period, w) for period in (0, 1) for w in (150.0, 300.0)}
-    assert all(one.shape == (4, 16, 2, 2) and np.isfinite(one).all() for one in found.values())
-    reach = {w: np.hypot(*found[Cohort(0, w)][:, :, -1].reshape(-1, 2).T).mean() for w in (150.0, 300.0)}
-    assert reach[150.0] > reach[300.0]
 
 
 # -- what is refused -------------------------------------------------------------------------------------------------
