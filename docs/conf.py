@@ -16,7 +16,8 @@ author = "the catchment toolkit's developers"
 copyright = author
 release = version = importlib.metadata.version("catchment-toolkit")
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton", "reference_pages"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton",
+              "reference_pages"]  # fmt: skip
 exclude_patterns = ["_build", "examples", "_ext"]
 source_suffix = {".md": "myst-nb", ".rst": "restructuredtext"}
 
@@ -29,7 +30,6 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 600
 nb_execution_show_tb = True
 nb_output_stderr = "remove"
-nb_merge_streams = True
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"

@@ -12,8 +12,9 @@ from data.command import parse
 from data.commands import ALIASES, COMMANDS, OPTIONS, options_of
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(page for page in (ROOT / "docs").rglob("*.md")
-                                                       if "_build" not in page.parts and page.parent.name != "reference")]  # fmt: skip
+BUILT = ("_build", "reference")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md",
+         *sorted(page for page in (ROOT / "docs").rglob("*.md") if not set(BUILT) & set(page.parts))]  # fmt: skip
 #: Options of every command, with and without a value.
 COMMON = {"--config": 1, "--log-file": 1, "--quiet": 0, "--debug": 0}
 

@@ -1,10 +1,10 @@
-"""One truth in three families, learnt and scored: the twin as CROCO, NEMO and longitude-latitude-depth files, the same commands on each.
+"""One truth in three families, learnt and scored: the twin as CROCO, NEMO and longitude-latitude-depth files, by the same commands.
 
     python -m tests.benchmarks.families_scores [--years 1.5] [--folder DIR] [FAMILY ...]
 
-Each family: ``data.twin --as``, ``lagrangian.run``, ``learning.fit`` (velocities; a U-Net of binned PDFs at one speed; one member each), ``learning.predict`` and
-``evaluation.report``, each in a process of its own; then valid %, F % and BL of the held-out time, at each speed, beside the best constant
-PDF. --folder keeps the files and goes on where it was.
+Each family: ``data.twin --as``, ``lagrangian.run``, ``learning.fit`` (velocities; a U-Net of binned PDFs at one speed; one member
+each), ``learning.predict`` and ``evaluation.report``, each in a process of its own; then valid %, F % and BL of the held-out time, at
+each speed, beside the best constant PDF. --folder keeps the files and goes on where it was.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def chain(family: str, folder: Path, years: float) -> dict[str, float]:
     seconds["run"] = command("lagrangian.run", *ocean, *TRAPS, "--dt", "360", "--out", out)
     small = ("--run", out, "--inputs", "sst-ssh", "--members", "1")
     seconds["fit velocities"] = command("learning.fit", *small, "--method", "velocity", "--epochs", "10")
-    seconds[f"fit U-Net at {UNET_SPEED} m/d"] = command("learning.fit", *small, "--method", "unet", "--w", UNET_SPEED, "--epochs", "4")
+    unet = ("--method", "unet", "--w", UNET_SPEED, "--epochs", "4")
+    seconds[f"fit U-Net at {UNET_SPEED} m/d"] = command("learning.fit", *small, *unet)
     seconds["predict"] = command("learning.predict", "--run", out)
     seconds["report"] = command("evaluation.report", "--run", out)
     return seconds
@@ -79,7 +80,8 @@ def main(arguments: list[str]) -> None:
         for family in options.families:
             rows = read_json(folder / f"run-{family}" / "report" / "metrics.json")["scores"]
             for model in MODELS:
-                found = {row["w"]: row for row in rows if (row["model"], row["target"], row["split"]) == (model, "smoothed", "test")}
+                chosen = (model, "smoothed", "test")
+                found = {row["w"]: row for row in rows if (row["model"], row["target"], row["split"]) == chosen}
                 n = next(iter(found.values()))["n"] if found else 0
                 cells = (f"{found[w]['valid_percent']:.0f}, {100 * found[w]['f_mean']:.0f}, {found[w]['bl_mean']:.3f}"
                          if w in found else "–" for w in map(float, SPEEDS))  # fmt: skip
