@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint docs bench clean
 
 demo: .venv/demo
 	$(BIN)/catchment run --w 80
@@ -13,6 +13,11 @@ test: .venv/installed
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# the manual: warnings are errors, and its notebooks are run
+docs: .venv/installed
+	$(BIN)/python -m sphinx -q -b html -W --keep-going docs docs/_build/html
+	@echo "manual: docs/_build/html/index.html"
 
 bench: .venv/installed
 	$(BIN)/python -m tests.benchmarks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -26,22 +27,21 @@ EPOCH = np.datetime64("2000-01-01", "s")
 
 
 def member_ocean(
-    predicted: np.ndarray, size: Sequence[np.ndarray], residuals: Residuals | None, seed: tuple[int, ...], lattice: Lattice,
-    depths: np.ndarray, times: np.ndarray, flow: np.ndarray, *, diffusivity: float = 0.0, sea: np.ndarray | None = None,
-) -> PredictedOcean:  # fmt: skip
-    """The ocean of a member: ``predicted`` (instant, depth, y, x), and a residual of ``size`` (:meth:`Residuals.size`) at each.
+    prediction: PredictedOcean, size: Sequence[np.ndarray], residuals: Residuals | None, seed: tuple[int, ...]
+) -> PredictedOcean:
+    """The ocean of a member: the predicted one, and at each of its instants a residual of ``size`` (:meth:`Residuals.size`).
 
     Without ``residuals`` the prediction itself.
     """
     if residuals is None:
-        return predicted_ocean(lattice, depths, times, lambda k: predicted[k], flow, diffusivity=diffusivity, sea=sea)
-    residual = residuals.member(seed, lattice)
-    days = (np.asarray(times).astype("datetime64[s]") - EPOCH).astype(np.float64) / 86400
+        return prediction
+    residual = residuals.member(seed, prediction.lattice)
+    days = (prediction.times.astype("datetime64[s]") - EPOCH).astype(np.float64) / 86400
 
     def psi(number: int) -> np.ndarray:
-        return predicted[number] + size[number] * residual(float(days[number]))
+        return prediction.psi(number) + size[number] * residual(float(days[number]))
 
-    return predicted_ocean(lattice, depths, times, psi, flow, diffusivity=diffusivity, sea=sea)
+    return dataclasses.replace(prediction, psi=psi)
 
 
 def within(times: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -90,10 +90,10 @@ def predict_catchments(
     residuals = model.residuals if members else None
     size = [residuals.size(one, lattice) for one in psi] if residuals is not None else []
     kappa = integration.diffusivity[0] if len(integration.diffusivity) == 1 else 0.0
+    prediction = predicted_ocean(lattice, model.depths, times, lambda k: psi[k], model.flow, diffusivity=kappa, sea=sea)
     oceans, integrations = [], []
     for number in range(max(1, members)):
-        oceans.append(partial(member_ocean, psi, size, residuals, (seed, number), lattice, model.depths, times, model.flow,
-                              diffusivity=kappa, sea=sea))  # fmt: skip
+        oceans.append(partial(member_ocean, prediction, size, residuals, (seed, number)))
         integrations.append(
             Integration(dt=DT_MINUTES, diffusivity=integration.diffusivity, threads=integration.threads,
                         seed=1_000_003 * seed + number)

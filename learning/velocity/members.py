@@ -1,6 +1,7 @@
-"""Catchments of an ensemble of predicted oceans: the campaign of :mod:`lagrangian` once a member, over velocities in memory.
+"""Catchments of an ensemble of predicted oceans.
 
-What is expensive is shared: maps are read and networks asked once, whatever the number of members; all speeds go in one sweep.
+What is expensive is shared: maps are read and networks asked once, whatever the number of members; all periods and speeds go in
+one sweep, and what does not differ between members is made once for it (:mod:`learning.velocity.sweep`).
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import numpy as np
 
 from data.errors import OptionError
 from lagrangian.binning import BINS, count_crossings, smooth_pdf
-from lagrangian.campaign import Campaign
-from lagrangian.cohorts import Cohort, CohortResult
+from lagrangian.cohorts import Cohort
 from lagrangian.design import Design
 from lagrangian.experiments import PlacedDesign, design_experiments
 from lagrangian.integration import Integration
 from learning.velocity.ocean import PredictedOcean
+from learning.velocity.sweep import displacements
 
 DAY = np.timedelta64(86400, "s")
 #: Bins that smoothing reaches (five of its standard deviations), and steps in which the part that is smoothed grows.
@@ -89,22 +90,6 @@ def instants_needed(starts: np.ndarray, design: Design, every: float) -> np.ndar
     return last - np.timedelta64(round(86400 * every), "s") * np.arange(n, -1, -1)
 
 
-def crossings_of_member(
-    ocean: PredictedOcean, design: Design, integration: Integration, starts: np.ndarray
-) -> Iterator[tuple[Cohort, np.ndarray]]:
-    """(cohort, (position, particle, level, 2) float32 km east and north) of all periods and speeds, in one sweep."""
-    placed = placed_in(design, ocean, starts)
-    found: list[CohortResult] = []
-    cohorts = [Cohort(period, w) for period in range(placed.n_periods) for w in placed.speeds]
-    Campaign(ocean, placed, integration, cohorts=cohorts, on_result=found.append).run()
-    members = np.arange(placed.n_particles) % placed.n_members
-    xi0, eta0 = placed.release_xi[:, members, None], placed.release_eta[:, members, None]
-    for one in found:
-        xi, eta = (one.crossings[..., k].reshape(placed.n_positions, placed.n_particles, -1) for k in (0, 1))
-        place = ocean.grid.displacement_km(xi, eta, xi0, eta0)
-        yield one.cohort, np.stack(place, axis=-1).astype(np.float32)
-
-
 def ensemble_catchments(
     oceans: Sequence[Callable[[], PredictedOcean]], design: Design, integrations: Sequence[Integration], starts: np.ndarray,
     levels: np.ndarray | None = None, progress: Callable[[int, int], None] = lambda done, total: None,
@@ -114,20 +99,25 @@ def ensemble_catchments(
     Parameters
     ----------
     oceans : sequence of callables
-        Give each member's ocean.
+        Give each member's ocean, all of one grid.
     design : Design
         Of a member (:func:`member_design`).
     integrations : sequence of Integration
-        Each member's, with its seed.
+        Each member's, with its seed; threads of the first are shared among members.
     starts : (period,)
         Beginnings of the collection periods.
     levels : (n,) int, optional
-        Numbers of the levels wanted (default: all).
+        Numbers of the levels wanted among ``design.ordered_levels`` (default: all). No others are looked for.
     """
+    if levels is not None:
+        wanted = design.ordered_levels
+        design = dataclasses.replace(design, levels=tuple(wanted[number] for number in np.sort(levels)))
+    placed = placed_in(design, oceans[0](), starts)
     kept: dict[Cohort, list[np.ndarray]] = {}
-    for number, (ocean, integration) in enumerate(zip(oceans, integrations, strict=True)):
-        for cohort, place in crossings_of_member(ocean(), design, integration, starts):
-            kept.setdefault(cohort, []).append(place if levels is None else place[:, :, levels])
+    found = displacements(oceans, placed, integrations, integrations[0].threads)
+    for number, member in enumerate(found):
+        for cohort, place in member.items():
+            kept.setdefault(cohort, []).append(place)
         progress(number + 1, len(oceans))
     for cohort in sorted(kept, key=lambda one: (one.period, one.w)):
         yield Catchments(cohort.period, cohort.w, *combine(kept.pop(cohort)))

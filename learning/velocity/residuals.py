@@ -2,8 +2,8 @@
 
 A member takes the residual record from a random day on, in time and reflected at its ends, and moves it to a random place.
 So it has the scales, the structure in depth and the life of the prediction's own errors. Errors are larger where the flow is
-stronger: each residual is divided by the size that the predicted flow about it lets expect, and a member multiplies it by
-the size expected where it puts it.
+stronger, a little from place to place and fully from ocean to ocean: each residual is divided by the size that the predicted flow
+lets expect, and a member multiplies it by the size expected where and when it puts it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ NAME = "residuals.safetensors"
 FORMAT = "velocity-residuals-1"
 #: Radius over which the energy of the predicted flow is averaged, km, and bounds of the size expected, of its mean.
 RADIUS_KM, SIZE_BOUNDS = 80.0, (0.4, 2.5)
+#: Size expected ~ (energy of the predicted flow over the whole lattice)^this: an ocean whose currents are twice as fast errs by
+#: twice as much.
+WHOLE_EXPONENT = 0.5
 SECONDS_A_DAY = 86400.0
 
 
@@ -41,9 +44,12 @@ class Residuals:
         Of the lattice.
     periodic : bool
     exponent : (depth,) float
-        Size expected ~ (energy of the predicted flow about the place)^exponent; 0: the same everywhere.
+        Size expected ~ (energy of the predicted flow about the place, over that of the whole lattice)^exponent; 0: the same
+        everywhere.
     energy : (depth,) float
         Mean energy of the predicted flow, m2/s2: where it is this, the size is 1.
+    whole_exponent : float
+        Size expected ~ (energy of the predicted flow over the whole lattice)^this; ``exponent`` in records that do not tell it.
     amplitude : float
         By which members multiply, fitted on validation.
     """
@@ -55,6 +61,7 @@ class Residuals:
     exponent: np.ndarray
     energy: np.ndarray
     amplitude: float = 1.0
+    whole_exponent: float | None = WHOLE_EXPONENT
     about: dict = field(default_factory=dict)
 
     @classmethod
@@ -77,18 +84,19 @@ class Residuals:
         if conditioned:
             error = local_energy(rest, lattice)
             exponent = np.array([_slope(np.log(local[:, k]), np.log(error[:, k])) / 2 for k in range(mean.size)]).clip(0, 1)
-        size = _size(local, mean, exponent)
+        size = _size(local, mean, exponent, WHOLE_EXPONENT if conditioned else None)
         # of zero mean at each instant: only differences of a streamfunction mean anything, and sizes multiply it
         rest = rest - rest.mean(axis=(-2, -1), keepdims=True)
         return cls(
-            (rest / size).astype(np.float32), float(every_days), lattice.frame.spacing_km, lattice.periodic, exponent, mean
-        )
+            (rest / size).astype(np.float32), float(every_days), lattice.frame.spacing_km, lattice.periodic, exponent, mean,
+            whole_exponent=WHOLE_EXPONENT if conditioned else None,
+        )  # fmt: skip
 
     def size(self, predicted: np.ndarray, lattice: Lattice) -> np.ndarray:
         """(depth, y, x) size expected of the residual of a prediction (depth, y, x)."""
-        if not self.exponent.any():
+        if not self.exponent.any() and not self.whole_exponent:
             return np.ones((predicted.shape[0], 1, 1), np.float32)
-        return _size(local_energy(predicted, lattice), self.energy, self.exponent).astype(np.float32)
+        return _size(local_energy(predicted, lattice), self.energy, self.exponent, self.whole_exponent).astype(np.float32)
 
     def member(self, seed: tuple[int, ...], lattice: Lattice) -> Callable[[float], np.ndarray]:
         """Residuals of a member, before their size: days from its first instant -> (depth, y, x) m2/s.
@@ -122,7 +130,7 @@ class Residuals:
         """Write the record beside its network, of which ``network`` is the checksum."""
         card = {"format": FORMAT, "network": network, "every_days": self.every_days, "spacing_km": self.spacing_km,
                 "periodic": self.periodic, "exponent": list(map(float, self.exponent)), "energy": list(map(float, self.energy)),
-                "amplitude": float(self.amplitude), "about": self.about}  # fmt: skip
+                "amplitude": float(self.amplitude), "whole_exponent": self.whole_exponent, "about": self.about}  # fmt: skip
         save_tensors(Path(folder) / NAME, {"values": torch.from_numpy(self.values)}, card)
 
     @classmethod
@@ -143,7 +151,8 @@ class Residuals:
         if card.get("format") != FORMAT or card.get("network") != network:
             raise StoreError(f"{path} is not of the networks beside it; remove it, and give learning.fit --method velocity again")
         return cls(tensors["values"].numpy(), card["every_days"], card["spacing_km"], card["periodic"],
-                   np.array(card["exponent"]), np.array(card["energy"]), card["amplitude"], card["about"])  # fmt: skip
+                   np.array(card["exponent"]), np.array(card["energy"]), card["amplitude"], card.get("whole_exponent"),
+                   card["about"])  # fmt: skip
 
 
 def local_energy(psi: np.ndarray, lattice: Lattice, radius_km: float = RADIUS_KM) -> np.ndarray:
@@ -159,9 +168,12 @@ def local_energy(psi: np.ndarray, lattice: Lattice, radius_km: float = RADIUS_KM
     return np.maximum(gaussian_filter(speed, [0] * (psi.ndim - 2) + [sigma, sigma], mode=mode), 1e-12)
 
 
-def _size(local: np.ndarray, mean: np.ndarray, exponent: np.ndarray) -> np.ndarray:
+def _size(local: np.ndarray, mean: np.ndarray, exponent: np.ndarray, whole_exponent: float | None) -> np.ndarray:
     mean, exponent = (np.asarray(one)[:, None, None] for one in (mean, exponent))
-    return np.clip((local / mean) ** exponent, *SIZE_BOUNDS)
+    if whole_exponent is None:
+        return np.clip((local / mean) ** exponent, *SIZE_BOUNDS)
+    whole = local.mean(axis=(-2, -1), keepdims=True)
+    return np.clip((local / whole) ** exponent * (whole / mean) ** whole_exponent, *SIZE_BOUNDS)
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> float:

@@ -17,18 +17,16 @@ from lagrangian.binning import smooth_pdf
 from lagrangian.campaign import Campaign
 from lagrangian.cohorts import Cohort
 from lagrangian.config import RunConfig
-from lagrangian.design import Design
 from lagrangian.experiments import design_experiments
-from lagrangian.integration import Integration
 from learning.velocity.ensemble import member_ocean, within
 from learning.velocity.lattice import Lattice
 from learning.velocity.loss import displacement_error
 from learning.velocity.maps import REACH_DAYS, Maps, MapSpec, nearest_maps
-from learning.velocity.members import check_depths, combine, crossings_of_member, member_design
+from learning.velocity.members import check_depths, combine
 from learning.velocity.model import VelocityModel, load_velocity_network, save_velocity_network
 from learning.velocity.network import VelocityArchitecture, VelocityNetwork
 from learning.velocity.ocean import depth_coordinate, predicted_ocean
-from learning.velocity.residuals import Residuals
+from learning.velocity.residuals import Residuals, local_energy
 from learning.velocity.schedule import Schedule
 from learning.velocity.targets import Velocities, depths_between, metres, write_velocities
 from learning.velocity.training import VelocityTask, train_velocity
@@ -322,10 +320,10 @@ def test_a_member_without_residuals_is_the_prediction():
     model = model_of(velocities, amplitude=0.0)
     psi, times = velocities.psi[:3], velocities.times[:3]
     size = [model.residuals.size(one, velocities.lattice) for one in psi]
-    args = (velocities.lattice, DEPTHS, times, np.zeros((3, 2)))
-    plain, none = (member_ocean(psi, size, one, (0, 1), *args) for one in (None, model.residuals))
+    prediction = predicted_ocean(velocities.lattice, DEPTHS, times, lambda k: psi[k], np.zeros((3, 2)))
+    plain, none = (member_ocean(prediction, size, one, (0, 1)) for one in (None, model.residuals))
     assert np.array_equal(plain.snapshot(1).u, none.snapshot(1).u)
-    other = member_ocean(psi, size, dataclasses.replace(model.residuals, amplitude=1.0), (0, 1), *args)
+    other = member_ocean(prediction, size, dataclasses.replace(model.residuals, amplitude=1.0), (0, 1))
     assert not np.allclose(plain.snapshot(1).u, other.snapshot(1).u)
 
 
@@ -350,6 +348,28 @@ def test_residuals_are_larger_where_the_prediction_is_stronger():
     assert (residuals.exponent > 0.2).all()
     size = residuals.size(predicted[0], where)
     assert (size[:, :, 6:10].mean(axis=(1, 2)) > 1.5 * size[:, :, 22:26].mean(axis=(1, 2))).all()
+
+
+def test_an_ocean_of_faster_currents_has_residuals_as_much_larger():
+    where = lattice(32)
+    predicted = waves(where, 1, 6)
+    residuals = Residuals.of(predicted, predicted + 0.3 * waves(where, 2, 6), where, 5.0)
+    whole = local_energy(predicted[0], where).mean(axis=(1, 2))
+    usual = predicted[0] * np.sqrt(residuals.energy / whole)[:, None, None]
+    slow, fast = (residuals.size(times * usual, where) for times in (0.7, 1.4))
+    inside = (slow > 0.41) & (fast < 2.49)  # sizes are kept between bounds
+    assert inside.mean() > 0.5 and np.allclose(fast[inside], 2 * slow[inside], rtol=1e-4)
+
+
+def test_residuals_that_do_not_tell_how_they_follow_the_whole_ocean_are_used_as_they_were_made(tmp_path):
+    where = lattice(16)
+    predicted = waves(where, 1, 6)
+    residuals = dataclasses.replace(Residuals.of(predicted, predicted + waves(where, 2, 6), where, 5.0), whole_exponent=None)
+    residuals.save(tmp_path, "word")
+    assert Residuals.load(tmp_path, "word").whole_exponent is None
+    flow = 0.9 * predicted[0]
+    expected = (local_energy(flow, where) / residuals.energy[:, None, None]) ** residuals.exponent[:, None, None]
+    assert np.allclose(residuals.size(flow, where), np.clip(expected, 0.4, 2.5), rtol=1e-5)
 
 
 def test_mean_and_root_of_two_members_by_hand():
@@ -378,19 +398,6 @@ def test_the_root_is_nearer_in_bl_than_the_mean():
 def test_particles_that_never_reach_the_level_leave_no_catchment():
     mean, _, spread, reached = combine([np.full((1, 5, 2, 2), np.nan, np.float32)])
     assert np.isnan(mean).all() and np.isnan(spread).all() and (reached == 0).all()
-
-
-def test_members_of_one_sweep_hold_all_periods_and_speeds():
-    velocities = made_up(12, lattice(64))
-    design = Design(speeds=(150.0, 300.0), positions=2, spacing=100.0, collection=4.0, levels=(1000.0, 200.0))
-    design = member_design(design, particles=4, release_every=24.0)
-    ocean = predicted_ocean(velocities.lattice, DEPTHS, velocities.times, lambda k: velocities.psi[k], np.zeros((3, 2)))
-    starts = np.array(["2001-01-25", "2001-02-04"], "M8[s]")
-    found = dict(crossings_of_member(ocean, design, Integration(dt=1440.0, threads=1), starts))
-    assert set(found) == {Cohort(period, w) for period in (0, 1) for w in (150.0, 300.0)}
-    assert all(one.shape == (4, 16, 2, 2) and np.isfinite(one).all() for one in found.values())
-    reach = {w: np.hypot(*found[Cohort(0, w)][:, :, -1].reshape(-1, 2).T).mean() for w in (150.0, 300.0)}
-    assert reach[150.0] > reach[300.0]
 
 
 # -- what is refused -------------------------------------------------------------------------------------------------
