@@ -20,9 +20,11 @@ from learning.fit import main as fit
 from learning.folders import run_identity
 from learning.predict import PredictConfig
 from learning.predict import main as predict
+from learning.velocity import predict as prediction
 from learning.velocity import targets
 from learning.velocity.fit import effective
 from learning.velocity.model import velocity_folder
+from tests.builders.clusters import plain_cluster
 from tests.builders.made_up_run import LEVELS, write_run
 from tests.builders.satellite_maps import height, maps, temperature
 from tests.learning.test_velocity import lattice, waves
@@ -127,6 +129,42 @@ def test_a_prediction_that_lost_a_period_is_made_whole(trained):
     chunk.unlink()
     assert predicted(trained) == 0
     assert chunk.read_bytes() == before
+
+
+def values_of(run: Path) -> dict[str, bytes]:
+    """All chunks of the predictions of a run."""
+    stores = sorted(run.glob("w*/predictions/velocity-sst-ssh.zarr"))
+    return {
+        str(path.relative_to(run)): path.read_bytes() for one in stores for path in sorted(one.glob("*/c/**/*")) if path.is_file()
+    }
+
+
+def test_a_command_that_is_killed_goes_on_to_the_same_bytes(trained, tmp_path, monkeypatch):
+    whole, killed = (shutil.copytree(trained, tmp_path / name, ignore=shutil.ignore_patterns("predictions")) for name in "ab")
+    monkeypatch.setattr(prediction, "PERIODS", 4)
+    assert predicted(whole) == 0
+    put, done = prediction.put, []
+
+    def put_some(*arguments):
+        if len(done) == 3:  # in the midst of a block
+            raise KeyboardInterrupt
+        done.append(arguments)
+        put(*arguments)
+
+    monkeypatch.setattr(prediction, "put", put_some)
+    assert predicted(killed) == 130
+    assert not list(killed.glob("w*/predictions/velocity-sst-ssh.zarr"))
+    monkeypatch.setattr(prediction, "put", put)
+    assert predicted(killed) == 0
+    assert values_of(killed) == values_of(whole)
+
+
+def test_workers_write_the_same_bytes(trained, tmp_path):
+    alone, shared = (shutil.copytree(trained, tmp_path / name, ignore=shutil.ignore_patterns("predictions")) for name in "ab")
+    assert predicted(alone) == 0
+    with plain_cluster() as cluster:
+        assert predicted(shared, "--scheduler", cluster.scheduler_address) == 0
+    assert values_of(shared) == values_of(alone)
 
 
 def test_a_speed_a_depth_and_a_cup_length_that_no_training_saw(trained, tmp_path):
