@@ -1,10 +1,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint docs bench clean
 
-demo: .venv/installed
-	$(BIN)/python -m lagrangian.run --w 80
+demo: .venv/demo
+	$(BIN)/catchment run --w 80
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests
@@ -13,14 +14,23 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# the manual: warnings are errors, and its notebooks are run
+docs: .venv/installed
+	$(BIN)/python -m sphinx -q -b html -W --keep-going docs docs/_build/html
+	@echo "manual: docs/_build/html/index.html"
+
 bench: .venv/installed
 	$(BIN)/python -m tests.benchmarks
 
-.venv/installed: pyproject.toml constraints.txt
+# what the first picture needs: neither networks nor the tools of tests
+.venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed (make PYTHON=...)")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 -c constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	$(PIP) --no-compile -e .
+	touch $@
+
+.venv/installed: .venv/demo
+	$(PIP) -e '.[dev]'
 	touch $@
 
 clean:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import difflib
 import functools
 import importlib.metadata
-import inspect
 import io
 import json
 import platform
@@ -26,10 +26,13 @@ from threadpoolctl import threadpool_limits
 
 from data import start
 from data.bounds import check_bounds
+from data.commands import ALIASES, COMMANDS, install_line, options_of, word_of, words
 from data.errors import CatchmentError, OptionError, StoreError, cannot_write
 from data.files import written_aside
 from data.fingerprint import fingerprint
-from data.terminal import clean, open_standard_streams, plain_streams
+from data.help_page import COMMON_FLAGS, help_page
+from data.option_rows import command_words, option_rows
+from data.terminal import LogFile, clean, open_standard_streams, plain_streams
 
 Config = TypeVar("Config")
 
@@ -48,26 +51,63 @@ JSON_TYPES: dict[str, Any] = {
 }  # fmt: skip
 
 
-def run_command(kind: type[Config], main: Callable[[Config], Any], *, prog: str, argv: Sequence[str] | None = None) -> int:
+def run_command(
+    kind: type[Config],
+    main: Callable[[Config], Any] | None = None,
+    *,
+    prog: str,
+    argv: Sequence[str] | None = None,
+    load: Callable[[], Callable[[Config], Any]] | None = None,
+) -> int:
     """Parse ``argv`` into ``kind``, call ``main``, and return the exit code of the contract.
 
-    0 done; 2 bad input or options, with one line on stderr; 130 on Ctrl-C. ``--config FILE.toml`` supplies defaults that the
-    command line overrides; ``--debug`` shows tracebacks. ``kind`` is a dataclass whose field docstrings are the help.
+    0 done; 2 bad input or options, with one line on stderr; 130 on Ctrl-C. ``--config FILE`` supplies defaults that the command
+    line overrides; ``--quiet`` silences all but errors; ``--log-file FILE`` keeps what is said; ``--debug`` shows tracebacks.
+
+    Parameters
+    ----------
+    kind : dataclass
+        Its field docstrings are the help.
+    main : callable
+        Takes the options; what it returns is the exit code (None: 0).
+    load : callable, optional
+        Gives ``main`` where that is slow to import: it is called when the options are known to be right.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in argv
     open_standard_streams()
-    caught: BaseException
-    try:
+    log = LogFile()
+
+    def act() -> int:
+        common, rest = _split_common(argv)
+        config = parse(kind, rest, prog=prog)
+        log.open(common.log_file)
+        log.write(f"{prog} {shlex.join(argv)}")
+        command = main if load is None else load()
         start.imported()
-        config = parse(kind, argv, prog=prog)
+        answers = getattr(config, "dry_run", False) or getattr(config, "check", False)  # what is asked for is no log
         # matrix products of numpy in one thread: with another number of them their last digits differ
-        with plain_streams(), threadpool_limits(1, user_api="blas"):
-            code = int(main(config) or 0)
+        streams = plain_streams(log=log, quiet=common.quiet and not answers, stamped=not answers)
+        with streams, threadpool_limits(1, user_api="blas"):
+            code = int(cast(Any, command)(config) or 0)
             sys.stdout.flush()  # what a full disk does not take is told here, not while Python ends
             return code
+
+    with log:
+        return answered(prog, act, debug="--debug" in argv, log=log)
+
+
+def answered(prog: str, act: Callable[[], int], *, debug: bool = False, log: LogFile | None = None) -> int:
+    """The exit code of ``act()``; where the user can mend what it raises, that is one line on stderr and code 2 (130: Ctrl-C)."""
+    caught: BaseException
+    try:
+        return act()
     except CatchmentError as error:
         caught, line, code = error, one_line(error), 2
+    except ModuleNotFoundError as error:
+        line = install_line(error.name or "")
+        if not line:
+            raise
+        caught, code = error, 2
     except KeyboardInterrupt as error:
         caught, line, code = error, "interrupted; what was finished is kept, the same command goes on from there", 130
     except OSError as error:
@@ -79,9 +119,34 @@ def run_command(kind: type[Config], main: Callable[[Config], Any], *, prog: str,
         caught, line, code = error, "a file is nested too deep to be read; replace it (--debug shows where)", 2
     if debug:
         traceback.print_exception(caught)
-    with plain_streams():
+    with plain_streams(log=log):
         print(f"{prog}: {line}", file=sys.stderr)
     return code
+
+
+@dataclasses.dataclass(frozen=True)
+class _Common:
+    """Options that every command has beside those of its dataclass."""
+
+    quiet: bool = False
+    log_file: str | None = None
+
+
+def _split_common(argv: Sequence[str]) -> tuple[_Common, list[str]]:
+    """The options of every command, and the other arguments (``--config`` among them)."""
+    rest: list[str] = []
+    quiet, log_file = False, None
+    arguments = iter(argv)
+    for argument in arguments:
+        if argument == "--quiet":
+            quiet = True
+        elif argument == "--log-file" or argument.startswith("--log-file="):
+            log_file = argument.partition("=")[2] or next(arguments, None)
+            if not log_file:
+                raise OptionError("--log-file needs the path of a file")
+        else:
+            rest.append(argument)
+    return _Common(quiet, log_file), rest
 
 
 def one_line(error: BaseException) -> str:
@@ -100,9 +165,11 @@ def parse(kind: type[Config], argv: Sequence[str], *, prog: str) -> Config:
         After ``--help``.
     """
     argv = _join_negative_values([argument for argument in argv if argument != "--debug"])
-    default, argv = _with_config_file(kind, argv)
     if "-h" in argv or "--help" in argv:
-        return tyro.cli(kind, args=argv, prog=prog, default=default, description=_description(kind))
+        with plain_streams():
+            print(help_page(kind, prog), end="")
+        raise SystemExit(0)
+    default, argv = _with_config_file(kind, argv)
     captured = io.StringIO()
     try:
         with contextlib.redirect_stderr(captured), contextlib.redirect_stdout(captured):
@@ -111,26 +178,26 @@ def parse(kind: type[Config], argv: Sequence[str], *, prog: str) -> Config:
         if stop.code in (0, None):  # what was asked for, such as a shell's completion
             print(captured.getvalue(), end="")
             raise
-        raise OptionError(_parser_message(captured.getvalue())) from stop
+        raise OptionError(_parser_message(captured.getvalue(), kind)) from stop
     check_bounds(config)
     return config
 
 
-def _description(kind) -> str:
-    about = inspect.cleandoc(kind.__doc__ or "")
-    return about + "\n\nAlso: --config FILE.toml sets any of these options; --debug shows tracebacks."
-
-
-def _parser_message(text: str) -> str:
-    """The words of a boxed parser error, with the options that it takes for meant."""
+def _parser_message(text: str, kind: type) -> str:
+    """The words of a boxed parser error, with the options that may be meant by those that there are not."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
     plain = re.sub(r"[─-╿]+|-{5,}", " ", plain)
     plain = re.sub(r"\s+", " ", plain)
-    plain, *more = re.split(r"Argument helptext|For full helptext|Similar arguments:?|Perhaps you meant:?", plain)
+    plain = re.split(r"Argument helptext|For full helptext|Similar arguments:?|Perhaps you meant:?", plain)[0]
     plain = re.sub(r"^\s*(Parsing error|Value error|Invalid choice|Unrecognized options)\s+(?=\S)", "", plain).strip()
-    meant = list(dict.fromkeys(re.findall(r"(?<![\w-])--[a-z][\w-]*", " ".join(more)))) if "nrecognized" in plain else []
-    meant = [name for name in meant if name != "--help"][:3]
-    return plain + (f"; perhaps you meant {' or '.join(meant)}" if meant else "") + " (--help lists the options)"
+    meant: list[str] = []
+    if "nrecognized" in plain:
+        flags = [flag for row in option_rows(kind) for flag in row.flags] + list(COMMON_FLAGS)
+        for word in re.findall(r"(?<![\w-])--[A-Za-z][\w-]*", plain):
+            begun = [flag for flag in flags if flag.startswith(word.replace("_", "-"))]
+            meant += begun[:2] or difflib.get_close_matches(word.replace("_", "-"), flags, 2, 0.65)
+    suggestion = f"; perhaps you meant {' or '.join(dict.fromkeys(meant))}" if meant else ""
+    return plain + suggestion + " (--help lists the options)"
 
 
 def _join_negative_values(argv: Sequence[str]) -> list[str]:
@@ -159,25 +226,79 @@ def _with_config_file(kind: type[Config], argv: list[str]) -> tuple[Config, list
     default = kind()
     if path is None:
         return default, rest
+    table = own_table(kind, _read_options(path), path)
+    return dataclasses.replace(cast(Any, default), **_checked(kind, table, path)), rest
+
+
+def _read_options(path: str) -> dict:
+    """What a TOML file of options holds, or the options that results were made with (run.json, fit.json: ``configuration``)."""
     try:
-        table = tomllib.loads(Path(path).read_text())
+        text = Path(path).read_text()
+        if not path.endswith(".json"):
+            return tomllib.loads(text)
     except OSError as error:
         raise OptionError(f"--config {path}: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise OptionError(f"--config {path} is not valid TOML: {one_line(error)}") from None
-    return dataclasses.replace(cast(Any, default), **_checked(kind, table, path)), rest
+    record = read_json(Path(path))
+    if not isinstance(record.get("configuration"), dict):
+        raise OptionError(f"--config {path}: holds no 'configuration', as the run.json or fit.json of results do")
+    return {name: value for name, value in record["configuration"].items() if value is not None}
 
 
-def _checked(kind, table: dict, path) -> dict:
-    """Values of a TOML table as the dataclass wants them: names known, lists to tuples, numbers and paths converted."""
-    hints = typing.get_type_hints(kind)
+def own_table(kind: type, table: dict, path: str) -> dict:
+    """The options of one command in a file of several: those of its own table over those outside of tables.
+
+    A file without tables is one command's. In a file with tables, what stands outside of them goes to every command that has an
+    option of that name.
+
+    Raises
+    ------
+    OptionError
+        A table is of no command, or an option outside of the tables is nobody's.
+    """
+    tables = {name: value for name, value in table.items() if isinstance(value, dict)}
+    if not tables:
+        return table
+    word, known = word_of(kind), [name for name in words() if COMMANDS[name].module and name != "check"]
+    for name in tables:
+        if ALIASES.get(name, name).replace("_", "-") not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            meant = f"perhaps you meant [{near[0]}]; " if near else ""
+            raise OptionError(f"--config {path}: there is no command for the table [{name}]; {meant}known are {', '.join(known)}")
+    own = {name for name in tables if ALIASES.get(name, name).replace("_", "-") == word}
+    outside = {name: value for name, value in table.items() if name not in tables}
+    kinds = [options_of(COMMANDS[name].module) for name in known]
+    of_all = {field.name for other in kinds for field in dataclasses.fields(cast(Any, other))}
+    for name in outside:
+        if name.replace("-", "_") not in of_all:
+            raise OptionError(f"--config {path}: {name!r} outside of the tables is no option of any command")
+    fields = {field.name for field in dataclasses.fields(cast(Any, kind))}
+    chosen = {name.replace("-", "_"): value for name, value in outside.items() if name.replace("-", "_") in fields}
+    for name in own:
+        chosen |= {key.replace("-", "_"): value for key, value in tables[name].items()}
+    return chosen
+
+
+def _checked(kind: type, table: dict, path: str) -> dict:
+    """Values of a table as the dataclass wants them: names known, lists to tuples, numbers and paths converted."""
+    hints = {field.name: hint for hint, field in _fields_with_hints(kind)}
+    flags = command_words(kind)
     values = {}
     for key, value in table.items():
         name = key.replace("-", "_")
+        name = name if name in hints else flags.get(name, name)
         if name not in hints:
-            raise OptionError(f"--config {path}: unknown option {key!r} (known: {', '.join(sorted(hints))})")
+            near = difflib.get_close_matches(name, hints, 1)
+            meant = f"perhaps you meant {near[0]}; " if near else ""
+            raise OptionError(f"--config {path}: unknown option {key!r} ({meant}known: {', '.join(sorted(hints))})")
         values[name] = _convert(value, hints[name], f"--config {path}: {key}")
     return values
+
+
+def _fields_with_hints(kind: type) -> list[tuple[Any, dataclasses.Field]]:
+    hints = typing.get_type_hints(kind)
+    return [(hints[field.name], field) for field in dataclasses.fields(cast(Any, kind))]
 
 
 def _convert(value, hint, where):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
+from typing import NamedTuple
+
+from data.errors import OptionError
 
 #: Dataclass of options of each command, as ``module:class``; the modules import neither numba, torch nor matplotlib.
 OPTIONS = {
@@ -20,6 +24,53 @@ OPTIONS = {
     "data.download": "data.download:DownloadConfig",
 }
 
+#: Modules that an extra of pyproject.toml brings, by its name.
+EXTRAS = {
+    "learn": ("torch", "pytorch_lightning", "safetensors"),
+    "distances": ("ot",),
+    "cluster": ("dask_jobqueue",),
+    "download": ("copernicusmarine",),
+    "tensorboard": ("tensorboard",),
+    "workbook": ("openpyxl",),
+}
+#: Commands that do nothing without an extra.
+NEEDS = {"learning.fit": "learn", "learning.predict": "learn", "evaluation.twin_experiment": "learn"}
+
+
+class Command(NamedTuple):
+    """A subcommand of ``catchment``: its module (empty for those of ``catchment`` itself), its group, what it does."""
+
+    module: str
+    group: str
+    about: str
+
+
+SIMULATION, LEARNING, SATELLITES, TOOLS = "Particles", "Networks and scores", "Satellites and the trap", "Around them"
+COMMANDS = {
+    "run": Command("lagrangian.run", SIMULATION, "follow particles back from a trap; catchments, maps"),
+    "check": Command("lagrangian.run", SIMULATION, "open all that a run needs, say what it will cost, write nothing"),
+    "download": Command("data.download", SIMULATION, "fetch satellite maps, or an ocean, from Copernicus Marine"),
+    "twin": Command("data.twin", SIMULATION, "write the idealised twin ocean as files"),
+    "fit": Command("learning.fit", LEARNING, "train networks that predict catchments"),
+    "predict": Command("learning.predict", LEARNING, "predict catchments of a run, or from satellite maps"),
+    "diagnostics": Command("evaluation.diagnostics", LEARNING, "kinetic energy and vorticity around the traps"),
+    "report": Command("evaluation.report", LEARNING, "score all models of a run in one HTML page"),
+    "explorer": Command("evaluation.explorer", LEARNING, "one HTML file to explore catchments in"),
+    "animate": Command("evaluation.animation", LEARNING, "a film of the particles of one experiment"),
+    "satellite": Command("evaluation.satellite", SATELLITES, "draw predictions from satellite maps"),
+    "correlate": Command("evaluation.correlation", SATELLITES, "trap flux against chlorophyll in the catchment, by lag"),
+    "twin-experiment": Command("evaluation.twin_experiment", SATELLITES, "all of the satellite part where the truth is known"),
+    "print-config": Command("", TOOLS, "print a command's options as a commented TOML file for --config"),
+    "completion": Command("", TOOLS, "print the completion script of bash, zsh or fish"),
+}
+#: Other names of subcommands.
+ALIASES = {"explore": "explorer", "correlation": "correlate", "animation": "animate", "twin_experiment": "twin-experiment"}
+
+
+def words() -> list[str]:
+    """Subcommands of ``catchment`` that are there."""
+    return [word for word, command in COMMANDS.items() if not command.module or command.module in OPTIONS]
+
 
 def options_of(command: str) -> type:
     """The dataclass of a command's options.
@@ -31,15 +82,52 @@ def options_of(command: str) -> type:
     return getattr(importlib.import_module(module), name)
 
 
-def answer_help() -> None:
-    """In ``python -m COMMAND … --help``: print the help and exit; in anything else do nothing."""
+def word_of(kind: type) -> str:
+    """The subcommand whose options a dataclass holds, which is also its table in a TOML file; empty where it is nobody's."""
+    place = f"{kind.__module__}:{kind.__qualname__}"
+    modules = [module for module, options in OPTIONS.items() if options == place]
+    return next((word for word, command in COMMANDS.items() if command.module in modules), "")
+
+
+def missing_extra(command: str) -> str:
+    """One line where the modules of an extra that a command needs are not installed; empty where they are."""
+    extra = NEEDS.get(command, "")
+    lacking = [name for name in EXTRAS.get(extra, ()) if importlib.util.find_spec(name) is None]
+    return install_line(lacking[0]) if lacking else ""
+
+
+def install_line(module: str) -> str:
+    """What to do about a module that is not installed; empty where no extra brings it."""
+    name = module.partition(".")[0]
+    extra = next((extra for extra, modules in EXTRAS.items() if name in modules), "")
+    return f"{name} is not installed, which this needs; pip install 'catchment-toolkit[{extra}]'" if extra else ""
+
+
+def need_module(name: str) -> None:
+    """See that an extra's module is installed.
+
+    Raises
+    ------
+    OptionError
+        It is not; the line says what to install.
+    """
+    if importlib.util.find_spec(name) is None:
+        raise OptionError(install_line(name) or f"{name} is not installed, which this needs; pip install {name}")
+
+
+def answer_early() -> None:
+    """In ``python -m COMMAND …``: print the help that is asked for, or what is not installed, and exit; else do nothing."""
     command = _command_of(getattr(sys, "orig_argv", []))
     arguments = sys.argv[1:]
-    if command not in OPTIONS or not {"-h", "--help"} & set(arguments):
+    if command not in OPTIONS:
         return
-    from data.command import run_command
+    if {"-h", "--help"} & set(arguments):
+        from data.command import run_command
 
-    sys.exit(run_command(options_of(command), lambda config: 0, prog=command, argv=arguments))
+        sys.exit(run_command(options_of(command), lambda config: 0, prog=command, argv=arguments))
+    if line := missing_extra(command):
+        print(f"{command}: {line}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _command_of(argv: list[str]) -> str:

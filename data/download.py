@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import netCDF4
 import numpy as np
@@ -122,6 +122,11 @@ class DownloadConfig:
     Needs a free account (https://data.marine.copernicus.eu/register), the toolbox (pip install 'catchment-toolkit[download]') and
     'copernicusmarine login' once. Files that are there are kept; remove one to fetch it again.
     """
+
+    EXAMPLES: ClassVar[tuple[str, ...]] = (
+        "catchment download ocean --site ofp --start 2010-01-01 --end 2011-12-31 --dry-run",
+        "catchment download ssh --site pap-so --start 2000-01-01 --end 2019-06-01",
+    )
 
     product: tyro.conf.Positional[Literal["ssh", "sst", "chlorophyll", "ocean"]] = tyro.MISSING
     """Which maps: ssh (DUACS L4: adt, sla, ugos, vgos), sst (OSTIA L4: analysed_sst, mask), chlorophyll (GlobColour L3: CHL);

@@ -24,7 +24,14 @@ def lazy(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], 
     def find(name: str) -> Any:
         if name not in names:
             raise AttributeError(f"the package {package!r} has no public name {name!r}; it has {', '.join(sorted(names))}")
-        module = importlib.import_module(names[name])
+        try:
+            module = importlib.import_module(names[name])
+        except ModuleNotFoundError as error:
+            from data.commands import install_line
+
+            if line := install_line(error.name or ""):
+                raise ImportError(f"{package}.{name}: {line}", name=error.name) from None
+            raise
         return module if names[name] == f"{package}.{name}" else getattr(module, name)
 
     return find, lambda: sorted(names)

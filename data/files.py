@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from data import system
 from data.errors import cannot_write
 
 
@@ -63,7 +64,7 @@ def make_folder(path: Path) -> None:
 
 def put_on_disk(path: Path) -> None:
     """Wait until the content of a file would survive a power cut."""
-    file = os.open(path, os.O_RDONLY)
+    file = system.open_for_disk(path)
     try:
         os.fsync(file)
     finally:
@@ -76,16 +77,6 @@ def remove_strays(folder: Path, name: str | None = None) -> None:
     ours = f"{start}{glob.escape(socket.gethostname())}-*.aside"
     for path in (*folder.glob(ours), *folder.glob(f".{ours}.*")):
         pid = path.name.rpartition(".aside")[0].rsplit("-", 2)[1]
-        if pid.isdigit() and not _lives(int(pid)):
+        if pid.isdigit() and not system.lives(int(pid)):
             with contextlib.suppress(OSError):
                 path.unlink()
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True

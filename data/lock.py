@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import socket
@@ -14,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from data import system
 from data.errors import StoreError, cannot_write
 
 #: Seconds between two attempts of a command that waits.
@@ -76,9 +76,10 @@ class Claim:
 class FolderLock:
     """Holds ``FOLDER/NAME.lock``; a context manager.
 
-    The lock is one of the kernel's (flock), so that ``kill -9`` leaves none behind. The file names its holder (host, process
-    id, since when, a word that no other command has): for the line of the command that is refused, for the holder's workers
-    (:class:`Claim`), and for file systems without flock, where a holder on another host cannot be asked whether it still runs.
+    The lock is one of the system's (flock; on Windows of a byte of the file), so that ``kill -9`` leaves none behind. The file
+    names its holder (host, process id, since when, a word that no other command has): for the line of the command that is
+    refused, for the holder's workers (:class:`Claim`), and for file systems without locks, where a holder on another host cannot
+    be asked whether it still runs.
 
     Parameters
     ----------
@@ -110,14 +111,15 @@ class FolderLock:
         try:
             while True:
                 # never through a symbolic link: in a folder that others write to, it could be of their making
-                file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+                if not system.REFUSES_LINKS and self.path.is_symlink():
+                    raise OSError(errno.ELOOP, "symbolic link")
+                file = os.open(self.path, system.LOCK_FLAGS, 0o644)
                 try:
                     self._take(file)
                     if not self._is_current(file):  # its holder removed it between our opening and our locking
                         os.close(file)
                         continue
-                    os.ftruncate(file, 0)
-                    os.pwrite(file, json.dumps(_holder() | {"word": self.word}).encode(), 0)
+                    system.write_start(file, json.dumps(_holder() | {"word": self.word}).encode())
                 except BaseException:
                     os.close(file)
                     raise
@@ -130,14 +132,18 @@ class FolderLock:
 
     def __exit__(self, *_) -> None:
         if self._file is not None:
-            with contextlib.suppress(OSError):
+            try:
                 self.path.unlink()  # while it is still locked: who opened it before finds it replaced
+            except OSError:  # Windows keeps a file that is open; an empty one is nobody's
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._file, 0)
             os.close(self._file)
             self._file = None
 
     def _take(self, file: int) -> None:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not system.lock(file):
+                self._judge(_read(file))
         except BlockingIOError:
             raise self._refusal(_read(file), "wait until it has ended") from None
         except OSError as error:
@@ -151,10 +157,10 @@ class FolderLock:
             return
         if holder.get("host") != socket.gethostname():
             raise self._refusal(holder, f"if it has died, remove {self.path}")
-        with contextlib.suppress(ProcessLookupError, ValueError, TypeError):
-            with contextlib.suppress(PermissionError):  # alive, and somebody else's
-                os.kill(int(holder["pid"]), 0)
-            raise self._refusal(holder, "wait until it has ended")
+        with contextlib.suppress(ValueError, TypeError, OverflowError):
+            if not system.lives(int(holder["pid"])):
+                return
+            raise self._refusal(holder, f"wait until it has ended; if it has died, remove {self.path}")
 
     def _refusal(self, holder: dict, mend: str) -> FolderBusy:
         who = "another command"
@@ -167,8 +173,8 @@ class FolderLock:
             there = os.stat(self.path)
         except FileNotFoundError:
             return False
-        ours = os.fstat(file)
-        return (there.st_ino, there.st_dev) == (ours.st_ino, ours.st_dev)
+        held = os.fstat(file)
+        return (there.st_ino, there.st_dev) == (held.st_ino, held.st_dev)
 
 
 @contextlib.contextmanager
@@ -192,7 +198,7 @@ def _holder() -> dict:
 def _read(file: int) -> dict:
     """Who wrote the lock; empty where nobody has yet, or it cannot be read."""
     try:
-        content = json.loads(os.pread(file, 4096, 0))
+        content = json.loads(system.read_start(file, 4096))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from data.errors import OptionError, StoreError
@@ -25,6 +26,37 @@ def memory_bytes() -> float:
     return min(found)
 
 
+def peak_memory() -> float | None:
+    """Most memory that this process has had, bytes; None where the system does not tell."""
+    with contextlib.suppress(OSError, StopIteration, ValueError, IndexError):  # Linux; getrusage tells of the parent too there
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * float(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most = float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    return most if sys.platform == "darwin" else 1024 * most
+
+
+def bytes_read() -> int | None:
+    """Bytes that this process has read from files so far; None where the system does not tell (all but Linux)."""
+    try:
+        lines = Path("/proc/self/io").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("rchar:")).split()[1])
+    except (OSError, StopIteration, ValueError, IndexError):
+        return None
+
+
+def free_disk(folder: Path) -> float | None:
+    """Bytes free on the disk of a folder, which need not exist yet; None where the file system does not tell."""
+    place = next((path for path in (Path(folder), *Path(folder).absolute().parents) if path.exists()), None)
+    try:
+        return float(shutil.disk_usage(place).free) if place else None
+    except OSError:
+        return None
+
+
 def in_words(size: float) -> str:
     """A number of bytes for people: 21 kB, 6.4 GB."""
     for unit in ("B", "kB", "MB", "GB"):
@@ -43,10 +75,8 @@ def need_memory(wanted: float, what: str, mend: str) -> None:
 
 def need_disk(folder: Path, wanted: float, what: str, mend: str) -> None:
     """StoreError where ``wanted`` bytes are more than is free on the disk of ``folder`` (which need not exist yet)."""
-    place = next((one for one in (Path(folder), *Path(folder).absolute().parents) if one.exists()), None)
-    try:
-        free = shutil.disk_usage(place).free if place else wanted
-    except OSError:  # a file system that does not tell
+    free = free_disk(folder)
+    if free is None:
         return
     if wanted > free:
         raise StoreError(f"{what} would take about {wanted / GB:.3g} GB in {folder}; {free / GB:.3g} GB are free there; {mend}")

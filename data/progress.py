@@ -7,6 +7,8 @@ import time
 
 from tqdm import tqdm
 
+from data.terminal import LogFile, PlainStream
+
 
 class Progress:
     """Progress over ``total`` units; a context manager.
@@ -21,6 +23,7 @@ class Progress:
     def __init__(self, title: str, unit: str, every: float = 15.0):
         self.title, self.unit, self.every = title, unit, every
         self._terminal = sys.stderr.isatty()
+        self._log = sys.stderr.log if isinstance(sys.stderr, PlainStream) else LogFile()
         self._bar: tqdm | None = None
 
     def __enter__(self) -> Progress:
@@ -41,7 +44,8 @@ class Progress:
             self._bar.total = total
             self._bar.set_postfix_str(note, refresh=False)
             self._bar.update(done - self._bar.n)
-            return
+            if not self._log.is_open:
+                return
         now = time.monotonic()
         self._first = self._first or (now, done)
         if now - self._printed >= (2.0 if self._printed == self._started else self.every) and done:
@@ -49,4 +53,7 @@ class Progress:
             since, before = self._first  # what came before the first word (compiling, opening) is not repeated
             left = f", {(now - since) / (done - before) * (total - done):.0f} s left" if total > done > before else ""
             line = f"{self.title}: {done}/{total} {self.unit}s{left}" + (f", {note}" if note else "")
-            print(line, file=sys.stderr, flush=True)
+            if self._terminal:
+                self._log.write(line)
+            else:
+                print(line, file=sys.stderr, flush=True)

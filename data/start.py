@@ -11,7 +11,8 @@ from data.terminal import open_standard_streams
 
 def begin(always: bool = False) -> None:
     """Prepare the process of a command: standard streams that are open, Ctrl-C during imports answered in one line, and
-    ``--help`` answered before them.
+    ``--help`` and the lack of an
+    extra answered before them.
 
     Does nothing where the packages are imported by another program, unless ``always``.
     """
@@ -21,9 +22,9 @@ def begin(always: bool = False) -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupted)
     if sys.argv[:1] == ["-m"]:
-        from data.commands import answer_help
+        from data.commands import answer_early
 
-        answer_help()
+        answer_early()
 
 
 def imported() -> None:

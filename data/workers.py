@@ -19,8 +19,10 @@ import ctypes
 import functools
 import importlib.util
 import logging
+import shlex
 import shutil
 import signal
+import site
 import socket
 import sys
 import threading
@@ -58,6 +60,16 @@ SOURCE = source_word()
 EXTRA = "catchment-toolkit[cluster]"
 
 
+#: Batch systems that dask-jobqueue submits to, and its class for each.
+System = Literal["slurm", "pbs", "sge", "lsf", "htcondor", "moab", "oar"]
+CLUSTERS = {
+    "slurm": "SLURMCluster", "pbs": "PBSCluster", "sge": "SGECluster", "lsf": "LSFCluster", "htcondor": "HTCondorCluster",
+    "moab": "MoabCluster", "oar": "OARCluster",
+}  # fmt: skip
+#: Group of the options of workers in ``--help``.
+WORKER_GROUP = {"Workers": ("workers", "scheduler", "cluster", "cluster_options")}
+
+
 @dataclass(frozen=True)
 class WorkerOptions:
     """Options of a command whose work Dask workers can share, with the same result."""
@@ -67,7 +79,7 @@ class WorkerOptions:
     scheduler: str | None = None
     """Address of a running Dask scheduler, such as tls://HOST:8786, whose workers share the work. A tcp:// scheduler runs code
     for everyone who reaches it: use one only where that is you alone. For tls://, Dask's configuration names the certificates."""
-    cluster: Literal["slurm", "pbs"] | None = None
+    cluster: System | None = None
     """Submit --workers jobs to this batch system through dask-jobqueue."""
     cluster_options: tuple[str, ...] = ()
     """Options of dask-jobqueue for one job: KEY=VALUE, such as cores=8 memory=16GB walltime=24:00:00, or a TOML file of them."""
@@ -86,7 +98,7 @@ class WorkerOptions:
             Names the option, its value and its bounds.
         """
         need(not (self.scheduler and self.cluster), "--scheduler and --cluster contradict each other; give one")
-        need(self.cluster or not self.cluster_options, "--cluster-options goes with --cluster slurm or pbs")
+        need(self.cluster or not self.cluster_options, "--cluster-options goes with --cluster slurm or pbs, or other systems")
         if self.cluster:
             there = importlib.util.find_spec("dask_jobqueue") is not None
             need(there, f"--cluster {self.cluster} needs dask-jobqueue: pip install '{EXTRA}'")
@@ -123,8 +135,8 @@ def open_client(
         Local processes; or jobs, with ``cluster``.
     scheduler : str, optional
         Address of a running scheduler to use instead (its workers are not ended).
-    cluster : "slurm" or "pbs", optional
-        Batch system to submit jobs to.
+    cluster : str, optional
+        Batch system to submit jobs to, of :data:`CLUSTERS`.
     cluster_options : sequence of str
         See :func:`job_options`.
     say : callable
@@ -263,9 +275,10 @@ def _local_cluster(workers: int):
 
     # Ctrl-C reaches every process of the terminal, but is this one's to answer. The thread that starts the workers, now and
     # whenever one has died, inherits the block, and so do they; a Ctrl-C in these seconds is answered after them.
-    resource_tracker.ensure_running()  # else its start, from that thread, would end the block
-    signals = {signal.SIGINT}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    can_block = hasattr(signal, "pthread_sigmask")  # not on Windows
+    if can_block:
+        resource_tracker.ensure_running()  # else its start, from that thread, would end the block
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     options = {
         "threads_per_worker": 1,
         "processes": True,
@@ -285,7 +298,8 @@ def _local_cluster(workers: int):
                         f"--workers {workers}: the worker processes do not start ({one_line(error)}); is memory left for them?"
                     ) from error
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if can_block:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def batch_cluster(kind: str, options: Sequence[str] = (), folder: Path | None = None):
@@ -304,23 +318,31 @@ def batch_cluster(kind: str, options: Sequence[str] = (), folder: Path | None = 
         import dask_jobqueue
     except ImportError:
         raise OptionError(f"--cluster {kind} needs dask-jobqueue: pip install '{EXTRA}'") from None
-    classes = {"slurm": dask_jobqueue.SLURMCluster, "pbs": dask_jobqueue.PBSCluster}
+    made = getattr(dask_jobqueue, CLUSTERS[kind])
     values = job_options(options)
     for name in ("cores", "processes"):
         given = values.get(name, 1)
         need(isinstance(given, int) and given > 0, f"--cluster-options {name}={given}: must be a whole number, 1 or more")
     # one task at a time in each process, which then has the threads of its share of the job
     values["worker_extra_args"] = [*values.get("worker_extra_args", []), "--nthreads", "1"]
+    values["job_script_prologue"] = [*_own_path(), *values.get("job_script_prologue", [])]
     values["scheduler_options"] = {"dashboard_address": "127.0.0.1:0", **values.get("scheduler_options", {})}
     usual = {"processes": 1, "death_timeout": 300, "silence_logs": logging.CRITICAL + 1, "security": True, "protocol": "tls://"}
     if dask.config.get(f"jobqueue.{kind}.shared-temp-directory", None) is None:
         usual["shared_temp_directory"] = str((folder or Path.cwd()).resolve())
     try:
-        return classes[kind](**usual | values)
+        return made(**usual | values)
     except (TypeError, ValueError, RuntimeError, OSError) as error:
         raise OptionError(
             f"--cluster {kind}: {one_line(error)}; give --cluster-options such as cores=8 memory=16GB walltime=24:00:00"
         ) from None
+
+
+def _own_path() -> list[str]:
+    """Lines of a job's script that let its Python import this toolkit, and no file of that name in the folder of the command."""
+    root = str(Path(__file__).resolve().parent.parent)
+    paths = [] if root in site.getsitepackages() else [f"export PYTHONPATH={shlex.quote(root)}${{PYTHONPATH:+:$PYTHONPATH}}"]
+    return ["export PYTHONSAFEPATH=1", *paths]
 
 
 def job_options(options: Sequence[str]) -> dict[str, Any]:
@@ -451,7 +473,7 @@ def _keep_freed_memory() -> None:
     Dask starts its workers with a low MALLOC_TRIM_THRESHOLD_, which gives the pages of every freed array back to the system and
     asks for them anew: a quarter of the CPU time of a run (``python -m tests.benchmarks.scaling workers``).
     """
-    with contextlib.suppress(OSError, AttributeError):  # other C libraries have no such numbers
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # other C libraries have no such numbers
         library = ctypes.CDLL(None)
         library.mallopt(M_TRIM_THRESHOLD, 2 * KEPT_BYTES)
         library.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from data.bounds import MAX_SEED, bounds, need_distinct
 from data.errors import OptionError, need
@@ -24,6 +24,10 @@ FRAMES = 60
 @dataclass(frozen=True)
 class ReportConfig:
     """Score the catchments of a run: report.html, metrics.json, figures/*.png and *.pdf, tables/*.csv in RUN/report."""
+
+    EXAMPLES: ClassVar[tuple[str, ...]] = (
+        "catchment report --run runs/learn",
+    )
 
     run: Path = Path("runs/demo")
     """Folder of a lagrangian.run, with or without predictions of learning.predict."""
@@ -47,7 +51,7 @@ class ReportConfig:
             value = getattr(self, name)
             need(value >= 0, f"--{name.replace('_', '-')} {value}: must be 0 or more")
         if self.depth_range is not None:
-            words = " ".join(f"{one:g}" for one in self.depth_range)
+            words = " ".join(f"{depth:g}" for depth in self.depth_range)
             need(len(self.depth_range) == 2 and 0 <= self.depth_range[0] < self.depth_range[-1],
                  f"--depth-range {words}: must be two depths in m, positive down, the upper one first")  # fmt: skip
 
@@ -55,6 +59,11 @@ class ReportConfig:
 @dataclass(frozen=True)
 class DiagnosticsConfig:
     """Average kinetic energy and vorticity around the traps of a run, at every snapshot of its ocean."""
+
+    EXAMPLES: ClassVar[tuple[str, ...]] = (
+        "catchment diagnostics --run runs/learn",
+        "catchment diagnostics --run runs/learn --depths 0 500 1000 --box 100",
+    )
 
     run: Path = Path("runs/demo")
     """Folder of a lagrangian.run; dynamics.zarr is written there."""
@@ -74,6 +83,17 @@ class DiagnosticsConfig:
 @dataclass(frozen=True)
 class CorrelationConfig:
     """Correlate the flux in a trap with chlorophyll in its predicted catchment and in boxes, by lag (paper Appendix C)."""
+
+    GROUPS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "What is compared": ("predictions", "chlorophyll", "flux", "variables", "out"),
+        "The flux record": ("flux_depth", "flux_columns", "flux_dates", "sheet", "site", "drop_bad"),
+        "Period and lags": ("lags", "start", "end", "exclude_years"),
+        "Which predictions": ("strict", "exclude_flags"),
+        "Chance": ("draws", "block_days", "seed"),
+    }
+    EXAMPLES: ClassVar[tuple[str, ...]] = (
+        "catchment correlate --predictions 'catchment_w*.nc' --chlorophyll 'chlorophyll_*.nc' --flux flux.csv",
+    )
 
     predictions: tuple[str, ...] = ()
     """Catchment files of learning.predict, one a sinking speed: paths or quoted globs, such as catchment_w*.nc."""
@@ -145,6 +165,10 @@ class CorrelationConfig:
 class SatelliteConfig:
     """Draw predictions from satellite maps, and compare their inputs and shapes with those of the simulation learnt from."""
 
+    EXAMPLES: ClassVar[tuple[str, ...]] = (
+        "catchment satellite --predictions runs/satellite --run runs/learn",
+    )
+
     predictions: Path = Path("runs/demo")
     """Folder of catchment_w*.nc and satellite_inputs.nc, as learning.predict --ssh writes them."""
     run: Path | None = None
@@ -158,6 +182,10 @@ class SatelliteConfig:
 @dataclass(frozen=True)
 class TwinExperimentConfig:
     """Run the satellite application on a twin ocean, where catchments, lags and speeds are known."""
+
+    EXAMPLES: ClassVar[tuple[str, ...]] = (
+        "catchment twin-experiment --models runs/learn --seed 1",
+    )
 
     models: Path = Path("runs/learn")
     """Run whose sst-ssh networks are used; trained on another --seed than this one's."""
@@ -178,6 +206,10 @@ class TwinExperimentConfig:
 @dataclass(frozen=True)
 class AnimationConfig:
     """Write a film (GIF) of the particles of one experiment of a run."""
+
+    EXAMPLES: ClassVar[tuple[str, ...]] = (
+        "catchment animate --run runs/demo --experiment 3",
+    )
 
     run: Path = Path("runs/demo")
     """Folder of a lagrangian.run."""

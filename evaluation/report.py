@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from data.command import provenance, read_json, run_command, write_json
+from data.commands import need_module
 from data.errors import CatchmentError, InputError
 from data.fingerprint import fingerprint_of_file
 from data.ocean_names import ocean_title
@@ -34,7 +35,6 @@ from lagrangian.binning import VALID_BL
 from lagrangian.config import SINKING_SPEEDS, speed_folder
 from lagrangian.pdf import export_level
 from lagrangian.stores import STATUS_MEANINGS, ocean_of
-from learning.ensemble import Ensemble
 from learning.folders import found_speeds, models_folder, run_record
 from learning.inputs import InputSpec
 
@@ -372,6 +372,9 @@ def _resolution(page: Page, section: Section, runs: list[Scored], config: Report
 
 def _resolution_of(page: Page, section: Section, one: Scored, config: ReportConfig) -> None:
     folder, models = speed_folder(one.w), models_folder(one.speed.run, one.w, "sst-ssh")
+    need_module("torch")
+    from learning.ensemble import Ensemble
+
     table = resolution_scores(
         one.speed, models, one.split, limit=config.resolution_experiments, seed=config.seed,
         step=lambda: page.step("resolution"),

@@ -41,7 +41,7 @@ from lagrangian.config import speed_folder
 from lagrangian.pdf import export_level
 from lagrangian.stores import open_store
 from learning.folders import run_identity
-from learning.simulation import PARTS
+from learning.split import PARTS
 
 #: Parts of a run that scores are given for, the most telling first; ``all`` where no network tells them apart.
 SPLITS = ("test", "validation", "train", "all")

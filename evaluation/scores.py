@@ -259,12 +259,16 @@ def _moved(p, q, *, x, y, cell_km):
     return out
 
 
+#: What is said where the extra of earth mover's distances is not installed.
+LACKING = "earth mover's distances need POT, which is not installed: pip install POT, or 'catchment-toolkit[distances]'"
+
+
 def _transport() -> tuple[Callable, Callable]:
     """POT's solver and costs; it is slow to import and needed here alone."""
     try:
         from ot import dist, emd2
     except ImportError:
-        raise CatchmentError("earth mover's distances need POT, which is not installed: pip install POT") from None
+        raise CatchmentError(LACKING) from None
     return emd2, dist
 
 

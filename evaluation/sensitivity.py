@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from data.commands import need_module
 from data.errors import InputError
 from evaluation.experiments import blocks
 from evaluation.intervals import block_of
 from evaluation.results import SpeedRun, means_with_intervals
 from evaluation.scores import bhattacharyya_loss, is_valid
 from lagrangian.binning import smooth_pdf
-from learning.ensemble import Ensemble
 from learning.inputs import InputSpec, to_resolution
 from learning.samples import RegionalFields, RunSamples
 
@@ -57,6 +57,9 @@ def resolution_scores(
     InputError
         No experiment of that split can be predicted.
     """
+    need_module("torch")
+    from learning.ensemble import Ensemble
+
     ensemble = Ensemble.load(models)
     as_stored = dataclasses.replace(ensemble.spec, resolution_km={})
     base = RunSamples.open(speed.run, (speed.w,), as_stored)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from data.bounds import bounds, check_bounds
 from data.errors import need
 from data.oceans import OceanSource
 from data.sites import parse_site
-from data.workers import WorkerOptions
+from data.workers import WORKER_GROUP, WorkerOptions
 from lagrangian import design as designs
 from lagrangian import integration as integrations
 from lagrangian.design import LEVELS, Design
@@ -37,6 +37,27 @@ TRAP_DEPTH = Unsaid(3000.0)
 @dataclass(frozen=True)
 class RunConfig(WorkerOptions):
     """Backtrack sinking particles from a sediment trap through an ocean simulation and bin where they cross each level."""
+
+    GROUPS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "The trap and its particles": (
+            "site", "w", "trap_depth", "levels", "start", "end", "every", "collection", "release_every", "particles",
+            "particle_spacing", "positions", "spacing",
+        ),
+        "The ocean": (
+            "ocean", "grid", "model", "vertical_velocity", "time_label", "time_origin", "allow_gaps", "chain_files", "vtransform",
+            "periodic", "years", "seed",
+        ),
+        "How particles are followed": ("dt", "kernel", "diffusivity", "threads"),
+        "Before the run": ("check", "script"),
+        "Results": ("out", "trajectories", "fields_spacing", "checkpoint", "block"),
+        **WORKER_GROUP,
+    }  # fmt: skip
+    EXAMPLES: ClassVar[tuple[str, ...]] = (
+        "catchment run --w 80 150 300",
+        "catchment run --ocean 'croco_his.*.nc' --grid croco_grd.nc --site -20.3,44.9 --out runs/jet",
+        "catchment run --ocean 'glorys_*.nc' --grid static.nc --site ofp --start 2010-03-01 --end 2010-10-31 --out runs/ofp",
+        "catchment run --config runs/jet/run.json --out runs/again",
+    )
 
     ocean: tuple[str, ...] = ("twin",)
     """'twin', or files of CROCO/ROMS, of NEMO (C-grid), or on longitude, latitude and depth (GLORYS, HYCOM on depths): paths or
@@ -112,6 +133,11 @@ class RunConfig(WorkerOptions):
     """Minutes of work after which the particles in flight are kept for a restart."""
     out: Path = field(default_factory=lambda: Path("runs/demo"))
     """Folder of the results."""
+    check: bool = False
+    """Open all that the run needs, say what is there and what the run will cost (steps, hours, memory, disk, bytes read), and
+    write nothing."""
+    script: Literal["slurm", "pbs"] | None = None
+    """With --check: print a script for this batch system, with the time and memory that were found."""
 
     def at_site(self) -> RunConfig:
         """The same options with the depth of the trap: where none is given, that of the site, or 3000 m where it has none.
@@ -135,6 +161,7 @@ class RunConfig(WorkerOptions):
 
         check_bounds(self)
         need(self.ocean, "--ocean needs 'twin' or at least one file")
+        need(self.check or not self.script, f"--script {self.script} goes with --check")
         self.design.validate()
         self.validate_workers()
         self.integration.validate()

@@ -39,7 +39,7 @@ from lagrangian.stores import STATUS_MEANINGS
 #: Options that do not change what the stores hold.
 NOT_IDENTITY = (
     "w", "out", "threads", "start", "end", "workers", "scheduler", "cluster", "cluster_options", "block", "checkpoint",
-    "allow_gaps",
+    "allow_gaps", "check", "script",
 )  # fmt: skip
 #: Options that came later: an identity holds them only where they are used, so that folders of earlier versions stay good.
 SAID_WHEN_USED = ("chain_files", "vtransform", "model", "time_label", "periodic")
@@ -49,22 +49,42 @@ def main(config: RunConfig) -> int:
     """Run the experiments that ``config`` describes; see contract.md for what is written."""
     config = _with_depth_of_site(config)
     config.validate()
-    ocean = open_for(config.source, config.design, vertical_velocity=config.vertical_velocity)
+    # a look before the run lists all gaps of the record, which a run that does not allow them ends at
+    source = dataclasses.replace(config.source, allow_gaps=True) if config.check else config.source
+    ocean = open_for(source, config.design, vertical_velocity=config.vertical_velocity)
     try:
+        if config.check:
+            return check_run_of(config, ocean)
         write_run(config, ocean)
     finally:  # a file that stays open cannot be replaced by another under its name in this process
         getattr(ocean, "close", lambda: None)()
     return 0
 
 
-def write_run(config: RunConfig, ocean: Ocean) -> None:
-    """Make, or go on with, the run folder of some options in an ocean that is open."""
+def check_run_of(config: RunConfig, ocean: Ocean) -> int:
+    """``--check``: what :func:`write_run` would find and cost. Returns the exit code; raises as :func:`write_run` would."""
+    from lagrangian.check import check
+
+    config, design = _placed(config, ocean)
+    _claim_folder(config.out, _identity(config, ocean, design), _files(config, ocean))
+    return check(config, ocean, design)
+
+
+def _placed(config: RunConfig, ocean: Ocean) -> tuple[RunConfig, PlacedDesign]:
+    """The options as the ocean completes them, and the design in it; what cannot be done is refused."""
     config = _with_defaults_of(ocean, config)
     check_lattice(config.design)
     config = _with_known_periods(config, ocean)
-    design, integration = design_experiments(config.design, ocean), config.integration
-    check_run(design, integration, shared=config.distributed)
-    integration.check(ocean)
+    design = design_experiments(config.design, ocean)
+    check_run(design, config.integration, shared=config.distributed)
+    config.integration.check(ocean)
+    return config, design
+
+
+def write_run(config: RunConfig, ocean: Ocean) -> None:
+    """Make, or go on with, the run folder of some options in an ocean that is open."""
+    config, design = _placed(config, ocean)
+    integration = config.integration
     job = Job(
         config.out, ocean, design, integration,
         fields_spacing=config.fields_spacing, block=config.block, checkpoint_minutes=config.checkpoint,
@@ -376,7 +396,7 @@ def _claim_folder(out: Path, identity: dict, files: dict) -> list[str]:
         sources = record.get("sources", [])
         if sources and source_word() not in sources:
             _say(f"note: {out} was begun by another version of the program ({sources[-1]}, now {source_word()})")
-        return [*(one for one in sources if one != source_word()), source_word()]
+        return [*(source for source in sources if source != source_word()), source_word()]
     old, new = known.get("options", {}), identity["options"]
     changed = [
         f"{name.replace('_', '-')} was {old.get(name)}, now {new.get(name)}" for name in new if old.get(name) != new.get(name)
@@ -386,7 +406,7 @@ def _claim_folder(out: Path, identity: dict, files: dict) -> list[str]:
     if not changed and known.get("values") != identity["values"]:
         changed = [difference(known.get("values"), identity["values"])]
     if not changed:
-        was, now = (f"{len(one)} from {one[0]} to {one[-1]}" for one in (known.get("starts") or ["?"], identity["starts"]))
+        was, now = (f"{len(days)} from {days[0]} to {days[-1]}" for days in (known.get("starts") or ["?"], identity["starts"]))
         changed = [f"its collection periods were {was}, now {now} (--start, --end or a slower --w)"]
     raise StoreError(f"--out {out} holds results of another configuration ({'; '.join(changed)}); choose another --out")
 

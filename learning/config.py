@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from data.bounds import MAX_SEED, bounds, check_bounds, need_distinct
 from data.errors import need
 from data.registry import NETWORKS
-from data.workers import WorkerOptions
+from data.workers import WORKER_GROUP, WorkerOptions
 from learning.architecture import Architecture
 from learning.input_sets import LAGS_DAYS, SSH_RESOLUTION_KM, SST_RESOLUTION_KM, InputName, Method
 
@@ -79,6 +79,19 @@ PRESETS = {
 @dataclass(frozen=True)
 class FitConfig(WorkerOptions):
     """Train networks that predict the catchment from what a satellite sees (or from more of the simulation)."""
+
+    GROUPS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "What is learnt": ("run", "w", "inputs", "method", "causal", "test_run", "experiments"),
+        "Networks": ("preset", "architecture", "width", "members", "member", "resample"),
+        "Training": ("epochs", "batch", "lr", "device", "precision", "threads", "seed", "tensorboard"),
+        "Inputs": ("ssh_resolution", "sst_resolution", "resolution_method", "lags"),
+        **WORKER_GROUP,
+    }
+    EXAMPLES: ClassVar[tuple[str, ...]] = (
+        "catchment fit --run runs/learn --inputs sst-ssh",
+        "catchment fit --run runs/learn --method velocity",
+        "catchment fit --run runs/learn --method unet --preset paper --device gpu",
+    )
 
     run: Path = field(default_factory=lambda: Path("runs/demo"))
     """Folder of the lagrangian.run to learn from."""
@@ -160,6 +173,19 @@ class FitConfig(WorkerOptions):
 @dataclass(frozen=True)
 class PredictConfig(WorkerOptions):
     """Predict catchments with trained networks."""
+
+    GROUPS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "Networks": ("run", "models", "method", "device", "threads"),
+        "From satellite maps": (
+            "ssh", "sst", "site", "start", "end", "every", "persist", "ssh_mean", "no_land_mass", "out",
+        ),
+        "With networks of velocities": ("w", "trap_depth", "levels", "collection", "members", "seed"),
+        **WORKER_GROUP,
+    }  # fmt: skip
+    EXAMPLES: ClassVar[tuple[str, ...]] = (
+        "catchment predict --run runs/learn",
+        "catchment predict --run runs/learn --ssh 'ssh_*.nc' --sst 'sst_*.nc' --out runs/satellite",
+    )
 
     models: tuple[Path, ...] = ()
     """Folders of members, such as runs/demo/w080/models/sst-ssh (default: all of --run)."""

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 import xarray as xr
 
 from data.compiled import njit
@@ -24,6 +23,8 @@ from lagrangian.stores import open_store
 from learning.inputs import InputSpec, Normalisation, to_resolution
 
 if TYPE_CHECKING:
+    import torch
+
     from data.shapes import Channels, Instants
 
 DAY = np.timedelta64(86400, "s")
@@ -333,6 +334,8 @@ class RunSamples:
 
     def inputs(self, experiments: np.ndarray, normalisation: Normalisation) -> torch.Tensor:
         """(n, lag * variable, 100, 100) float32, normalised."""
+        import torch
+
         lags, variables = len(self.fields.spec.lags_days), len(self.fields.spec.variables)
         out = np.empty((len(experiments), lags * variables, WINDOW_POINTS, WINDOW_POINTS), np.float32)
         for row, experiment in enumerate(experiments):
@@ -342,6 +345,8 @@ class RunSamples:
 
     def targets(self, experiments: np.ndarray) -> torch.Tensor:
         """(n, speed, level, y, x) float32 PDFs as counted."""
+        import torch
+
         return torch.from_numpy(np.stack([pdf.dense(experiments) for pdf in self.pdfs], axis=1))
 
     def normalisation(self, experiments: np.ndarray) -> Normalisation:
@@ -349,8 +354,8 @@ class RunSamples:
         return Normalisation.of(self.fields.values[np.unique(self.instants[experiments])])
 
 
-class Samples(torch.utils.data.Dataset):
-    """Chosen experiments of a run as (inputs, targets) batches for a DataLoader."""
+class Samples:
+    """Chosen experiments of a run as (inputs, targets) batches: a map-style dataset for a DataLoader."""
 
     def __init__(self, samples: RunSamples, experiments: np.ndarray, normalisation: Normalisation):
         self.samples, self.experiments, self.normalisation = samples, np.asarray(experiments), normalisation

@@ -25,10 +25,9 @@ from lagrangian.config import speed_folder
 from learning.ensemble import Ensemble, torch_device
 from learning.folders import CLIMATOLOGY, run_identity
 from learning.samples import RunSamples
+from learning.split import PARTS as PARTS
 from learning.weights import load_tensors
 
-#: Which part of the networks' training record an experiment belongs to; ``between``: in a gap; ``unseen``: of another run.
-PARTS = ("train", "validation", "test", "between", "unseen")
 BLOCK = 36
 #: Variables that are filled block by block.
 FILLED = ("pdf", "spread")

@@ -143,7 +143,7 @@ def train_member(
         module.steps_per_epoch = math.ceil(chosen.size / preset.batch)
         train = DataLoader(Batches(Samples(samples, chosen, task.normalisation)), batch_size=preset.batch, sampler=order,
                            collate_fn=_whole)  # fmt: skip
-        check = DataLoader(Samples(samples, task.validation, task.normalisation), batch_size=64, collate_fn=_whole)
+        check = DataLoader(cast(Any, Samples(samples, task.validation, task.normalisation)), batch_size=64, collate_fn=_whole)
         logger: Any = False
         if tensorboard is not None:
             from pytorch_lightning.loggers import TensorBoardLogger

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 
@@ -14,6 +14,11 @@ from data.bounds import MAX_SEED, bounds
 @dataclass(frozen=True)
 class TwinConfig:
     """Write the twin ocean as files of a simulation (daily u, v, zeta, temp around PAP-SO), or as satellite products."""
+
+    EXAMPLES: ClassVar[tuple[str, ...]] = (
+        "catchment twin --years 3 --seed 1 --out runs/twin",
+        "catchment twin --as lonlat --out runs/twin-lonlat",
+    )
 
     years: Annotated[float, *bounds(above=0, most=1000, unit="years")] = 1.0
     """Length of the record, years of 365 days."""

@@ -33,6 +33,8 @@ BENCHMARKS = {
     "glorys-year": ["glorys_year"],
     "velocity": ["velocity"],
     "window": ["window"],
+    "help": ["door", "help"],
+    "check": ["door", "check"],
 }
 
 

@@ -115,8 +115,8 @@ def main(arguments: list[str]) -> None:
         print(f"a day of the record {1e3 * a_day:.0f} ms of CPU, {size / options.days / 1e6:.1f} MB; "
               f"a particle-step {1e6 * a_step:.2f} us; one core")  # fmt: skip
         for what, n in (("a year", 365), ("1993-2020", PROJECTED_DAYS)):
-            record, kernel = n * a_day / 3600, paper_steps(n) * a_step / 3600
-            print(f"{what}: {n * size / options.days / 1e9:.0f} GB; the record {record:.2f} h, the paper's design "
+            record, kernel = n * a_day / 3600, paper_steps(n) * a_step / 3600  # hours
+            print(f"{what}: {n * size / options.days / 1e9:.0f} GB; the record {60 * record:.1f} minutes, the paper's design "
                   f"({paper_steps(n) / 1e9:.2f} billion particle-steps, five speeds) {kernel:.1f} h of one core")  # fmt: skip
 
 

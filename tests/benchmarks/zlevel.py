@@ -5,7 +5,7 @@
 speed: nanoseconds a particle-step on an A- and a C-grid of the size of the box around PAP-SO (115 x 189 points, 50 levels), one
 thread, processor time, the best of seven taken in turn, and continuity on both. month: the whole command on 31 daily files of
 that box. jet: the CROCO jet of ../shared made into products (skipped where it is absent): median distance of the same particles
-at 200 m.
+at 200 m with its 95 % interval (whole releases drawn anew), and BL of the smoothed catchments.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from tests.builders.zlevel_files import days, write_lonlat, write_static
 
 SHAPE = {"nx": 189, "ny": 115}
 SPACING = 7e3
+#: Releases into the jet, four days apart, 256 particles each on a square of 128 km.
+RELEASES = 5
 
 
 def speed(n: int = 100_000) -> None:
@@ -111,7 +113,7 @@ def jet() -> None:
         return
     truth_ocean = jet_product.open_jet()
     n = len(truth_ocean.times)
-    releases = truth_ocean.times[-4] - np.arange(5) * np.timedelta64(4, "D")
+    releases = truth_ocean.times[-4] - np.arange(RELEASES) * np.timedelta64(4, "D")
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         write = lambda name, **more: jet_product.write_products(folder, range(n), depth=GLORYS, name=name, **more)
@@ -129,11 +131,16 @@ def jet() -> None:
         }
         speeds = (80.0, 150.0, 300.0)
         truth = {w: jet_product.crossings(truth_ocean, w, releases, energy=jet_product.ENERGY) for w in speeds}
-        print(f"{'km at 200 m, median':30s}" + "".join(f"{w:8.0f} m/d" for w in speeds))
+        print(f"{'km at 200 m, median / BL':30s}" + "".join(f"{w:22.0f} m/d" for w in speeds))
         for kind, (path, options) in kinds.items():
             ocean = open_zlevel(path, **options)
-            away = [jet_product.median_distance(jet_product.crossings(ocean, w, releases), truth[w]) for w in speeds]
-            print(f"{kind:30s}" + "".join(f"{value:12.2f}" for value in away), flush=True)
+            cells = []
+            for w in speeds:
+                crossed = jet_product.crossings(ocean, w, releases)
+                low, high = jet_product.distance_interval(crossed, truth[w])
+                median, loss = jet_product.median_distance(crossed, truth[w]), jet_product.catchment_loss(crossed, truth[w])
+                cells.append(f"{median:.2f} [{low:.1f}, {high:.1f}] / {loss:.4f}")
+            print(f"{kind:30s}" + "".join(f"{cell:>26s}" for cell in cells), flush=True)
 
 
 PARTS = {"speed": speed, "month": month, "jet": jet}

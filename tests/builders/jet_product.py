@@ -10,6 +10,8 @@ from data.croco import open_croco
 from data.ocean import preferences_of
 from data.sphere import east_north
 from data.times import seconds
+from evaluation.scores import bhattacharyya_loss
+from lagrangian.binning import count_crossings, smooth_pdf
 from lagrangian.fields import at_depths
 from lagrangian.velocity import omega_by_continuity
 from lagrangian.window import PreparedSnapshot, Window
@@ -125,3 +127,20 @@ def median_distance(one, other) -> float:
     return float(np.nanmedian(np.hypot(*np.moveaxis(one - other, -1, 0))))
 
 
+def distance_interval(one, other, draws: int = 500) -> tuple[float, float]:
+    """95 % interval of the median distance, km, from whole releases drawn anew: particles of one release share their eddies."""
+    away = np.hypot(*np.moveaxis(one - other, -1, 0))
+    rng = np.random.default_rng(0)
+    medians = [np.nanmedian(away[rng.integers(0, len(away), len(away))]) for _ in range(draws)]
+    return tuple(float(value) for value in np.percentile(medians, (2.5, 97.5)))
+
+
+def catchment_loss(one, other, side=16, spacing_km=8.0) -> float:
+    """Mean over releases of the Bhattacharyya loss between smoothed catchments, displacements from where each particle began."""
+    offset = (np.arange(side) - (side - 1) / 2) * spacing_km
+    east, north = (part.ravel() for part in np.meshgrid(offset, offset))
+    pdfs = []
+    for crossed in (one, other):
+        counts, reached = count_crossings((crossed[..., 0] - east)[..., None], (crossed[..., 1] - north)[..., None])
+        pdfs.append(smooth_pdf(counts[:, 0] / reached[:, 0, None, None]))
+    return float(np.mean(bhattacharyya_loss(*pdfs)))

@@ -14,6 +14,9 @@ from data.twin import __main__ as twin
 from data.twin import families
 from evaluation.report import ReportConfig
 from evaluation.report import main as report
+from evaluation.satellite import SatelliteConfig
+from evaluation.satellite import main as satellite
+from evaluation.scores import bhattacharyya_loss
 from lagrangian.config import RunConfig
 from lagrangian.fields import open_fields
 from lagrangian.run import main as backtrack
@@ -45,6 +48,28 @@ def run(tmp_path_factory):
     command(PredictConfig, predict, "--run", out)
     command(ReportConfig, report, "--run", out)
     return out
+
+
+@pytest.fixture(scope="module")
+def predictions(run, tmp_path_factory):
+    """Catchments from satellite-like maps of the same ocean by the networks that learnt from the GLORYS-like files."""
+    maps, out = tmp_path_factory.mktemp("maps"), tmp_path_factory.mktemp("satellite")
+    command(twin.TwinConfig, twin.main, "--products", "--years", DAYS / 365, "--no-clouds", "--out", maps)
+    command(PredictConfig, predict, "--run", run, "--ssh", maps / "ssh_*.nc", "--sst", maps / "sst_*.nc", "--out", out)
+    command(SatelliteConfig, satellite, "--predictions", out, "--run", run)
+    return out
+
+
+def test_networks_of_such_an_ocean_predict_from_satellite_maps(predictions, run):
+    with xr.open_dataset(predictions / "catchment_w300.nc") as made, xr.open_zarr(
+        run / "w300" / "predictions" / "sst-ssh.zarr", consolidated=False
+    ) as simulated:
+        pdf = made["pdf"].values
+        assert len(pdf) >= 8 and np.allclose(pdf.sum(axis=(1, 2)), 1.0, atol=1e-3)
+        # the same ocean seen from above: the two mean catchments are closer than the sea's catchment is to a box of 200 km
+        mean = simulated["pdf"].sel(level=200).mean("experiment", skipna=True).values
+    assert bhattacharyya_loss(pdf.mean(0) / pdf.mean(0).sum(), mean / mean.sum()) < 0.1
+    assert list((predictions / "figures").glob("*.png"))
 
 
 def test_fields_hold_all_five_variables_of_the_networks_around_the_trap(run):

@@ -27,6 +27,9 @@ from tests.benchmarks.scaling import SMALL_RUN, contents, unlike
 from tests.builders.clusters import plain_cluster
 from tests.builders.small_sweep import SMALL, analytic_ocean
 
+#: What some batch systems want besides cores and memory.
+MORE = {"htcondor": ["disk=1GB"], "oar": ["memory_per_core_property_name=memcore"]}
+
 
 def command(out, *arguments):
     argv = [*SMALL_RUN, *map(str, arguments), "--out", str(out)]
@@ -383,6 +386,14 @@ def test_the_job_scripts_ask_for_what_was_given_and_take_one_task_at_a_time(tmp_
         assert text in script, script
     for text in ("tls://", "--tls-ca-file", "--tls-cert", "--tls-key"):  # who has not the key is not answered
         assert text in script, script
+
+
+@pytest.mark.parametrize("system", cluster.CLUSTERS)
+def test_every_batch_systems_jobs_start_a_worker_that_no_file_of_the_users_leads_astray(system):
+    with cluster.batch_cluster(system, ["cores=1", "memory=1GB", *MORE.get(system, [])]) as made:
+        script = made.job_script()
+    assert "export PYTHONSAFEPATH=1" in script and "distributed.cli.dask_worker" in script
+    assert script.index("PYTHONSAFEPATH") < script.index("distributed.cli.dask_worker")
 
 
 def test_ctrl_c_in_a_terminal_ends_all_workers_without_their_voices(tmp_path):

@@ -268,7 +268,7 @@ def test_where_locks_do_not_work_the_file_says_who_holds_the_folder(tmp_path, mo
     def no_locks(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("data.lock.fcntl.flock", no_locks)
+    monkeypatch.setattr("data.system.fcntl.flock", no_locks)
     path = tmp_path / ".run.lock"
     with FolderLock(tmp_path), pytest.raises(Exception, match=f"process {os.getpid()}"), FolderLock(tmp_path):
         pass

@@ -1,0 +1,121 @@
+"""A Slurm of one machine, with its own munge, in a folder: for tests that submit real jobs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "sinfo")
+#: Where Debian keeps what only root runs.
+PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+#: Seconds that the node may take to be ready.
+READY_SECONDS = 60
+
+CONF = """ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser=root
+SlurmdUser=root
+SlurmctldPort={port}
+SlurmdPort={slurmd_port}
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CryptoType=crypto/munge
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+MpiDefault=none
+ReturnToService=2
+SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} State=UNKNOWN
+PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+def missing() -> str:
+    """Why there can be no Slurm here; empty where there can."""
+    lacking = [name for name in PROGRAMS if shutil.which(name, path=PLACES) is None]
+    if lacking:
+        return f"no {', '.join(lacking)} (apt-get install slurm-wlm munge)"
+    return "" if hasattr(os, "getuid") and os.getuid() == 0 else "only root can start slurmd"
+
+
+def _port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@contextlib.contextmanager
+def slurm(folder: Path) -> Iterator[dict[str, str]]:
+    """Start munged, slurmctld and slurmd; gives the environment in which ``sbatch`` reaches them.
+
+    Raises
+    ------
+    RuntimeError
+        The node is not ready in :data:`READY_SECONDS`; the end of the logs is told.
+    """
+    for name in ("state", "spool"):
+        (folder / name).mkdir(parents=True)
+    os.chmod(folder, 0o755)
+    key = folder / "munge.key"
+    key.write_bytes(os.urandom(128))
+    key.chmod(0o400)
+    host = socket.gethostname().split(".")[0]
+    conf = folder / "slurm.conf"
+    conf.write_text(CONF.format(host=host, folder=folder, port=_port(), slurmd_port=_port(), cpus=os.cpu_count(), memory=4000))
+    (folder / "cgroup.conf").write_text("IgnoreSystemd=yes\n")
+    environ = {**os.environ, "PATH": PLACES, "SLURM_CONF": str(conf)}
+    socket_path = f"--socket={folder}/munge.socket"
+    commands = [
+        ["munged", "--foreground", "--force", f"--key-file={key}", socket_path, f"--pid-file={folder}/munge.pid",
+         f"--log-file={folder}/munge.log", f"--seed-file={folder}/munge.seed", "--num-threads=1"],
+        ["slurmctld", "-D", "-f", str(conf)],
+        ["slurmd", "-D", "-f", str(conf), "-N", host],
+    ]  # fmt: skip
+    processes: list[subprocess.Popen] = []
+    try:
+        for command in commands:
+            with open(folder / f"{command[0]}.out", "w") as out:
+                options = {"stdout": out, "stderr": subprocess.STDOUT, "start_new_session": True}
+                processes.append(subprocess.Popen(command, env=environ, **options))
+            time.sleep(0.5)
+        until = time.monotonic() + READY_SECONDS
+        while (state := _state(environ)) != "idle":
+            if time.monotonic() > until or any(one.poll() is not None for one in processes):
+                logs = "\n".join(f"{path.name}: {path.read_text()[-600:]}" for path in sorted(folder.glob("*.[ol][uo][tg]")))
+                raise RuntimeError(f"the node is {state or 'unknown'}\n{logs}")
+            time.sleep(0.5)
+        yield environ
+    finally:
+        for one in reversed(processes):
+            one.terminate()
+        for one in reversed(processes):
+            try:
+                one.wait(10)
+            except subprocess.TimeoutExpired:
+                one.kill()
+                one.wait()
+
+
+def _state(environ: dict[str, str]) -> str:
+    """State of the node as sinfo tells it; empty where nobody answers."""
+    try:
+        done = subprocess.run(["sinfo", "-h", "-o", "%t"], env=environ, capture_output=True, text=True, timeout=10)
+    except subprocess.TimeoutExpired:
+        return ""
+    return done.stdout.strip()

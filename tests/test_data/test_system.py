@@ -1,0 +1,128 @@
+"""What other operating systems lack: the toolkit is imported without it, and its locks hold or refuse in one line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import types
+
+import pytest
+
+from data import system
+from data.files import remove_strays, written_aside
+from data.lock import FolderBusy, FolderLock
+from tests.test_imports import modules
+
+#: Modules and functions that Windows, or macOS, lacks.
+MODULES = ("fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "posix_ipc", "syslog")
+FUNCTIONS = (
+    "fork", "forkpty", "getuid", "geteuid", "getgid", "pread", "pwrite", "killpg", "getpgid", "setsid", "sched_getaffinity",
+    "sysconf", "uname", "O_NOFOLLOW", "mkfifo", "chown", "getloadavg", "WNOHANG",
+)  # fmt: skip
+SIGNALS = ("pthread_sigmask", "SIGHUP", "SIGKILL", "SIGUSR1", "SIGALRM", "alarm", "setitimer")
+
+WITHOUT = f"""
+import importlib, os, signal, sys, warnings
+warnings.simplefilter("ignore")
+names = {sorted(name for name in modules() if not name.endswith("__main__"))!r}
+for name in names:  # other packages as they are here
+    importlib.import_module(name)
+for name in list(sys.modules):
+    if name.partition(".")[0] in ("data", "lagrangian", "learning", "evaluation"):
+        del sys.modules[name]
+for name in {MODULES!r}:
+    sys.modules[name] = None
+for name in {FUNCTIONS!r}:
+    if hasattr(os, name): delattr(os, name)
+for name in {SIGNALS!r}:
+    if hasattr(signal, name): delattr(signal, name)
+for name in names:
+    importlib.import_module(name)
+from data.cores import cores
+from data.machine import memory_bytes, peak_memory
+print(len(names), cores() >= 1, memory_bytes() > 0, peak_memory() is None or peak_memory() > 0)
+"""
+
+
+def test_every_module_is_imported_where_what_windows_and_macos_lack_is_not_there():
+    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.split()[1:] == ["True", "True", "True"] and int(done.stdout.split()[0]) > 150
+
+
+def held(folder):
+    with FolderLock(folder):
+        return True
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_without_any_lock_of_the_systems_the_holder_that_the_file_names_is_asked(tmp_path, monkeypatch, links):
+    monkeypatch.setattr(system, "fcntl", None)
+    monkeypatch.setattr(system, "msvcrt", None)
+    monkeypatch.setattr(system, "REFUSES_LINKS", links)
+    with FolderLock(tmp_path) as lock:
+        lock.claim.check()
+        with pytest.raises(FolderBusy, match=rf"in use by another command \(process {os.getpid()} on .*if it has died, remove"):
+            held(tmp_path)
+    assert held(tmp_path) and not list(tmp_path.iterdir())
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (tmp_path / ".run.lock").write_text(f'{{"pid": {dead.pid}, "host": "{os.uname().nodename}", "word": "x"}}')
+    assert held(tmp_path)
+    (tmp_path / ".run.lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(Exception, match="is a symbolic link"):
+        held(tmp_path)
+
+
+class Windows(types.ModuleType):
+    """msvcrt's locks, of bytes: one process-wide set stands for the system's table."""
+
+    LK_NBLCK = 2
+
+    def __init__(self):
+        super().__init__("msvcrt")
+        self.locked = {}
+
+    def locking(self, file, mode, size):
+        there = os.fstat(file)
+        place = (there.st_dev, there.st_ino, os.lseek(file, 0, os.SEEK_CUR))
+        holder = self.locked.get(place)
+        if holder is not None and holder != file and _is_open(holder):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        self.locked[place] = file
+
+
+def _is_open(file):
+    try:
+        os.fstat(file)
+    except OSError:
+        return False
+    return True
+
+
+def test_on_windows_a_byte_is_locked_that_nobody_reads_and_a_file_that_cannot_be_removed_is_emptied(tmp_path, monkeypatch):
+    monkeypatch.setattr(system, "fcntl", None)
+    monkeypatch.setattr(system, "msvcrt", Windows())
+    monkeypatch.setattr("pathlib.Path.unlink", lambda self, **_: (_ for _ in ()).throw(PermissionError(errno.EACCES, "in use")))
+    with FolderLock(tmp_path) as lock:
+        lock.claim.check()
+        with pytest.raises(FolderBusy, match="wait until it has ended"):
+            held(tmp_path)
+    assert (tmp_path / ".run.lock").read_bytes() == b""
+    with pytest.raises(Exception, match="no longer held"):
+        lock.claim.check()
+    assert held(tmp_path)
+
+
+def test_no_process_is_sent_a_signal_on_windows(tmp_path, monkeypatch):
+    monkeypatch.setattr(system.sys, "platform", "win32")
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("on Windows signal 0 is Ctrl-C"))
+    stray = tmp_path / f"a.txt.{os.uname().nodename}-4000000-12345678.aside"
+    stray.touch()
+    remove_strays(tmp_path)
+    assert stray.exists()
+    with written_aside(tmp_path / "b.txt") as aside:
+        aside.write_text("b")
+    assert (tmp_path / "b.txt").read_text() == "b"
