@@ -6,8 +6,8 @@
 ``start``: with empty caches, ``lagrangian.run`` on the twin ocean, ``learning.fit --method velocity`` (preset quick),
 ``learning.predict --method velocity`` and the scores of ``evaluation.report``, each a process of its own, as a user gives them.
 
-``dates``: ``learning.predict --method velocity --ssh --sst`` at one place and five sinking speeds, 815 dates ten days apart unless
-told otherwise, by the networks of RUN, from files of maps every five days that are made first: waves of the ocean's size that
+``dates``: ``learning.predict --method velocity --ssh --sst`` at one place and five sinking speeds, 815 dates ten days apart if
+not told otherwise, by the networks of RUN, from files of maps every five days that are made first: waves of the ocean's size that
 drift west. The maps cost what real ones do; what they show is of no ocean.
 
 Of each command: seconds by the clock, CPU-seconds of all its processes, peak memory of the largest process so far. Seconds by the
