@@ -33,12 +33,13 @@ from learning.velocity.fit import prepare
 from learning.velocity.maps import Maps
 from learning.velocity.members import Catchments, check_depths
 from learning.velocity.model import VelocityModel
+from learning.velocity.residuals import EXPECTED, Residuals
 from learning.velocity.runs import Experiments, RunOptions, run_options, training_means
 from learning.velocity.targets import Velocities
 
 #: Periods of one sweep: their members' displacements are held at once.
 PERIODS = 6
-FILLED = ("pdf", "pdf_root", "spread", "reached")
+FILLED = ("pdf", "pdf_root", "spread", "expected_bl", "reached")
 #: Parts of a run that are predicted: what was learnt from is no test.
 PREDICTED = ("validation", "test", "between", "unseen")
 
@@ -105,7 +106,8 @@ def predict_velocity(config, folder: Path, client=None) -> list[Path]:
     check_depths(model.depths, plan.design.trap_depth, plan.design.levels)
     model.check_lattice(prepare(run).lattice)
     name = Path(folder).name
-    identity = {"networks": model.checksum, "amplitude": model.residuals.amplitude, "run": run_identity(run),
+    identity = {"networks": model.checksum, "amplitude": model.residuals.amplitude, "expected": model.residuals.expected,
+                "whole_exponent": model.residuals.whole_exponent, "run": run_identity(run),
                 "members": config.members, "seed": config.seed}  # fmt: skip
     out = plan.out
     out.mkdir(parents=True, exist_ok=True)
@@ -162,7 +164,7 @@ def predict_block(
     for one in predict_catchments(model, maps, velocities.lattice, plan.design, starts, **sizes):
         claim.check()
         if block[one.period] in todo[one.w]:
-            put(stores[one.w], block[one.period], one)
+            put(stores[one.w], block[one.period], one, model.residuals)
     return block
 
 
@@ -180,9 +182,10 @@ def _store(path: Path, periods: int, **options) -> ResumableStore:
     return ResumableStore(path, FILLED, periods, renew=True, parts="periods", **options)
 
 
-def put(store: ResumableStore, period: int, found: Catchments) -> None:
+def put(store: ResumableStore, period: int, found: Catchments, residuals: Residuals) -> None:
     """Put the catchments of a period in."""
-    store.put(period, pdf=shortened(found.mean), pdf_root=shortened(found.root), spread=found.spread, reached=found.reached)
+    store.put(period, pdf=shortened(found.mean), pdf_root=shortened(found.root), spread=found.spread,
+              expected_bl=residuals.expected_bl(found.spread), reached=found.reached)  # fmt: skip
 
 
 def make_plan(config, model: VelocityModel) -> Plan:
@@ -276,6 +279,7 @@ class PredictionStore:
             array(one, (n, *chunk[1:]), chunk, "float32", ("experiment", "level", "y", "x"), {"long_name": title}, fill=np.nan)
         array("spread", (n, n_levels), chunk[:2], "float32", ("experiment", "level"),
               {"long_name": "mean Bhattacharyya loss of the members against their mean"}, fill=np.nan)  # fmt: skip
+        array("expected_bl", (n, n_levels), chunk[:2], "float32", ("experiment", "level"), {"long_name": EXPECTED}, fill=np.nan)
         array("reached", (n, n_levels), chunk[:2], "float32", ("experiment", "level"),
               {"long_name": "share of the members' particles that reached the level within +-400 km"}, fill=np.nan)  # fmt: skip
         for one, values in self._climatologies(w, levels, model, run).items():

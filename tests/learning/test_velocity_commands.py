@@ -113,6 +113,8 @@ def test_predictions_are_scored_as_a_further_model(trained):
     for one in (pdf, root):
         assert np.allclose(one[known].sum(axis=(2, 3)), 1, atol=2e-3)
     assert (store["spread"].values[known] >= 0).all()
+    expected = store["expected_bl"].values
+    assert ((expected[known] > 0) & (expected[known] < 1)).all() and np.isnan(expected[~known]).all()
     found = metrics(SpeedRun.open(trained, 80.0).score(), 80.0)
     models = {entry["model"] for entry in found if entry["split"] == "test" and entry["target"] == "smoothed"}
     assert models >= {"climatology", "climatology-root", "velocity-sst-ssh", "velocity-sst-ssh-root"}
@@ -232,6 +234,7 @@ def test_catchments_of_satellite_maps(trained, tmp_path, capsys):
         for name in ("pdf", "pdf_root"):
             assert np.allclose(found[name].sum(("y", "x")), 1, atol=1e-4)
         assert (found["flag"] == 0).all() and (found["reached"] > 0.9).all() and (found["spread"] >= 0).all()
+        assert ((found["expected_bl"] > 0) & (found["expected_bl"] < 1)).all()
         assert 0 <= float(found["outside"].max()) < 0.05
         assert found.attrs["source"].startswith("particles in velocities of 1 network") and "; maps: " in found.attrs["source"]
         assert not found["land"].any() and (found["mass_on_land"] == 0).all()  # Ireland is farther than the box
