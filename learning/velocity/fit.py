@@ -21,7 +21,7 @@ from learning.config import FitConfig
 from learning.ensemble import torch_device
 from learning.folders import found_speeds, run_identity, run_record
 from learning.split import DAY, Split
-from learning.velocity.calibrate import AMPLITUDES, Choice, choose_amplitude, score_amplitude
+from learning.velocity.calibrate import AMPLITUDES, Choice, choose_amplitude, fit_expected, score_amplitude
 from learning.velocity.joined import joined
 from learning.velocity.lattice import SPACING_KM, Lattice
 from learning.velocity.maps import VARIABLES, Maps, MapSpec
@@ -237,7 +237,7 @@ def _residuals(run, folder, velocities, maps, psi, parts, split, experiments, sa
     model.residuals = Residuals.of(predicted, psi[parts.validation], lattice, every)
     choices = calibration(run, model, maps, lattice, split.validation, experiments)
     best, told = choose_amplitude(choices)
-    model.residuals.amplitude = best
+    model.residuals.amplitude, model.residuals.expected = best, fit_expected(choices, best)
     model.residuals.about = {"amplitudes": told, "validation_days": int(parts.validation.size)}
     for row in told:
         say("amplitude {amplitude:g}: validation BL of the mean {bl:.3f}, the 50 % contour holds {held:.0f} %".format(**row))

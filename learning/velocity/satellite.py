@@ -36,6 +36,7 @@ from learning.velocity.lattice import Lattice
 from learning.velocity.maps import Maps
 from learning.velocity.members import check_depths, instants_needed
 from learning.velocity.model import VelocityModel
+from learning.velocity.residuals import EXPECTED
 from learning.velocity.runs import run_options
 
 #: Half width of the lattice about the trap, km.
@@ -228,6 +229,7 @@ def _dataset(parts, site, w, ends, options, flag, outside, source, model) -> xr.
     )  # fmt: skip
     attrs = {**dataset["pdf"].attrs, "long_name": "(mean square root of the members' PDFs)^2, made to sum 1: least expected BL"}
     dataset["spread"].attrs["long_name"] = "mean Bhattacharyya loss of the members against their mean"
+    dataset["expected_bl"] = ("time", model.residuals.expected_bl(spread), {"units": "1", "long_name": EXPECTED})
     dataset["pdf_root"] = (("time", "y", "x"), root, attrs)
     told = "share of the particles that came to the export depth within the box; others left it or the maps, or met land"
     dataset["reached"] = ("time", reached, {"units": "1", "long_name": told})
