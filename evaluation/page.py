@@ -7,15 +7,18 @@ import contextlib
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import jinja2
+import markupsafe
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from PIL import Image
 
 from data.command import read_json, write_file
 from data.errors import CatchmentError, StoreError
@@ -31,14 +34,21 @@ Item = TypeVar("Item")
 
 @dataclass
 class Section:
-    """A part of the page: its paragraphs, what is missing of it, its tables (caption, table) and figures (name, caption, bytes,
-    kind)."""
+    """A part of the page: its paragraphs, what is missing of it, its tables (caption, table, name of its CSV or "") and figures
+    (name, caption, bytes, kind, first picture of a film)."""
 
     title: str
     text: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    tables: list[tuple[str, pd.DataFrame]] = field(default_factory=list)
-    figures: list[tuple[str, str, bytes, str]] = field(default_factory=list)
+    tables: list[tuple[str, pd.DataFrame, str]] = field(default_factory=list)
+    figures: list[tuple[str, str, bytes, str, bytes]] = field(default_factory=list)
+
+    @property
+    def contents(self) -> str:
+        """How much it holds, for one who decides whether to open it."""
+        counts = ((len(self.figures), "figure"), (len(self.tables), "table"))
+        words = [f"{n} {word}{'s' * (n > 1)}" for n, word in counts if n]
+        return ", ".join([*words, *(["something is missing"] if self.missing else [])])
 
     @property
     def anchor(self) -> str:
@@ -63,6 +73,7 @@ class Page:
         self.written: list[str] = []
         self._bar, self._steps, self._done = bar, steps, 0
         self._said: dict[str, str] = {}
+        self.printed: set[str] = set()
         for name in FOLDERS:
             make_folder(folder / name)
 
@@ -110,22 +121,23 @@ class Page:
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, **options)
             self._keep(f"figures/{name}.{kind}", buffer.getvalue())
-        section.figures.append((name, caption, buffer.getvalue(), "png"))
+        self.printed.add(name)
+        section.figures.append((name, caption, buffer.getvalue(), "png", b""))
 
     def image(self, section: Section, name: str, caption: str, data: bytes, kind: str) -> None:
         """Keep a picture that is there already (png, gif) and show it."""
         self._keep(f"figures/{name}.{kind}", data)
-        section.figures.append((name, caption, data, kind))
+        section.figures.append((name, caption, data, kind, first_picture(data) if kind == "gif" else b""))
 
     def csv(self, name: str, table: pd.DataFrame) -> None:
         """Keep a table as CSV."""
         self._keep(f"tables/{name}.csv", table.to_csv(index=False).encode())
 
     def table(self, section: Section, caption: str, table: pd.DataFrame, name: str | None = None) -> None:
-        """Show a table, and with a name keep it as CSV."""
-        if name is not None:
+        """Show a table, and with a name keep it as CSV, unless :meth:`csv` has kept more of it under that name."""
+        if name is not None and f"tables/{name}.csv" not in self.written:
             self.csv(name, table)
-        section.tables.append((caption, table))
+        section.tables.append((caption, table, name or ""))
 
     def _keep(self, name: str, content: bytes) -> None:
         write_file(self.folder / name, content)
@@ -144,14 +156,32 @@ class Page:
         for name in set(names) - set(self.written):
             (self.folder / name).unlink(missing_ok=True)
 
-    def write(self, title: str, about: dict) -> Path:
-        """Write report.html."""
-        page = jinja2.Environment(autoescape=True).from_string(TEMPLATE)
+    @property
+    def missing(self) -> int:
+        """How many things are missing, each counted once."""
+        return len(self._said)
+
+    def write(
+        self, title: str, about: dict, *, first: Sequence[tuple[str, str]] = (), main: pd.DataFrame | None = None,
+        main_caption: str = "", words: Mapping[str, str] = MappingProxyType({}),
+    ) -> Path:  # fmt: skip
+        """Write report.html.
+
+        ``first``: (what, sentence) of the first screen, those of the same ``what`` together; ``main``: the table below it;
+        ``words``: what the page's words mean.
+        """
+        environment = jinja2.Environment(autoescape=True)
+        environment.filters["urlize_doi"] = link_doi
+        page = environment.from_string((Path(__file__).parent / "page.html").read_text(encoding="utf-8"))
+        together: dict[str, list[str]] = {}
+        for what, sentence in first:
+            together.setdefault(what, []).append(sentence)
         path = self.folder / "report.html"
         content = page.render(
             title=title,
             about=json.dumps(about, indent=2),
             sections=self.sections,
+            first=list(together.items()), main=main, main_caption=main_caption, words=words, printed=self.printed,
             image=lambda data: base64.b64encode(data).decode(),
             rows=lambda table: [[_cell(value) for value in row] for row in table.itertuples(index=False)],
         )
@@ -159,42 +189,22 @@ class Page:
         return path
 
 
+def link_doi(sentence: str) -> markupsafe.Markup:
+    """A sentence as HTML, its DOIs as links."""
+    return markupsafe.Markup(re.sub(r"doi:(10\.\S+?)(?=[.,;)]?(\s|$))", r'<a href="https://doi.org/\1">doi:\1</a>',
+                                    str(markupsafe.escape(sentence))))  # fmt: skip
+
+
+def first_picture(film: bytes) -> bytes:
+    """The first picture of a GIF, as PNG."""
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(film)) as picture:
+        picture.convert("RGB").save(buffer, format="png")
+    return buffer.getvalue()
+
+
 def _cell(value) -> str:
     if isinstance(value, float):
         return "–" if np.isnan(value) else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
     return str(value)
 
-
-TEMPLATE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title>
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-img { max-width: 100%; height: auto; } figure { margin: 1.5rem 0; } figcaption { color: #555; font-size: 0.9rem; }
-table { border-collapse: collapse; margin: 1rem 0; font-size: 0.9rem; } caption { text-align: left; color: #555; }
-td, th { padding: 0.2rem 0.7rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
-nav a { margin-right: 1rem; white-space: nowrap; }
-.wide { overflow-x: auto; }
-.missing { background: #fff4e0; padding: 0.4rem 0.8rem; border-left: 4px solid #E69F00; }
-pre { background: #f6f6f6; padding: 1rem; overflow-x: auto; font-size: 0.8rem; }
-</style></head><body>
-<h1>{{ title }}</h1>
-<nav>{% for section in sections %}<a href="#{{ section.anchor }}">{{ section.title }}</a> {% endfor %}
-<a href="#configuration">Configuration</a></nav>
-{% for section in sections %}
-<h2 id="{{ section.anchor }}">{{ section.title }}</h2>
-{% for line in section.text %}<p>{{ line }}</p>{% endfor %}
-{% for line in section.missing %}<p class="missing">{{ line }}</p>{% endfor %}
-{% for caption, table in section.tables %}
-<div class="wide"><table><caption>{{ caption }}</caption>
-<tr>{% for name in table.columns %}<th>{{ name }}</th>{% endfor %}</tr>
-{% for row in rows(table) %}<tr>{% for value in row %}<td>{{ value }}</td>{% endfor %}</tr>{% endfor %}
-</table></div>
-{% endfor %}
-{% for name, caption, data, kind in section.figures %}
-<figure><img alt="{{ caption }}" id="{{ name }}" src="data:image/{{ kind }};base64,{{ image(data) }}">
-<figcaption>{{ caption }}</figcaption></figure>
-{% endfor %}
-{% endfor %}
-<h2 id="configuration">Configuration</h2><pre>{{ about }}</pre>
-</body></html>
-"""

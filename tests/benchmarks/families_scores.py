@@ -1,6 +1,6 @@
 """One truth in three families, learnt and scored: the twin as CROCO, NEMO and longitude-latitude-depth files.
 
-    python -m tests.benchmarks.families_scores [--years 1.5] [--folder DIR] [FAMILY ...]
+    python -m tests.benchmarks.families_scores [--years 1] [--folder DIR] [FAMILY ...]
 
 The same commands for each family, in processes of their own: ``data.twin --as``, ``lagrangian.run``, ``learning.fit``
 (velocities; a U-Net of binned PDFs at one speed; one member each), ``learning.predict``, ``evaluation.report``; then valid %, F %
@@ -23,8 +23,8 @@ from data.twin.families import FAMILIES
 SPEEDS = ("80", "150", "300")
 #: The one speed that a U-Net is trained for: it takes as long as all the rest.
 UNET_SPEED = "150"
-#: Traps all over the twin, 171 km apart, as in the README's three-year run.
-TRAPS = ("--w", *SPEEDS, "--positions", "domain", "--spacing", "171")
+#: Traps all over the twin.
+TRAPS = ("--w", *SPEEDS, "--positions", "domain", "--spacing", "256")
 MODELS = ("box200", "climatology-root", "sst-ssh", "velocity-sst-ssh", "velocity-sst-ssh-root")
 
 
@@ -56,8 +56,8 @@ def chain(family: str, folder: Path, years: float) -> dict[str, float]:
     seconds["fit velocities"] = command("learning.fit", *small, "--method", "velocity", "--epochs", "10")
     unet = ("--method", "unet", "--w", UNET_SPEED, "--epochs", "4")
     seconds[f"fit U-Net at {UNET_SPEED} m/d"] = command("learning.fit", *small, *unet)
-    seconds["predict"] = command("learning.predict", "--run", out)
-    seconds["report"] = command("evaluation.report", "--run", out)
+    seconds["predict"] = command("learning.predict", "--run", out, "--members", "16")
+    seconds["report"] = command("evaluation.report", "--run", out, "--resolution-experiments", "0")
     return seconds
 
 
@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> None:
     """Make, run, learn, score, print."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.families_scores", description=__doc__.splitlines()[0])
     parser.add_argument("families", nargs="*", default=["twin", *FAMILIES])
-    parser.add_argument("--years", type=float, default=1.5)
+    parser.add_argument("--years", type=float, default=1.0)
     parser.add_argument("--folder", type=Path, help="folder of files and runs, kept (default: a temporary one)")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch:
