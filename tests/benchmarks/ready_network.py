@@ -21,7 +21,7 @@ from learning.ready import FOLDER, MODEL
 SEEDS = (2, 3)
 #: Speeds of predictions, the paper's.
 SPEEDS = [80.0, 100.0, 150.0, 200.0, 300.0]
-EPOCHS = 24
+EPOCHS = 12
 #: What fit.json keeps of a training, and run.json of a run: no paths and nothing of the machine.
 KEPT_OF_FIT = ("identity", "split", "depths", "instants", "rotational", "versions", "gap_days")
 KEPT_OF_RUN = ("configuration", "ocean", "versions")

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -24,6 +23,7 @@ from evaluation.report import ReportConfig, main
 from evaluation.results import SHARES, SpeedRun, share_within
 from lagrangian.binning import smooth_pdf
 from learning.simulation import PARTS
+from tests.builders.browser import AXE, CHROMIUM, asked, violations
 from tests.builders.made_up_run import write_run
 
 
@@ -303,27 +303,52 @@ def test_scoring_arrays_is_many_times_as_fast_as_a_loop():
     assert loop / whole > 10
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-CHECK = """<script>window.addEventListener('load', () => { const found = document.createElement('pre'); found.id = 'found';
-found.textContent = JSON.stringify([...document.images].map(one => [one.id, one.complete, one.naturalWidth]));
-document.body.appendChild(found); });</script></body>"""
-
-
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_a_browser_loads_every_figure_without_a_word_on_its_console(report, tmp_path):
     page = (report / "report.html").read_text()
     assert not re.search(r"src=[\"'](?!data:)", page), "the page loads something from outside itself"
     links = re.findall(r"href=[\"']([^\"'#]+)", page)  # what is written beside it, and the paper
     assert links and all((report / link).is_file() or link.startswith("https://doi.org/10.") for link in links)
-    copy = tmp_path / "page.html"
-    copy.write_text(page.replace("</body>", CHECK))
-    done = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr",
-         f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=10000", "--dump-dom", f"file://{copy}"],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.S)
-    assert found, done.stderr[-2000:]
-    images = json.loads(found.group(1))
+    images, log = asked(page, "return [...document.images].map(one => [one.id, one.complete, one.naturalWidth]);", tmp_path)
     assert len(images) == 3 + 2 * 9 and all(complete and width > 100 for _, complete, width in images)
-    assert "CONSOLE" not in done.stderr
+    assert "CONSOLE" not in log
+
+
+OPEN = "document.querySelectorAll('details').forEach(box => box.open = true);"
+FILM = """const button = document.querySelector('button[aria-controls]'), film = document.getElementById(button.getAttribute(
+'aria-controls')); const states = []; const note = () => states.push([film.src.slice(5, 14), button.textContent]);
+note(); button.click(); note(); button.click(); note(); return states;"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_the_page_is_short_until_it_is_unfolded_fits_a_phone_and_its_film_can_be_stopped(report, tmp_path):
+    page = (report / "report.html").read_text()
+    shown, _ = asked(page, "return document.documentElement.scrollHeight;", tmp_path)
+    whole, _ = asked(page, f"{OPEN} return document.documentElement.scrollHeight;", tmp_path)
+    assert shown < 4500 < whole  # one speed alone took 13400 px
+    for unfold in ("", OPEN):
+        assert asked(page, f"{unfold} return document.documentElement.scrollWidth - innerWidth;", tmp_path, width=500)[0] <= 0
+    states, _ = asked(page, OPEN + FILM, tmp_path)
+    still, running = ["image/png", "Play the film"], ["image/gif", "Stop the film"]
+    assert states == [still, running, still]
+    target, _ = asked(page, "location.hash = '#deep-dynamics'; await new Promise(done => setTimeout(done, 200)); return "
+                      "document.getElementById('deep-dynamics').closest('details').open;", tmp_path)  # fmt: skip
+    assert target is True
+
+
+@pytest.mark.skipif(CHROMIUM is None or not AXE.exists(), reason="no Chromium, or no axe-core in build/axe")
+def test_axe_has_nothing_against_the_page_folded_or_not(report, tmp_path):
+    page = (report / "report.html").read_text()
+    assert violations(page, tmp_path) == [] and violations(page, tmp_path, before=OPEN, width=500) == []
+    # it would have something against a picture without words
+    assert violations(page.replace('<img alt="', '<img data-words="'), tmp_path, before=OPEN)
+
+
+def test_the_first_screen_tells_what_was_asked_found_and_is_missing(report):
+    page = (report / "report.html").read_text()
+    first = re.sub(r"<[^>]+>", " ", page[page.index('<dl class="first">') : page.index("</header>")])
+    for words in ("Where did the particles", "cross 200 m", "80 and 300 m/d", "is valid most often", "climatology", "read off"):
+        assert words in first, words
+    assert "2 things, each told in its section" in first
+    table = page[page.index('aria-label="Main scores"') :]
+    assert "(46)" in table and "(10)" in table  # the paper's sst-ssh and box200 at 80 m/d
