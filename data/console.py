@@ -113,6 +113,8 @@ def _print_config(argv: list[str]) -> int:
 
 
 def _unknown(word: str) -> str:
+    if word.startswith("-"):
+        return f"{word} stands where a command belongs; give the command first, such as catchment run {word} (catchment --help)"
     near = difflib.get_close_matches(word, [*words(), *ALIASES, *OPTIONS], 2, 0.55)
     meant = f"perhaps you meant {' or '.join(near)}; " if near else ""
     return f"there is no command {word!r}; {meant}catchment --help lists them"

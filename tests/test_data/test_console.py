@@ -67,6 +67,11 @@ def test_a_misspelt_command_is_told_with_the_one_that_was_meant(word, meant, cap
     assert meant in err and (word == "explor" or f"perhaps you meant {meant}" in err)
 
 
+def test_an_option_before_its_command_is_told_where_it_belongs(capsys):
+    code, _, err = said(capsys, "--w", "80", "run")
+    assert code == 2 and "give the command first, such as catchment run --w" in err and err.count("\n") == 1
+
+
 @pytest.mark.parametrize("word", WITH_OPTIONS)
 def test_help_is_answered_without_slow_imports_whatever_else_is_given(word):
     code = (
