@@ -302,7 +302,7 @@ function cursors() {
 let timer = null;
 function draw(everything) {
   const left = leftLayer(), right = rightLayer(), scale = top([left, right]);
-  $("maps").classList.toggle("one", !state.right); $("right-figure").hidden = !state.right;
+  $("stage").classList.toggle("one", !state.right); $("right-figure").hidden = !state.right;
   drawMap($("map-left"), left, scale); if (state.right) drawMap($("map-right"), right, scale);
   for (const [side, layer, model] of [["left", left, state.left], ["right", right, state.right]]) {
     const words = layer ? sentence(layer) : model + ": no maps at this speed and level.";

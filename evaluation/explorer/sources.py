@@ -180,11 +180,15 @@ def from_files(patterns: Sequence[str]) -> Source:
     names = _names(list(groups))
     for folder, paths in groups.items():
         found = read_catchments(paths)
-        notes += found.notes
+        # read_catchments tells of flags by an option that this command has not; each map says its own here
+        notes += [note for note in found.notes if " are flagged " not in note]
         if first is None:
             first = found.frame, paths
         elif found.frame.center != first[0].center or found.frame.shape != first[0].shape:
             raise InputError(f"{paths[0]}: its trap or lattice differs from that of {first[1][0]}; give files of one trap")
+        with xr.open_dataset(paths[0]) as file:
+            if of := file.attrs.get("source"):
+                notes.append(f"{names[folder]}: {of}")
         told = {speed: facts for speed, facts in map(_told, paths)}
         for speed, one in found.predictions.items():
             shape = (len(one.pdf), *found.frame.shape)
@@ -194,14 +198,15 @@ def from_files(patterns: Sequence[str]) -> Source:
             places = [int(np.flatnonzero(times == time)[0]) for time in one.times]
             layer.facts |= {name: values[places] for name, values in facts.items()}
             layers.append(layer)
+    flags = np.concatenate([layer.facts.get("flag", np.zeros(layer.dates.size)) for layer in layers])
+    if flags.any():
+        notes.append(f"{int((flags > 0).sum())} of {flags.size} predictions are flagged; each map says why beside “to mind”")
     assert first is not None
     frame, paths = first
     with xr.open_dataset(paths[0]) as file:
         idealised = is_idealised(file.attrs.get("maps_source"))
         ocean = IDEALISED if idealised else "the sea as satellites saw it"
         site, depth = str(file.attrs.get("site", "")), float(file.attrs.get("trap_depth_m", np.nan))
-        if learnt := file.attrs.get("trained_on"):
-            notes.append(f"the networks were trained on: {learnt}")
     return Source(layers, frame, ocean, site, depth, "mean arrival of the particles at the export depth", idealised, notes)
 
 
