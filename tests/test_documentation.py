@@ -31,7 +31,7 @@ def commands_in(page: Path) -> list[str]:
         for piece in code:
             for part in re.split(r"\s&&\s|\s\|\s", piece):
                 part = re.sub(r"\s+#.*$", "", part.strip())
-                if re.match(r"(catchment [a-z][a-z-]+(\s|$))|(python -m (data|lagrangian|learning|evaluation)\.)", part):
+                if re.match(r"(catchment [a-z][a-z-]+(\s|$))|(python -m (data|lagrangian|learning|evaluation)\.\w)", part):
                     found.append(part)
     return found
 

@@ -1,10 +1,10 @@
-"""One truth in three families, learnt and scored: the twin as CROCO, NEMO and longitude-latitude-depth files, by the same commands.
+"""One truth in three families, learnt and scored: the twin as CROCO, NEMO and longitude-latitude-depth files.
 
     python -m tests.benchmarks.families_scores [--years 1.5] [--folder DIR] [FAMILY ...]
 
-Each family: ``data.twin --as``, ``lagrangian.run``, ``learning.fit`` (velocities; a U-Net of binned PDFs at one speed; one member
-each), ``learning.predict`` and ``evaluation.report``, each in a process of its own; then valid %, F % and BL of the held-out time, at
-each speed, beside the best constant PDF. --folder keeps the files and goes on where it was.
+The same commands for each family, in processes of their own: ``data.twin --as``, ``lagrangian.run``, ``learning.fit``
+(velocities; a U-Net of binned PDFs at one speed; one member each), ``learning.predict``, ``evaluation.report``; then valid %, F %
+and BL of the held-out time, at each speed, beside the best constant PDF. --folder keeps the files and goes on where it was.
 """
 
 from __future__ import annotations
