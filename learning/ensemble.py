@@ -119,7 +119,6 @@ class Ensemble:
         lags, variables = wanted[:2]
         return self.predict(normalised.reshape(fields.shape[0], lags * variables, *fields.shape[-2:]))
 
-
     def _plausible(self, fields: np.ndarray) -> np.ndarray:
         """The fields, as they are, where each variable can be what the networks take for it."""
         order = ", ".join(name for name, _ in self.spec.variables)

@@ -21,6 +21,7 @@ from data.sites import parse_site
 from learning.config import PredictConfig
 from learning.plan import check_device
 from learning.predicting import predict_catchments
+from learning.ready import with_ready_network
 from learning.satellite import predict_satellite
 from learning.simulation import predict_run
 
@@ -32,6 +33,7 @@ def main(config: PredictConfig) -> int:
     """Predict all experiments of a run; see contract.md for what is written."""
     config.validate_workers()
     _check_options(config)
+    config = with_ready_network(config)
     check_device(config.device)
     torch.set_num_threads(config.threads or cores())
     velocity = velocity_folders(config)
@@ -43,11 +45,17 @@ def main(config: PredictConfig) -> int:
             from learning.velocity.satellite import predict_velocity_satellite
 
             out = config.out or config.run
+            if config.distributed:
+                print(
+                    "note: workers do the networks of binned PDFs; particles in predicted velocities are followed here",
+                    flush=True,
+                )
             predict_velocity_satellite(config, folder, out / folder.name if both or len(velocity) > 1 else out)
         else:
             from learning.velocity.predict import predict_velocity
 
-            predict_velocity(config, folder)
+            with _client(config) as client:
+                predict_velocity(config, folder, client)
     return predict_unet(dataclasses.replace(config, models=unet)) if both else 0
 
 
@@ -100,14 +108,18 @@ def predict_unet(config: PredictConfig) -> int:
     if not folders:
         kind = "models of sst-ssh" if config.ssh else "models"
         raise OptionError(f"{config.run} holds no {kind}; run python -m learning.fit --run {config.run}, or give --models")
-    with contextlib.ExitStack() as stack:
-        client = stack.enter_context(config.client(lambda text: print(text, flush=True))) if config.distributed else None
+    with _client(config) as client:
         if config.ssh:
             predict_satellite(config, folders, client)
             return 0
         for folder in folders:
             predict_run(config, folder, client)
     return 0
+
+
+def _client(config: PredictConfig):
+    """A context: a Dask client where workers are asked for, else None."""
+    return config.client(lambda text: print(text, flush=True)) if config.distributed else contextlib.nullcontext()
 
 
 class _CallableModule(types.ModuleType):

@@ -129,8 +129,11 @@ def predict_windows(
     dataset["land"] = ("y", "x"), land.astype(np.int8), {"units": "1", "standard_name": "land_binary_mask",
                                                          "grid_mapping": PROJECTION, "coordinates": "lon lat"}  # fmt: skip
     return dataset.assign_attrs(
-        maps_source=windows.maps_source, site=site_attribute(windows.maps_source, windows.site.name),
-        ssh_source_variable=windows.ssh_source, ssh_mean_removed=windows.ssh_mean, ssh_mean_of=windows.ssh_mean_of
+        maps_source=windows.maps_source,
+        site=site_attribute(windows.maps_source, windows.site.name),
+        ssh_source_variable=windows.ssh_source,
+        ssh_mean_removed=windows.ssh_mean,
+        ssh_mean_of=windows.ssh_mean_of,
     )
 
 
@@ -236,9 +239,7 @@ def _predict_folders(config, folders, out: Path, client) -> None:
                 "(evaluation.correlation --exclude-flags outside leaves them out)",
                 flush=True,
             )
-        dataset.attrs["networks"] = " ".join(
-            fingerprint_of_file(one) for one in sorted(folder.glob("member-*[0-9].safetensors"))
-        )
+        dataset.attrs["networks"] = " ".join(fingerprint_of_file(one) for one in sorted(folder.glob("member-*[0-9].safetensors")))
         write_dataset(path, dataset)
         write_json(path.with_suffix(".json"), {**provenance(config), "models": str(folder)})
         first, last = (str(time)[:10] for time in dataset["time"].values[[0, -1]])

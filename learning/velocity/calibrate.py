@@ -6,7 +6,7 @@ What is predicted is the smoothed PDF (25 km), so that it is the smoothed truth 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,11 +22,21 @@ SHARE = 0.5
 
 @dataclass(frozen=True)
 class Choice:
-    """What one amplitude gives: mean BL of the mean of the members, and the share that the 50 % contour holds, by speed."""
+    """What one amplitude gives.
+
+    Attributes
+    ----------
+    amplitude : float
+    bl, held : dict of float to float
+        By speed: mean BL of the mean of the members, and the share that its 50 % contour holds.
+    pairs : (experiment, 2) float
+        Spread and BL of each experiment, all speeds.
+    """
 
     amplitude: float
     bl: dict[float, float]
     held: dict[float, float]
+    pairs: np.ndarray = field(default_factory=lambda: np.empty((0, 2)), repr=False, compare=False)
 
 
 def held_within(guess: np.ndarray, truth: np.ndarray, share: float = SHARE) -> np.ndarray:
@@ -44,14 +54,18 @@ def score_amplitude(model, maps, lattice, options: RunOptions, starts, stores, k
     sizes = {"members": members, "seed": 1, "levels": np.array([last]), "integration": options.integration}
     bl: dict[float, list] = {w: [] for w in design.speeds}
     held: dict[float, list] = {w: [] for w in design.speeds}
+    pairs: list[np.ndarray] = []
     for one in predict_catchments(tried, maps, lattice, design, starts, **sizes):
         rows = np.flatnonzero((known.start == starts[one.period]) & known.usable)
         counts = stores[one.w]["counts"][rows, last].values.astype(np.float64)
         truth = smooth_pdf(counts / stores[one.w]["reached"][rows, last].values[:, None, None])
-        guess = one.mean[np.flatnonzero(known.start == starts[one.period]).searchsorted(rows), 0]
+        places = np.flatnonzero(known.start == starts[one.period]).searchsorted(rows)
+        guess = one.mean[places, 0]
         bl[one.w].append(1 - np.sqrt(truth * guess).sum(axis=(-2, -1)))
         held[one.w].append(held_within(guess, truth))
-    return Choice(amplitude, *({w: float(np.concatenate(one).mean()) for w, one in values.items()} for values in (bl, held)))
+        pairs.append(np.stack([one.spread[places, 0], bl[one.w][-1]], axis=1))
+    means = ({w: float(np.concatenate(one).mean()) for w, one in values.items()} for values in (bl, held))
+    return Choice(amplitude, *means, np.concatenate(pairs).astype(np.float64))
 
 
 def choose_amplitude(choices: list[Choice]) -> tuple[float, list[dict]]:
@@ -68,3 +82,17 @@ def choose_amplitude(choices: list[Choice]) -> tuple[float, list[dict]]:
     amplitude = np.array([row["amplitude"] for row in told])
     order = np.argsort(held)
     return float(np.interp(100 * SHARE, held[order], amplitude[order])), told
+
+
+def fit_expected(choices: list[Choice], amplitude: float) -> tuple[float, float]:
+    """(a, b) of a + b spread, the BL that a prediction of some spread has to expect: least squares over validation experiments.
+
+    All speeds together, at the tried amplitude nearest to ``amplitude``. (mean BL, 0) where spread and BL have no relation, or a
+    falling one: then spread tells nothing.
+    """
+    pairs = min(choices, key=lambda one: abs(one.amplitude - amplitude)).pairs
+    spread, loss = pairs[np.isfinite(pairs).all(axis=1)].T
+    if spread.size < 2 or not spread.std() > 0:
+        return float(loss.mean()) if loss.size else float("nan"), 0.0
+    slope = max(0.0, float(np.cov(spread, loss, bias=True)[0, 1] / spread.var()))
+    return float(loss.mean() - slope * spread.mean()), slope

@@ -1,19 +1,24 @@
-"""``learning.predict --method velocity`` for a run: w080/predictions/velocity-<inputs>.zarr, some periods at a time."""
+"""``learning.predict --method velocity`` for a run: predictions/velocity-<inputs>.zarr, block by block, here or by workers."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 import zarr
 
+from data import workers as cluster
 from data.chunks import add_array
 from data.command import json_ready, provenance, write_json
+from data.cores import cores
 from data.errors import InputError, OptionError, StoreError
-from data.lock import FolderLock
+from data.lock import Claim, FolderLock
 from data.ocean_names import ocean_title
 from data.progress import Progress
 from data.resumable import ResumableStore
@@ -26,13 +31,15 @@ from learning.simulation import PARTS, shortened
 from learning.velocity.ensemble import predict_catchments
 from learning.velocity.fit import prepare
 from learning.velocity.maps import Maps
-from learning.velocity.members import check_depths
+from learning.velocity.members import Catchments, check_depths
 from learning.velocity.model import VelocityModel
+from learning.velocity.residuals import EXPECTED, Residuals
 from learning.velocity.runs import Experiments, RunOptions, run_options, training_means
+from learning.velocity.targets import Velocities
 
 #: Periods of one sweep: their members' displacements are held at once.
 PERIODS = 6
-FILLED = ("pdf", "pdf_root", "spread", "reached")
+FILLED = ("pdf", "pdf_root", "spread", "expected_bl", "reached")
 #: Parts of a run that are predicted: what was learnt from is no test.
 PREDICTED = ("validation", "test", "between", "unseen")
 
@@ -66,11 +73,27 @@ class Plan:
         """What is predicted."""
         return self.options.design
 
+    @property
+    def wanted(self) -> np.ndarray:
+        """(period,) bool: which are to be predicted."""
+        return np.isin(self.part, [PARTS.index(name) for name in PREDICTED])
 
-def predict_velocity(config, folder: Path) -> list[Path]:
+    @property
+    def blocks(self) -> list[tuple[int, ...]]:
+        """Numbers of the periods that are predicted in one sweep: the same whatever is there already."""
+        numbers = np.flatnonzero(self.wanted).tolist()
+        return [tuple(numbers[first : first + PERIODS]) for first in range(0, len(numbers), PERIODS)]
+
+    def path(self, w: float, name: str) -> Path:
+        """The store of the networks ``name`` at a speed."""
+        return self.out / speed_folder(w) / "predictions" / f"{name}.zarr"
+
+
+def predict_velocity(config, folder: Path, client=None) -> list[Path]:
     """Predict the experiments of a run that networks did not learn from; goes on with unfinished stores.
 
-    ``config`` is a :class:`learning.predict.PredictConfig`. Returns the stores, one a speed.
+    ``config`` is a :class:`learning.predict.PredictConfig`. With a Dask ``client``, its workers do the blocks. Returns the
+    stores, one a speed.
 
     Raises
     ------
@@ -78,37 +101,91 @@ def predict_velocity(config, folder: Path) -> list[Path]:
         Residuals missing, depths or levels that the networks do not know, maps too far apart, a lattice of another spacing.
     """
     model = VelocityModel.load(folder)
-    if config.distributed:
-        print("note: workers share the networks of binned PDFs; particles in predicted velocities are followed here", flush=True)
     run = Path(config.run)
     plan = make_plan(config, model)
     check_depths(model.depths, plan.design.trap_depth, plan.design.levels)
-    velocities = prepare(run)
-    model.check_lattice(velocities.lattice)
-    maps = Maps.of(model.spec, velocities.times, velocities.surface, velocities.lattice.frame.spacing_km)
+    model.check_lattice(prepare(run).lattice)
     name = Path(folder).name
-    identity = {"networks": model.checksum, "amplitude": model.residuals.amplitude, "run": run_identity(run),
+    identity = {"networks": model.checksum, "amplitude": model.residuals.amplitude, "expected": model.residuals.expected,
+                "whole_exponent": model.residuals.whole_exponent, "run": run_identity(run),
                 "members": config.members, "seed": config.seed}  # fmt: skip
     out = plan.out
     out.mkdir(parents=True, exist_ok=True)
-    with FolderLock(out, name):
+    with FolderLock(out, name) as lock:
         stores = {w: PredictionStore(out, name, w, plan, identity, model, run) for w in plan.design.speeds}
         todo = {w: store.missing() for w, store in stores.items()}
-        periods = sorted(set().union(*todo.values()))
+        missing = set().union(*todo.values())
+        blocks = [block for block in plan.blocks if missing & set(block)]
+        n, done = sum(map(len, plan.blocks)), sum(map(len, plan.blocks)) - sum(map(len, blocks))
         with Progress(f"predicting {name}", "period") as bar:
-            for first in range(0, len(periods), PERIODS):
-                chosen = np.array(periods[first : first + PERIODS])
-                speeds = tuple(w for w in plan.design.speeds if set(chosen.tolist()) & set(todo[w]))
-                design = dataclasses.replace(plan.design, speeds=speeds)
-                sizes = {"members": config.members, "seed": config.seed, "integration": plan.options.integration}
-                for one in predict_catchments(model, maps, velocities.lattice, design, plan.starts[chosen], **sizes):
-                    stores[one.w].put(int(chosen[one.period]), one)
-                bar.update(min(first + PERIODS, len(periods)), len(periods))
+            for block in _blocks_done(client, blocks, config, Path(folder), todo, lock.claim):
+                done += len(block)
+                bar.update(done, n)
         for store in stores.values():
             store.close()
             write_json(store.final.with_suffix(".json"), {**provenance(config), "identity": identity})
             print(f"{store.final}", flush=True)
     return [store.final for store in stores.values()]
+
+
+def _blocks_done(client, blocks, config, folder: Path, todo: dict[float, list[int]], claim: Claim) -> Iterator[tuple[int, ...]]:
+    """The blocks as they are done, here or by workers."""
+    if client is None:
+        for block in blocks:
+            yield predict_block(block, config, folder, todo, config.threads, claim)
+        return
+    alike = dataclasses.replace(config, run=config.run.resolve(), out=config.out and config.out.resolve())
+    shared = (alike, folder.resolve(), todo, config.threads_each(config.threads), claim)
+    for block, _ in cluster.run_tasks(client, predict_block, blocks, shared):
+        yield block
+
+
+def predict_block(
+    block: tuple[int, ...], config, folder: Path, todo: dict[float, list[int]], threads: int, claim: Claim
+) -> tuple[int, ...]:
+    """Fill a block of periods in the unfinished stores of all speeds; a task of :func:`data.workers.run_tasks`. Returns it.
+
+    A block is always predicted whole, whichever of its periods (``todo``, by speed) are missing: the instants at which velocities
+    are predicted hang on the periods of a sweep.
+
+    Raises
+    ------
+    CommandGone
+        The command that ``claim`` is of has ended.
+    StoreError
+        A store cannot be written.
+    """
+    claim.wait()
+    model, velocities, maps, plan = _opened(claim.word, config, folder)
+    integration = dataclasses.replace(plan.options.integration, threads=threads)
+    sizes = {"members": config.members, "seed": config.seed, "integration": integration}
+    starts = plan.starts[list(block)]
+    stores = {w: _store(plan.path(w, folder.name), plan.starts.size) for w, missing in todo.items() if set(missing) & set(block)}
+    for one in predict_catchments(model, maps, velocities.lattice, plan.design, starts, **sizes):
+        claim.check()
+        if block[one.period] in todo[one.w]:
+            put(stores[one.w], block[one.period], one, model.residuals)
+    return block
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(word: str, config, folder: Path) -> tuple[VelocityModel, Velocities, Maps, Plan]:
+    """Of a process that predicts many blocks for the command that ``word`` names."""
+    torch.set_num_threads(config.threads_each(config.threads) or cores())
+    model, velocities = VelocityModel.load(folder), prepare(Path(config.run))
+    maps = Maps.of(model.spec, velocities.times, velocities.surface, velocities.lattice.frame.spacing_km)
+    return model, velocities, maps, make_plan(config, model)
+
+
+def _store(path: Path, periods: int, **options) -> ResumableStore:
+    """The predictions at a speed, a part for each period; without ``lay_out``, as a worker joins them."""
+    return ResumableStore(path, FILLED, periods, renew=True, parts="periods", **options)
+
+
+def put(store: ResumableStore, period: int, found: Catchments, residuals: Residuals) -> None:
+    """Put the catchments of a period in."""
+    store.put(period, pdf=shortened(found.mean), pdf_root=shortened(found.root), spread=found.spread,
+              expected_bl=residuals.expected_bl(found.spread), reached=found.reached)  # fmt: skip
 
 
 def make_plan(config, model: VelocityModel) -> Plan:
@@ -134,10 +211,10 @@ def make_plan(config, model: VelocityModel) -> Plan:
         part[:] = PARTS.index("between")
         for name, (first, last) in model.card["split"].items():
             part[(starts >= np.datetime64(first)) & (ends <= np.datetime64(last))] = PARTS.index(name)
-    wanted = np.isin(part, [PARTS.index(name) for name in PREDICTED])
-    if not wanted.any():
+    plan = Plan(options, Path(config.out or run), starts, part, experiments.start.size // numbers.size)
+    if not plan.wanted.any():
         raise InputError(f"{run}: the networks learnt from all of its experiments; predict another run (--run) with --models")
-    return Plan(options, Path(config.out or run), starts, part, experiments.start.size // numbers.size)
+    return plan
 
 
 class PredictionStore:
@@ -150,13 +227,11 @@ class PredictionStore:
     """
 
     def __init__(self, out: Path, name: str, w: float, plan: Plan, identity: dict, model: VelocityModel, run: Path):
-        self.final = out / speed_folder(w) / "predictions" / f"{name}.zarr"
+        self.final = plan.path(w, name)
         self.plan = plan
         identity = json_ready({**identity, "options": self._options(plan.options)})
         lay_out = partial(self._lay_out, w=w, name=name, model=model, run=run, members=identity["members"])
-        self.store = ResumableStore(
-            self.final, FILLED, plan.starts.size, lay_out=lay_out, identity=identity, renew=True, parts="periods"
-        )
+        self.store = _store(self.final, plan.starts.size, lay_out=lay_out, identity=identity)
         if self.store.whole:
             print(f"{self.final} is there already", flush=True)
         elif self.store.renewed:
@@ -171,19 +246,13 @@ class PredictionStore:
 
     def missing(self) -> list[int]:
         """Periods that are to be predicted and are not in; those that are not to be predicted are put in as unknown."""
-        wanted = np.isin(self.plan.part, [PARTS.index(name) for name in PREDICTED])
+        wanted = self.plan.wanted
         shape = self.plan.n_positions, len(self.plan.design.levels)
         unknown = {name: np.full((*shape, BINS, BINS) if "pdf" in name else shape, np.nan, np.float32) for name in FILLED}
         for number in self.store.missing():
             if not wanted[number]:
                 self.store.put(number, **unknown)
         return self.store.missing()
-
-    def put(self, period: int, found) -> None:
-        """Put the catchments of a period in."""
-        self.store.put(
-            period, pdf=shortened(found.mean), pdf_root=shortened(found.root), spread=found.spread, reached=found.reached
-        )
 
     def close(self) -> None:
         """Check the store and give it its name."""
@@ -210,6 +279,7 @@ class PredictionStore:
             array(one, (n, *chunk[1:]), chunk, "float32", ("experiment", "level", "y", "x"), {"long_name": title}, fill=np.nan)
         array("spread", (n, n_levels), chunk[:2], "float32", ("experiment", "level"),
               {"long_name": "mean Bhattacharyya loss of the members against their mean"}, fill=np.nan)  # fmt: skip
+        array("expected_bl", (n, n_levels), chunk[:2], "float32", ("experiment", "level"), {"long_name": EXPECTED}, fill=np.nan)
         array("reached", (n, n_levels), chunk[:2], "float32", ("experiment", "level"),
               {"long_name": "share of the members' particles that reached the level within +-400 km"}, fill=np.nan)  # fmt: skip
         for one, values in self._climatologies(w, levels, model, run).items():

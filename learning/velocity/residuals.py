@@ -27,7 +27,10 @@ RADIUS_KM, SIZE_BOUNDS = 80.0, (0.4, 2.5)
 #: Size expected ~ (energy of the predicted flow over the whole lattice)^this: an ocean whose currents are twice as fast errs by
 #: twice as much.
 WHOLE_EXPONENT = 0.5
-SECONDS_A_DAY = 86400.0
+#: A spread that rounding leaves of one member.
+NO_SPREAD = 1e-5
+#: What ``expected_bl`` is, in stores and files.
+EXPECTED = "Bhattacharyya loss of pdf to expect of a prediction of this spread, fitted on validation experiments"
 
 
 @dataclass(eq=False)
@@ -52,6 +55,8 @@ class Residuals:
         Size expected ~ (energy of the predicted flow over the whole lattice)^this; ``exponent`` in records that do not tell it.
     amplitude : float
         By which members multiply, fitted on validation.
+    expected : (float, float) or None
+        a and b of a + b spread, the BL that a prediction has to expect (:func:`learning.velocity.calibrate.fit_expected`).
     """
 
     values: np.ndarray
@@ -63,6 +68,7 @@ class Residuals:
     amplitude: float = 1.0
     whole_exponent: float | None = WHOLE_EXPONENT
     about: dict = field(default_factory=dict)
+    expected: tuple[float, float] | None = None
 
     @classmethod
     def of(
@@ -126,11 +132,18 @@ class Residuals:
 
         return residual
 
+    def expected_bl(self, spread: np.ndarray) -> np.ndarray:
+        """float32 BL to expect of predictions of some spread, 0 to 1; NaN where it was not fitted, or for one member."""
+        first, slope = self.expected or (np.nan, np.nan)
+        spread = np.asarray(spread, np.float64)
+        return np.where(spread > NO_SPREAD, np.clip(first + slope * spread, 0.0, 1.0), np.nan).astype(np.float32)
+
     def save(self, folder: Path, network: str) -> None:
         """Write the record beside its network, of which ``network`` is the checksum."""
         card = {"format": FORMAT, "network": network, "every_days": self.every_days, "spacing_km": self.spacing_km,
                 "periodic": self.periodic, "exponent": list(map(float, self.exponent)), "energy": list(map(float, self.energy)),
-                "amplitude": float(self.amplitude), "whole_exponent": self.whole_exponent, "about": self.about}  # fmt: skip
+                "amplitude": float(self.amplitude), "whole_exponent": self.whole_exponent, "about": self.about,
+                "expected": self.expected}  # fmt: skip
         save_tensors(Path(folder) / NAME, {"values": torch.from_numpy(self.values)}, card)
 
     @classmethod
@@ -152,7 +165,7 @@ class Residuals:
             raise StoreError(f"{path} is not of the networks beside it; remove it, and give learning.fit --method velocity again")
         return cls(tensors["values"].numpy(), card["every_days"], card["spacing_km"], card["periodic"],
                    np.array(card["exponent"]), np.array(card["energy"]), card["amplitude"], card.get("whole_exponent"),
-                   card["about"])  # fmt: skip
+                   card["about"], tuple(card["expected"]) if card.get("expected") else None)  # fmt: skip
 
 
 def local_energy(psi: np.ndarray, lattice: Lattice, radius_km: float = RADIUS_KM) -> np.ndarray:

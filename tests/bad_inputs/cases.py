@@ -577,9 +577,7 @@ def _stores() -> Iterator[Case]:
             "with an empty chunk": chunk(lambda content: b""),
         }.items():
             mended = "chunk" in what or call == "diagnostics" or (call == "run-again" and prepare is not filed)
-            yield Case(
-                f"{call}: {store} {what}", command, prepare, finished if mended else None
-            )
+            yield Case(f"{call}: {store} {what}", command, prepare, finished if mended else None)
 
 
 def _models() -> Iterator[Case]:

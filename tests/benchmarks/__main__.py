@@ -32,6 +32,7 @@ BENCHMARKS = {
     "families": ["families"],
     "glorys-year": ["glorys_year"],
     "velocity": ["velocity"],
+    "velocity-start": ["velocity_cost", "start"],
     "window": ["window"],
     "help": ["door", "help"],
     "check": ["door", "check"],

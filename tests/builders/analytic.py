@@ -19,7 +19,17 @@ OLD_TRANSFORM = SCoordinate.from_stretching(20, 5.0, 0.4, 50.0, vtransform=1)
 
 
 def plane(
-    nx=24, ny=20, dx=8e3, dy=None, h=4000.0, *, mask=None, periodic=(False, False), center=None, angle=0.0, origin=(0.0, 0.0),
+    nx=24,
+    ny=20,
+    dx=8e3,
+    dy=None,
+    h=4000.0,
+    *,
+    mask=None,
+    periodic=(False, False),
+    center=None,
+    angle=0.0,
+    origin=(0.0, 0.0),
     stagger="C",
 ):
     """A Cartesian grid, x = dx * xi turned by ``angle`` (radians) about ``origin`` (m); h a number or function of (x, y)."""

@@ -61,9 +61,10 @@ def predictions(run, tmp_path_factory):
 
 
 def test_networks_of_such_an_ocean_predict_from_satellite_maps(predictions, run):
-    with xr.open_dataset(predictions / "catchment_w300.nc") as made, xr.open_zarr(
-        run / "w300" / "predictions" / "sst-ssh.zarr", consolidated=False
-    ) as simulated:
+    with (
+        xr.open_dataset(predictions / "catchment_w300.nc") as made,
+        xr.open_zarr(run / "w300" / "predictions" / "sst-ssh.zarr", consolidated=False) as simulated,
+    ):
         pdf = made["pdf"].values
         assert len(pdf) >= 8 and np.allclose(pdf.sum(axis=(1, 2)), 1.0, atol=1e-3)
         # the same ocean seen from above: the two mean catchments are closer than the sea's catchment is to a box of 200 km

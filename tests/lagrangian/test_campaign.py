@@ -14,6 +14,8 @@ from tests.builders.analytic import AnalyticOcean
 from tests.builders.small_sweep import SMALL, analytic_ocean
 
 DAY = np.timedelta64(86400, "s")
+
+
 def run(ocean, config, cohorts=None, **options):
     """All results by (period, w), and the campaign."""
     design = design_experiments(config.design, ocean)

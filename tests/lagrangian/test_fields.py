@@ -176,9 +176,7 @@ def test_a_store_cut_short_goes_on_to_the_same_bytes(tmp_path):
         return {str(p.relative_to(path)): p.read_bytes() for p in path.rglob("*") if p.is_file()}
 
     (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
-    assert fill(tmp_path / "a" / "fields.zarr", [[2, 1, 0]]) == fill(
-        tmp_path / "b" / "fields.zarr", [[2], [1], [0]]
-    )
+    assert fill(tmp_path / "a" / "fields.zarr", [[2, 1, 0]]) == fill(tmp_path / "b" / "fields.zarr", [[2], [1], [0]])
     dataset = open_fields(tmp_path / "a" / "fields.zarr")
     assert dataset["ssh"].dims == ("time", "y", "x")
     np.testing.assert_array_equal(dataset["time"].values.astype("datetime64[s]"), ocean.times.astype("datetime64[s]"))

@@ -18,6 +18,7 @@ from lagrangian.campaign import Campaign
 from lagrangian.cohorts import Cohort
 from lagrangian.config import RunConfig
 from lagrangian.experiments import design_experiments
+from learning.velocity.calibrate import Choice, fit_expected
 from learning.velocity.ensemble import member_ocean, within
 from learning.velocity.lattice import Lattice
 from learning.velocity.loss import displacement_error
@@ -370,6 +371,28 @@ def test_residuals_that_do_not_tell_how_they_follow_the_whole_ocean_are_used_as_
     flow = 0.9 * predicted[0]
     expected = (local_energy(flow, where) / residuals.energy[:, None, None]) ** residuals.exponent[:, None, None]
     assert np.allclose(residuals.size(flow, where), np.clip(expected, 0.4, 2.5), rtol=1e-5)
+
+
+def test_the_loss_to_expect_is_the_line_of_validation_at_the_amplitude_that_was_chosen(tmp_path):
+    spread = np.linspace(0.1, 0.3, 20)
+    choices = [Choice(amplitude, {}, {}, np.stack([spread, first + 0.5 * spread], axis=1))
+               for amplitude, first in ((0.8, 0.02), (1.1, 0.05), (1.4, 0.09))]  # fmt: skip
+    choices[1].pairs[3, 1] = np.nan  # an experiment without truth
+    expected = fit_expected(choices, 1.2)
+    assert expected == pytest.approx((0.05, 0.5))
+    where = lattice(16)
+    residuals = Residuals.of(waves(where, 1, 6), waves(where, 2, 6), where, 5.0)
+    assert np.isnan(residuals.expected_bl(spread)).all()
+    dataclasses.replace(residuals, expected=expected).save(tmp_path, "word")
+    loaded = Residuals.load(tmp_path, "word")
+    assert np.allclose(loaded.expected_bl(spread), 0.05 + 0.5 * spread)
+    assert np.isnan(loaded.expected_bl(np.array([0.0, np.nan]))).all()  # one member has no spread
+
+
+def test_a_spread_that_tells_nothing_leaves_the_mean_loss_to_expect():
+    falling = np.array([[0.1, 0.3], [0.2, 0.2], [0.3, 0.1]])
+    for pairs, loss in ((falling, 0.2), (falling[:1], 0.3)):
+        assert fit_expected([Choice(1.0, {}, {}, pairs)], 1.0) == pytest.approx((loss, 0.0))
 
 
 def test_mean_and_root_of_two_members_by_hand():

@@ -20,9 +20,11 @@ from learning.fit import main as fit
 from learning.folders import run_identity
 from learning.predict import PredictConfig
 from learning.predict import main as predict
+from learning.velocity import predict as prediction
 from learning.velocity import targets
 from learning.velocity.fit import effective
 from learning.velocity.model import velocity_folder
+from tests.builders.clusters import plain_cluster
 from tests.builders.made_up_run import LEVELS, write_run
 from tests.builders.satellite_maps import height, maps, temperature
 from tests.learning.test_velocity import lattice, waves
@@ -111,6 +113,8 @@ def test_predictions_are_scored_as_a_further_model(trained):
     for one in (pdf, root):
         assert np.allclose(one[known].sum(axis=(2, 3)), 1, atol=2e-3)
     assert (store["spread"].values[known] >= 0).all()
+    expected = store["expected_bl"].values
+    assert ((expected[known] > 0) & (expected[known] < 1)).all() and np.isnan(expected[~known]).all()
     found = metrics(SpeedRun.open(trained, 80.0).score(), 80.0)
     models = {entry["model"] for entry in found if entry["split"] == "test" and entry["target"] == "smoothed"}
     assert models >= {"climatology", "climatology-root", "velocity-sst-ssh", "velocity-sst-ssh-root"}
@@ -127,6 +131,42 @@ def test_a_prediction_that_lost_a_period_is_made_whole(trained):
     chunk.unlink()
     assert predicted(trained) == 0
     assert chunk.read_bytes() == before
+
+
+def values_of(run: Path) -> dict[str, bytes]:
+    """All chunks of the predictions of a run."""
+    stores = sorted(run.glob("w*/predictions/velocity-sst-ssh.zarr"))
+    return {
+        str(path.relative_to(run)): path.read_bytes() for one in stores for path in sorted(one.glob("*/c/**/*")) if path.is_file()
+    }
+
+
+def test_a_command_that_is_killed_goes_on_to_the_same_bytes(trained, tmp_path, monkeypatch):
+    whole, killed = (shutil.copytree(trained, tmp_path / name, ignore=shutil.ignore_patterns("predictions")) for name in "ab")
+    monkeypatch.setattr(prediction, "PERIODS", 4)
+    assert predicted(whole) == 0
+    put, done = prediction.put, []
+
+    def put_some(*arguments):
+        if len(done) == 3:  # in the midst of a block
+            raise KeyboardInterrupt
+        done.append(arguments)
+        put(*arguments)
+
+    monkeypatch.setattr(prediction, "put", put_some)
+    assert predicted(killed) == 130
+    assert not list(killed.glob("w*/predictions/velocity-sst-ssh.zarr"))
+    monkeypatch.setattr(prediction, "put", put)
+    assert predicted(killed) == 0
+    assert values_of(killed) == values_of(whole)
+
+
+def test_workers_write_the_same_bytes(trained, tmp_path):
+    alone, shared = (shutil.copytree(trained, tmp_path / name, ignore=shutil.ignore_patterns("predictions")) for name in "ab")
+    assert predicted(alone) == 0
+    with plain_cluster() as cluster:
+        assert predicted(shared, "--scheduler", cluster.scheduler_address) == 0
+    assert values_of(shared) == values_of(alone)
 
 
 def test_a_speed_a_depth_and_a_cup_length_that_no_training_saw(trained, tmp_path):
@@ -194,6 +234,7 @@ def test_catchments_of_satellite_maps(trained, tmp_path, capsys):
         for name in ("pdf", "pdf_root"):
             assert np.allclose(found[name].sum(("y", "x")), 1, atol=1e-4)
         assert (found["flag"] == 0).all() and (found["reached"] > 0.9).all() and (found["spread"] >= 0).all()
+        assert ((found["expected_bl"] > 0) & (found["expected_bl"] < 1)).all()
         assert 0 <= float(found["outside"].max()) < 0.05
         assert found.attrs["source"].startswith("particles in velocities of 1 network") and "; maps: " in found.attrs["source"]
         assert not found["land"].any() and (found["mass_on_land"] == 0).all()  # Ireland is farther than the box

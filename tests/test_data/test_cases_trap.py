@@ -369,8 +369,15 @@ record = st.lists(st.tuples(st.integers(7, 42), st.floats(0.01, 500)), min_size=
 
 
 @settings(max_examples=60, deadline=None)
-@given(cups=record, form=st.sampled_from(FORMS), unit=st.sampled_from(sorted(UNITS)), units_row=st.booleans(),
-       separator=st.sampled_from(";\t"), order=st.randoms(use_true_random=False), first=DATES)
+@given(
+    cups=record,
+    form=st.sampled_from(FORMS),
+    unit=st.sampled_from(sorted(UNITS)),
+    units_row=st.booleans(),
+    separator=st.sampled_from(";\t"),
+    order=st.randoms(use_true_random=False),
+    first=DATES,
+)
 def test_the_order_of_rows_the_form_of_dates_and_the_unit_make_no_difference(
     tmp_path_factory, cups, form, unit, units_row, separator, order, first
 ):

@@ -26,6 +26,7 @@ from lagrangian.velocity import omega_by_continuity
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
