@@ -127,7 +127,8 @@ function drawMap(canvas, layer, scale) {
   for (let km = -Math.floor(half / tick) * tick; km <= half; km += tick) {
     context.beginPath(); context.moveTo(px(km), 0); context.lineTo(px(km), size); context.moveTo(0, py(km)); context.lineTo(size, py(km)); context.stroke();
     if (Math.abs(km) < half * 0.9 && km !== 0 && (half / tick <= 4 || km % (2 * tick) === 0)) {
-      context.fillText(km, px(km), size - 6 * unit); context.textAlign = "left"; context.fillText(km, 5 * unit, py(km) + 4 * unit); context.textAlign = "center";
+      if (px(km) < size - 7 * context.measureText("km").width) context.fillText(km, px(km), size - 6 * unit);
+      context.textAlign = "left"; context.fillText(km, 5 * unit, py(km) + 4 * unit); context.textAlign = "center";
     }
   }
   context.textAlign = "right"; context.fillText("km east", size - 8 * unit, size - 6 * unit);
@@ -282,9 +283,10 @@ function chart(title, series, cups) {
 function charts() {
   const layers = [[leftLayer(), "#0072B2", ""], [rightLayer(), "#B34700", "5 3"]].filter(([one]) => one && !constant(one));
   const series = get => layers.map(([one, colour, dash]) => ({ days: one.dates, values: get(one), colour, dash })).filter(one => one.values);
-  const of = name => series(one => one.facts[name]), names = layers.map(([one], k) => one.model + (k ? " (dashed)" : "")).join(", ");
+  const of = name => series(one => one.facts[name]);
+  $("chart-key").textContent = layers.length > 1 ? "Full lines: " + layers[0][0].model + "; dashed lines: " + layers[1][0].model + "." : "";
   const distance = series(one => one.facts.east.map((e, k) => e === null ? null : Math.hypot(e, one.facts.north[k])));
-  const drawn = [chart("distance of the centre from the trap, km: " + names, distance)];
+  const drawn = [chart("distance of the centre from the trap, km", distance)];
   if (of("bl").length) drawn.push(chart("BL against the simulation (valid below 0.3)", of("bl")));
   if (of("spread").some(one => one.values.some(v => v > 0))) drawn.push(chart("spread of the members", of("spread")));
   if (data.flux) drawn.push(chart("flux of the trap, " + $("variable").value.replace("_", " ") + ", mg m⁻² d⁻¹", [], { ...data.flux, values: data.flux.values[$("variable").value] }));
