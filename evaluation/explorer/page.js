@@ -56,7 +56,7 @@ function step(days) { const gaps = days.slice(1).map((d, k) => d - days[k]).sort
 function shown(layer) { return !layer ? -1 : constant(layer) ? 0 : nearest(layer.dates, state.day, Math.max(step(layer.dates), 5)); }
 const iso = day => new Date(day * 864e5).toISOString().slice(0, 10);
 const number = (value, digits = 3) => value === null || value === undefined ? "–" : Number(value.toPrecision(digits)).toString();
-const percent = value => value === null || value === undefined ? "–" : Math.round(100 * value) + " %";
+const percent = value => value === null || value === undefined ? "–" : Math.round(100 * value) + "\u00a0%";
 const speedWords = speed => number(speed, 6) + " m/d", levelWords = level => number(level, 6) + " m";
 function where(east, north) {
   const away = Math.hypot(east, north);
@@ -67,7 +67,7 @@ function where(east, north) {
 
 // ---- maps ------------------------------------------------------------------------------------------------------------
 const ramp = ["#ffffff", "#e3f1f6", "#b9dde9", "#83c3da", "#4aa3c7", "#2680af", "#145c8f", "#0c3a66", "#071f3f"].map(rgb);
-const greens = ["#f7f6e4", "#d9e8b5", "#a9d18c", "#6fb26a", "#3b9150", "#1d6d3d", "#0b4a2b"].map(rgb);
+const greens = ["#f7f6e4", "#d9e8b5", "#a9d18c", "#6fb26a", "#479a59", "#2f8048"].map(rgb);
 function rgb(hex) { return [1, 3, 5].map(k => parseInt(hex.slice(k, k + 2), 16)); }
 function colour(table, share) {
   const place = Math.min(Math.max(share, 0), 1) * (table.length - 1), k = Math.min(Math.floor(place), table.length - 2), f = place - k;
@@ -122,20 +122,27 @@ function drawMap(canvas, layer, scale) {
   context.imageSmoothingEnabled = true; context.drawImage(small, 0, 0, size, size);
   const unit = size / 600;
   context.font = Math.round(Math.max(13 * unit, 11 * (window.devicePixelRatio || 1))) + "px system-ui, sans-serif";
+  // words that stay legible on dark colours
+  const label = (text, x, y) => {
+    context.save(); context.strokeStyle = "rgba(255,255,255,0.85)"; context.lineWidth = 4 * unit; context.lineJoin = "round";
+    context.strokeText(text, x, y); context.restore(); context.fillText(text, x, y);
+  };
   const tick = half > 250 ? 100 : half > 120 ? 50 : 25;
   context.lineWidth = unit; context.strokeStyle = "rgba(0,0,0,0.12)"; context.fillStyle = "#1b2631"; context.textAlign = "center";
   for (let km = -Math.floor(half / tick) * tick; km <= half; km += tick) {
     context.beginPath(); context.moveTo(px(km), 0); context.lineTo(px(km), size); context.moveTo(0, py(km)); context.lineTo(size, py(km)); context.stroke();
     if (Math.abs(km) < half * 0.9 && km !== 0 && (half / tick <= 4 || km % (2 * tick) === 0)) {
-      if (px(km) < size - 7 * context.measureText("km").width) context.fillText(km, px(km), size - 6 * unit);
-      context.textAlign = "left"; context.fillText(km, 5 * unit, py(km) + 4 * unit); context.textAlign = "center";
+      if (px(km) < size - 7 * context.measureText("km").width) label(km, px(km), size - 6 * unit);
+      context.textAlign = "left"; label(km, 5 * unit, py(km) + 4 * unit); context.textAlign = "center";
     }
   }
-  context.textAlign = "right"; context.fillText("km east", size - 8 * unit, size - 6 * unit);
-  context.textAlign = "left"; context.fillText("km north", 5 * unit, 18 * unit);
+  context.textAlign = "right"; label("km east", size - 8 * unit, size - 6 * unit);
+  context.textAlign = "left"; label("km north", 5 * unit, 18 * unit);
   if ($("boxes").checked) {
-    context.strokeStyle = "#8a4b00"; context.setLineDash([6 * unit, 4 * unit]); context.lineWidth = 1.6 * unit;
-    for (const width of Object.values(data.boxes)) context.strokeRect(px(-width / 2), py(width / 2), px(width / 2) - px(-width / 2), py(-width / 2) - py(width / 2));
+    for (const [paint, line, dash] of [["rgba(255,255,255,0.75)", 4, []], ["#8a4b00", 1.6, [6, 4]]]) {
+      context.strokeStyle = paint; context.lineWidth = line * unit; context.setLineDash(dash.map(one => one * unit));
+      for (const width of Object.values(data.boxes)) context.strokeRect(px(-width / 2), py(width / 2), px(width / 2) - px(-width / 2), py(-width / 2) - py(width / 2));
+    }
     context.setLineDash([]);
   }
   if ($("contours").checked && peak) layer.contours[k].forEach((level, share) => {
@@ -378,7 +385,9 @@ function csv() {
 $("save-numbers").addEventListener("click", () => save("catchments.csv", new Blob([csv()], { type: "text/csv" })));
 let resizing = null;
 window.addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(() => draw(true), 150); });
-state.day = leftLayer().dates[0];
+// a day that no network has seen, where there is one
+const judged = data.layers.find(one => one.facts.part), unseen = judged ? judged.facts.part.findIndex(part => part === 2 || part === 4) : -1;
+state.day = unseen >= 0 ? judged.dates[unseen] : leftLayer().dates[0];
 choose();
 document.documentElement.dataset.ready = "yes";
 })();
