@@ -20,6 +20,7 @@ OPTIONS = {
     "evaluation.satellite": "evaluation.options:SatelliteConfig",
     "evaluation.twin_experiment": "evaluation.options:TwinExperimentConfig",
     "evaluation.animation": "evaluation.options:AnimationConfig",
+    "evaluation.explorer": "evaluation.options:ExplorerConfig",
     "data.twin": "data.twin.options:TwinConfig",
     "data.download": "data.download:DownloadConfig",
 }

@@ -223,3 +223,46 @@ class AnimationConfig:
     """Frames in all, evenly spaced in time."""
     out: Path | None = None
     """File to write (default: RUN/w080/film-0000.gif, by speed and experiment)."""
+
+
+@dataclass(frozen=True)
+class ExplorerConfig:
+    """Write one HTML file in which catchments are explored by date, sinking speed, level and model; it needs no network."""
+
+    GROUPS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "What is shown": ("run", "predictions", "position", "levels", "size_mb", "out"),
+        "Beside it": ("flux", "flux_depth", "flux_columns", "drop_bad", "chlorophyll"),
+    }
+    EXAMPLES: ClassVar[tuple[str, ...]] = (
+        "catchment explorer --run runs/learn",
+        "catchment explorer --predictions runs/satellite --flux flux.csv --chlorophyll 'maps/chlorophyll_*.nc'",
+    )
+
+    run: Path = Path("runs/demo")
+    """Folder of a lagrangian.run: its catchments, and its predictions where learning.predict made some."""
+    predictions: tuple[str, ...] = ()
+    """Instead of a run: catchment_w*.nc of learning.predict, folders of such files or quoted globs; each folder is a model."""
+    position: Annotated[int | None, *bounds(least=0)] = None
+    """Trap position of the run that is shown (default: the one nearest to the site)."""
+    levels: Annotated[tuple[float, ...], *bounds(least=0, most=12000, unit="m, positive down")] = ()
+    """Levels of the run, m (default: all)."""
+    flux: Path | None = None
+    """Flux record of the trap, CSV or .xlsx, drawn below the maps: open, close, dry_weight, poc, pic, tpn (mg m-2 d-1)."""
+    flux_depth: Annotated[float, *bounds(above=0, most=12000, unit="m, positive down")] = 3000.0
+    """Depth of the trap, m, where the flux record holds several."""
+    flux_columns: tuple[str, ...] = ()
+    """Headers of columns of the flux record that are not recognised, such as open=Date poc="C flux"."""
+    drop_bad: bool = False
+    """Leave bad rows and values of the flux record out instead of refusing them."""
+    chlorophyll: tuple[str, ...] = ()
+    """Files of daily chlorophyll, mg m-3: paths or quoted globs; drawn as maps, and as the mean in each catchment."""
+    size_mb: Annotated[float, *bounds(least=0.2, most=200, unit="MB")] = 5.0
+    """Greatest size of the file, MB; of a longer record every second date (third, ...) is shown."""
+    out: Path | None = None
+    """Folder of explorer.html (default: that of what is shown)."""
+
+    def validate(self) -> None:
+        """OptionError for the first value that is impossible."""
+        need(not (self.predictions and (self.position is not None or self.levels)),
+             "--position and --levels are of a --run; catchment files have one trap and one level")  # fmt: skip
+        need_distinct(self, "levels")
