@@ -23,8 +23,8 @@ from data.twin.families import FAMILIES
 SPEEDS = ("80", "150", "300")
 #: The one speed that a U-Net is trained for: it takes as long as all the rest.
 UNET_SPEED = "150"
-#: Traps all over the twin.
-TRAPS = ("--w", *SPEEDS, "--positions", "domain", "--spacing", "256")
+#: Traps within the middle of the domain: files of two families are not periodic.
+TRAPS = ("--w", *SPEEDS, "--positions", "3", "--spacing", "90")
 MODELS = ("box200", "climatology-root", "sst-ssh", "velocity-sst-ssh", "velocity-sst-ssh-root")
 
 
