@@ -242,7 +242,14 @@ CHECK = """<script>
     read.drawImage(c, (east + w) / (2 * w) * n, n - (north + w) / (2 * w) * n, 1, 1, 0, 0, 1, 1);
     return [...read.getImageData(0, 0, 1, 1).data].slice(0, 3); };
   const out = { ready: document.documentElement.dataset.ready, first: said() };
-  $("contours").click(); $("boxes").click();
+  // black pixels of contours (and of the star's rim) in the northern and the southern half
+  const black = half => { const c = $("map-left"), n = 200; read.canvas.width = n; read.canvas.height = n / 2;
+    read.drawImage(c, 0, half * c.height / 2, c.width, c.height / 2, 0, 0, n, n / 2);
+    const all = read.getImageData(0, 0, n, n / 2).data;
+    return all.filter((v, k) => k % 4 === 0 && Math.max(v, all[k + 1], all[k + 2]) < 90).length; };
+  $("boxes").click(); set("date", 0, "input"); out.north = [black(0), black(1)];
+  set("date", 3, "input"); out.south = [black(0), black(1)];
+  $("contours").click(); out.none = black(0) + black(1);
   set("date", 0, "input"); out.dark = pixel(-120, 60); out.light = pixel(90, -90);
   set("date", 3, "input"); out.last = said(); out.value = $("date").getAttribute("aria-valuetext"); out.moved = pixel(-120, 60);
   set("speed", 1, "input"); out.fast = said();
@@ -280,6 +287,9 @@ def test_a_browser_explores_the_page(folder, tmp_path, width):
     assert told["ready"] == "yes" and not told["wide"]
     assert "80 m/d, 200 m. first, 2010-01-03: centre 134 km" in told["first"] and "Beside it: second, 2010-01-03" in told["first"]
     assert sum(told["dark"]) < 300 < 740 < sum(told["light"]) and sum(told["moved"]) > 740
+    # contours lie where the catchment does: north-west of the trap at first, south-east at last
+    assert told["north"][0] > 2 * told["north"][1] and told["south"][1] > 2 * told["south"][0], (told["north"], told["south"])
+    assert told["none"] < 0.8 * sum(told["south"]), (told["none"], told["south"])
     assert told["value"] == "2010-02-02" and "centre 134 km" in told["last"] and "south-east" in told["last"]
     assert told["fast"].startswith("300 m/d, 200 m. first, 2010-01-28") and "contour of 25 %" in told["point"]
     assert "°" in told["point"] and "N" in told["point"]
