@@ -10,7 +10,8 @@ import xarray as xr
 
 from data.errors import InputError
 from lagrangian.binning import bin_centres, smooth_pdf
-from lagrangian.pdf import BOXES_KM, SHARES, mass_levels
+from lagrangian.chart import mass_contours, trap_marks, view_km
+from lagrangian.pdf import BOXES_KM, SHARES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,14 +69,13 @@ def plot_catchment(
         _, axes = plt.subplots(figsize=(5.2, 4.4), layout="constrained")
     mesh = axes.pcolormesh(x, y, 100 * values / values.sum(), cmap="YlGnBu", shading="nearest", rasterized=True)
     axes.figure.colorbar(mesh, ax=axes, label="% of the particles a bin")
-    levels = sorted(set(mass_levels(values, shares))) if len(shares) else []
-    if levels and levels[0] < values.max():
-        axes.contour(x, y, values, levels=levels, colors="black", linewidths=0.8)
-    for width in BOXES_KM.values() if boxes else ():
-        corners = width / 2 * np.array([[-1, 1, 1, -1, -1], [-1, -1, 1, 1, -1]])
-        axes.plot(*corners, color="0.35", linewidth=0.8, linestyle="--")
-    axes.plot(0, 0, marker="*", markersize=11, color="white", markeredgecolor="black", linestyle="none")
-    reach = _reach(values, x, y) if reach_km is None else reach_km
+    mass_contours(axes, x, y, values, shares=shares, unit=1)
+    trap_marks(axes, unit=1, size=11, boxes=boxes)
+    reach = reach_km
+    if reach is None:
+        whole = values / values.sum()
+        least = 0.55 * max(BOXES_KM.values())
+        reach = view_km(x, y, [whole], float(np.diff(x).mean()), share=0.995, least=least, margin=0.0)
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="km east of the trap", ylabel="km north of the trap", title=title)
     axes.set_aspect("equal")
     return axes
@@ -110,10 +110,3 @@ def _one_map(pdf) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
         words.append(f"{float(speed):g} m d⁻¹")
     return np.asarray(one.values, np.float64), one["x"].values, one["y"].values, ", ".join(words)
 
-
-def _reach(values: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
-    """Half the width, km, of the square about the trap that holds 99.5 % of the particles; room for the larger box at least."""
-    away = np.maximum(np.abs(y)[:, None], np.abs(x)[None, :]).ravel()
-    order = np.argsort(away, kind="stable")
-    share = np.cumsum(values.ravel()[order]) / values.sum()
-    return float(max(away[order][np.searchsorted(share, 0.995)], 0.55 * max(BOXES_KM.values())))

@@ -129,14 +129,18 @@ def view_km(
 
 
 def mass_contours(
-    axes, x: np.ndarray, y: np.ndarray, pdf: np.ndarray, *, colour: str = "0.15", widths=CONTOUR_WIDTHS, style="-",
-    unit: float = 1e3, label: bool = False,
+    axes, x: np.ndarray, y: np.ndarray, pdf: np.ndarray, *, shares: Sequence[float] = SHARES, colour: str = "0.15",
+    widths=CONTOUR_WIDTHS, style="-", unit: float = 1e3, label: bool = False,
 ) -> QuadContourSet | None:  # fmt: skip
-    """Contours that hold 25, 50 and 75 % of a PDF (y, x) at (x,), (y,) km; of shares that one cell holds the largest alone.
+    """Contours that hold ``shares`` of a PDF (y, x) at (x,), (y,) km; of shares that one cell holds the largest alone.
 
     ``unit``: of the axes, a kilometre; ``label``: whether the shares stand beside the lines. A white line gets a dark edge.
     """
-    of_level = dict(zip(mass_levels(np.asarray(pdf, np.float64)), zip(SHARES, widths, strict=True), strict=False))
+    if not len(shares):
+        return None
+    if len(shares) != len(widths):
+        widths = np.linspace(max(widths), min(widths), len(shares))
+    of_level = dict(zip(mass_levels(np.asarray(pdf, np.float64), shares), zip(shares, widths, strict=True), strict=False))
     levels = sorted(of_level)
     if not levels:
         return None
@@ -151,10 +155,10 @@ def mass_contours(
     return lines
 
 
-def trap_marks(axes, colour: str = BOX_COLOUR, *, unit: float = 1e3, size: float = 8) -> None:
+def trap_marks(axes, colour: str = BOX_COLOUR, *, unit: float = 1e3, size: float = 8, boxes: bool = True) -> None:
     """The boxes about a trap, and its star of ``size`` points; ``unit`` of the axes, a kilometre."""
     halo = [withStroke(linewidth=2.6, foreground="0.15")] if colour == "white" else None
-    for name, style in BOX_STYLES.items():
+    for name, style in BOX_STYLES.items() if boxes else ():
         width = unit * BOXES_KM[name]
         axes.add_patch(
             Rectangle((-width / 2, -width / 2), width, width, fill=False, edgecolor=colour, linestyle=style, linewidth=1.1,

@@ -31,7 +31,7 @@ class Unsaid(float):
 
 
 #: Depth of the trap where neither option nor site table names one, m (paper section 2.1).
-TRAP_DEPTH = Unsaid(3000.0)
+TRAP_DEPTH = Unsaid(designs.TRAP_DEPTH)
 
 
 @dataclass(frozen=True)
@@ -146,9 +146,8 @@ class RunConfig(WorkerOptions):
         """
         if not isinstance(self.trap_depth, Unsaid):
             return self
-        depth = next(iter(parse_site(self.site).trap_depths), float(TRAP_DEPTH))
-        above = tuple(level for level in LEVELS if level < depth)
-        return dataclasses.replace(self, trap_depth=depth, levels=above if self.levels == LEVELS and above else self.levels)
+        depth, levels = Design.standing(parse_site(self.site), self.levels)
+        return dataclasses.replace(self, trap_depth=depth, levels=levels)
 
     def validate(self) -> None:
         """Check every option's bounds.

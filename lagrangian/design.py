@@ -12,6 +12,8 @@ from data.bounds import bounds, check_bounds
 from data.errors import OptionError, need
 from data.sites import Site, parse_site
 
+#: Depth of a trap of which nothing is said, m (paper section 2.1).
+TRAP_DEPTH = 3000.0
 #: Depths of the crossings kept by default, m (SPARO trains on 8 levels).
 LEVELS = (2500.0, 2000.0, 1500.0, 1000.0, 800.0, 600.0, 400.0, 200.0)
 #: The slowest ascent that the default first period makes room for takes this many times (trap - last level) / w.
@@ -73,7 +75,7 @@ class Design:
 
     site: str | Site = "pap-so"
     speeds: Speeds = (80.0,)
-    trap_depth: TrapDepth = 3000.0
+    trap_depth: TrapDepth = TRAP_DEPTH
     levels: Levels = LEVELS
     start: str | None = None
     end: str | None = None
@@ -86,9 +88,20 @@ class Design:
     spacing: Kilometres = 36.0
     trajectories: OptionalHours = None
 
+    @staticmethod
+    def standing(site: Site, levels: tuple[float, ...] = LEVELS) -> tuple[float, tuple[float, ...]]:
+        """Depth of a long series' trap, m (3000 where the site names none), and ``levels``; of the default ones those above.
+
+        >>> Design.standing(parse_site("aloha"))[0], Design.standing(parse_site("bats"))[0]
+        (4000.0, 3000.0)
+        """
+        depth = float(next(iter(site.trap_depths), TRAP_DEPTH))
+        above = tuple(level for level in LEVELS if level < depth)
+        return depth, above if levels == LEVELS and above else levels
+
     @classmethod
     def at(cls, site: str | Site, *, speeds: float | Sequence[float] = (80.0,), **options) -> Design:
-        """A design at a site, checked; the other attributes as keywords.
+        """A design at a site, checked; the other attributes as keywords. Without ``trap_depth``, that of the site's own trap.
 
         >>> Design.at("pap-so", speeds=150, levels=[200, 1000]).ordered_levels
         (1000.0, 200.0)
@@ -103,6 +116,9 @@ class Design:
         unknown = sorted(set(options) - names)
         if unknown:
             raise OptionError(f"a design has no {', '.join(unknown)}; it has {', '.join(sorted(names))}")
+        if "trap_depth" not in options:
+            place = site if isinstance(site, Site) else parse_site(site)
+            options["trap_depth"], options["levels"] = cls.standing(place, options.get("levels", LEVELS))
         design = cls(site, **options)
         design.validate()
         return design

@@ -81,7 +81,7 @@ class FitConfig(WorkerOptions):
     """Train networks that predict the catchment from what a satellite sees (or from more of the simulation)."""
 
     GROUPS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "What is learnt": ("run", "w", "inputs", "method", "causal", "test_run", "experiments"),
+        "What is learnt": ("run", "more_runs", "w", "inputs", "method", "causal", "test_run", "experiments"),
         "Networks": ("preset", "architecture", "width", "members", "member", "resample"),
         "Training": ("epochs", "batch", "lr", "device", "precision", "threads", "seed", "tensorboard"),
         "Inputs": ("ssh_resolution", "sst_resolution", "resolution_method", "lags"),
@@ -90,11 +90,15 @@ class FitConfig(WorkerOptions):
     EXAMPLES: ClassVar[tuple[str, ...]] = (
         "catchment fit --run runs/learn --inputs sst-ssh",
         "catchment fit --run runs/learn --method velocity",
+        "catchment fit --run runs/learn --more-runs runs/second runs/third --method velocity",
         "catchment fit --run runs/learn --method unet --preset paper --device gpu",
     )
 
     run: Path = field(default_factory=lambda: Path("runs/demo"))
     """Folder of the lagrangian.run to learn from."""
+    more_runs: tuple[Path, ...] = ()
+    """With velocity: folders of further runs (other years, other simulations, of the same depths and extent) whose days are
+    learnt from too; validation and test stay with --run."""
     w: Annotated[tuple[float, ...], *bounds(above=0, below=1e5, unit="m/d")] = ()
     """Sinking speeds, m/d (default: all found in the run)."""
     inputs: tuple[InputName, ...] = ("sst-ssh",)

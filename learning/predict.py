@@ -21,6 +21,7 @@ from data.sites import parse_site
 from learning.config import PredictConfig
 from learning.plan import check_device
 from learning.predicting import predict_catchments
+from learning.ready import with_ready_network
 from learning.satellite import predict_satellite
 from learning.simulation import predict_run
 
@@ -32,6 +33,7 @@ def main(config: PredictConfig) -> int:
     """Predict all experiments of a run; see contract.md for what is written."""
     config.validate_workers()
     _check_options(config)
+    config = with_ready_network(config)
     check_device(config.device)
     torch.set_num_threads(config.threads or cores())
     velocity = velocity_folders(config)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
 import math
 import sys
 import time
@@ -119,11 +118,9 @@ def train_member(
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import pytorch_lightning as lightning
+        from learning.averaged_training import fit
+        from learning.lightning_module import CatchmentTraining
 
-        from learning.lightning_module import CatchmentTraining, KeepState
-
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     preset, samples = task.preset, task.samples
     assert preset.epochs is not None
     torch.manual_seed((1_000_003 * task.seed + task.member) % 2**63)
@@ -149,21 +146,8 @@ def train_member(
             from pytorch_lightning.loggers import TensorBoardLogger
 
             logger = TensorBoardLogger(str(tensorboard), name=f"member-{task.member:02d}", version="")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            trainer = lightning.Trainer(
-                max_epochs=preset.epochs - progress.epoch,
-                accelerator=device,
-                devices="auto" if device != "cpu" else 1,
-                precision=cast(Any, precision),
-                logger=logger,
-                enable_checkpointing=False,
-                enable_model_summary=False,
-                enable_progress_bar=progress.terminal,
-                num_sanity_val_steps=0,
-                callbacks=[KeepState(progress, order)],
-            )
-            trainer.fit(module, train, check)
+        fit(module, train, check, progress, order, epochs=preset.epochs, terminal=progress.terminal, accelerator=device,
+            devices="auto" if device != "cpu" else 1, precision=precision, logger=logger)  # fmt: skip
     return module.best_networks()
 
 

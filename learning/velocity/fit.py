@@ -22,6 +22,7 @@ from learning.ensemble import torch_device
 from learning.folders import found_speeds, run_identity, run_record
 from learning.split import DAY, Split
 from learning.velocity.calibrate import AMPLITUDES, Choice, choose_amplitude, fit_expected, score_amplitude
+from learning.velocity.joined import joined
 from learning.velocity.lattice import SPACING_KM, Lattice
 from learning.velocity.maps import VARIABLES, Maps, MapSpec
 from learning.velocity.model import (
@@ -153,11 +154,14 @@ def fit_velocity(config: FitConfig, inputs: str, say: Callable[[str], None] = pr
         The run cannot be learnt from; the folder holds networks trained otherwise.
     """
     run = Path(config.run)
-    velocities = prepare(run, say=say)
+    own = prepare(run, say=say)
     experiments = Experiments.open(run)
     split, gap = experiments.split(test=config.test_run is None)
     spec = MapSpec.of(inputs, config.ssh_resolution, config.sst_resolution, causal=config.causal, method=config.resolution_method)
-    parts = Parts.of(velocities.times, experiments, split, spec)
+    parts = Parts.of(own.times, experiments, split, spec)
+    need_distinct_runs(config)
+    velocities, more = joined(own, [(other, prepare(other, say=say)) for other in config.more_runs], spec)
+    parts = Parts(np.concatenate([parts.train, more]), parts.validation)
     flow = velocities.flow[parts.train].mean(axis=0, dtype=np.float64)
     psi = velocities.anomaly(flow)
     maps = Maps.of(spec, velocities.times, velocities.surface, velocities.lattice.frame.spacing_km)
@@ -176,6 +180,7 @@ def fit_velocity(config: FitConfig, inputs: str, say: Callable[[str], None] = pr
             "instants": {"train": int(parts.train.size), "validation": int(parts.validation.size)},
             "rotational": velocities.rotational[parts.train].mean(axis=0).tolist(),
             "threads": torch.get_num_threads(),
+            "more_runs": [run_identity(other) for other in config.more_runs],
         }
         _claim(folder, record)
         say(
@@ -206,6 +211,13 @@ def fit_velocity(config: FitConfig, inputs: str, say: Callable[[str], None] = pr
         if not config.member:
             _residuals(run, folder, velocities, maps, psi, parts, split, experiments, say)
     return folder
+
+
+def need_distinct_runs(config: FitConfig) -> None:
+    """OptionError where a further run is the run itself, or is named twice: its days would count twice."""
+    words = [run_identity(run) for run in (config.run, *config.more_runs)]
+    for place, run in enumerate(config.more_runs, 1):
+        need(words[place] not in words[:place], f"--more-runs {run}: the same simulation is given already; leave it out")
 
 
 def _accelerator(device: str) -> str:
@@ -255,6 +267,7 @@ def _claim(folder: Path, record: dict) -> None:
         known = read_json(path)
         changed = [name for name, value in record["identity"].items() if known.get("identity", {}).get(name) != value]
         changed += [name for name in ("run_identity", "split", "depths") if known.get(name) != json_ready(record[name])]
+        changed += ["more_runs"] if known.get("more_runs", []) != record["more_runs"] else []
         if changed:
             raise StoreError(
                 f"{folder} holds networks trained otherwise ({', '.join(changed)} differ); remove it, or give the same options"

@@ -29,8 +29,9 @@ from lagrangian.design import Design, speed_folder
 from lagrangian.stores import ocean_of
 from learning.catchment_file import catchment_dataset
 from learning.folders import found_speeds
+from learning.ready import introduction
 from learning.satellite_inputs import LEAST_KNOWN
-from learning.velocity.catchment import flags, notes_of, outside_share, with_land
+from learning.velocity.catchment import OUTSIDE, flags, notes_of, outside_share, with_land
 from learning.velocity.ensemble import EVERY_DAYS, predict_catchments
 from learning.velocity.lattice import Lattice
 from learning.velocity.maps import Maps
@@ -72,12 +73,12 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     maps = Maps.of(model.spec, series["time"], {name: series[name] for name in ("ssh", "temp")}, lattice.frame.spacing_km)
     ends, left_out = possible_ends(maps, options, config.start, config.end, config.every)
     notes += [f"{left_out} dates left out: maps are too far apart"] if left_out else []
-    for note in notes:
-        print(f"note: {note}", flush=True)
-    make_folder(out)
     starts = ends - np.timedelta64(round(86400 * options.collection), "s")
     outside = outside_share(model, maps, ends)
     flag = flags(outside, has_sst=bool(config.sst), all_known=bool(known.all()))
+    for line in [*introduction(folder, (flag & OUTSIDE) > 0), *(f"note: {note}" for note in notes)]:
+        print(line, flush=True)
+    make_folder(out)
     found: dict[float, list] = {w: [] for w in options.speeds}
     last = np.array([len(options.levels) - 1])
     with FolderLock(out, "predict-velocity"), Progress("following particles", "date") as bar:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
 import sys
 import time
 import warnings
@@ -132,11 +131,9 @@ def train_velocity(
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import pytorch_lightning as lightning
+        from learning.averaged_training import fit
+        from learning.velocity.lightning_module import VelocityTraining
 
-        from learning.velocity.lightning_module import KeepVelocityState, VelocityTraining
-
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     torch.manual_seed(1_000_003 * task.seed + task.member)
     spec, lattice, depths = task.maps.spec, task.velocities.lattice, task.velocities.depths
     network = VelocityNetwork(task.architecture, spec.n_channels, spec.n_ssh, depths.size)
@@ -148,21 +145,9 @@ def train_velocity(
     if progress.epoch < task.schedule.epochs:
         batches = Batches(task)
         batches.epoch = progress.epoch
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            trainer = lightning.Trainer(
-                max_epochs=task.schedule.epochs - progress.epoch,
-                accelerator=device,
-                devices="auto" if device != "cpu" else 1,
-                logger=False,
-                enable_checkpointing=False,
-                enable_model_summary=False,
-                enable_progress_bar=sys.stderr.isatty(),
-                num_sanity_val_steps=0,
-                callbacks=[KeepVelocityState(progress, batches)],
-            )
-            loaders = (DataLoader(one, batch_size=None, shuffle=False) for one in (batches, Held(task, task.validation)))
-            trainer.fit(module, *loaders)
+        loaders = (DataLoader(part, batch_size=None, shuffle=False) for part in (batches, Held(task, task.validation)))
+        fit(module, *loaders, progress, batches, epochs=task.schedule.epochs, terminal=sys.stderr.isatty(), accelerator=device,
+            devices="auto" if device != "cpu" else 1, logger=False)  # fmt: skip
     return module.best_network(), progress.rows
 
 

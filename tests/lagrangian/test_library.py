@@ -233,3 +233,16 @@ def test_snippets_of_the_library_run_without_a_command(tmp_path):
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "'sinking_speed': 1" in done.stdout and "'level': 1" in done.stdout
+
+
+def test_a_design_at_a_long_series_stands_at_its_depth_as_the_command_does():
+    from data.sites import SITES
+    from lagrangian.config import RunConfig
+
+    shallow = next(site for site in SITES.values() if site.trap_depths and site.trap_depths[0] < 2500)
+    for site in (shallow.name, "pap-so", "-20.3,44.9", shallow):
+        design = Design.at(site)
+        command = RunConfig(site=site if isinstance(site, str) else site.name).at_site()
+        assert (design.trap_depth, design.levels) == (command.trap_depth, command.levels)
+    assert Design.at(shallow.name).trap_depth == shallow.trap_depths[0]
+    assert Design.at(shallow.name, trap_depth=3000.0).trap_depth == 3000.0
