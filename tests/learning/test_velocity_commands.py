@@ -24,6 +24,7 @@ from learning.velocity import predict as prediction
 from learning.velocity import targets
 from learning.velocity.fit import effective
 from learning.velocity.model import velocity_folder
+from learning.weights import load_tensors, save_tensors
 from tests.builders.clusters import plain_cluster
 from tests.builders.made_up_run import LEVELS, write_run
 from tests.builders.satellite_maps import height, maps, temperature
@@ -202,6 +203,16 @@ def test_residuals_that_are_missing_are_told_and_made_again(trained, tmp_path, c
     assert "residuals.safetensors is missing: members need residuals" in capsys.readouterr().err
     assert run_command(FitConfig, fit, prog="learning.fit", argv=["--run", str(trained), *SMALL]) == 0
     assert path.read_bytes() == kept
+
+
+def test_networks_of_another_grid_are_refused_in_one_line(trained, tmp_path, capsys):
+    folder = shutil.copytree(velocity_folder(trained, "sst-ssh"), tmp_path / "velocity-sst-ssh")
+    path = folder / "member-01.safetensors"
+    tensors, card = load_tensors(path)
+    save_tensors(path, tensors, {**card, "spacing_km": 16.0})
+    assert predicted(trained, "--models", str(folder)) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("learning.predict:")]
+    assert len(error) == 1 and "the networks know points 16 km apart, the maps' are 32; train networks on a run" in error[0]
 
 
 def test_a_run_that_does_not_tell_its_ocean(trained, tmp_path, capsys):
