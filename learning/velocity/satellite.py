@@ -64,7 +64,7 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     if others:
         raise OptionError(f"networks of {folder.name} take {', '.join(others)} as well, which no satellite sees; use sst-ssh")
     site = run_options(config.run).design.place if config.site is None else parse_site(config.site)
-    options, integration = _design(config), dataclasses.replace(run_options(config.run).integration, threads=1)
+    options, integration = _design(config), dataclasses.replace(run_options(config.run).integration, threads=config.threads)
     check_depths(model.depths, options.trap_depth, options.levels)
     lattice = Lattice(_frame(site, model.card["spacing_km"]), False)
     series, known, notes = read_series(config.ssh, config.sst, lattice)
