@@ -51,11 +51,12 @@ def score_amplitude(model, maps, lattice, options: RunOptions, starts, stores, k
     """Score the mean of the members at the last level (200 m) of the periods that begin at ``starts``."""
     tried = dataclasses.replace(model, residuals=dataclasses.replace(model.residuals, amplitude=amplitude))
     design, last = options.design, len(options.design.levels) - 1
-    sizes = {"members": members, "seed": 1, "levels": np.array([last]), "integration": options.integration}
     bl: dict[float, list] = {w: [] for w in design.speeds}
     held: dict[float, list] = {w: [] for w in design.speeds}
     pairs: list[np.ndarray] = []
-    for one in predict_catchments(tried, maps, lattice, design, starts, **sizes):
+    found = predict_catchments(tried, maps, lattice, design, starts, members=members, seed=1, levels=np.array([last]),
+                               integration=options.integration)  # fmt: skip
+    for one in found:
         rows = np.flatnonzero((known.start == starts[one.period]) & known.usable)
         counts = stores[one.w]["counts"][rows, last].values.astype(np.float64)
         truth = smooth_pdf(counts / stores[one.w]["reached"][rows, last].values[:, None, None])
@@ -64,8 +65,11 @@ def score_amplitude(model, maps, lattice, options: RunOptions, starts, stores, k
         bl[one.w].append(1 - np.sqrt(truth * guess).sum(axis=(-2, -1)))
         held[one.w].append(held_within(guess, truth))
         pairs.append(np.stack([one.spread[places, 0], bl[one.w][-1]], axis=1))
-    means = ({w: float(np.concatenate(one).mean()) for w, one in values.items()} for values in (bl, held))
-    return Choice(amplitude, *means, np.concatenate(pairs).astype(np.float64))
+    return Choice(amplitude, _means(bl), _means(held), np.concatenate(pairs).astype(np.float64))
+
+
+def _means(values: dict[float, list]) -> dict[float, float]:
+    return {w: float(np.concatenate(parts).mean()) for w, parts in values.items()}
 
 
 def choose_amplitude(choices: list[Choice]) -> tuple[float, list[dict]]:

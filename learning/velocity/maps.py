@@ -104,13 +104,14 @@ def nearest_maps(times: np.ndarray, instant: np.datetime64, days: tuple[int, ...
     InputError
         The nearest is farther than :data:`REACH_DAYS`.
     """
-    elapsed = (np.asarray(times).astype("datetime64[s]") - np.datetime64(instant, "s")).astype(np.float64) / SECONDS
+    now = instant.astype("datetime64[s]")
+    elapsed = (np.asarray(times).astype("datetime64[s]") - now).astype(np.float64) / SECONDS
     allowed = elapsed <= 1e-9 if causal else np.ones(elapsed.size, bool)
     distance = np.where(allowed[None], np.abs(elapsed[None] - np.array(days, np.float64)[:, None]), np.inf)
     found = distance.argmin(axis=1) if elapsed.size else np.zeros(len(days), int)
     far = distance[np.arange(len(days)), found] if elapsed.size else np.full(len(days), np.inf)
     if far.max() > REACH_DAYS + 1e-6:
-        worst = np.datetime64(instant, "s") + np.timedelta64(86400, "s") * int(days[int(far.argmax())])
+        worst = now + np.timedelta64(86400, "s") * int(days[int(far.argmax())])
         raise InputError(
             f"maps are too far apart: none {'up to the instant ' if causal else ''}within {REACH_DAYS:g} days of "
             f"{str(worst)[:10]}; give maps of those days too, or other dates"

@@ -150,11 +150,12 @@ def combine(members: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.n
 
 def _around(held: np.ndarray) -> tuple[slice, slice]:
     """The part of the bins (y, x) that smoothing spreads what is in ``held`` over; a multiple of :data:`STEP` bins on a side."""
-    out = []
-    for axis in (1, 0):
+
+    def along(axis: int) -> slice:
         found = np.flatnonzero(held.any(axis=axis))
         first, last = max(0, found[0] - MARGIN), min(BINS, found[-1] + 1 + MARGIN)
         size = min(BINS, -(-(last - first) // STEP) * STEP)
         first = min(first, BINS - size)
-        out.append(slice(first, first + size))
-    return tuple(out)
+        return slice(first, first + size)
+
+    return along(1), along(0)

@@ -127,6 +127,13 @@ class VelocityModel:
     def spec(self) -> MapSpec:
         return MapSpec.from_card(self.card["maps"])
 
+    @property
+    def known_residuals(self) -> Residuals:
+        """The residuals; StoreError where the model was loaded without them."""
+        if self.residuals is None:
+            raise StoreError("the networks were loaded without their residuals, which members need")
+        return self.residuals
+
     def check_lattice(self, lattice: Lattice) -> None:
         """StoreError where the maps' lattice is not the networks'."""
         if abs(lattice.frame.spacing_km - self.card["spacing_km"]) > 1e-6 * self.card["spacing_km"]:

@@ -102,7 +102,7 @@ class PredictedOcean:
         if not sea.all():
             u, v = u * (sea[:, 1:] & sea[:, :-1]), v * (sea[1:] & sea[:-1])
         zeta = np.zeros(self.grid.shape, np.float32)
-        return Snapshot(self.times[index], *(np.ascontiguousarray(one, np.float32) for one in (u, v)), zeta)
+        return Snapshot(self.times[index], np.ascontiguousarray(u, np.float32), np.ascontiguousarray(v, np.float32), zeta)
 
 
 def predicted_ocean(

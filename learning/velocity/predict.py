@@ -106,8 +106,9 @@ def predict_velocity(config, folder: Path, client=None) -> list[Path]:
     check_depths(model.depths, plan.design.trap_depth, plan.design.levels)
     model.check_lattice(prepare(run).lattice)
     name = Path(folder).name
-    identity = {"networks": model.checksum, "amplitude": model.residuals.amplitude, "expected": model.residuals.expected,
-                "whole_exponent": model.residuals.whole_exponent, "run": run_identity(run),
+    residuals = model.known_residuals
+    identity = {"networks": model.checksum, "amplitude": residuals.amplitude, "expected": residuals.expected,
+                "whole_exponent": residuals.whole_exponent, "run": run_identity(run),
                 "members": config.members, "seed": config.seed}  # fmt: skip
     out = plan.out
     out.mkdir(parents=True, exist_ok=True)
@@ -164,7 +165,7 @@ def predict_block(
     for one in predict_catchments(model, maps, velocities.lattice, plan.design, starts, **sizes):
         claim.check()
         if block[one.period] in todo[one.w]:
-            put(stores[one.w], block[one.period], one, model.residuals)
+            put(stores[one.w], block[one.period], one, model.known_residuals)
     return block
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from data.command import one_line, provenance, write_json
+from data.command import provenance, write_json
 from data.errors import InputError, OptionError
 from data.files import make_folder
 from data.frame import Frame
@@ -23,6 +23,7 @@ from data.ocean_names import is_idealised, ocean_title, site_attribute
 from data.progress import Progress
 from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
 from data.sites import Site, parse_site
+from data.terminal import clean
 from data.times import nearest, parse_date
 from lagrangian.design import Design, speed_folder
 from lagrangian.stores import ocean_of
@@ -63,7 +64,7 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     if others:
         raise OptionError(f"networks of {folder.name} take {', '.join(others)} as well, which no satellite sees; use sst-ssh")
     site = run_options(config.run).design.place if config.site is None else parse_site(config.site)
-    options, integration = _design(config), dataclasses.replace(run_options(config.run).integration, threads=1)
+    options, integration = _design(config), dataclasses.replace(run_options(config.run).integration, threads=config.threads)
     check_depths(model.depths, options.trap_depth, options.levels)
     lattice = Lattice(_frame(site, model.card["spacing_km"]), False)
     series, known, notes = read_series(config.ssh, config.sst, lattice)
@@ -208,7 +209,7 @@ def _source_of(ssh, site: Site) -> str:
     """The attribute ``source`` of the first of the files of SSH; a sentence of the toolkit where there is none."""
     first = around(open_ssh(ssh), (site.x, site.y), HALF_KM).attrs["files"][0]
     with xr.open_dataset(first, decode_times=False) as file:
-        return one_line(str(file.attrs.get("source", ""))) or "satellite maps"
+        return clean(" ".join(str(file.attrs.get("source", "")).split())) or "satellite maps"
 
 
 def _source(model: VelocityModel, name: str, run: Path, maps_source: str) -> str:
@@ -229,7 +230,7 @@ def _dataset(parts, site, w, ends, options, flag, outside, source, model) -> xr.
     )  # fmt: skip
     attrs = {**dataset["pdf"].attrs, "long_name": "(mean square root of the members' PDFs)^2, made to sum 1: least expected BL"}
     dataset["spread"].attrs["long_name"] = "mean Bhattacharyya loss of the members against their mean"
-    dataset["expected_bl"] = ("time", model.residuals.expected_bl(spread), {"units": "1", "long_name": EXPECTED})
+    dataset["expected_bl"] = ("time", model.known_residuals.expected_bl(spread), {"units": "1", "long_name": EXPECTED})
     dataset["pdf_root"] = (("time", "y", "x"), root, attrs)
     told = "share of the particles that came to the export depth within the box; others left it or the maps, or met land"
     dataset["reached"] = ("time", reached, {"units": "1", "long_name": told})

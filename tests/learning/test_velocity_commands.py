@@ -24,6 +24,7 @@ from learning.velocity import predict as prediction
 from learning.velocity import targets
 from learning.velocity.fit import effective
 from learning.velocity.model import velocity_folder
+from learning.weights import load_tensors, save_tensors
 from tests.builders.clusters import plain_cluster
 from tests.builders.made_up_run import LEVELS, write_run
 from tests.builders.satellite_maps import height, maps, temperature
@@ -204,6 +205,16 @@ def test_residuals_that_are_missing_are_told_and_made_again(trained, tmp_path, c
     assert path.read_bytes() == kept
 
 
+def test_networks_of_another_grid_are_refused_in_one_line(trained, tmp_path, capsys):
+    folder = shutil.copytree(velocity_folder(trained, "sst-ssh"), tmp_path / "velocity-sst-ssh")
+    path = folder / "member-01.safetensors"
+    tensors, card = load_tensors(path)
+    save_tensors(path, tensors, {**card, "spacing_km": 16.0})
+    assert predicted(trained, "--models", str(folder)) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("learning.predict:")]
+    assert len(error) == 1 and "the networks know points 16 km apart, the maps' are 32; train networks on a run" in error[0]
+
+
 def test_a_run_that_does_not_tell_its_ocean(trained, tmp_path, capsys):
     folder = write_run(tmp_path / "run", periods=24)
     assert run_command(FitConfig, fit, prog="learning.fit", argv=["--run", str(folder), *SMALL]) == 2
@@ -236,7 +247,8 @@ def test_catchments_of_satellite_maps(trained, tmp_path, capsys):
         assert (found["flag"] == 0).all() and (found["reached"] > 0.9).all() and (found["spread"] >= 0).all()
         assert ((found["expected_bl"] > 0) & (found["expected_bl"] < 1)).all()
         assert 0 <= float(found["outside"].max()) < 0.05
-        assert found.attrs["source"].startswith("particles in velocities of 1 network") and "; maps: " in found.attrs["source"]
+        assert found.attrs["source"].startswith("particles in velocities of 1 network")
+        assert found.attrs["source"].endswith("; maps: satellite maps")  # the files do not tell theirs
         assert not found["land"].any() and (found["mass_on_land"] == 0).all()  # Ireland is farther than the box
         assert (slow["time"].values < found["time"].values).all()
     assert predicted(trained, "--ssh", ssh, "--site", "-16.5,49", "--out", str(out), "--every", "20", "--w", "120") == 0
