@@ -61,4 +61,5 @@ def _corner_weights(grid: HorizontalGrid, xi: np.ndarray, eta: np.ndarray) -> cs
 def trap_boxes(grid: HorizontalGrid, trap_offset_km: np.ndarray, site: tuple[float, float], box_km: float) -> BoxMeans:
     """The boxes about traps (position, 2) km east and north of a site (x, y as the grid gives positions)."""
     east, north = np.asarray(trap_offset_km, np.float64).T
-    return BoxMeans(grid, *grid.offset(*site, east, north), box_km)
+    x, y = grid.offset(*site, east, north)
+    return BoxMeans(grid, x, y, box_km)

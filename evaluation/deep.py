@@ -165,5 +165,5 @@ def profiles(dynamics: xr.Dataset) -> xr.Dataset:
         dynamics[name].astype(np.float64).mean(("time", "position"))
         for name in ("ke", "vorticity_over_f", "vorticity_over_f_square")
     )
-    spread = np.sqrt((square - mean**2).clip(min=0.0))
+    spread: xr.DataArray = (square - mean**2).clip(min=0.0) ** 0.5
     return xr.Dataset({"ke": ke.assign_attrs(units="cm2 s-2"), "vorticity_std": spread.assign_attrs(units="1")})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -99,7 +99,9 @@ def climatologies(store: xr.Dataset, level: int, chosen: np.ndarray | None = Non
     return {"climatology": smoothed / (smoothed.sum() or 1.0), "climatology-root": constant_of_least_bl(root.value())}
 
 
-def score_experiments(store: xr.Dataset, level: int, predictions: Mapping[str, Prediction]) -> xr.Dataset:
+def score_experiments(
+    store: xr.Dataset, level: int, predictions: Mapping[str, Prediction], targets: Sequence[str] = TARGETS
+) -> xr.Dataset:
     """BL and F of every prediction against every experiment, and what the true PDFs are like.
 
     Parameters
@@ -110,6 +112,8 @@ def score_experiments(store: xr.Dataset, level: int, predictions: Mapping[str, P
         Index of the level.
     predictions : mapping of name to map or function
         See :data:`Prediction`. Predictions are used as they are, for both targets.
+    targets : sequence of str
+        Those of :data:`TARGETS` that are wanted.
 
     Returns
     -------
@@ -119,14 +123,14 @@ def score_experiments(store: xr.Dataset, level: int, predictions: Mapping[str, P
     """
     n = store.sizes["experiment"]
     names = list(predictions)
-    bl = np.full((n, len(names), len(TARGETS)), np.nan)
+    bl = np.full((n, len(names), len(targets)), np.nan)
     f = bl.copy()
-    shape = np.full((3, n, len(TARGETS)), np.nan)
+    shape = np.full((3, n, len(targets)), np.nan)
     x, y = store["x"].values, store["y"].values
     for rows in blocks(n, BLOCK):
         raw = true_pdfs(store, level, rows)
         guesses = [one(rows) if callable(one) else one for one in predictions.values()]
-        for t, target in enumerate((raw, smooth_pdf(raw))):
+        for t, target in enumerate(smooth_pdf(raw) if name == "smoothed" else raw for name in targets):
             shape[0, rows, t] = scores.entropy(target)
             shape[1, rows, t], shape[2, rows, t] = scores.mass_centre(target, x, y)
             for m, guess in enumerate(guesses):
@@ -142,7 +146,7 @@ def score_experiments(store: xr.Dataset, level: int, predictions: Mapping[str, P
             "mass_centre_x": (dims[::2], shape[1], {"units": "km"}),
             "mass_centre_y": (dims[::2], shape[2], {"units": "km"}),
         },
-        coords={"experiment": np.arange(n), "model": names, "target": list(TARGETS), **coordinates},
+        coords={"experiment": np.arange(n), "model": names, "target": list(targets), **coordinates},
     )
 
 

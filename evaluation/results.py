@@ -224,13 +224,18 @@ class SpeedRun:
         """Those of :data:`DISTANCES` that are named, (n,) each, of every model, of the chosen experiments (numbers)."""
         x, y = self.store["x"].values, self.store["y"].values
         out = {model: {name: np.empty(len(chosen)) for name in names} for model in self.maps}
-        for place, experiment in enumerate(chosen):
-            truth, guesses = self.pairs(experiment)
-            for model, guess in guesses.items():
+        for rows in blocks(self.store.sizes["experiment"], BLOCK):
+            place = np.flatnonzero((chosen >= rows.start) & (chosen < rows.stop))
+            if place.size == 0:
+                continue
+            inside = chosen[place] - rows.start
+            truth = smooth_pdf(true_pdfs(self.store, self.level, rows)[inside])
+            for model, one in self.maps.items():
+                guess = one(rows)[inside] if callable(one) else np.broadcast_to(one, truth.shape)
                 for name in names:
                     options = {"x": x, "y": y} if name == "emd_km" else {}
                     score = DISTANCES.get(name) or partial(registered_score, name)
-                    out[model][name][place] = score(truth, guess, **options)[0]
+                    out[model][name][place] = score(truth, guess, **options)
         return out
 
     def shape_at(self, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -242,7 +247,7 @@ class SpeedRun:
             The store has no such level.
         """
         try:
-            found = score_experiments(self.store, level_index(self.store, level), {}).sel(target="smoothed")
+            found = score_experiments(self.store, level_index(self.store, level), {}, ("smoothed",)).sel(target="smoothed")
         except ValueError as error:
             raise InputError(f"{self.run}: {error}, and Figure 5 is of {level:g} m (python -m lagrangian.run --levels)") from None
         return found["entropy"].values, np.hypot(found["mass_centre_x"], found["mass_centre_y"]).values

@@ -24,7 +24,11 @@ class Effort(NamedTuple):
 
     def plus(self, other: Effort) -> Effort:
         """Both together."""
-        return Effort(*(one + two for one, two in zip(self, other, strict=True)))
+        return Effort(
+            self.particle_steps + other.particle_steps,
+            self.particle_days + other.particle_days,
+            self.cpu_seconds + other.cpu_seconds,
+        )
 
     @property
     def particle_days_per_cpu_second(self) -> float:

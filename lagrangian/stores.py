@@ -270,4 +270,5 @@ def with_bin_positions(dataset: xr.Dataset) -> xr.Dataset:
 
 def _positions(lon0: np.ndarray, lat0: np.ndarray, east: np.ndarray, north: np.ndarray) -> np.ndarray:
     """(2, experiment, y, x) degrees."""
-    return np.stack(lon_lat(*np.broadcast_arrays(east, north), lon0, lat0))
+    east, north = np.broadcast_arrays(east, north)
+    return np.stack(lon_lat(east, north, lon0, lat0))

@@ -5,6 +5,7 @@ A network maps normalised inputs (n, channel, y, x) to logits (n, speed, level, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import cast
 
@@ -56,22 +57,30 @@ class ResidualUNet(nn.Module):
         self.register_buffer("centred", centred.to(torch.float32)[:, None, None])
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.after_folding(self.folded(inputs), inputs.shape[-2:])
+
+    def folded(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Inputs (n, channel, y, x) centred, folded, with the particle source: no weight has a part in it."""
         ny, nx = inputs.shape[-2:]
         maps = inputs - self.centred * inputs.mean(dim=(-2, -1), keepdim=True)
         pad_y, pad_x = -ny % self.coarsen, -nx % self.coarsen
         maps = functional.pixel_unshuffle(functional.pad(maps, (0, pad_x, 0, pad_y)), self.coarsen)
         source = particle_source(1, *maps.shape[-2:]).to(maps).expand(maps.shape[0], -1, -1, -1)
-        maps = torch.cat([maps, 4.0 * source], dim=1)
+        return torch.cat([maps, 4.0 * source], dim=1)
+
+    def after_folding(self, maps: torch.Tensor, size: Sequence[int], wanted: slice = slice(None)) -> torch.Tensor:
+        """(n, wanted maps, y, x) logits of a window of ``size`` points from what :meth:`folded` gives of it."""
+        ny, nx = size
         kept = []
         for level, block in enumerate(self.down):
             maps = block(maps if level == 0 else functional.max_pool2d(maps, 2))
             kept.append(maps)
         for level in reversed(range(len(self.up))):
             maps = self.join[level](torch.cat([fitted(self.up[level](maps), kept[level]), kept[level]], dim=1))
-        maps = self.out(maps)
+        maps = self.out(maps)[:, wanted]
         rows, columns = (_raise(n, n * self.coarsen).to(maps) for n in maps.shape[-2:])
         maps = (rows @ maps @ columns.T)[..., :ny, :nx]
-        prior: torch.Tensor = self.climatology
+        prior: torch.Tensor = self.climatology[wanted]
         if prior.shape[-2:] != (ny, nx):
             prior = functional.interpolate(prior[None], size=(ny, nx), mode="bilinear", align_corners=False)[0]
         return maps + prior
@@ -134,6 +143,23 @@ class CatchmentNetwork(nn.Module):
     def predict(self, inputs: torch.Tensor) -> torch.Tensor:
         """(n, channel, y, x) normalised -> PDFs (n, speed, level, y, x), each of sum 1."""
         return pdf_head(self(inputs))
+
+    def folded(self, inputs: torch.Tensor) -> torch.Tensor | None:
+        """What networks of the same architecture can share of :meth:`predict_first_speed`; None where that is nothing."""
+        return self.body.folded(inputs) if isinstance(self.body, ResidualUNet) else None
+
+    def predict_first_speed(
+        self, inputs: torch.Tensor, folded: torch.Tensor | None = None, level: int | None = None
+    ) -> torch.Tensor:
+        """PDFs (n, level, y, x) of the first speed, of all levels or, (n, 1, y, x), of one of them (its number).
+
+        ``folded``: :meth:`folded` of another network of the same architecture and inputs; made here where it is None.
+        """
+        wanted = slice(0, self.n_levels) if level is None else slice(level, level + 1)
+        if isinstance(self.body, ResidualUNet):
+            maps = self.body.folded(inputs) if folded is None else folded
+            return pdf_head(self.body.after_folding(maps, inputs.shape[-2:], wanted))
+        return pdf_head(self(inputs)[:, 0, wanted])
 
     def start_from(self, climatology: torch.Tensor) -> None:
         """Give the residual network the mean PDFs (speed, level, y, x) to begin with."""

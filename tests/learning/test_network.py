@@ -7,7 +7,8 @@ import torch
 from evaluation.scores import bhattacharyya_loss as numpy_loss
 from lagrangian.binning import smooth_pdf
 from learning.config import PRESETS
-from learning.inputs import InputSpec
+from learning.ensemble import Ensemble
+from learning.inputs import InputSpec, Normalisation
 from learning.lightning_module import learning_rate
 from learning.loss import RAW_WEIGHT, SMOOTHED_WEIGHT, HeatSmoothing, bhattacharyya_loss, training_loss
 from learning.network import Architecture, CatchmentNetwork, mirrored, pdf_head
@@ -192,3 +193,25 @@ def test_the_rate_of_a_cycle_rises_and_falls_and_the_paper_s_is_constant():
     assert rates[0] < 0.1 * max(rates) and rates[100] == pytest.approx(0, abs=1e-12)
     assert {learning_rate(PRESETS["paper"], step, 100) for step in range(100)} == {1e-3}
     assert PRESETS["paper"].betas == (0.5, 0.999) and PRESETS["paper"].epochs == 50 and PRESETS["paper"].members == 10
+
+
+@pytest.mark.parametrize("kind", ["residual", "paper"])
+def test_a_level_alone_and_members_that_share_their_inputs_give_the_same_bits(kind):
+    torch.manual_seed(0)
+    spec = InputSpec.of("sst-ssh")
+    networks = [CatchmentNetwork(SMALL[kind], spec, 1, 3).eval() for _ in range(4)]
+    for network in networks if kind == "residual" else ():  # whose last weights are 0 before training
+        torch.nn.init.normal_(network.body.out.weight)
+    channels = np.ones(len(spec.variables), np.float32)
+    ensemble = Ensemble(networks, Normalisation(0 * channels, channels), {})
+    inputs = torch.randn(5, spec.n_channels, 100, 100)
+    with torch.no_grad():
+        alone = torch.stack([network.predict(inputs)[:, 0] for network in networks])
+    middle = alone.sort(dim=0).values[1:3].sum(dim=0) * 0.5
+    pdf, spread = ensemble.predict(inputs)
+    assert np.array_equal(pdf, (middle / middle.sum(dim=(-2, -1), keepdim=True)).numpy())
+    assert len({one.numpy().tobytes() for one in alone}) == 4 and (spread > 0).all()
+    for level in range(3):
+        one, its_spread = ensemble.predict(inputs, level)
+        assert one.shape == (5, 1, 100, 100)
+        assert np.array_equal(one[:, 0], pdf[:, level]) and np.array_equal(its_spread[:, 0], spread[:, level])
