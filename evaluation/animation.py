@@ -94,7 +94,7 @@ class Scene:
         self.paths = Paths.of(one)
         trap, half = float(one.attrs["trap_depth_m"]), reach_km(one)
         self.figure = Figure(figsize=(9.6, 4.7), dpi=DPI, layout="constrained")
-        FigureCanvasAgg(self.figure)
+        self.canvas = FigureCanvasAgg(self.figure)
         plan, side = self.figure.subplots(1, 2)
         style = {"s": 5, "linewidths": 0, "cmap": deep_to_light().reversed(), "vmin": 0, "vmax": trap, "zorder": 3}
         nowhere = np.full(self.paths.elapsed.shape[0], np.nan)
@@ -125,7 +125,11 @@ class Scene:
 
     def show(self, elapsed: float) -> None:
         """Move the particles to where they were ``elapsed`` seconds before the last release."""
-        x, y, depth = self.paths.at(np.array([elapsed]))[0].T
+        self.put(elapsed, self.paths.at(np.array([elapsed]))[0])
+
+    def put(self, elapsed: float, position: np.ndarray) -> None:
+        """Put the particles at positions (particle, 3), as :meth:`Paths.at` gives them for ``elapsed`` seconds."""
+        x, y, depth = position.T
         self.above.set_offsets(np.stack([x, y], axis=1))
         self.beside.set_offsets(np.stack([np.hypot(x, y), depth], axis=1))
         for dots in (self.above, self.beside):
@@ -135,16 +139,16 @@ class Scene:
 
     def picture(self) -> Image.Image:
         """The scene as it stands; what does not move is drawn once."""
-        canvas, moving = self.figure.canvas, (self.above, self.beside, self.date)
+        moving = (self.above, self.beside, self.date)
         if self._background is None:
             for one in moving:
                 one.set_animated(True)
-            canvas.draw()
-            self._background = canvas.copy_from_bbox(self.figure.bbox)
-        canvas.restore_region(self._background)
+            self.canvas.draw()
+            self._background = self.canvas.copy_from_bbox(self.figure.bbox)
+        self.canvas.restore_region(self._background)
         for one in moving:
             one.axes.draw_artist(one)
-        return Image.fromarray(np.array(canvas.buffer_rgba())[..., :3])
+        return Image.fromarray(np.array(self.canvas.buffer_rgba())[..., :3])
 
 
 def animate_experiment(run: Path, w: float, experiment: int, path: Path, fps: float = 8, frames: int = FRAMES) -> None:
@@ -176,9 +180,10 @@ def animate_experiment(run: Path, w: float, experiment: int, path: Path, fps: fl
     if not np.isfinite(one["x"].values).any():
         raise InputError(f"none of the particles of experiment {experiment} reached a level: there is nothing to show")
     scene, path = Scene(one), Path(path)
-    pictures = []
-    for elapsed in np.linspace(0, scene.paths.duration, frames):
-        scene.show(elapsed)
+    pictures, elapsed = [], np.linspace(0, scene.paths.duration, frames)
+    # a path is read once for all frames, not once a frame
+    for moment, position in zip(elapsed, scene.paths.at(elapsed), strict=True):
+        scene.put(moment, position)
         pictures.append(scene.picture())
     # the colours of one picture do for all: the particles' come by depth, and half way all depths are there
     palette = pictures[frames // 2].quantize(COLOURS)

@@ -65,7 +65,7 @@ def figure_7(
     """
     columns = max(3, len(titles), len(average))
     figure = new_figure(1.2 + 2.75 * columns, 6.9)
-    rows = figure.subfigures(2, 1, height_ratios=(1.05, 1))
+    rows = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.05, 1))[:, 0]
     coast = not is_idealised(ocean)
     name_ocean(figure, ocean)
     spacing = frame.spacing_km
