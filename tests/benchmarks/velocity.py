@@ -35,6 +35,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from data.chunks import open_checked
 from data.command import read_json
 from data.frame import Frame
 from evaluation.intervals import block_bootstrap, block_bootstrap_correlation, block_of
@@ -159,7 +160,7 @@ def binned(truth: Truth) -> dict[str, Row]:
         for path in sorted((truth.run / speed_folder(w) / "predictions").glob("*.zarr")):
             if path.stem.startswith("velocity-"):
                 continue
-            store = open_store(path, "predictions")
+            store = open_checked(path, "predictions", ("pdf", "spread"))
             pdf, spread = store["pdf"][truth.rows, -1].values, store["spread"][truth.rows, -1].values
             if np.isfinite(pdf).all():
                 row = rows.setdefault(path.stem, Row({}))
