@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from data.command import parse
 from data.commands import ALIASES, COMMANDS, OPTIONS, options_of
+from data.console import main
+from data.option_rows import arguments_of
 
 ROOT = Path(__file__).parents[1]
 BUILT = ("_build", "reference")
@@ -77,3 +82,42 @@ def test_every_command_of_readme_and_manual_is_taken(page, line):
 def test_a_command_that_does_not_exist_is_found(line):
     with pytest.raises(Exception):  # noqa: B017 (whatever the command itself raises)
         checked(line)
+
+
+#: What makes the README's chain small: fields by command, put in place of what the README gives.
+SMALL = {
+    "run": {"years": 0.6, "w": (150.0,), "positions": 2, "spacing": 36.0, "particles": 16, "release_every": 24.0, "threads": 1},
+    "fit": {"method": ("unet",), "inputs": ("sst-ssh",), "members": 1, "epochs": 1, "width": 4, "threads": 1},
+    "predict": {"threads": 1},
+    "report": {"resolution_experiments": 0, "emd_experiments": 0},
+    "correlate": {"draws": 5},
+}
+
+
+@pytest.mark.slow
+def test_the_chain_of_the_readme_runs_command_after_command(tmp_path, monkeypatch):
+    """Every command of "Learning, satellites, the flux record", as it stands but for its size, on the idealised ocean."""
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "README.md").read_text()
+    part = text[text.index("## Learning, satellites") : text.index("Two kinds of network")]
+    lines = [re.sub(r"\s+#.*$", "", line.strip()) for line in part.splitlines() if line.startswith("    catchment ")]
+    assert [line.split()[1] for line in lines] == ["run", "fit", "predict", "report", "predict", "correlate"]
+    console(["twin", "--products", "--no-clouds", "--years", "0.6", "--out", "maps"])
+    for path in Path("maps").glob("chl_*.nc"):
+        path.rename(path.with_name(path.name.replace("chl", "chlorophyll")))
+    opened = pd.date_range("2000-03-10", "2000-07-20", freq="7D")
+    flux = pd.DataFrame({"open": opened, "close": opened + pd.Timedelta("7D"), "poc": 5 + np.sin(np.arange(len(opened)))})
+    flux.to_csv("flux.csv", index=False)
+    for line in lines:
+        word, *given = shlex.split(line)[1:]
+        kind = options_of(COMMANDS[word].module)
+        config = dataclasses.replace(parse(kind, given, prog=word), **SMALL[word])
+        console([word, *arguments_of(config)])
+    for made in ("runs/learn/w150/catchment.png", "runs/learn/report/report.html", "runs/satellite/catchment_w150.nc"):
+        assert Path(made).exists(), made
+    assert list(Path(".").rglob("correlation.png"))
+
+
+def console(words: list[str]) -> None:
+    """``catchment WORDS`` in this process."""
+    assert main(words) == 0, words

@@ -1,7 +1,7 @@
 """``learning.predict --method velocity --ssh …``: catchments of dates of satellite maps, one CF file a sinking speed.
 
 SSH and SST are put on a lattice about the trap, a map every few days; velocities are predicted there, and particles followed in
-them to the edges of the lattice, 512 km from the trap. Maps come at their own resolution and are sampled as the training maps
+them to the edges of the lattice, 448 km from the trap. Maps come at their own resolution and are sampled as the training maps
 were.
 """
 
@@ -40,8 +40,8 @@ from learning.velocity.model import VelocityModel
 from learning.velocity.residuals import EXPECTED
 from learning.velocity.runs import run_options
 
-#: Half width of the lattice about the trap, km.
-HALF_KM = 512.0
+#: Half width of the lattice about the trap, km: whole cells of three resolutions, within the 500 km that data.download fetches.
+HALF_KM = 448.0
 #: A map farther than this from a day of the series does not stand for it, days.
 TOLERANCE_DAYS = 2.5
 #: Dates of one sweep.

@@ -50,3 +50,13 @@ def test_inputs_unlike_the_training_data_are_flagged():
     assert flags(outside, has_sst=True, all_known=True).tolist() == [0, OUTSIDE]
     assert flags(outside, has_sst=False, all_known=False).tolist() == [NO_SST | UNKNOWN, OUTSIDE | NO_SST | UNKNOWN]
     assert {OUTSIDE, NO_SST, UNKNOWN} <= set(FLAGS)
+
+
+def test_the_maps_that_download_fetches_reach_as_far_as_learnt_velocities_need():
+    from data.download import PRODUCTS
+    from data.twin.products import HALF_WIDTH_KM
+    from learning.velocity.satellite import HALF_KM
+
+    fetched = min(product.half_width for product in PRODUCTS.values())
+    assert 400 + 40 <= HALF_KM <= min(fetched, HALF_WIDTH_KM)
+    assert (2 * HALF_KM) % (16 * 2 * 4) == 0  # whole cells at the coarsest of three resolutions
