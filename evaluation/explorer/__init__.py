@@ -5,5 +5,6 @@ flux and chlorophyll, and ``write`` packs all of that into ``page.html``.
 """
 
 from evaluation.explorer.write import main
+from evaluation.options import ExplorerConfig
 
-__all__ = ["main"]
+__all__ = ["ExplorerConfig", "main"]

@@ -156,7 +156,7 @@ def test_a_score_that_fails_is_left_out_and_told_and_the_others_are_kept(predict
     scores.register("wrong", lambda p, q: 1 / 0)
     scored = Scored.of(SpeedRun.open(predicted_run, 80.0))
     told = add_registered(scored, limit=5)
-    assert len(told) == 2 and "score 'wide' gives shape (1, 100, 100)" in told[0]
+    assert len(told) == 2 and "score 'wide' gives shape (5, 100, 100)" in told[0]
     assert "score 'wrong' fails: ZeroDivisionError" in told[1]
     entry = next(one for one in scored.reported if one["model"] == "climatology")
     # no more than five experiments: near the mean F of all of them
