@@ -219,6 +219,7 @@ def _open_lonlat(files, names, grid, time_label, origin, allow_gaps, center, hal
     for source, other in late:
         _same_axes(source, other, axes)
     path = series["u"].owners[0][0].path
+    assert axes.names[0] is not None and axes.depth is not None  # velocities without depths were refused by gather
     depth, upward = checked_depths(path, axes.names[0], axes.depth, axes.positive)
     cut, lon, lat, around, note = lonlat.cut_of(path, axes, center, half_width_km)
     if note:
