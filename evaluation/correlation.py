@@ -17,6 +17,7 @@ from data.netcdf import write_dataset
 from data.progress import Progress
 from data.satellite import open_chlorophyll, time_notes
 from data.trap_flux import chosen_columns, outweighed, read_flux
+from data.trap_sites import DEPTH_TOLERANCE
 from evaluation.catchments import idealised_ocean, read_catchments
 from evaluation.chlorophyll import daily_maps
 from evaluation.cross_correlation import (
@@ -53,14 +54,16 @@ def main(config: CorrelationConfig) -> int:
     config.validate()
     lags = lag_grid(*config.lags)
     catchments = read_catchments(config.predictions, exclude=config.exclude_flags)
+    depth = catchments.trap_depth if config.flux_depth is None else config.flux_depth
     flux = read_flux(
-        config.flux, depth=config.flux_depth, drop=config.drop_bad, columns=chosen_columns(config.flux_columns),
+        config.flux, depth=depth, drop=config.drop_bad, columns=chosen_columns(config.flux_columns),
         sheet=config.sheet, site=config.site, near=catchments.frame.center,
         dates=None if config.flux_dates == "auto" else config.flux_dates,
     )  # fmt: skip
     cups, periods, notes = choose_cups(flux, config)
     variables, absent = choose_variables(cups, config)
-    notes = [*catchments.notes, *notes, *absent, *speed_notes(lags, catchments.predictions)]
+    notes = [*catchments.notes, *depth_notes(depth, catchments.trap_depth), *notes, *absent]
+    notes += speed_notes(lags, catchments.predictions)
     maps_file = open_chlorophyll(config.chlorophyll)
     notes += time_notes(maps_file, "chlorophyll")
     opening, closing = (cups[name].to_numpy().astype("datetime64[s]") for name in ("open", "close"))
@@ -102,6 +105,16 @@ def main(config: CorrelationConfig) -> int:
     print("gain: best R² of the catchment less best R² of the box, each at its own lag, over the cups that both have there")
     print(f"correlation: {config.out / 'correlation.csv'}, {config.out / 'correlation.png'}", flush=True)
     return 0
+
+
+def depth_notes(of_cups: float, of_catchments: float) -> list[str]:
+    """A line where the cups are chosen at another depth (m) than that of the predictions' trap."""
+    if abs(of_cups - of_catchments) <= DEPTH_TOLERANCE:
+        return []
+    return [
+        f"cups of a trap at {of_cups:g} m (--flux-depth) are compared with catchments of one at {of_catchments:g} m; predict "
+        "for the depth of the cups"
+    ]
 
 
 def speed_notes(lags: np.ndarray, predictions: dict[float, Predictions]) -> list[str]:
