@@ -392,8 +392,11 @@ def write_json(path: Path, content: dict) -> None:
     write_file(path, (json.dumps(json_ready(content), indent=2) + "\n").encode())
 
 
-def read_json(path: Path) -> dict:
-    """Read a JSON file that holds an object; StoreError with one line when it cannot be read."""
+def read_json(path: Path, **types: type) -> dict:
+    """Read a JSON file that holds an object; StoreError with one line when it cannot be read.
+
+    ``types``: of names that this file uses otherwise than :data:`JSON_TYPES` has them.
+    """
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -402,7 +405,7 @@ def read_json(path: Path) -> dict:
         raise StoreError(f"cannot read {path}: it is nested too deep to be one of the toolkit's") from None
     if not isinstance(content, dict):
         raise StoreError(f"cannot read {path}: it holds {type(content).__name__} where the toolkit writes an object {{...}}")
-    for name, kinds in JSON_TYPES.items():
+    for name, kinds in (JSON_TYPES | types).items():
         value: Any = content
         there = True
         for key in name.split("."):
