@@ -343,7 +343,7 @@ def json_ready(value):
 
 
 @functools.cache
-def source_word() -> str:
+def source_fingerprint() -> str:
     """A hash of the source that results depend on: tells one version of the toolkit from another, installed or not."""
     root = Path(__file__).resolve().parent.parent
     paths = [path for package in ("data", "lagrangian", "learning") for path in sorted(root.glob(f"{package}/**/*.py"))]
@@ -363,7 +363,7 @@ def provenance(config) -> dict:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "git_commit": _git_commit(),
-        "source": source_word(),
+        "source": source_fingerprint(),
     }
 
 

@@ -395,7 +395,7 @@ class BlockBootstrap:
 
 
 def enough_cups(n: np.ndarray) -> np.ndarray:
-    """Which lags (..., lag) may be called the best: those of at least half as many cups as the lag of most has."""
+    """Whether each lag (..., lag) may be called the best: a lag needs at least half of the largest number ``n`` of cups."""
     return 2 * n >= np.max(n, axis=-1, keepdims=True, initial=0)
 
 

@@ -170,7 +170,7 @@ def _predict_here(ensemble: Ensemble) -> Callable:
 def _predict_by_workers(client, folder: Path, device: str, threads: int) -> Callable:
     def predict(fields):
         tasks = [(number, *one) for number, one in enumerate(fields)]
-        shared = (folder, device, threads, cluster.command_word())
+        shared = (folder, device, threads, cluster.command_token())
         for task, result in cluster.run_tasks(client, predict_batch, tasks, shared):
             yield task[0], result
 

@@ -202,8 +202,7 @@ def open_table(family, files, names, grid, time_label, origin, allow_gaps, cente
     if table.sea:  # land is missing in such files, and so are cells that the floor leaves next to nothing of
         for name, one in series.items():
             if name in ("u", "v", "temp"):
-                owner, number = one.owners[0]
-                known = np.isfinite(owner.read(files, number, cut, levels))
+                known = one.known_in_first(files, cut, levels)
                 known = known if name == "temp" else dict(zip("uv", on_kernel_points(known, known, stagger), strict=True))[name]
                 faces[name] = faces.get(name, wet) & known
     to_faces = None

@@ -21,7 +21,7 @@ from learning.catchment_file import TRAP_DEPTH_M
 #: Days from one chlorophyll map of the page to the next; each is a mean over as many.
 EVERY_DAYS = 10
 #: Maps regridded at a time.
-BLOCK = 64
+BATCH = 64
 
 
 @dataclass(eq=False)
@@ -103,10 +103,10 @@ def add_chlorophyll(files: Sequence[str], layers: list[Layer], frame: Frame) -> 
 
     def regridded() -> Iterator[np.ndarray]:
         with Progress("regridding chlorophyll", "map") as bar:
-            for first in range(0, wanted.size, BLOCK):
-                block = on_frame(variable.isel(time=slice(first, first + BLOCK)).load(), small, method="linear").values
-                bar.update(first + len(block), wanted.size)
-                yield block.reshape(len(block), -1)
+            for first in range(0, wanted.size, BATCH):
+                batch = on_frame(variable.isel(time=slice(first, first + BATCH)).load(), small, method="linear").values
+                bar.update(first + len(batch), wanted.size)
+                yield batch.reshape(len(batch), -1)
 
     maps = DailyMaps.of(days[wanted], regridded(), small.x.size * small.y.size, length[wanted])
     for layer in layers:
@@ -126,8 +126,8 @@ def coarse_frame(frame: Frame) -> Frame:
 def _within(layer: Layer, maps: DailyMaps, margin: np.timedelta64) -> np.ndarray:
     """(n,) chlorophyll in the catchments of a layer, mg m-3; NaN where more than 99 % of a catchment is under cloud."""
     found = np.full(layer.dates.size, np.nan)
-    for first in range(0, layer.dates.size, BLOCK):
-        rows = slice(first, first + BLOCK)
+    for first in range(0, layer.dates.size, BATCH):
+        rows = slice(first, first + BATCH)
         dates = layer.dates[rows].astype("datetime64[s]")
         mean = maps.mean(dates - margin, dates + margin)
         weight = square(_rows(layer, rows)).reshape(len(mean), -1)

@@ -566,8 +566,8 @@ def test_a_lost_chunk_of_regridded_chlorophyll_is_no_zero_and_made_again_alone(m
 
     monkeypatch.setattr(command, "on_frame", on_frame)
     assert run(made_up, tmp_path, "--lags", "0", "60", "3", "--exclude-years", "2011") == 0
-    assert made == [command.BLOCK] and chunks[3].read_bytes() == content
-    assert f"1 of {len(chunks)} blocks of maps are damaged or missing and are made again" in capsys.readouterr().out
+    assert made == [command.CHUNK] and chunks[3].read_bytes() == content
+    assert f"1 of {len(chunks)} chunks of maps are damaged or missing and are made again" in capsys.readouterr().out
     assert (tmp_path / "correlation.csv").read_bytes() == (done / "correlation.csv").read_bytes()
 
 

@@ -277,6 +277,15 @@ def test_mom6_on_depth_levels_gives_the_fluxes_through_its_faces_above_the_floor
     assert np.allclose(ocean.snapshot(0).zeta[ocean.grid.mask_rho], 0.1)
 
 
+def test_a_hole_in_the_first_record_of_mom6_is_no_land(tmp_path):
+    write_mom6(tmp_path / "mom.nc")
+    with netCDF4.Dataset(tmp_path / "mom.nc", "a") as file:
+        level, eta, xi = np.argwhere(~np.ma.getmaskarray(file["uo"][1]))[0]
+        file["uo"][0, level, eta, xi] = np.ma.masked
+    with pytest.raises(InputError, match=r"uo is NaN or a fill value in record 0 .*where the last record .* holds a value"):
+        open_zlevel(tmp_path / "mom.nc")
+
+
 # -- what is refused ---------------------------------------------------------------------------------------------------
 def test_without_positions_masks_or_with_another_grid_one_line_says_what_helps(tmp_path):
     write_mitgcm(tmp_path / "mit.nc")
