@@ -24,6 +24,8 @@ from evaluation.cross_correlation import (
     CLOUDED,
     ENOUGH_CUPS,
     MARGIN_DAYS,
+    PAPER_ASCENT_M,
+    SPEED_OF_LAG,
     LaggedChlorophyll,
     Predictions,
     best_of_random,
@@ -63,7 +65,7 @@ def main(config: CorrelationConfig) -> int:
     cups, periods, notes = choose_cups(flux, config)
     variables, absent = choose_variables(cups, config)
     notes = [*catchments.notes, *depth_notes(depth, catchments.trap_depth), *notes, *absent]
-    notes += speed_notes(lags, catchments.predictions)
+    notes += speed_notes(lags, catchments.predictions, catchments.ascent)
     maps_file = open_chlorophyll(config.chlorophyll)
     notes += time_notes(maps_file, "chlorophyll")
     opening, closing = (cups[name].to_numpy().astype("datetime64[s]") for name in ("open", "close"))
@@ -75,7 +77,8 @@ def main(config: CorrelationConfig) -> int:
         with Progress("correlating", "lag") as bar:
             found = lagged_chlorophyll(
                 opening, closing, lags, maps, catchments.predictions, boxes,
-                draws=config.draws, seed=config.seed, strict=config.strict, progress=bar.update,
+                draws=config.draws, seed=config.seed, strict=config.strict, ascent=catchments.ascent,
+                progress=bar.update,
             )  # fmt: skip
         check_found(found, config)
         fluxes = {name: cups[name].to_numpy(np.float64) for name in variables}
@@ -117,12 +120,18 @@ def depth_notes(of_cups: float, of_catchments: float) -> list[str]:
     ]
 
 
-def speed_notes(lags: np.ndarray, predictions: dict[float, Predictions]) -> list[str]:
-    """Lines on speeds that are wanted (paper Appendix C) and not given."""
+def speed_notes(lags: np.ndarray, predictions: dict[float, Predictions], ascent: float = PAPER_ASCENT_M) -> list[str]:
+    """Lines on speeds that are wanted (paper Appendix C) and not given, and on an ascent (m) that is not the paper's."""
     notes = []
-    for wanted in sorted({sinking_speed(lag) for lag in lags}):
+    if abs(ascent - PAPER_ASCENT_M) > DEPTH_TOLERANCE:
+        limits = ", ".join(f"{limit * ascent / PAPER_ASCENT_M:.3g}" for limit, _ in SPEED_OF_LAG)
+        notes.append(
+            f"particles rise by {ascent:g} m, not by the paper's {PAPER_ASCENT_M:g}: the lags at which the sinking speed "
+            f"changes are {limits} days, in proportion"
+        )
+    for wanted in sorted({sinking_speed(lag, ascent) for lag in lags}):
         if wanted not in predictions:
-            used = [lag for lag in lags if sinking_speed(lag) == wanted]
+            used = [lag for lag in lags if sinking_speed(lag, ascent) == wanted]
             notes.append(
                 f"no predictions at {wanted:g} m/d, which lags of {used[0]:g} to {used[-1]:g} days want: those at "
                 f"{nearest_speed(wanted, predictions):g} m/d are used"

@@ -16,7 +16,7 @@ from data.trap_flux import COLUMNS, chosen_columns, read_flux
 from evaluation.cross_correlation import MARGIN_DAYS, DailyMaps, in_seconds
 from evaluation.explorer.layers import COARSE, STEPS, UNKNOWN, Layer, square
 from evaluation.options import ExplorerConfig
-from learning.catchment_file import TRAP_DEPTH_M
+from lagrangian.design import TRAP_DEPTH
 
 #: Days from one chlorophyll map of the page to the next; each is a mean over as many.
 EVERY_DAYS = 10
@@ -54,7 +54,7 @@ def flux_record(
     InputError
         The record cannot be read or holds no flux.
     """
-    depth = config.flux_depth if config.flux_depth is not None else trap_depth if np.isfinite(trap_depth) else TRAP_DEPTH_M
+    depth = config.flux_depth if config.flux_depth is not None else trap_depth if np.isfinite(trap_depth) else TRAP_DEPTH
     flux = read_flux(path, depth=depth, drop=config.drop_bad, columns=chosen_columns(config.flux_columns),
                      near=near if np.isfinite(near).all() else None)  # fmt: skip
     values = {name: listed(flux[name]) for name in COLUMNS if name in flux and flux[name].notna().any()}

@@ -77,6 +77,12 @@ def test_sinking_speed_of_a_lag(lag, speed):
     assert cc.sinking_speed(lag) == speed
 
 
+def test_lags_are_in_proportion_to_the_ascent():
+    """A trap at 1000 m, 800 m below the export depth: 80 m/d is its lag of ten days, as it is that of 35 days at 3000 m."""
+    assert [cc.sinking_speed(lag, 800.0) for lag in (3.4, 3.5, 5.2, 7.2, 10)] == [300, 200, 150, 100, 80]
+    assert cc.sinking_speed(10) == cc.sinking_speed(10, 2800.0) == 300
+
+
 def test_nearest_speed_and_the_slower_of_two():
     assert cc.nearest_speed(300, [80, 200]) == 200
     assert cc.nearest_speed(150, [200, 100]) == 100
@@ -481,12 +487,13 @@ def test_cups_are_those_of_the_depth_that_the_catchments_are_of(made_up, tmp_pat
 
     fit, told = best("at_1000")
     assert fit > 0.8 and "--flux-depth" not in told
+    assert "rise by 800 m, not by the paper's 2800" in told and "3.43, 5.14, 7.14, 9.71 days, in proportion" in told
     assert best("at_3000")[0] < 0.3
     fit, told = best("at_3000", "--flux-depth", "1000")
     assert fit > 0.8 and "cups of a trap at 1000 m (--flux-depth) are compared with catchments of one at 3000 m" in told
     both = [tmp_path / "at_1000.nc", write_catchments(tmp_path / "w200.nc", 200, *two_maps(), depth=3000.0)]
     assert run(files, tmp_path / "both", predictions=both) == 2
-    assert "its trap stands at 3000 m, that of" in capsys.readouterr().err
+    assert "its trap stands at 3000 m, its catchments at 200 m, that of" in capsys.readouterr().err
 
 
 def two_maps():
