@@ -33,7 +33,10 @@ BENCHMARKS = {
     "glorys-year": ["glorys_year"],
     "velocity": ["velocity"],
     "velocity-start": ["velocity_cost", "start"],
+    "oceans": ["kernel"],
     "window": ["window"],
+    "sweep-parts": ["sweep", "parts"],
+    "sweep-threads": ["sweep", "threads"],
     "help": ["door", "help"],
     "check": ["door", "check"],
 }
