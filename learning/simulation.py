@@ -24,6 +24,7 @@ from lagrangian.binning import bin_centres
 from lagrangian.config import speed_folder
 from learning.ensemble import Ensemble, torch_device
 from learning.folders import CLIMATOLOGY, run_identity
+from learning.latitudes import Latitudes, home_of
 from learning.samples import RunSamples
 from learning.split import PARTS as PARTS
 from learning.weights import load_tensors
@@ -53,7 +54,9 @@ def predict_run(config, folder: Path, client=None) -> Path:
         raise StoreError(
             f"{folder} predicts the levels {ensemble.card['levels']} m, but {config.run} holds {samples.levels.tolist()} m"
         )
-    for note in samples.fields.notes:
+    home, site = (home_of(card) for card in (ensemble.card, samples.attributes))
+    elsewhere = Latitudes.between(home, site).of_simulation() if site is not None else []
+    for note in [*samples.fields.notes, *elsewhere]:
         print(f"note: {note}", flush=True)
     final = config.run / speed_folder(w) / "predictions" / f"{ensemble.spec.name}.zarr"
     identity = {"networks": [fingerprint_of_file(path) for path in sorted(folder.glob("member-*[0-9].safetensors"))],
