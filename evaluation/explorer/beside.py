@@ -16,6 +16,7 @@ from data.trap_flux import COLUMNS, chosen_columns, read_flux
 from evaluation.cross_correlation import MARGIN_DAYS, DailyMaps, in_seconds
 from evaluation.explorer.layers import COARSE, STEPS, UNKNOWN, Layer, square
 from evaluation.options import ExplorerConfig
+from lagrangian.design import TRAP_DEPTH
 
 #: Days from one chlorophyll map of the page to the next; each is a mean over as many.
 EVERY_DAYS = 10
@@ -43,7 +44,9 @@ class Chlorophyll:
     high: float
 
 
-def flux_record(path: Path, config: ExplorerConfig, near: tuple[float, float]) -> tuple[dict, list[str]]:
+def flux_record(
+    path: Path, config: ExplorerConfig, near: tuple[float, float], trap_depth: float
+) -> tuple[dict, list[str]]:
     """Opening and closing days (since 1970) of the cups and their fluxes (mg m-2 d-1) by name, and what there is to say.
 
     Raises
@@ -51,7 +54,8 @@ def flux_record(path: Path, config: ExplorerConfig, near: tuple[float, float]) -
     InputError
         The record cannot be read or holds no flux.
     """
-    flux = read_flux(path, depth=config.flux_depth, drop=config.drop_bad, columns=chosen_columns(config.flux_columns),
+    depth = config.flux_depth if config.flux_depth is not None else trap_depth if np.isfinite(trap_depth) else TRAP_DEPTH
+    flux = read_flux(path, depth=depth, drop=config.drop_bad, columns=chosen_columns(config.flux_columns),
                      near=near if np.isfinite(near).all() else None)  # fmt: skip
     values = {name: listed(flux[name]) for name in COLUMNS if name in flux and flux[name].notna().any()}
     if not values:

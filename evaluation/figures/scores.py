@@ -45,9 +45,9 @@ def figure_4(
     speeds = sorted(table["w"].unique())
     for axis, (name, label, scale) in zip(axes[:3], QUANTITIES, strict=True):
         for number, model in enumerate(models):
-            one = table[table["model"] == model].sort_values("w")
-            values, bars = _with_bars(one, name, scale)
-            place = np.array([speeds.index(w) for w in one["w"]]) + 0.06 * (number - (len(models) - 1) / 2)
+            of_model = table[table["model"] == model].sort_values("w")
+            values, bars = _with_bars(of_model, name, scale)
+            place = np.array([speeds.index(w) for w in of_model["w"]]) + 0.06 * (number - (len(models) - 1) / 2)
             axis.errorbar(place, values, yerr=bars, capsize=3, linewidth=1.2, markersize=6, label=model, **style_of(model))
         axis.set_xticks(range(len(speeds)), [f"{w:g}" for w in speeds])
         axis.set_xlim(-0.5, len(speeds) - 0.5)
@@ -58,7 +58,7 @@ def figure_4(
     axes[0].legend(fontsize=8)
     _f_against_bl(axes[3], scores)
     parts = {w: table[table["w"] == w] for w in speeds}
-    n = ", ".join(f"{w:g} m/d: {int(one['n'].max())} {'/'.join(one['split'].unique())}" for w, one in parts.items())
+    n = ", ".join(f"{w:g} m/d: {int(rows['n'].max())} {'/'.join(rows['split'].unique())}" for w, rows in parts.items())
     at = f" at {level}" if level else " at the export level"
     figure.suptitle(f"Scores on smoothed PDFs{at} (experiments at {n})", fontsize=11)
     return figure
