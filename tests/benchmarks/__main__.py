@@ -34,6 +34,7 @@ BENCHMARKS = {
     "velocity": ["velocity"],
     "velocity-start": ["velocity_cost", "start"],
     "window": ["window"],
+    "commands": ["commands"],
     "help": ["door", "help"],
     "check": ["door", "check"],
 }
