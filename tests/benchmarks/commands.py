@@ -1,6 +1,7 @@
 """What the commands cost on a run: CPU seconds, seconds by the clock and peak memory of each, side by side.
 
     python -m tests.benchmarks.commands [--run RUN] [--before TREE] [--only NAME ...] [--satellite FOLDER] [--folder DIR]
+        [--cores N]
 
 RUN is a run with networks, such as the README's (``catchment run --years 3 --w 80 150 300 --positions domain --spacing 171``,
 then ``catchment fit``); by default a small one of a year with one network is made. RUN is left as it is: each command works on a
@@ -10,7 +11,8 @@ are taken out of its copy of run.json.
 ``satellite`` and ``correlate`` need FOLDER, an ``--out`` of ``evaluation.twin_experiment``: satellite maps and a flux record.
 
 Each command is a process of its own. Its CPU time is that of all its threads and processes together; its memory is that of the
-largest process. Seconds by the clock mean something on a machine that does nothing else.
+largest process. Seconds by the clock mean something on a machine that does nothing else. CPU time does so on a shared one where
+``--cores 1`` keeps the commands to one core: several threads spend it waiting for each other.
 """
 
 from __future__ import annotations
@@ -150,7 +152,10 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=tuple(COMMANDS), help="commands; what they read must lie in RUN")
     parser.add_argument("--satellite", type=Path, help="an --out of evaluation.twin_experiment")
     parser.add_argument("--folder", type=Path, help="where the copies go, which stay (default: a temporary folder)")
+    parser.add_argument("--cores", type=int, help="cores that the commands may use (default: as many as this process)")
     options = parser.parse_args()
+    if options.cores:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])  # the commands inherit it
     trees = {**({"before": options.before.resolve()} if options.before else {}), "here": HERE}
     names = [name for name in options.only or COMMANDS if options.satellite or not COMMANDS[name].satellite]
     with contextlib.ExitStack() as stack:
@@ -173,8 +178,8 @@ def made(run: Path) -> Path:
 
 def measure(run: Path, folder: Path, trees: dict[str, Path], names: list[str], satellite: Path | None) -> int:
     """Give the commands by each version, and print a row for each. Returns 1 where one of this version fails."""
-    print(f"{run.name}: {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, threads of numerical libraries: "
-          f"{os.environ.get('OMP_NUM_THREADS', 'as they choose')}")  # fmt: skip
+    cores = len(os.sched_getaffinity(0))
+    print(f"{run.name}: {cores} of {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     print(f"{'':12s}{'':8s}{'CPU, s':>9s}{'clock, s':>10s}{'MiB':>7s}{'CPU here / before':>19s}")
     failed = False
     copies = {(kind, name == "fit"): Path() for name in names for kind in trees}
