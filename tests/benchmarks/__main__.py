@@ -35,6 +35,7 @@ BENCHMARKS = {
     "velocity-start": ["velocity_cost", "start"],
     "window": ["window"],
     "commands": ["commands"],
+    "sizes": ["sizes", "fields"],
     "help": ["door", "help"],
     "check": ["door", "check"],
 }
