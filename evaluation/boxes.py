@@ -32,14 +32,16 @@ class BoxMeans:
         east, north = (offset.ravel() for offset in np.meshgrid(axis, axis))
         x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
         self._weights = _corner_weights(grid, *grid.locate(*grid.offset(x[:, None], y[:, None], east, north)))
+        self._whole = self._weights @ np.ones(grid.mask_rho.size)
 
     def __call__(self, field: np.ndarray) -> np.ndarray:
         """(..., eta, xi) with NaN where missing -> (position, ...) float64, NaN where a box holds nothing."""
         flat = np.asarray(field, np.float64).reshape(-1, self.grid.mask_rho.size).T
-        finite = np.isfinite(flat)
-        total = self._weights @ np.where(finite, flat, 0.0)
+        known = np.isfinite(flat)
+        whole = known.all()
+        total = self._weights @ (flat if whole else np.where(known, flat, 0.0))
         with np.errstate(invalid="ignore"):
-            mean = total / (self._weights @ finite.astype(np.float64))
+            mean = total / (self._whole[:, None] if whole else self._weights @ known.astype(np.float64))
         return mean.reshape(-1, *np.shape(field)[:-2])
 
 
@@ -50,12 +52,12 @@ def _corner_weights(grid: HorizontalGrid, xi: np.ndarray, eta: np.ndarray) -> cs
     row, point = np.nonzero(np.isfinite(xi) & np.isfinite(eta))
     x, y = xi[row, point], eta[row, point]
     x, y = np.mod(x, px) if px else x, np.mod(y, py) if py else y
-    corner_list = list(corners(x, y, grid.shape))
-    weights = np.concatenate([weight for *_, weight in corner_list])
-    columns = np.concatenate([j * nx + i for j, i, _ in corner_list])
-    matrix = csr_array((weights, (np.tile(row, 4), columns)), shape=(xi.shape[0], ny * nx))
-    matrix.eliminate_zeros()
-    return matrix
+    found = list(corners(x, y, grid.shape))
+    weights = np.concatenate([weight for *_, weight in found])
+    columns = np.concatenate([j * nx + i for j, i, _ in found])
+    made = csr_array((weights, (np.tile(row, 4), columns)), shape=(xi.shape[0], ny * nx))
+    made.eliminate_zeros()
+    return made
 
 
 def trap_boxes(grid: HorizontalGrid, trap_offset_km: np.ndarray, site: tuple[float, float], box_km: float) -> BoxMeans:
