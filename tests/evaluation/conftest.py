@@ -14,6 +14,13 @@ from learning.predict import PredictConfig
 from learning.predict import main as predict
 from tests.builders.finished_run import complete
 from tests.builders.made_up_run import write_run
+from tests.builders.pictures import draw_coarsely
+
+
+@pytest.fixture
+def coarse_pictures(monkeypatch):
+    """For a test that looks at no picture."""
+    draw_coarsely(monkeypatch)
 
 
 @pytest.fixture(scope="session")
