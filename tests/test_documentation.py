@@ -94,6 +94,7 @@ SMALL = {
 }
 
 
+@pytest.mark.usefixtures("coarse_pictures")
 @pytest.mark.slow
 def test_the_chain_of_the_readme_runs_command_after_command(tmp_path, monkeypatch):
     """Every command of "Learning, satellites, the flux record", as it stands but for its size, on the idealised ocean."""

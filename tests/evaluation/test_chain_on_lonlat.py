@@ -24,12 +24,21 @@ from learning.config import FitConfig
 from learning.fit import main as fit
 from learning.predict import PredictConfig
 from learning.predict import main as predict
+from tests.builders.pictures import draw_coarsely
 
 DAYS = 165
 
 
 def command(kind, main, *words):
     assert run_command(kind, main, prog="chain", argv=[str(word) for word in words]) == 0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coarse():
+    """Pictures as of what looks at none."""
+    with pytest.MonkeyPatch.context() as patch:
+        draw_coarsely(patch)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -85,6 +85,7 @@ def test_maps_of_the_twin_name_it_and_have_no_coast(twin_run, whole_run, monkeyp
     assert drawn and "PAP-SO" in saved[1] and IDEALISED not in saved[1]
 
 
+@pytest.mark.usefixtures("coarse_pictures")
 def test_every_figure_of_a_report_names_the_ocean(twin_run, tmp_path, monkeypatch):
     named = {}
     keep = Page.figure
