@@ -11,7 +11,7 @@ import pandas as pd
 
 from data.commands import need_module
 from data.errors import InputError
-from evaluation.experiments import blocks
+from evaluation.experiments import batches
 from evaluation.intervals import block_of
 from evaluation.results import SpeedRun, means_with_intervals
 from evaluation.scores import bhattacharyya_loss, is_valid
@@ -69,7 +69,7 @@ def resolution_scores(
     if chosen.size > limit:
         chosen = np.sort(np.random.default_rng(seed).choice(chosen, limit, replace=False))
     base = only_instants_of(base, chosen)
-    parts = [chosen[part] for part in blocks(chosen.size, BATCH)]
+    parts = [chosen[part] for part in batches(chosen.size, BATCH)]
     block = block_of(speed.store["collection_start"].values[chosen])
     truth = smooth_pdf(np.concatenate([base.targets(part)[:, 0, speed.level].numpy() for part in parts]))
     rows = []

@@ -1,4 +1,4 @@
-"""Predictions of all experiments of a run: w080/predictions/<inputs>.zarr, filled block by block, here or by workers."""
+"""Predictions of all experiments of a run: w080/predictions/<inputs>.zarr, filled chunk by chunk, here or by workers."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ from learning.samples import RunSamples
 from learning.split import PARTS as PARTS
 from learning.weights import load_tensors
 
-BLOCK = 36
-#: Variables that are filled block by block.
+#: Experiments in a chunk of the store.
+CHUNK = 36
+#: Variables that are filled chunk by chunk.
 FILLED = ("pdf", "spread")
 #: Bits of the mantissa that a stored PDF keeps: a relative error of 1e-4, and half of the disk.
 KEPT_BITS = 12
 
 
 def predict_run(config, folder: Path, client=None) -> Path:
-    """Write w080/predictions/<inputs>.zarr of a run, a block of experiments at a time; goes on with an unfinished one.
+    """Write w080/predictions/<inputs>.zarr of a run, a chunk of experiments at a time; an unfinished store is gone on with.
 
-    With a Dask ``client``, its workers do the blocks.
+    With a Dask ``client``, the client's workers fill the chunks.
 
     Raises
     ------
@@ -68,72 +69,72 @@ def predict_run(config, folder: Path, client=None) -> Path:
         if store.renewed:
             print(f"{final} is of other networks and is made anew", flush=True)
         if store.damaged:
-            print(f"note: {final}: {len(store.damaged)} blocks are damaged or missing and are made again", flush=True)
+            print(f"note: {final}: {len(store.damaged)} chunks are damaged or missing and are made again", flush=True)
         with Progress(f"predicting {ensemble.spec.name} at {w:g} m/d", "experiment") as bar:
             done = len(store.done)
-            for _ in _blocks_done(client, store.missing(), config, folder, final, lock.claim):
+            for _ in _chunks_done(client, store.missing(), config, folder, final, lock.claim):
                 done += 1
-                bar.update(min(done * BLOCK, n), n)
+                bar.update(min(done * CHUNK, n), n)
         if not store.close():
-            raise StoreError(f"{store.where}: {len(store.missing())} of its blocks are not in; give the same command again")
+            raise StoreError(f"{store.where}: {len(store.missing())} of its chunks are not in; give the same command again")
     write_json(final.with_suffix(".json"), {**provenance(config), "identity": identity})
     print(f"{final}", flush=True)
     return final
 
 
 def _store(path: Path, experiments: int, **options) -> ResumableStore:
-    """The predictions of a number of experiments, in blocks; without ``lay_out``, as a worker joins them."""
-    return ResumableStore(path, FILLED, -(-experiments // BLOCK), renew=True, parts="blocks", **options)
+    """The store of predictions of a number of experiments; a worker joins a store laid out before, without ``lay_out``."""
+    return ResumableStore(path, FILLED, -(-experiments // CHUNK), renew=True, parts="chunks", **options)
 
 
-def _blocks_done(client, blocks: list[int], config, folder: Path, store: Path, claim: Claim) -> Iterator[int]:
-    """Numbers of the blocks as they are done, here or by workers."""
+def _chunks_done(client, chunks: list[int], config, folder: Path, store: Path, claim: Claim) -> Iterator[int]:
+    """Yield the number of each chunk once this process, or a worker of ``client``, has filled the chunk."""
     shared = (config.run.resolve(), folder.resolve(), store.resolve(), config.device)
     if client is None:
-        for block in blocks:
-            yield predict_block(block, *shared, 0, claim)
+        for chunk in chunks:
+            yield predict_chunk(chunk, *shared, 0, claim)
         return
     threads = config.threads_each(config.threads)
-    for block, _ in cluster.run_tasks(client, predict_block, blocks, (*shared, threads, claim)):
-        yield block
+    for chunk, _ in cluster.run_tasks(client, predict_chunk, chunks, (*shared, threads, claim)):
+        yield chunk
 
 
-def predict_block(block: int, run: Path, folder: Path, store: Path, device: str, threads: int, claim: Claim) -> int:
-    """Fill a block of experiments in an unfinished store; a task of :func:`data.workers.run_tasks`. Returns its number.
+def predict_chunk(chunk: int, run: Path, folder: Path, store: Path, device: str, threads: int, claim: Claim) -> int:
+    """Fill a chunk of experiments in an unfinished store; a task of :func:`data.workers.run_tasks`. Returns its number.
 
-    ``store`` is the store's name once it is whole, ``threads`` of PyTorch (0: as they are).
+    ``store`` is the store's name once the store is whole; ``threads`` is PyTorch's number of threads (0: PyTorch's choice).
 
     Raises
     ------
     CommandGone
-        The command that ``claim`` is of has ended.
+        The command that made ``claim`` has ended.
     StoreError
         The store cannot be written.
     """
     if threads:
         torch.set_num_threads(threads)
     claim.wait()
-    ensemble, samples = _opened(claim.word, run, folder, device)
-    rows = np.arange(block * BLOCK, min((block + 1) * BLOCK, len(samples)))
+    ensemble, samples = _opened(claim.token, run, folder, device)
+    rows = np.arange(chunk * CHUNK, min((chunk + 1) * CHUNK, len(samples)))
     pdf = np.full((rows.size, samples.levels.size, *samples.pdfs[0].n_bins), np.nan, np.float32)
     spread = np.full(pdf.shape[:2], np.nan, np.float32)
     use = (samples.instants[rows] >= 0).all(axis=1)
     if use.any():
         pdf[use], spread[use] = ensemble.predict(samples.inputs(rows[use], ensemble.normalisation))
     claim.check()
-    _store(store, len(samples)).put(block, pdf=shortened(pdf), spread=spread)
-    return block
+    _store(store, len(samples)).put(chunk, pdf=shortened(pdf), spread=spread)
+    return chunk
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(word: str, run: Path, folder: Path, device: str) -> tuple[Ensemble, RunSamples]:
-    """Of a process that predicts many blocks for the command that ``word`` names."""
+def _opened(token: str, run: Path, folder: Path, device: str) -> tuple[Ensemble, RunSamples]:
+    """The networks and samples of a worker, opened once for all chunks of the command that ``token`` names."""
     ensemble = Ensemble.load(folder).to(torch_device(device))
     return ensemble, RunSamples.open(run, (float(ensemble.card["w"]),), ensemble.spec)
 
 
 def parts_of(samples: RunSamples, card: dict) -> np.ndarray:
-    """(experiment,) number in :data:`PARTS`: what each experiment was to the networks of a card."""
+    """(experiment,) number in :data:`PARTS`: the part of the split that each experiment was in when the networks learnt."""
     if card.get("run") != run_identity(samples.run):
         return np.full(len(samples), PARTS.index("unseen"), np.int8)
     part = np.full(len(samples), PARTS.index("between"), np.int8)
@@ -161,9 +162,9 @@ def _lay_out(path: Path, *, samples: RunSamples, ensemble: Ensemble, folder: Pat
     array = partial(add_array, group)
 
     shape = (n, levels.size, *bins)
-    array("pdf", shape, (BLOCK, *shape[1:]), "float32", ("experiment", "level", "y", "x"),
+    array("pdf", shape, (CHUNK, *shape[1:]), "float32", ("experiment", "level", "y", "x"),
           {"long_name": "predicted probability that a particle crossed the level in the bin"}, fill=np.nan)  # fmt: skip
-    array("spread", shape[:2], (BLOCK, levels.size), "float32", ("experiment", "level"),
+    array("spread", shape[:2], (CHUNK, levels.size), "float32", ("experiment", "level"),
           {"long_name": "mean Bhattacharyya loss of the members against their median"}, fill=np.nan)  # fmt: skip
     constant = load_tensors(folder / CLIMATOLOGY)[0] if (folder / CLIMATOLOGY).exists() else {}
     for name, kept, title in (
