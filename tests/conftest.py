@@ -65,3 +65,17 @@ def coarse_pictures(monkeypatch):
     from tests.builders.pictures import draw_coarsely
 
     draw_coarsely(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def twin_maps(tmp_path_factory) -> Path:
+    """Cloudless maps of SSH, SST and chlorophyll of the twin, 219 days from 2000-01-01: a folder that no test may change."""
+    from data.command import run_command
+    from data.twin import __main__ as twin
+    from tests.builders.once import built_once
+
+    def build(folder):
+        options = ["--products", "--no-clouds", "--years", "0.6", "--out", str(folder)]
+        assert run_command(twin.TwinConfig, twin.main, prog="data.twin", argv=options) == 0
+
+    return built_once(tmp_path_factory, "twin_maps", build)

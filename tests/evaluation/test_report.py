@@ -49,7 +49,7 @@ def report(whole_run, tmp_path_factory):
     write_json(out / "metrics.json", {"ocean": "a sea", "files": ["figures/figure_9.png", "../mine", "figures/figure_4.png"]})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation.report, "Progress", Steps)
-        assert reported(whole_run, "--out", str(out), "--resolution-experiments", "12") == 0
+        assert reported(whole_run, "--out", str(out), "--resolution-experiments", "4") == 0
     return out
 
 
