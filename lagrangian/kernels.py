@@ -208,7 +208,7 @@ def _values(particles, name: str) -> np.ndarray:
     return array if chosen.all() else array[chosen]
 
 
-def _set_values(particles, name: str, values: np.ndarray) -> None:
+def _set_values(particles, name: str, values: np.ndarray | float) -> None:
     """Set a variable of a view's particles."""
     particles._data[name][slice(None) if particles._index.all() else particles._index] = values
 

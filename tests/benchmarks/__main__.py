@@ -37,6 +37,8 @@ BENCHMARKS = {
     "window": ["window"],
     "sweep-parts": ["sweep", "parts"],
     "sweep-threads": ["sweep", "threads"],
+    "commands": ["commands"],
+    "sizes": ["sizes", "fields"],
     "help": ["door", "help"],
     "check": ["door", "check"],
 }
