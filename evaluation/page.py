@@ -117,12 +117,17 @@ class Page:
     def figure(self, section: Section, name: str, caption: str, figure: Figure) -> None:
         """Keep a figure, named by its ocean, as PNG, as PDF for print, and in the page."""
         name_ocean(figure, self.ocean)
-        for kind, options in (("pdf", {"dpi": PRINT_DPI, "metadata": {"CreationDate": None}}), ("png", {"dpi": DPI})):
+        made = {}
+        for kind, options in (("png", {"dpi": DPI}), ("pdf", {"dpi": PRINT_DPI, "metadata": {"CreationDate": None}})):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, **options)
-            self._keep(f"figures/{name}.{kind}", buffer.getvalue())
+            # the places of its parts are found once: finding them draws all of it
+            figure.set_layout_engine("none")
+            made[kind] = buffer.getvalue()
+        for kind in ("pdf", "png"):
+            self._keep(f"figures/{name}.{kind}", made[kind])
         self.printed.add(name)
-        section.figures.append((name, caption, buffer.getvalue(), "png", b""))
+        section.figures.append((name, caption, made["png"], "png", b""))
 
     def image(self, section: Section, name: str, caption: str, data: bytes, kind: str) -> None:
         """Keep a picture that is there already (png, gif) and show it."""

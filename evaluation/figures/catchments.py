@@ -24,6 +24,7 @@ from lagrangian.chart import (
     HALO,
     TRAP_STYLE,
     depth_contours,
+    edges,
     legend_lines,
     light_blues,
     map_axes,
@@ -225,7 +226,10 @@ def figure_2(
 
 def _draw_pdf(axis, x, y, percent: np.ndarray, norm, nothing: str):
     """One PDF (y, x) in per cent with its contours, the boxes and the trap; the words ``nothing`` where it holds nothing."""
-    mesh = axis.pcolormesh(x, y, np.ma.masked_invalid(percent), norm=norm, cmap=light_blues(), rasterized=True, zorder=1)
+    # an image: what is rasterised in a PDF is drawn on a canvas of the whole figure, artist by artist
+    sides = (*edges(np.asarray(x), BIN_KM, 1)[[0, -1]], *edges(np.asarray(y), BIN_KM, 1)[[0, -1]])
+    mesh = axis.imshow(np.ma.masked_invalid(percent), extent=sides, origin="lower", interpolation="nearest", norm=norm,
+                       cmap=light_blues(), zorder=1)  # fmt: skip
     if np.isfinite(percent).all() and percent.sum() > 0:
         mass_contours(axis, x, y, percent, unit=1)
     else:
