@@ -1,4 +1,4 @@
-"""Chunks of zarr stores: written whole with a checksum, on disk before they count, and missed where they are lost."""
+"""Chunks of zarr stores: a chunk is written whole with a checksum, is on disk before it counts, and is missed if lost."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from data.command import one_line
 from data.errors import StoreError
 from data.files import put_on_disk
 
-#: Chunks that hold nothing but the fill value are written too: one that is not there is one that was lost.
+#: Chunks that hold nothing but the fill value are written too, so that a chunk absent from the disk is known to be lost.
 EVERY_CHUNK = {"write_empty_chunks": True}
 #: Attribute of a store of which every chunk is written.
 EVERY_CHUNK_ATTRIBUTE = "every_chunk_is_written"
 #: Kinds of store of which earlier versions left out the chunks of arrays that held nothing but fill values.
 SPARSE_BEFORE = ("dynamics", "chlorophyll")
-#: Which command makes a store, by the name of the store or of its folder.
+#: The command that makes a store, by the name of the store or of its folder.
 MAKERS = {
     "particles.zarr": "lagrangian.run",
     "pdf.zarr": "lagrangian.run",
@@ -38,7 +38,7 @@ MAKERS = {
 
 
 def mend_of(path: Path) -> str:
-    """What makes a damaged store whole again, as the end of an error line; ``path`` of the store or of a file in it."""
+    """The end of an error line that tells how a damaged store is made whole; ``path`` of the store or of a file in it."""
     path = Path(path)
     for part in (path, *path.parents):
         if part.suffix == ".zarr":

@@ -343,7 +343,7 @@ def json_ready(value):
 
 
 @functools.cache
-def source_word() -> str:
+def source_fingerprint() -> str:
     """A hash of the source that results depend on: tells one version of the toolkit from another, installed or not."""
     root = Path(__file__).resolve().parent.parent
     paths = [path for package in ("data", "lagrangian", "learning") for path in sorted(root.glob(f"{package}/**/*.py"))]
@@ -363,7 +363,7 @@ def provenance(config) -> dict:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "git_commit": _git_commit(),
-        "source": source_word(),
+        "source": source_fingerprint(),
     }
 
 
@@ -392,8 +392,11 @@ def write_json(path: Path, content: dict) -> None:
     write_file(path, (json.dumps(json_ready(content), indent=2) + "\n").encode())
 
 
-def read_json(path: Path) -> dict:
-    """Read a JSON file that holds an object; StoreError with one line when it cannot be read."""
+def read_json(path: Path, **types: type) -> dict:
+    """Read a JSON file that holds an object; StoreError with one line when it cannot be read.
+
+    ``types``: of names that this file uses otherwise than :data:`JSON_TYPES` has them.
+    """
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -402,7 +405,7 @@ def read_json(path: Path) -> dict:
         raise StoreError(f"cannot read {path}: it is nested too deep to be one of the toolkit's") from None
     if not isinstance(content, dict):
         raise StoreError(f"cannot read {path}: it holds {type(content).__name__} where the toolkit writes an object {{...}}")
-    for name, kinds in JSON_TYPES.items():
+    for name, kinds in (JSON_TYPES | types).items():
         value: Any = content
         there = True
         for key in name.split("."):

@@ -177,7 +177,7 @@ def _halo(field: np.ndarray, pad: int, wrap_xi: bool, wrap_eta: bool) -> np.ndar
 
 
 def _images(field: np.ndarray, pad: int, wrap_xi: bool, wrap_eta: bool) -> tuple[np.ndarray, tuple[slice, slice]]:
-    """``field`` with ``pad`` points of its image on either side of each periodic axis, and where it stands therein."""
+    """``field`` with ``pad`` points of its image on either side of each periodic axis, and slices that cut ``field`` out."""
     core = [slice(None), slice(None)]
     for axis, wrap in ((0, wrap_eta), (1, wrap_xi)):
         n = field.shape[axis]

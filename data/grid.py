@@ -264,7 +264,7 @@ class HorizontalGrid:
     def _tree(self):
         return cKDTree(self._chart(self.x_rho, self.y_rho))
 
-    # -- what stands at a place --------------------------------------------------------------------------------------
+    # -- values and cells at index coordinates -----------------------------------------------------------------------
     def sample(self, field: np.ndarray, xi, eta):
         """Bilinear value of a rho-point field (eta, xi) at index coordinates; clamped at the edges, wrapped if periodic."""
         ny, nx = self.shape

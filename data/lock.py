@@ -18,10 +18,10 @@ from data.errors import StoreError, cannot_write
 
 #: Seconds between two attempts of a command that waits.
 PATIENCE = 0.5
-
-
-#: Seconds that a worker gives the lock file to show itself (network file systems remember for a while that it was not there).
+#: Seconds that a worker waits for the lock file to appear (a network file system may tell a new file absent for a while).
 SEEN_SECONDS = 60.0
+#: Key of the holder's token in the lock file.
+TOKEN_KEY = "word"
 
 
 class FolderBusy(StoreError):
@@ -34,14 +34,21 @@ class CommandGone(StoreError):
 
 @dataclass(frozen=True)
 class Claim:
-    """That the command of one word holds a folder, as its workers on any host see it.
+    """Proof, checkable from any host, that the command with this token still holds the folder lock.
 
-    Nothing can stop a task that has begun, so that a command that ends may leave workers at work, in a folder that belongs to
-    the next. They ask before they write.
+    Nothing can stop a task that has begun. A command that ends may therefore leave workers at work in a folder that the next
+    command holds, so workers check the claim before they write.
+
+    Attributes
+    ----------
+    path : Path
+        The lock file.
+    token : str
+        The token of the command that the workers work for.
     """
 
     path: Path
-    word: str
+    token: str
 
     def check(self) -> None:
         """See that the command still holds the folder.
@@ -49,7 +56,7 @@ class Claim:
         Raises
         ------
         CommandGone
-            It has ended, and maybe another has begun.
+            The command has ended; another command may have begun.
         """
         if not self._holds():
             raise CommandGone(f"{self.path.parent} is no longer held by the command of this work; what was finished is kept")
@@ -57,29 +64,28 @@ class Claim:
     def wait(self) -> None:
         """:meth:`check`, with patience for a file system that shows the lock late."""
         until = time.monotonic() + SEEN_SECONDS
-        while not self._holds() and self._word() is None and time.monotonic() < until:
+        while not self._holds() and self._token_in_file() is None and time.monotonic() < until:
             time.sleep(PATIENCE)
         self.check()
 
     def _holds(self) -> bool:
-        return self._word() == self.word
+        return self._token_in_file() == self.token
 
-    def _word(self) -> str | None:
+    def _token_in_file(self) -> str | None:
         try:
-            return json.loads(self.path.read_bytes()).get("word")
+            return json.loads(self.path.read_bytes()).get(TOKEN_KEY)
         except (FileNotFoundError, ValueError, AttributeError):
             return None
         except OSError:  # a network that hesitates is no reason to give up
-            return self.word
+            return self.token
 
 
 class FolderLock:
     """Holds ``FOLDER/NAME.lock``; a context manager.
 
     The lock is one of the system's (flock; on Windows of a byte of the file), so that ``kill -9`` leaves none behind. The file
-    names its holder (host, process id, since when, a word that no other command has): for the line of the command that is
-    refused, for the holder's workers (:class:`Claim`), and for file systems without locks, where a holder on another host cannot
-    be asked whether it still runs.
+    names its holder (host, process id, begin, token): for the error line of a command that is refused, for the holder's
+    workers (:class:`Claim`), and for file systems without locks, where a holder on another host may or may not still run.
 
     Parameters
     ----------
@@ -99,27 +105,27 @@ class FolderLock:
     def __init__(self, folder: Path, name: str = "run"):
         self.folder = Path(folder)
         self.path = self.folder / f".{name}.lock"
-        self.word = uuid.uuid4().hex
+        self.token = uuid.uuid4().hex
         self._file: int | None = None
 
     @property
     def claim(self) -> Claim:
-        """What workers check."""
-        return Claim(self.path.resolve(), self.word)
+        """The claim that this lock's workers check."""
+        return Claim(self.path.resolve(), self.token)
 
     def __enter__(self) -> FolderLock:
         try:
             while True:
-                # never through a symbolic link: in a folder that others write to, it could be of their making
+                # a symbolic link is never followed: in a folder that other users write to, the link could be theirs
                 if not system.REFUSES_LINKS and self.path.is_symlink():
                     raise OSError(errno.ELOOP, "symbolic link")
                 file = os.open(self.path, system.LOCK_FLAGS, 0o644)
                 try:
                     self._take(file)
-                    if not self._is_current(file):  # its holder removed it between our opening and our locking
+                    if not self._is_current(file):  # the holder removed the file between our opening and our locking
                         os.close(file)
                         continue
-                    system.write_start(file, json.dumps(_holder() | {"word": self.word}).encode())
+                    system.write_start(file, json.dumps(_holder() | {TOKEN_KEY: self.token}).encode())
                 except BaseException:
                     os.close(file)
                     raise
@@ -133,8 +139,8 @@ class FolderLock:
     def __exit__(self, *_) -> None:
         if self._file is not None:
             try:
-                self.path.unlink()  # while it is still locked: who opened it before finds it replaced
-            except OSError:  # Windows keeps a file that is open; an empty one is nobody's
+                self.path.unlink()  # while the lock is held: a command that has opened the file finds that it was replaced
+            except OSError:  # Windows keeps a file that is open; an empty lock file has no holder
                 with contextlib.suppress(OSError):
                     os.ftruncate(self._file, 0)
             os.close(self._file)
@@ -152,7 +158,7 @@ class FolderLock:
             self._judge(_read(file))
 
     def _judge(self, holder: dict) -> None:
-        """Without flock: refuse a holder that lives, or that nobody here can tell is dead."""
+        """On a file system without locks: refuse if the holder lives, or is on another host, where nobody can tell."""
         if not holder:
             return
         if holder.get("host") != socket.gethostname():
@@ -170,16 +176,19 @@ class FolderLock:
 
     def _is_current(self, file: int) -> bool:
         try:
-            there = os.stat(self.path)
+            named = os.stat(self.path)
         except FileNotFoundError:
             return False
-        held = os.fstat(file)
-        return (there.st_ino, there.st_dev) == (held.st_ino, held.st_dev)
+        locked = os.fstat(file)
+        return (named.st_ino, named.st_dev) == (locked.st_ino, locked.st_dev)
 
 
 @contextlib.contextmanager
 def waiting_lock(folder: Path, name: str, *, meanwhile: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """:class:`FolderLock` for what commands share: one that finds it held waits, and calls ``meanwhile`` now and then."""
+    """:class:`FolderLock` of a folder that commands share: a command waits while another holds the folder.
+
+    ``meanwhile`` is called between the attempts.
+    """
     with contextlib.ExitStack() as stack:
         while True:
             try:
@@ -196,7 +205,7 @@ def _holder() -> dict:
 
 
 def _read(file: int) -> dict:
-    """Who wrote the lock; empty where nobody has yet, or it cannot be read."""
+    """The holder that the lock file names; empty if the file is empty or cannot be read."""
     try:
         content = json.loads(system.read_start(file, 4096))
     except (OSError, ValueError):

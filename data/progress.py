@@ -50,7 +50,7 @@ class Progress:
         self._first = self._first or (now, done)
         if now - self._printed >= (2.0 if self._printed == self._started else self.every) and done:
             self._printed = now
-            since, before = self._first  # what came before the first word (compiling, opening) is not repeated
+            since, before = self._first  # time before the first update (compiling, opening files) is not part of the rate
             left = f", {(now - since) / (done - before) * (total - done):.0f} s left" if total > done > before else ""
             line = f"{self.title}: {done}/{total} {self.unit}s{left}" + (f", {note}" if note else "")
             if self._terminal:

@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from data.bounds import bounds
-from data.command import one_line, source_word
+from data.command import one_line, source_fingerprint
 from data.cores import cores
 from data.errors import CatchmentError, InputError, OptionError, need
 
@@ -55,7 +55,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, KEPT_BYTES = -1, -3, 32 * 2**20
 #: Seconds without any worker after which that is said.
 WITHOUT_WORKERS_SECONDS = 60.0
 #: Of this process, as it was when it was imported.
-SOURCE = source_word()
+SOURCE = source_fingerprint()
 #: What the extra of pyproject.toml that brings dask-jobqueue is called.
 EXTRA = "catchment-toolkit[cluster]"
 
@@ -244,7 +244,7 @@ def _submit(made, kind: str, jobs: int) -> None:
 
 def _check_workers(client, what: str, folder: Path | None) -> None:
     """See that the workers can do what they will be given."""
-    here, path = (source_word(), sys.version_info[:2]), folder and str(folder.resolve())
+    here, path = (source_fingerprint(), sys.version_info[:2]), folder and str(folder.resolve())
 
     def look():  # without a name in a module, it goes to the workers by value, who may lack this package
         import os
@@ -396,7 +396,7 @@ def run_tasks(
     from distributed import KilledWorker, as_completed
 
     items = list(items)
-    topic = f"catchment-report-{command_word()}"  # of this call alone: others may use the same scheduler
+    topic = f"catchment-report-{command_token()}"  # of this call alone: others may use the same scheduler
     if on_report is not None:
         client.subscribe_topic(topic, lambda event: on_report(event[1]))
     here = socket.gethostname()
@@ -446,8 +446,8 @@ def _watch(client, ended: threading.Event, say: Callable[[str], None]) -> None:
             say(f"no worker has been there for {WITHOUT_WORKERS_SECONDS:.0f} s; the work goes on when one comes")
 
 
-def command_word() -> str:
-    """A word that no other command has: workers outlive commands, and keep what they have opened for the one that it names."""
+def command_token() -> str:
+    """A unique token. Workers cache what they opened under the token, so that a later command never sees it."""
     return uuid.uuid4().hex
 
 

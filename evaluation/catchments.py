@@ -13,9 +13,13 @@ from data.frame import Frame
 from data.netcdf import expand
 from data.ocean_names import IDEALISED, is_idealised
 from evaluation.cross_correlation import Predictions
+from lagrangian.design import TRAP_DEPTH
+from lagrangian.pdf import EXPORT_M
 
 #: Traps farther apart than this, degrees, are two.
 SAME_PLACE = 1e-3
+#: Traps farther apart than this in the vertical, m, are two.
+SAME_DEPTH = 1.0
 #: Bits of a prediction's flag (``learning.catchment_file.FLAGS``) by the names of --exclude-flags, and what they say.
 FLAG_BITS = {"outside": 1, "date": 2, "sst": 4, "unknown": 8}
 FLAG_WORDS = {
@@ -27,11 +31,18 @@ ATTRIBUTES = ("sinking_speed_m_per_day", "trap_longitude", "trap_latitude")
 
 @dataclass(frozen=True, eq=False)
 class Catchments:
-    """Predictions by speed (m/d), cells flattened, and the frame (trap and km around it) that they are on."""
+    """Predictions by speed (m/d), cells flattened, their frame (trap and km around it), and depths of trap and export, m."""
 
     frame: Frame
+    trap_depth: float
+    export_depth: float
     predictions: dict[float, Predictions]
     notes: list[str]
+
+    @property
+    def ascent(self) -> float:
+        """From trap to export depth, m."""
+        return self.trap_depth - self.export_depth
 
 
 def read_catchments(patterns, exclude: tuple[str, ...] = ()) -> Catchments:
@@ -48,16 +59,19 @@ def read_catchments(patterns, exclude: tuple[str, ...] = ()) -> Catchments:
     predictions, notes, first = {}, [], None
     sources: dict[float, str] = {}
     for path in expand(patterns):
-        speed, trap, x, y, times, pdf, flag = _read_catchment(path)
+        speed, trap, depths, x, y, times, pdf, flag = _read_catchment(path)
         if speed in sources:
             raise InputError(f"{path}: sinks at {speed:g} m/d as {sources[speed]} does; give one file a speed")
         if first is None:
-            first = path, trap, x, y
+            first = path, trap, x, y, depths
         elif np.abs(np.subtract(trap, first[1])).max() > SAME_PLACE:
             raise InputError(
                 f"{path}: its trap is at {trap[0]:g}, {trap[1]:g}, that of {first[0]} at {first[1][0]:g}, {first[1][1]:g} (lon, "
                 "lat); give files of one trap"
             )
+        elif np.abs(np.subtract(depths, first[4])).max() > SAME_DEPTH:
+            one, other = (f"{trap:g} m, its catchments at {export:g} m" for trap, export in (depths, first[4]))
+            raise InputError(f"{path}: its trap stands at {one}, that of {first[0]} at {other}; give files of one trap and depth")
         elif not all(a.shape == b.shape and np.allclose(a, b, atol=1e-3) for a, b in ((x, first[2]), (y, first[3]))):
             raise InputError(f"{path}: x and y differ from those of {first[0]}; give files of one lattice")
         flat = pdf.reshape(len(pdf), -1)
@@ -80,8 +94,8 @@ def read_catchments(patterns, exclude: tuple[str, ...] = ()) -> Catchments:
         order = np.flatnonzero(good)[np.argsort(times[good], kind="stable")]
         predictions[speed] = Predictions(speed, times[order].astype("datetime64[s]"), flat[order])
         sources[speed] = path
-    _, trap, x, y = first
-    return Catchments(Frame(trap, float(x[1] - x[0]), x, y), dict(sorted(predictions.items())), notes)
+    _, trap, x, y, depths = first
+    return Catchments(Frame(trap, float(x[1] - x[0]), x, y), *depths, dict(sorted(predictions.items())), notes)
 
 
 def idealised_ocean(patterns) -> str:
@@ -91,7 +105,7 @@ def idealised_ocean(patterns) -> str:
 
 
 def _read_catchment(path: str):
-    """(speed, (lon, lat), x, y, times, pdf (time, y, x), flag (time,)) of one file."""
+    """(speed, (lon, lat), (depth of the trap, of export), x, y, times, pdf (time, y, x), flag (time,)) of one file."""
     try:
         with xr.open_dataset(path) as file:
             missing = [name for name in ("pdf", "x", "y", "time") if name not in file.variables]
@@ -100,6 +114,8 @@ def _read_catchment(path: str):
                 what = f"it lacks {', '.join(missing)}" if missing else "pdf must be (time, y, x), with a time in days"
                 raise InputError(f"{path}: not a catchment file ({what}); give what learning.predict --ssh --sst writes")
             speed, *trap = (float(np.asarray(file.attrs[name]).item()) for name in ATTRIBUTES)
+            export = file["depth"].item() if "depth" in file.variables and file["depth"].ndim == 0 else EXPORT_M
+            depths = float(np.asarray(file.attrs.get("trap_depth_m", TRAP_DEPTH)).item()), float(export)
             x, y = (file[name].values.astype(np.float64) for name in ("x", "y"))
             pdf = file["pdf"].transpose("time", "y", "x").values.astype(np.float32, copy=False)
             times = file["time"].values
@@ -115,4 +131,4 @@ def _read_catchment(path: str):
         raise InputError(f"{path}: x and y must be an even lattice in km, ascending, and time not empty; predict again")
     if np.nanmin(pdf, initial=0.0) < 0 or not speed > 0:
         raise InputError(f"{path}: negative probabilities, or a sinking speed of {speed:g} m/d; predict again")
-    return speed, tuple(trap), x, y, times, pdf, flag
+    return speed, tuple(trap), depths, x, y, times, pdf, flag

@@ -19,8 +19,8 @@ from data.satellite import around, on_frame
 from evaluation.cross_correlation import MARGIN_DAYS, DailyMaps, in_seconds
 from evaluation.cups import day
 
-#: Maps regridded at a time, and in a chunk of their store.
-BLOCK = 64
+#: Maps in a chunk of the store; as many are regridded at a time.
+CHUNK = 64
 
 
 def daily_maps(dataset: xr.Dataset, frame: Frame, flux: pd.DataFrame, lags: np.ndarray, out: Path) -> DailyMaps:
@@ -52,17 +52,17 @@ def daily_maps(dataset: xr.Dataset, frame: Frame, flux: pd.DataFrame, lags: np.n
     _regrid(variable, frame, final, identity)
     with zarr.config.set(checked_setting(final, "chlorophyll")):
         stored = zarr.open_group(str(final), mode="r")["chlorophyll"]
-    return DailyMaps.of(days[wanted], _blocks(stored), frame.x.size * frame.y.size, length[wanted])
+    return DailyMaps.of(days[wanted], _batches(stored), frame.x.size * frame.y.size, length[wanted])
 
 
 def _resolved(path: str) -> Path:
     return Path(path).resolve()
 
 
-def _blocks(stored) -> Iterator[np.ndarray]:
-    for first in range(0, stored.shape[0], BLOCK):
-        block = stored[first : first + BLOCK]
-        yield block.reshape(len(block), -1)
+def _batches(stored) -> Iterator[np.ndarray]:
+    for first in range(0, stored.shape[0], CHUNK):
+        batch = stored[first : first + CHUNK]
+        yield batch.reshape(len(batch), -1)
 
 
 def _regrid(variable: xr.DataArray, frame: Frame, final: Path, identity: dict) -> None:
@@ -72,17 +72,17 @@ def _regrid(variable: xr.DataArray, frame: Frame, final: Path, identity: dict) -
     def lay_out(path: Path) -> None:
         group = zarr.create_group(store=str(path), zarr_format=3)
         attrs = {"units": "mg m-3", "long_name": "chlorophyll"}
-        add_array(group, "chlorophyll", (n, *frame.shape), (BLOCK, *frame.shape), "float32", ("time", "y", "x"), attrs)
+        add_array(group, "chlorophyll", (n, *frame.shape), (CHUNK, *frame.shape), "float32", ("time", "y", "x"), attrs)
 
-    options = {"lay_out": lay_out, "identity": identity, "renew": True, "parts": "blocks of maps"}
-    store = ResumableStore(final, ("chlorophyll",), -(-n // BLOCK), **options)
+    options = {"lay_out": lay_out, "identity": identity, "renew": True, "parts": "chunks of maps"}
+    store = ResumableStore(final, ("chlorophyll",), -(-n // CHUNK), **options)
     if store.damaged:
         print(f"note: {store.told(store.damaged)} and are made again", flush=True)
     if store.whole:
         return
     with Progress("regridding chlorophyll", "map") as bar:
         for number in store.missing():
-            part = slice(number * BLOCK, min((number + 1) * BLOCK, n))
+            part = slice(number * CHUNK, min((number + 1) * CHUNK, n))
             store.put(number, chlorophyll=on_frame(variable.isel(time=part).load(), frame, method="linear").values)
             bar.update(part.stop, n)
     store.close()

@@ -17,12 +17,15 @@ from data.netcdf import write_dataset
 from data.progress import Progress
 from data.satellite import open_chlorophyll, time_notes
 from data.trap_flux import chosen_columns, outweighed, read_flux
+from data.trap_sites import DEPTH_TOLERANCE
 from evaluation.catchments import idealised_ocean, read_catchments
 from evaluation.chlorophyll import daily_maps
 from evaluation.cross_correlation import (
     CLOUDED,
     ENOUGH_CUPS,
     MARGIN_DAYS,
+    PAPER_ASCENT_M,
+    SPEED_OF_LAG,
     LaggedChlorophyll,
     Predictions,
     best_of_random,
@@ -53,14 +56,16 @@ def main(config: CorrelationConfig) -> int:
     config.validate()
     lags = lag_grid(*config.lags)
     catchments = read_catchments(config.predictions, exclude=config.exclude_flags)
+    depth = catchments.trap_depth if config.flux_depth is None else config.flux_depth
     flux = read_flux(
-        config.flux, depth=config.flux_depth, drop=config.drop_bad, columns=chosen_columns(config.flux_columns),
+        config.flux, depth=depth, drop=config.drop_bad, columns=chosen_columns(config.flux_columns),
         sheet=config.sheet, site=config.site, near=catchments.frame.center,
         dates=None if config.flux_dates == "auto" else config.flux_dates,
     )  # fmt: skip
     cups, periods, notes = choose_cups(flux, config)
     variables, absent = choose_variables(cups, config)
-    notes = [*catchments.notes, *notes, *absent, *speed_notes(lags, catchments.predictions)]
+    notes = [*catchments.notes, *depth_notes(depth, catchments.trap_depth), *notes, *absent]
+    notes += speed_notes(lags, catchments.predictions, catchments.ascent)
     maps_file = open_chlorophyll(config.chlorophyll)
     notes += time_notes(maps_file, "chlorophyll")
     opening, closing = (cups[name].to_numpy().astype("datetime64[s]") for name in ("open", "close"))
@@ -72,7 +77,8 @@ def main(config: CorrelationConfig) -> int:
         with Progress("correlating", "lag") as bar:
             found = lagged_chlorophyll(
                 opening, closing, lags, maps, catchments.predictions, boxes,
-                draws=config.draws, seed=config.seed, strict=config.strict, progress=bar.update,
+                draws=config.draws, seed=config.seed, strict=config.strict, ascent=catchments.ascent,
+                progress=bar.update,
             )  # fmt: skip
         check_found(found, config)
         fluxes = {name: cups[name].to_numpy(np.float64) for name in variables}
@@ -104,12 +110,28 @@ def main(config: CorrelationConfig) -> int:
     return 0
 
 
-def speed_notes(lags: np.ndarray, predictions: dict[float, Predictions]) -> list[str]:
-    """Lines on speeds that are wanted (paper Appendix C) and not given."""
+def depth_notes(of_cups: float, of_catchments: float) -> list[str]:
+    """A line where the cups are chosen at another depth (m) than that of the predictions' trap."""
+    if abs(of_cups - of_catchments) <= DEPTH_TOLERANCE:
+        return []
+    return [
+        f"cups of a trap at {of_cups:g} m (--flux-depth) are compared with catchments of one at {of_catchments:g} m; predict "
+        "for the depth of the cups"
+    ]
+
+
+def speed_notes(lags: np.ndarray, predictions: dict[float, Predictions], ascent: float = PAPER_ASCENT_M) -> list[str]:
+    """Lines on speeds that are wanted (paper Appendix C) and not given, and on an ascent (m) that is not the paper's."""
     notes = []
-    for wanted in sorted({sinking_speed(lag) for lag in lags}):
+    if abs(ascent - PAPER_ASCENT_M) > DEPTH_TOLERANCE:
+        limits = ", ".join(f"{limit * ascent / PAPER_ASCENT_M:.3g}" for limit, _ in SPEED_OF_LAG)
+        notes.append(
+            f"particles rise by {ascent:g} m, not by the paper's {PAPER_ASCENT_M:g}: the lags at which the sinking speed "
+            f"changes are {limits} days, in proportion"
+        )
+    for wanted in sorted({sinking_speed(lag, ascent) for lag in lags}):
         if wanted not in predictions:
-            used = [lag for lag in lags if sinking_speed(lag) == wanted]
+            used = [lag for lag in lags if sinking_speed(lag, ascent) == wanted]
             notes.append(
                 f"no predictions at {wanted:g} m/d, which lags of {used[0]:g} to {used[-1]:g} days want: those at "
                 f"{nearest_speed(wanted, predictions):g} m/d are used"

@@ -18,8 +18,12 @@ from scipy.stats import t as student
 from evaluation.intervals import DRAWS, LEVEL, block_of, correlation_of_sums, draw_blocks
 from evaluation.options import CORRELATION_BLOCK_DAYS as BLOCK_DAYS
 from lagrangian.config import SINKING_SPEEDS
+from lagrangian.design import TRAP_DEPTH
+from lagrangian.pdf import EXPORT_M
 
-#: Lags below which particles are taken to sink so fast: (days, m/d); the slowest beyond the last (paper Appendix C).
+#: The paper's ascent, from the trap at 3000 m to 200 m.
+PAPER_ASCENT_M = TRAP_DEPTH - EXPORT_M
+#: Lags below which particles are taken to sink so fast over that ascent: (days, m/d); the slowest beyond the last (Appendix C).
 SLOWEST, *FASTER = SINKING_SPEEDS
 SPEED_OF_LAG = tuple(zip((12.0, 18.0, 25.0, 34.0), reversed(FASTER), strict=True))
 #: Days by which the window of chlorophyll is wider than the cup's, on either side.
@@ -32,9 +36,13 @@ ENOUGH_CUPS = 3
 ENVELOPE = (10.0, 90.0)
 
 
-def sinking_speed(lag: float) -> float:
-    """w(lag), m/d, of a lag in days: 300 below 12 days, 200 below 18, 150 below 25, 100 below 34, else 80."""
-    return next((speed for limit, speed in SPEED_OF_LAG if lag < limit), SLOWEST)
+def sinking_speed(lag: float, ascent: float = PAPER_ASCENT_M) -> float:
+    """w(lag), m/d, of a lag in days: 300 below 12 days, 200 below 18, 150 below 25, 100 below 34, else 80.
+
+    For another ``ascent`` from trap to export depth (m) than the paper's 2800 m the limits are in proportion to it.
+    """
+    share = ascent / PAPER_ASCENT_M
+    return next((speed for limit, speed in SPEED_OF_LAG if lag < limit * share), SLOWEST)
 
 
 def nearest_speed(wanted: float, given: Iterable[float]) -> float:
@@ -242,6 +250,7 @@ def lagged_chlorophyll(
     draws: int = 100,
     seed: int = 0,
     strict: bool = False,
+    ascent: float = PAPER_ASCENT_M,
     progress=None,
 ) -> LaggedChlorophyll:
     """Chlorophyll in catchments, boxes and random catchments, by lag and cup (paper Appendix C).
@@ -265,6 +274,8 @@ def lagged_chlorophyll(
     strict : bool, keyword-only
         Leave a cup out where no prediction falls into its window (the paper's words), instead of taking the nearest one within
         half the interval between predictions.
+    ascent : float, keyword-only
+        From trap to export depth, m: which speed a lag stands for (:func:`sinking_speed`).
     progress : callable, keyword-only
         Called with (lags done, lags).
     """
@@ -279,7 +290,7 @@ def lagged_chlorophyll(
     for number, lag in enumerate(lags):
         first, last = opening - in_seconds(lag), closing - in_seconds(lag)
         mean = maps.mean(first - in_seconds(MARGIN_DAYS), last + in_seconds(MARGIN_DAYS))
-        speeds[number] = nearest_speed(sinking_speed(lag), predictions)
+        speeds[number] = nearest_speed(sinking_speed(lag, ascent), predictions)
         chosen = predictions[speeds[number]]
         begin, length = chosen.runs(first, last, strict=strict)
         nearest[number] = (length > 0) & (chosen.runs(first, last, strict=True)[1] == 0)
@@ -395,7 +406,7 @@ class BlockBootstrap:
 
 
 def enough_cups(n: np.ndarray) -> np.ndarray:
-    """Which lags (..., lag) may be called the best: those of at least half as many cups as the lag of most has."""
+    """Whether each lag (..., lag) may be called the best: a lag needs at least half of the largest number ``n`` of cups."""
     return 2 * n >= np.max(n, axis=-1, keepdims=True, initial=0)
 
 

@@ -9,7 +9,7 @@ import xarray as xr
 
 from data.errors import InputError, StoreError
 from data.times import nearest
-from evaluation.dynamics import BLOCK, STORE, attributes, open_dynamics
+from evaluation.dynamics import CHUNK, STORE, attributes, open_dynamics
 from evaluation.experiments import EXPERIMENT_COORDINATES
 from lagrangian.config import speed_folder
 from lagrangian.stores import open_store
@@ -96,7 +96,7 @@ def mean_crossing_time(particles: xr.Dataset, level: float = CROSSING_LEVEL) -> 
         )
     n = particles.sizes["experiment"]
     # a chunk of the store at a time
-    size = particles["time"].encoding.get("chunks", (BLOCK,))[0]
+    size = particles["time"].encoding.get("chunks", (CHUNK,))[0]
     out = np.full(n, np.datetime64("NaT"), "datetime64[ns]")
     for begin in range(0, n, size):
         time = particles["time"][begin : begin + size, :, int(found[0])].values.astype("datetime64[ns]")

@@ -1,4 +1,4 @@
-"""``python -m evaluation.diagnostics``: how fast and how curved the deep flow around each trap was (paper Figs. 5, 6 and B1).
+"""``python -m evaluation.diagnostics``: energy and vorticity of the deep flow around each trap (paper Figs. 5, 6 and B1).
 
 One pass over the ocean's snapshots gives kinetic energy and relative vorticity over f averaged over a box around every trap,
 by time and depth (:mod:`evaluation.dynamics`); :func:`evaluation.deep.deep_dynamics` averages them over depth and over the time

@@ -36,8 +36,8 @@ VARIABLES = {
     "vorticity_over_f_abs": ("1", "magnitude of relative vorticity over the Coriolis parameter, mean over the box"),
     "vorticity_over_f_square": ("1", "square of relative vorticity over the Coriolis parameter, mean over the box"),
 }
-#: Snapshots that are written at once: one chunk of the store.
-BLOCK = 32
+#: Snapshots in a chunk of the store.
+CHUNK = 32
 STORE = "dynamics.zarr"
 
 
@@ -114,8 +114,8 @@ def run_dynamics(
     opened = functools.cache(lambda: _ocean_of(record) if ocean is None else ocean)  # not where the store is whole
     n = _snapshots(final, identity, opened)
     store = ResumableStore(
-        final, tuple(VARIABLES), -(-n // BLOCK), lay_out=lambda path: _lay_out(path, opened(), offset, identity),
-        identity=identity, renew=True, parts="blocks of snapshots",
+        final, tuple(VARIABLES), -(-n // CHUNK), lay_out=lambda path: _lay_out(path, opened(), offset, identity),
+        identity=identity, renew=True, parts="chunks of snapshots",
     )  # fmt: skip
     if store.whole:
         return final
@@ -179,7 +179,7 @@ def attributes(name: str) -> dict:
 
 
 def _lay_out(path: Path, ocean: Ocean, offset: np.ndarray, identity: dict) -> None:
-    """An empty store: (time, position, depth), :data:`BLOCK` times a chunk."""
+    """Make an empty store of arrays (time, position, depth); a chunk holds :data:`CHUNK` times."""
     group = zarr.create_group(store=str(path), zarr_format=3)
     title = "Kinetic energy and vorticity in boxes around the traps"
     group.attrs.update({"title": title, "Conventions": "CF-1.8", "box_km": identity["box_km"],
@@ -188,7 +188,7 @@ def _lay_out(path: Path, ocean: Ocean, offset: np.ndarray, identity: dict) -> No
 
     depths = np.array(identity["depths"])
     shape = (len(ocean.times), offset.shape[0], depths.size)
-    chunks = (min(BLOCK, shape[0]), *shape[1:])
+    chunks = (min(CHUNK, shape[0]), *shape[1:])
     for name in VARIABLES:
         array(name, shape, chunks, "float32", ("time", "position", "depth"), attributes(name), fill=np.nan)
     stamps = whole_seconds(ocean.times)
@@ -205,7 +205,7 @@ def _fill(store: ResumableStore, ocean: Ocean, boxes: BoxMeans, depths: Sequence
     with Progress("deep dynamics", "snapshot") as bar:
         for number in store.missing():
             rows = []
-            for index in range(number * BLOCK, min((number + 1) * BLOCK, n)):
+            for index in range(number * CHUNK, min((number + 1) * CHUNK, n)):
                 rows.append(snapshot_means(ocean, index, boxes, depths))
                 bar.update(index + 1, n)
             store.put(number, **{name: np.stack([row[name] for row in rows]) for name in VARIABLES})

@@ -1,4 +1,4 @@
-"""Scores of every experiment of a run, one level, a block of experiments at a time so that memory stays bounded."""
+"""Scores of every experiment of a run at one level, a batch of experiments at a time so that memory stays bounded."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from evaluation import scores
 from lagrangian.binning import smooth_pdf
 from lagrangian.pdf import MeanPdf, constant_of_least_bl
 
-#: Models that see nothing of the sea: the paper's boxes, and one PDF for all experiments (method.md section 7).
+#: Models without an input from the sea: the paper's boxes, and one PDF for all experiments (method.md section 7).
 BASELINES = (*scores.BOXES_KM, "climatology", "climatology-root")
-#: Models from those that know least to those that are told most; others are drawn and listed after them.
+#: Networks by their number of input variables, fewest first. Figures and tables list networks of other names after these.
 NETWORKS = ("sst-ssh", "5v-1l", "5v-4l")
 MODELS = (*BASELINES, *NETWORKS)
 #: Targets that predictions are scored against: the PDF as counted, and after the method's smoothing.
 TARGETS = ("raw", "smoothed")
 EXPERIMENT_COORDINATES = ("collection_start", "collection_end", "position", "period", "trap_dx", "trap_dy")
 
-#: Experiments that are scored at once: two chunks of a store of the method's 36 positions; larger blocks outgrow the cache.
-BLOCK = 72
+#: Experiments in a batch: two chunks of a store of the method's 36 positions; a larger batch outgrows the processor's cache.
+BATCH = 72
 
 #: A prediction: one map (y, x) for all experiments, or a function that gives the maps (n, y, x) of a slice of them.
 Prediction = np.ndarray | Callable[[slice], np.ndarray]
@@ -75,7 +75,7 @@ def true_pdfs(store: xr.Dataset, level: int, rows: slice) -> np.ndarray:
         return counts / np.where(reached > 0, reached, np.nan)
 
 
-def blocks(n: int, size: int) -> list[slice]:
+def batches(n: int, size: int) -> list[slice]:
     """Slices of at most ``size`` that cover range(n)."""
     return [slice(first, min(first + size, n)) for first in range(0, n, size)]
 
@@ -88,7 +88,7 @@ def climatologies(store: xr.Dataset, level: int, chosen: np.ndarray | None = Non
     particle reached the level are left out.
     """
     mean, root = MeanPdf(), MeanPdf()
-    for rows in blocks(store.sizes["experiment"], BLOCK):
+    for rows in batches(store.sizes["experiment"], BATCH):
         pdf = true_pdfs(store, level, rows)
         if chosen is not None:
             pdf = pdf[chosen[rows]]
@@ -127,7 +127,7 @@ def score_experiments(
     f = bl.copy()
     shape = np.full((3, n, len(targets)), np.nan)
     x, y = store["x"].values, store["y"].values
-    for rows in blocks(n, BLOCK):
+    for rows in batches(n, BATCH):
         raw = true_pdfs(store, level, rows)
         guesses = [one(rows) if callable(one) else one for one in predictions.values()]
         for t, target in enumerate(smooth_pdf(raw) if name == "smoothed" else raw for name in targets):

@@ -14,7 +14,7 @@ from learning.samples import DAY
 
 #: The surface variables (paper Fig. A1).
 SURFACE = INPUT_SETS["5v-1l"]
-#: Instants that are read of each part of a record, evenly spread: neighbours tell the same.
+#: Instants that are read of each part of a record, evenly spread, since maps of neighbouring instants hardly differ.
 INSTANTS = 40
 
 

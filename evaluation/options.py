@@ -101,8 +101,8 @@ class CorrelationConfig:
     """Files of daily chlorophyll, mg m-3 (ocean colour L3 or L4): paths or quoted globs."""
     flux: Path | None = None
     """Flux record of the trap, CSV or .xlsx: open, close, dry_weight, poc, pic, tpn (mg m-2 d-1), or BODC's names."""
-    flux_depth: Annotated[float, *bounds(above=0, most=12000, unit="m, positive down")] = 3000.0
-    """Depth of the trap, m, where the record holds several."""
+    flux_depth: Annotated[float | None, *bounds(above=0, most=12000, unit="m, positive down")] = None
+    """Depth of the trap, m, where the record holds several (default: that of the predictions' trap)."""
     flux_columns: tuple[str, ...] = ()
     """Headers of columns of the flux record that are not recognised, such as open=Date poc="C flux": open, close, open_time,
     close_time, mid, duration (days), depth (m), latitude, longitude, site, dry_weight, poc, pic, tpn."""
@@ -248,8 +248,8 @@ class ExplorerConfig:
     """Levels of the run, m (default: all)."""
     flux: Path | None = None
     """Flux record of the trap, CSV or .xlsx, drawn below the maps: open, close, dry_weight, poc, pic, tpn (mg m-2 d-1)."""
-    flux_depth: Annotated[float, *bounds(above=0, most=12000, unit="m, positive down")] = 3000.0
-    """Depth of the trap, m, where the flux record holds several."""
+    flux_depth: Annotated[float | None, *bounds(above=0, most=12000, unit="m, positive down")] = None
+    """Depth of the trap, m, where the flux record holds several (default: that of the trap whose catchments are shown)."""
     flux_columns: tuple[str, ...] = ()
     """Headers of columns of the flux record that are not recognised, such as open=Date poc="C flux"."""
     drop_bad: bool = False

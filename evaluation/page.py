@@ -151,7 +151,7 @@ class Page:
     def earlier(self) -> list[str]:
         """Files in its folders that an earlier report wrote there, as its metrics.json has them."""
         try:
-            known = read_json(self.folder / "metrics.json").get("files", [])
+            known = read_json(self.folder / "metrics.json", ocean=str).get("files", [])  # the ocean by its title
         except StoreError:
             return []
         return [name for name in known if re.fullmatch(rf"({'|'.join(FOLDERS)})/[^/\\]+", name)]

@@ -16,11 +16,11 @@ from data.errors import CatchmentError, InputError
 from data.registry import SCORES
 from evaluation.experiments import (
     BASELINES,
-    BLOCK,
+    BATCH,
     TARGETS,
     baselines,
+    batches,
     best_informed,
-    blocks,
     climatologies,
     in_order,
     level_index,
@@ -193,7 +193,7 @@ class SpeedRun:
         predicted = {}
         for name in names:
             parts = []
-            for rows in blocks(self.store.sizes["experiment"], BLOCK):
+            for rows in batches(self.store.sizes["experiment"], BATCH):
                 inside = chosen[(chosen >= rows.start) & (chosen < rows.stop)] - rows.start
                 if inside.size:
                     pdf = self.predicted(name, rows)[inside].astype(np.float64)
@@ -224,7 +224,7 @@ class SpeedRun:
         """Those of :data:`DISTANCES` that are named, (n,) each, of every model, of the chosen experiments (numbers)."""
         x, y = self.store["x"].values, self.store["y"].values
         out = {model: {name: np.empty(len(chosen)) for name in names} for model in self.maps}
-        for rows in blocks(self.store.sizes["experiment"], BLOCK):
+        for rows in batches(self.store.sizes["experiment"], BATCH):
             place = np.flatnonzero((chosen >= rows.start) & (chosen < rows.stop))
             if place.size == 0:
                 continue
@@ -259,7 +259,7 @@ class SpeedRun:
         """
         chosen = self.split == split
         inside = np.full((chosen.size, len(SHARES)), np.nan)
-        for rows in blocks(self.store.sizes["experiment"], BLOCK):
+        for rows in batches(self.store.sizes["experiment"], BATCH):
             used = chosen[rows]
             if not used.any():
                 continue

@@ -13,7 +13,7 @@ import pandas as pd
 
 from data.commands import need_module
 from data.errors import InputError
-from evaluation.experiments import blocks
+from evaluation.experiments import batches
 from evaluation.intervals import block_of
 from evaluation.results import SpeedRun, means_with_intervals
 from evaluation.scores import bhattacharyya_loss, is_valid
@@ -85,7 +85,7 @@ class ResolutionTest:
 
 
 def _parts(chosen: np.ndarray) -> list[np.ndarray]:
-    return [chosen[part] for part in blocks(chosen.size, BATCH)]
+    return [chosen[part] for part in batches(chosen.size, BATCH)]
 
 
 def resolution_scores(
@@ -164,7 +164,7 @@ def _scores(tests: list[ResolutionTest], spec: InputSpec, seed: int) -> list[dic
     first = tests[0]
     samples = dataclasses.replace(first.samples, fields=degraded(first.samples.fields, spec))
     bl: list[list[np.ndarray]] = [[] for _ in tests]
-    for part, rows in zip(_parts(first.chosen), blocks(first.chosen.size, BATCH), strict=True):
+    for part, rows in zip(_parts(first.chosen), batches(first.chosen.size, BATCH), strict=True):
         inputs = samples.inputs(part, first.ensemble.normalisation)
         features = first.ensemble.features(inputs) if len(tests) > 1 else None
         for found, test in zip(bl, tests, strict=True):

@@ -295,7 +295,7 @@ def work(block: Block, task: WorkerTask, design: PlacedDesign, identity: str, re
         The command that ``claim`` is of has ended: whoever holds the folder now must not find our work in it.
     """
     claim.wait()
-    ocean = _ocean_of(claim.word, task.source, design.design, task.integration.vertical_velocity)
+    ocean = _ocean_of(claim.token, task.source, design.design, task.integration.vertical_velocity)
     if record_of(ocean) != record:
         raise InputError(f"a worker sees another record than this command: {record_of(ocean)}, not {record}")
     options = {"create": False, "check": claim.check}

@@ -94,8 +94,8 @@ class RunConfig(WorkerOptions):
     levels: designs.Levels = LEVELS
     """Depths at which crossings are kept, m, positive down, above the trap."""
     start: str | None = None
-    """First day on which a collection period may begin (default: all that the record allows). Given, the first particles
-    may outlive the record backward; they are counted as such."""
+    """First day on which a collection period may begin (default: all that the record allows). If given, particles of the
+    first periods may still be below the shallowest level when the record begins; they get status 3."""
     end: str | None = None
     """Last day on which a collection period may begin (default: all that the record allows)."""
     every: designs.Days = 10.0

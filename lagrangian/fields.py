@@ -182,12 +182,12 @@ class FieldsWriter:
         layered = [name for name in LAYERED if name != "temp" or "temp" in ocean.variables]
         filled = ("ssh", *layered, OLDER_ARRAY)  # last what vouches for the others in stores of earlier versions
         self.store = ResumableStore(
-            self.path, filled, len(times), lay_out=self._lay_out if create else None, identity=identity, parts="times"
+            self.path, filled, len(times), lay_out=self._lay_out if create else None, identity=identity, parts="snapshots"
         )
 
     @property
     def written(self) -> np.ndarray:
-        """(time,) bool: which times are in."""
+        """(time,) bool: whether the fields of each time are in the store."""
         return np.isin(np.arange(self.store.n_parts), list(self.store.done))
 
     def _lay_out(self, path: Path) -> None:

@@ -35,8 +35,8 @@ def open_for(source: OceanSource, design: Design, *, vertical_velocity: str = "c
 
     ocean = source.open(look=look, about=about, look_closer=look_closer if vertical_velocity == "file" else None)
     record = getattr(ocean, "record", None)
-    of_files_on_levels = record is not None and isinstance(ocean.vertical, ZCoordinate)
-    if of_files_on_levels and design.trap_depth > (deepest := -float(ocean.vertical.w[0])):
+    on_levels = isinstance(ocean.vertical, ZCoordinate)
+    if record is not None and on_levels and design.trap_depth > (deepest := -float(ocean.vertical.a_w[0])):
         raise InputError(
             f"{record(0)[0]}: the levels end {deepest:.0f} m deep, above the trap (--trap-depth {design.trap_depth:g} m); "
             "files that reach down to the trap are needed"

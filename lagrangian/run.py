@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from data import workers as cluster
-from data.command import json_ready, provenance, run_command, source_word, write_json
+from data.command import json_ready, provenance, run_command, source_fingerprint, write_json
 from data.errors import StoreError
 from data.files import make_folder
 from data.lock import Claim, FolderLock
@@ -381,7 +381,7 @@ def _claim_folder(out: Path, identity: dict, files: dict) -> list[str]:
     """
     record = run_record(out)
     if not record:
-        return [source_word()]
+        return [source_fingerprint()]
     known, earlier = brought_forward(record.get("identity", {}), identity, identity["record"][2])
     if not (out / "run.json").exists() and known == identity:
         _say(f"note: {out / 'run.json'} was gone; it is made anew from what the stores tell")
@@ -394,9 +394,9 @@ def _claim_folder(out: Path, identity: dict, files: dict) -> list[str]:
             names = ", ".join(changed)
             _say(f"note: {names}: changed or copied since {out} was begun; the values that were looked at are the same")
         sources = record.get("sources", [])
-        if sources and source_word() not in sources:
-            _say(f"note: {out} was begun by another version of the program ({sources[-1]}, now {source_word()})")
-        return [*(source for source in sources if source != source_word()), source_word()]
+        if sources and source_fingerprint() not in sources:
+            _say(f"note: {out} was begun by another version of the program ({sources[-1]}, now {source_fingerprint()})")
+        return [*(source for source in sources if source != source_fingerprint()), source_fingerprint()]
     old, new = known.get("options", {}), identity["options"]
     changed = [
         f"{name.replace('_', '-')} was {old.get(name)}, now {new.get(name)}" for name in new if old.get(name) != new.get(name)

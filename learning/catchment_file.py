@@ -8,6 +8,7 @@ import xarray as xr
 from data.sites import Site
 from data.sphere import EARTH_RADIUS_KM, lon_lat
 from lagrangian.binning import bin_centres
+from lagrangian.design import TRAP_DEPTH as TRAP_DEPTH_M
 from lagrangian.pdf import EXPORT_M
 
 #: Inputs, as networks see them, this many training standard deviations from the mean lie outside what was learnt from; a
@@ -21,7 +22,7 @@ FLAGS = {
     8: "part_of_the_window_unknown",
 }
 #: Release and depth of the paper, for cards that do not tell (method.md section 2).
-COLLECTION_DAYS, TRAP_DEPTH_M = 10.0, 3000.0
+COLLECTION_DAYS = 10.0
 PROJECTION = "azimuthal_equidistant"
 
 

@@ -200,7 +200,7 @@ class PredictConfig(WorkerOptions):
     w: Annotated[tuple[float, ...], *bounds(above=0, below=1e5, unit="m/d")] = ()
     """With velocity: sinking speeds, m/d, any (default: those of --run)."""
     trap_depth: Annotated[float | None, *bounds(above=0, below=12000, unit="m, positive down")] = None
-    """With velocity: depth of the trap, m (default: that of --run)."""
+    """With velocity: depth of the trap, m (default: that of the series at --site, else that of --run)."""
     levels: Annotated[tuple[float, ...], *bounds(least=0, below=12000, unit="m, positive down")] = ()
     """With velocity: depths of the crossings, m (default: those of --run)."""
     collection: Annotated[float | None, *bounds(above=0, most=36500, unit="days")] = None

@@ -107,7 +107,7 @@ def _fit_with_workers(client, config: FitConfig, preset: Preset, sets: list[tupl
     run, threads = config.run.resolve(), config.threads_each(config.threads)
     theirs = dataclasses.replace(config, run=run, threads=threads, test_run=config.test_run and config.test_run.resolve())
     _say(f"{len(tasks)} members for {cluster.n_workers(client)} workers")
-    for _ in cluster.run_tasks(client, train_task, tasks, (theirs, preset, cluster.command_word()), on_report=_say):
+    for _ in cluster.run_tasks(client, train_task, tasks, (theirs, preset, cluster.command_token()), on_report=_say):
         pass
     for plan in plans:
         plan.conclude(_say)

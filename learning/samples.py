@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from data.shapes import Channels, Instants
 
 DAY = np.timedelta64(86400, "s")
-#: A field further than this from the instant asked for does not count as it, days.
+#: Largest distance in time at which a field stands for a wanted instant, days.
 TIME_TOLERANCE_DAYS = 1.0
-#: From this share of unknown values on they are told.
-TOLD_UNKNOWN = 0.02
+#: A note tells the share of unknown values in the fields if the share is at least this.
+NOTED_UNKNOWN = 0.02
 
 
 @dataclass(eq=False)
@@ -59,7 +59,7 @@ class RegionalFields:
     @property
     def notes(self) -> list[str]:
         """What a user of the fields must know."""
-        if self.unknown < TOLD_UNKNOWN:
+        if self.unknown < NOTED_UNKNOWN:
             return []
         return [
             f"{100 * self.unknown:.0f} % of the fields around the traps are not known (land, or beyond the ocean's domain); "

@@ -170,7 +170,7 @@ def _predict_here(ensemble: Ensemble) -> Callable:
 def _predict_by_workers(client, folder: Path, device: str, threads: int) -> Callable:
     def predict(fields):
         tasks = [(number, *one) for number, one in enumerate(fields)]
-        shared = (folder, device, threads, cluster.command_word())
+        shared = (folder, device, threads, cluster.command_token())
         for task, result in cluster.run_tasks(client, predict_batch, tasks, shared):
             yield task[0], result
 
@@ -228,7 +228,7 @@ def _predict_folders(config, folders, out: Path, client) -> None:
         if client is not None:
             elsewhere = _predict_by_workers(client, folder.resolve(), config.device, config.threads_each(config.threads))
         dataset = predict_windows(ensemble, windows, elsewhere, no_land_mass=config.no_land_mass)
-        told = [*_of_another_site(ensemble, windows.site), *_offset_notes(ensemble, windows)]
+        told = [*notes_elsewhere(ensemble, windows.site), *_offset_notes(ensemble, windows)]
         for note in [*told, *land_notes(dataset["mass_on_land"].values, w, config.no_land_mass)]:
             print(f"note: {note}", flush=True)
             dataset.attrs["comment"] = "; ".join(filter(None, (dataset.attrs["comment"].removesuffix("none"), note)))
@@ -246,7 +246,7 @@ def _predict_folders(config, folders, out: Path, client) -> None:
         print(f"{path}: {windows.ends.size} predictions, arriving {first} to {last}", flush=True)
 
 
-def _of_another_site(ensemble: Ensemble, site: Site) -> list[str]:
+def notes_elsewhere(ensemble: Ensemble, site: Site) -> list[str]:
     """A line where the networks were trained elsewhere."""
     trained = ensemble.card.get("site")
     try:
@@ -256,10 +256,17 @@ def _of_another_site(ensemble: Ensemble, site: Site) -> list[str]:
     away = float(np.hypot(*east_north(site.x, site.y, home.x, home.y)))
     if not away > SAME_SITE_KM:
         return []
-    return [
+    lines = [
         f"the networks were trained at {home.name} ({home.x:g}, {home.y:g}), {away:.0f} km from {site.name}: what they learnt of "
         "its currents may not hold here"
     ]
+    depth = float(ensemble.card.get("trap_depth_m") or TRAP_DEPTH_M)
+    if site.trap_depths and depth not in site.trap_depths:
+        lines.append(
+            f"the catchments are those of a trap at {depth:g} m, as the networks learnt it; that of {site.name} stands at "
+            f"{site.trap_depths[0]:g} m"
+        )
+    return lines
 
 
 def _offset_notes(ensemble: Ensemble, windows: SatelliteWindows) -> list[str]:

@@ -1,4 +1,4 @@
-"""Predictions of all experiments of a run: w080/predictions/<inputs>.zarr, filled block by block, here or by workers."""
+"""Predictions of all experiments of a run: w080/predictions/<inputs>.zarr, filled chunk by chunk, here or by workers."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ from learning.samples import RunSamples
 from learning.split import PARTS as PARTS
 from learning.weights import load_tensors
 
-BLOCK = 36
-#: Variables that are filled block by block.
+#: Experiments in a chunk of the store.
+CHUNK = 36
+#: Variables that are filled chunk by chunk.
 FILLED = ("pdf", "spread")
 #: Bits of the mantissa that a stored PDF keeps: a relative error of 1e-4, and half of the disk.
 KEPT_BITS = 12
@@ -39,11 +40,11 @@ Opened = tuple[list[Ensemble], RunSamples]
 
 
 def predict_run(config, folders: Sequence[Path], client=None) -> list[Path]:
-    """Write w080/predictions/<inputs>.zarr of a run for each folder of networks; goes on with unfinished ones.
+    """Write w080/predictions/<inputs>.zarr of a run for each folder of networks; unfinished stores are gone on with.
 
-    Experiments are predicted a block at a time; networks of several speeds that share their body
-    (:meth:`learning.ensemble.Ensemble.has_body_of`) predict a block together. With a Dask ``client``, its workers do the blocks.
-    Returns the stores.
+    Experiments are predicted a chunk at a time; networks of several speeds that share their body
+    (:meth:`learning.ensemble.Ensemble.has_body_of`) predict a chunk together. With a Dask ``client``, the client's workers fill
+    the chunks. Returns the stores.
 
     Raises
     ------
@@ -66,10 +67,13 @@ def _speed(ensemble: Ensemble) -> float:
 def _opened_together(run: Path, ensembles: list[Ensemble]) -> Iterator[tuple[list[int], RunSamples]]:
     """Numbers of ensembles of one body and their run, opened once for all; for each alone where it cannot be opened for all."""
     spec = ensembles[0].spec
+    together = None
     if len(ensembles) > 1:
         with contextlib.suppress(CatchmentError):
-            yield list(range(len(ensembles))), RunSamples.open(run, tuple(map(_speed, ensembles)), spec)
-            return
+            together = RunSamples.open(run, tuple(map(_speed, ensembles)), spec)
+    if together is not None:
+        yield list(range(len(ensembles))), together
+        return
     for k, ensemble in enumerate(ensembles):
         yield [k], RunSamples.open(run, (_speed(ensemble),), spec)
 
@@ -100,96 +104,96 @@ def _predict(config, folders: list[Path], ensembles: list[Ensemble], samples: Ru
             if store.renewed:
                 print(f"{final} is of other networks and is made anew", flush=True)
             if store.damaged:
-                print(f"note: {final}: {len(store.damaged)} blocks are damaged or missing and are made again", flush=True)
+                print(f"note: {final}: {len(store.damaged)} chunks are damaged or missing and are made again", flush=True)
             stores[k] = store, identity
         if not stores:
             return finals
         missing = sorted(set().union(*(store.missing() for store, _ in stores.values())))
         speeds = ", ".join(f"{_speed(ensembles[k]):g}" for k in stores)
         with Progress(f"predicting {name} at {speeds} m/d", "experiment") as bar:
-            done = -(-n // BLOCK) - len(missing)
+            done = -(-n // CHUNK) - len(missing)
             given = config, [folders[k] for k in stores], [finals[k] for k in stores]
             opened = [ensembles[k] for k in stores], samples
-            for _ in _blocks_done(client, missing, *given, opened, claims[0]):
+            for _ in _chunks_done(client, missing, *given, opened, claims[0]):
                 done += 1
-                bar.update(min(done * BLOCK, n), n)
+                bar.update(min(done * CHUNK, n), n)
         for k, (store, identity) in stores.items():
             if not store.close():
-                raise StoreError(f"{store.where}: {len(store.missing())} of its blocks are not in; give the same command again")
+                raise StoreError(f"{store.where}: {len(store.missing())} of its chunks are not in; give the same command again")
             write_json(finals[k].with_suffix(".json"), {**provenance(config), "identity": identity})
             print(f"{finals[k]}", flush=True)
     return finals
 
 
 def _store(path: Path, experiments: int, **options) -> ResumableStore:
-    """The predictions of a number of experiments, in blocks; without ``lay_out``, as a worker joins them."""
-    return ResumableStore(path, FILLED, -(-experiments // BLOCK), renew=True, parts="blocks", **options)
+    """The store of predictions of a number of experiments; a worker joins a store laid out before, without ``lay_out``."""
+    return ResumableStore(path, FILLED, -(-experiments // CHUNK), renew=True, parts="chunks", **options)
 
 
-def _blocks_done(
-    client, blocks: list[int], config, folders: list[Path], stores: list[Path], opened: Opened, claim: Claim
+def _chunks_done(
+    client, chunks: list[int], config, folders: list[Path], stores: list[Path], opened: Opened, claim: Claim
 ) -> Iterator[int]:
-    """Numbers of the blocks as they are done, here or by workers."""
+    """Yield the number of each chunk once this process, or a worker of ``client``, has filled the chunk."""
     places, to = (tuple(path.resolve() for path in paths) for paths in (folders, stores))
     shared = (config.run.resolve(), places, to, config.device)
     if client is None:
         for ensemble in opened[0]:
             ensemble.to(torch_device(config.device))
-        for block in blocks:
-            yield predict_block(block, *shared, 0, claim, opened)
+        for chunk in chunks:
+            yield predict_chunk(chunk, *shared, 0, claim, opened)
         return
     threads = config.threads_each(config.threads)
-    for block, _ in cluster.run_tasks(client, predict_block, blocks, (*shared, threads, claim)):
-        yield block
+    for chunk, _ in cluster.run_tasks(client, predict_chunk, chunks, (*shared, threads, claim)):
+        yield chunk
 
 
-def predict_block(
-    block: int, run: Path, folders: tuple[Path, ...], stores: tuple[Path, ...], device: str, threads: int, claim: Claim,
+def predict_chunk(
+    chunk: int, run: Path, folders: tuple[Path, ...], stores: tuple[Path, ...], device: str, threads: int, claim: Claim,
     opened: Opened | None = None,
 ) -> int:  # fmt: skip
-    """Fill a block of experiments in unfinished stores that lack it, and return its number; a task of
+    """Fill a chunk of experiments in unfinished stores that lack it, and return its number; a task of
     :func:`data.workers.run_tasks`.
 
     ``folders`` are of networks of one body, ``stores`` what each fills, by the name that it has once it is whole; ``threads`` of
-    PyTorch (0: as they are); ``opened``: the networks and the run, where they are open already.
+    PyTorch (0: PyTorch's choice); ``opened``: the networks and the run, where they are open already.
 
     Raises
     ------
     CommandGone
-        The command that ``claim`` is of has ended.
+        The command that made ``claim`` has ended.
     StoreError
         A store cannot be written.
     """
     if threads:
         torch.set_num_threads(threads)
     claim.wait()
-    ensembles, samples = opened or _opened(claim.word, run, folders, device)
-    rows = np.arange(block * BLOCK, min((block + 1) * BLOCK, len(samples)))
+    ensembles, samples = opened or _opened(claim.token, run, folders, device)
+    rows = np.arange(chunk * CHUNK, min((chunk + 1) * CHUNK, len(samples)))
     use = (samples.instants[rows] >= 0).all(axis=1)
     inputs = samples.inputs(rows[use], ensembles[0].normalisation)
     features = ensembles[0].features(inputs) if len(ensembles) > 1 and use.any() else None
     for ensemble, path in zip(ensembles, stores, strict=True):
         store = _store(path, len(samples))
-        if block in store.done:
+        if chunk in store.done:
             continue
         pdf = np.full((rows.size, samples.levels.size, *samples.n_bins), np.nan, np.float32)
         spread = np.full(pdf.shape[:2], np.nan, np.float32)
         if use.any():
             pdf[use], spread[use] = ensemble.predict(inputs, features=features)
         claim.check()
-        store.put(block, pdf=shortened(pdf), spread=spread)
-    return block
+        store.put(chunk, pdf=shortened(pdf), spread=spread)
+    return chunk
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(word: str, run: Path, folders: tuple[Path, ...], device: str) -> Opened:
-    """Of a process that predicts many blocks for the command that ``word`` names."""
+def _opened(token: str, run: Path, folders: tuple[Path, ...], device: str) -> Opened:
+    """The networks and samples of a worker, opened once for all chunks of the command that ``token`` names."""
     ensembles = [Ensemble.load(folder).to(torch_device(device)) for folder in folders]
     return ensembles, RunSamples.open(run, tuple(map(_speed, ensembles)), ensembles[0].spec)
 
 
 def parts_of(samples: RunSamples, card: dict) -> np.ndarray:
-    """(experiment,) number in :data:`PARTS`: what each experiment was to the networks of a card."""
+    """(experiment,) number in :data:`PARTS`: the part of the split that each experiment was in when the networks learnt."""
     if card.get("run") != run_identity(samples.run):
         return np.full(len(samples), PARTS.index("unseen"), np.int8)
     part = np.full(len(samples), PARTS.index("between"), np.int8)
@@ -217,9 +221,9 @@ def _lay_out(path: Path, *, samples: RunSamples, ensemble: Ensemble, folder: Pat
     array = partial(add_array, group)
 
     shape = (n, levels.size, *bins)
-    array("pdf", shape, (BLOCK, *shape[1:]), "float32", ("experiment", "level", "y", "x"),
+    array("pdf", shape, (CHUNK, *shape[1:]), "float32", ("experiment", "level", "y", "x"),
           {"long_name": "predicted probability that a particle crossed the level in the bin"}, fill=np.nan)  # fmt: skip
-    array("spread", shape[:2], (BLOCK, levels.size), "float32", ("experiment", "level"),
+    array("spread", shape[:2], (CHUNK, levels.size), "float32", ("experiment", "level"),
           {"long_name": "mean Bhattacharyya loss of the members against their median"}, fill=np.nan)  # fmt: skip
     constant = load_tensors(folder / CLIMATOLOGY)[0] if (folder / CLIMATOLOGY).exists() else {}
     for name, kept, title in (

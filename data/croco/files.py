@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from data.axes import check_order
 from data.croco.extent import check_all_layers, check_size, check_whole
 from data.croco.shifts import check_indices
 from data.croco.times import read_times
@@ -64,6 +66,7 @@ def scan(handles, path, origin, notes, repeated) -> File:
                     f"{path}: no variable {name}; CROCO history or average files with u, v and zeta are needed{grid_hint}"
                 )
         u, zeta = held["u"], held["zeta"]
+        _check_order(path, held)
         dimension = _record_dimension(dataset)
         lead = 1 if dimension else 0
         if u.ndim != lead + 3 or zeta.ndim != lead + 2:
@@ -80,6 +83,7 @@ def scan(handles, path, origin, notes, repeated) -> File:
         n, ny, nx = shape
         for name, expected in (("u", (n, ny, nx - 1)), ("v", (n, ny - 1, nx)), ("zeta", (ny, nx))):
             if held[name].dimensions[:lead] != u.dimensions[:lead]:
+                check_order(path, "u", u.dimensions)
                 raise InputError(f"{path}: {name} does not share the time dimension {dimension} of u")
             if held[name].shape[lead:] != expected:
                 raise InputError(
@@ -104,15 +108,48 @@ def scan(handles, path, origin, notes, repeated) -> File:
         return File(path, frozenset(held), attributes, dimension, shape, times, dated, content, frozenset(optional), conversions)
 
 
+def _check_order(path, held) -> None:
+    """InputError if the axes of u, v or zeta have another order than (time, s, eta, xi), by their names or sizes."""
+    u, v, zeta = held["u"], held["v"], held["zeta"]
+    if _fits(u.shape, v.shape, zeta.shape, ("s", "eta", "xi")):
+        return
+    for name in ("u", "v", "zeta"):
+        check_order(path, name, held[name].dimensions)
+    for order in itertools.permutations(("s", "eta", "xi")):
+        if _fits(u.shape, v.shape, zeta.shape, order):
+            raise InputError(
+                f"{path}: by their sizes {u.shape}, {v.shape} and {zeta.shape} the last axes of u, v and zeta are in the "
+                f"order ({', '.join(order)}), and (s, eta, xi) is needed; turn them, with ncpdq for example"
+            )
+
+
+def _fits(u, v, zeta, order) -> bool:
+    """Whether sizes of u, v, zeta (an axis of time may come first) are those of a staggered grid with this order of axes."""
+    if min(len(u), len(v)) < 3 or len(zeta) < 2:
+        return False
+    at_u, at_v = dict(zip(order, u[-3:], strict=True)), dict(zip(order, v[-3:], strict=True))
+    at_rho = dict(zip((axis for axis in order if axis != "s"), zeta[-2:], strict=True))
+    return (
+        at_u["s"] == at_v["s"]
+        and (at_u["eta"], at_u["xi"]) == (at_rho["eta"], at_rho["xi"] - 1)
+        and (at_v["eta"], at_v["xi"]) == (at_rho["eta"] - 1, at_rho["xi"])
+    )
+
+
 def _usable(held, name, shape, lead, path, notes):
     """Whether an optional variable has the shape and unit that :class:`~data.ocean.Snapshot` promises."""
     if name not in held:
         return False
     n, ny, nx = shape
     layers = {"w": (n, n + 1), "omega": (n + 1,), "temp": (n,)}[name]
-    found = held[name].shape[lead:]
-    if found not in [(levels, ny, nx) for levels in layers]:
-        notes.append(f"{name} is not used: its shape {found} does not fit {n} layers of {(ny, nx)} rho points")
+    sizes = held[name].shape[lead:]
+    if sizes not in [(levels, ny, nx) for levels in layers]:
+        try:
+            check_order(path, name, held[name].dimensions)
+        except InputError as error:
+            notes.append(f"{name} is not used: {error}")
+            return False
+        notes.append(f"{name} is not used: its shape {sizes} does not fit {n} layers of {(ny, nx)} rho points")
         return False
     unit = str(getattr(held[name], "units", "")).replace(" ", "")
     if unit.startswith(("m3", "m^3", "meter3", "metre3")):
@@ -174,6 +211,7 @@ def scan_grid_file(handles, grid, first, notes, repeated) -> File:
             raise InputError(f"{path}: no variable h; a CROCO grid file is needed with --grid")
         shape = dataset.variables["h"].shape[-2:]
         if shape != first.shape[1:]:
+            check_order(path, "h", dataset.variables["h"].dimensions)
             raise InputError(
                 f"{path}: grid of {shape} rho points, but the records of {first.path} have "
                 f"{first.shape[1:]}; cut the grid file to the same points"

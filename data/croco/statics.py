@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from data.axes import check_order
 from data.croco.decode import FILL_LIMIT, decoded, kind_of
 from data.croco.units import conversion_of, convert
 from data.handles import Handles
@@ -53,6 +54,7 @@ class Statics:
                 variable = dataset.variables[name]
                 if kind_of(variable) not in "fiu":
                     continue
+                check_order(source.path, name, variable.dimensions)
                 value = static_values(source.path, variable, source.record_dimension)
             if value is not None:
                 yield source.path, value

@@ -1,8 +1,9 @@
-"""The twin behind the Ocean interface: velocities on the C-grid, terrain-following levels over a flat floor, temperature.
+"""TwinOcean: the twin as an Ocean, with C-grid velocities, temperature, and terrain-following levels over a flat floor.
 
-Streamfunction values stand at psi points, so that u = -dpsi/dy and v = dpsi/dx of neighbouring ones are free of divergence on
-the grid to rounding. In the vertical psi is linear between the middles of the layers and constant above the first and below
-the last. The free surface is f0 psi(0) / g. Motion is geostrophic: the only vertical velocity is that of the free surface.
+Streamfunction values lie at psi points, so that u = -dpsi/dy and v = dpsi/dx, differences of neighbouring values, are free
+of divergence on the grid to rounding. In the vertical psi is linear between the middles of the layers, constant above the
+middle of the first layer and below the middle of the last. The free surface is f0 psi(0) / g. Motion is geostrophic: the
+only vertical velocity is that of the free surface.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data.axes import check_order
 from data.errors import InputError
 from data.grid import HorizontalGrid
 from data.handles import Handles
@@ -58,6 +59,9 @@ def axes_of(path: str, dataset, name: str, dimensions: tuple[str, ...]) -> Axes:
         positive = str(getattr(dataset.variables[found["depth"]], "positive", "")) if "depth" in found else ""
         names = (found.get("depth"), found["latitude"], found["longitude"])
         return Axes(names, values["longitude"], values["latitude"], values.get("depth"), positive)
+    if len(found) == len(dimensions):
+        kinds = {"depth": "depth", "latitude": "y", "longitude": "x"}
+        check_order(path, name, dimensions, [kinds[kind] for kind in found])
     if len(dimensions) == 3 and "depth" not in found:
         raise InputError(
             f"{path}: {name} stands on {dimensions[0]!r}, which has no depths in m (a model's own layers?); put the velocities "

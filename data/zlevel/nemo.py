@@ -7,6 +7,7 @@ without a mask, land is where the first record holds 0 on all faces of a cell.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -82,18 +83,19 @@ def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_w
 
     series = gather(files, names, NEMO, origin, notes, check)
     source, record = series["u"].owners[0]
-    n, *shape = source.shape
+    n, (eta, xi) = source.shape[0], source.shape[-2:]
+    shape = (eta, xi)
     path = source.path
     if min(shape) < 4:
-        raise InputError(f"{path}: {tuple(shape)} points; a domain of at least 4 x 4 points is needed, not a section or a column")
+        raise InputError(f"{path}: {shape} points; a domain of at least 4 x 4 points is needed, not a section or a column")
     static = [str(Path(grid).expanduser())] if grid is not None else []
-    mesh = _Mesh(files, [*static, *names], tuple(shape))
+    mesh = _Mesh(files, [*static, *names], shape)
     if static:
-        _check_mesh(files, static[0], tuple(shape), path)
+        _check_mesh(files, static[0], shape, path)
     lon, lat = mesh.field(LONGITUDE), mesh.field(LATITUDE)
     if lon is None or lat is None:
         raise InputError(
-            f"{(static or [path])[0]}: no positions of T points (glamt and gphit, or nav_lon and nav_lat) of {tuple(shape)} "
+            f"{(static or [path])[0]}: no positions of T points (glamt and gphit, or nav_lon and nav_lat) of {shape} "
             "points; give the mesh_mask or coordinates file of the same points with --grid"
         )
     cut, around = _cut(lon, lat, center, half_width_km, notes)
@@ -242,7 +244,7 @@ def _with_record(files, source, record, name, cut, levels):
 def _horizontal(mesh, cut_static, lon, lat, h, sea, around, notes) -> HorizontalGrid:
     """The C-grid; metrics from the mesh, else from positions."""
     e1t, e2t = cut_static(mesh.field(("e1t",))), cut_static(mesh.field(("e2t",)))
-    widths = {}
+    widths: dict[str, Any] = {}
     for name, metric, inside in (("width_u", "e2u", np.s_[:, :-1]), ("width_v", "e1v", np.s_[:-1])):
         values = cut_static(mesh.field((metric,)))
         if values is not None and e1t is not None and e2t is not None:

@@ -219,13 +219,14 @@ def _open_lonlat(files, names, grid, time_label, origin, allow_gaps, center, hal
     for source, other in late:
         _same_axes(source, other, axes)
     path = series["u"].owners[0][0].path
+    assert axes.names[0] is not None and axes.depth is not None  # velocities without depths were refused by gather
     depth, upward = checked_depths(path, axes.names[0], axes.depth, axes.positive)
     cut, lon, lat, around, note = lonlat.cut_of(path, axes, center, half_width_km)
     if note:
         notes.append(note)
     interfaces = interface_depths(depth)
     levels = slice(None) if upward else slice(None, None, -1)
-    wet = np.logical_and(*(np.isfinite(_first(files, series[name], cut, levels)) for name in ("u", "v")))
+    wet = np.logical_and(*(series[name].known_in_first(files, cut, levels) for name in ("u", "v")))
     # a hole in the water column is a hole of the data: the sea reaches from the surface to the last wet level
     wet = np.logical_or.accumulate(wet, axis=0) & wet[-1]
     if not wet.any():
@@ -250,9 +251,7 @@ def _open_lonlat(files, names, grid, time_label, origin, allow_gaps, center, hal
     )  # fmt: skip
 
 
-def _first(files, series: Series, cut, levels) -> np.ndarray:
-    source, record = series.owners[0]
-    return source.read(files, record, cut, levels)
+
 
 
 def _same_axes(source: Source, axes: lonlat.Axes, reference: lonlat.Axes) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data.axes import check_order
 from data.errors import InputError
 from data.handles import Handles
 from data.zlevel.files import Cut, decoded
@@ -88,6 +89,7 @@ def sources_of(path: str, dataset, model: Model, origin: np.datetime64, notes: l
         if name is None:
             continue
         variable = dataset.variables[name]
+        check_order(path, name, variable.dimensions)
         space = 2 if quantity == "zeta" else 3
         over_time = variable.ndim == space and "since" in _units_of_axis(dataset, variable.dimensions[0])
         if variable.ndim not in (space, space + 1) or over_time:
@@ -132,6 +134,27 @@ class Series:
 
     labels: np.ndarray
     owners: tuple[tuple[Source, int], ...]
+
+    def known_in_first(self, files: Handles, cut: Cut, levels: slice) -> np.ndarray:
+        """Where the first record holds values, bool as :meth:`Source.read`; readers take these points for water.
+
+        Raises
+        ------
+        InputError
+            The last record holds a value at a point where the first is missing, which is then a hole and not land.
+        """
+        (source, record), (last_source, last_record) = self.owners[0], self.owners[-1]
+        known = np.isfinite(source.read(files, record, cut, levels))
+        if len(self.owners) > 1:
+            holes = ~known & np.isfinite(last_source.read(files, last_record, cut, levels))
+            if holes.any():
+                level, eta, xi = np.argwhere(holes.reshape(-1, *holes.shape[-2:]))[0]
+                where = f"level {level} from the deepest up, " if holes.ndim == 3 else ""
+                raise InputError(
+                    f"{source.path}: {source.name} is NaN or a fill value in record {record} (counted from 0), {where}at "
+                    f"(eta, xi) = ({eta}, {xi}), where the last record ({last_source.path}) holds a value; mend the record"
+                )
+        return known
 
     def middles(self) -> list:
         """Middle of the time bounds of each record, None where there are none."""

@@ -65,8 +65,8 @@ class Table:
 
 TABLES = {
     "pop": Table(
-        ("TLONG", "TLON"), ("TLAT",), centres=("z_t",), thickness=("dz",), count=("KMT",), dx=("DXT",), dy=("DYT",),
-        area=("TAREA",), width_u=("HTE",), width_v=("HTN",), corner_dy=("DYU",), corner_dx=("DXU",),
+        ("TLONG", "TLON"), ("TLAT",), centres=("z_t",), thickness=("dz",), count=("KMT",), floor=("HT",), dx=("DXT",),
+        dy=("DYT",), area=("TAREA",), width_u=("HTE",), width_v=("HTN",), corner_dy=("DYU",), corner_dx=("DXU",),
     ),
     "mitgcm": Table(
         ("XC",), ("YC",), centres=("RC", "Z"), thickness=("drF",), floor=("Depth",), open_share=("hFacC", "hFacW", "hFacS"),
@@ -77,6 +77,8 @@ TABLES = {
         dx=("dxt", "dxT"), dy=("dyt", "dyT"), area=("areacello", "area_t"), width_u=("dyCu", "dy_cu"), width_v=("dxCv", "dx_cv"),
     ),
 }  # fmt: skip
+#: A depth that is kept in single precision is off by no more than this share of it.
+ROUNDED = 1e-5
 #: Squares of lengths, and what multiplies them.
 AREAS = {"cm2": 1e-4, "cm^2": 1e-4, "centimeter^2": 1e-4, "cm**2": 1e-4, "square centimeters": 1e-4}
 
@@ -200,16 +202,24 @@ def open_table(family, files, names, grid, time_label, origin, allow_gaps, cente
     if table.sea:  # land is missing in such files, and so are cells that the floor leaves next to nothing of
         for name, one in series.items():
             if name in ("u", "v", "temp"):
-                owner, number = one.owners[0]
-                known = np.isfinite(owner.read(files, number, cut, levels))
+                known = one.known_in_first(files, cut, levels)
                 known = known if name == "temp" else dict(zip("uv", on_kernel_points(known, known, stagger), strict=True))[name]
                 faces[name] = faces.get(name, wet) & known
     to_faces = None
     if stagger == "corner":
-        to_faces = partial(weighted_corners, weights=_weights(at, table, horizontal, wet, notes), stagger=stagger)
+        down = layers[:, None, None]
+        cells = None if _whole(wet, h, layers) else wet * np.maximum(np.minimum(down[:-1], h) - down[1:], 0.0)
+        weights, thickness = _weights(at, table, horizontal, wet, cells, notes)
+        to_faces = partial(weighted_corners, weights=weights, stagger=stagger)
+        for name, at_faces in zip("uv", thickness, strict=True):
+            if at_faces is not None:  # where both corners of a face are closed, so is the face between two wet cells
+                faces[name] = faces[name] & (at_faces > 0)
     notes.append(f"{model.title}: velocities are taken along the axes of its own grid, levels as fixed")
-    if "KMT" in table.count:
-        notes.append("POP: bottom cells are taken as whole; a run with partial bottom cells would be wrong next to its sea floor")
+    if table.count and static.find(table.floor, shape) is None:
+        notes.append(
+            f"{model.title}: no depth of the sea floor ({table.floor[0]}) in the files, bottom cells are taken as whole; a run "
+            "with partial bottom cells would be wrong next to its sea floor"
+        )
     if "zeta" not in series:
         notes.append("no sea surface height in the files: taken as 0 (fields of ssh hold 0 too)")
     if unknown:
@@ -242,7 +252,20 @@ def _water(static, table, shared, cut_static, layers, n, shape, path, model: Mod
     count = static.find(table.count, shape)
     if count is not None:
         wet = np.arange(n)[::-1][:, None, None] < np.nan_to_num(cut_static(count))[None]
-        return wet, wet_depth(wet, layers), ""
+        whole = wet_depth(wet, layers)
+        floor = static.find(table.floor, shape)
+        if floor is None:
+            return wet, whole, ""
+        floor, sea = np.nan_to_num(cut_static(floor)), wet.any(axis=0)
+        above = np.append(layers, 0.0)[np.minimum(np.argmax(wet, axis=0) + 1, n)]  # top of the last wet cell
+        outside = sea & ((floor <= above) | (floor > whole + ROUNDED * np.maximum(whole, 1.0)))
+        if outside.any():
+            eta, xi = np.argwhere(outside)[0]
+            raise InputError(
+                f"{path}: {table.floor[0]} is {floor[eta, xi]:g} m at (eta, xi) = ({eta}, {xi}), where {table.count[0]} puts the "
+                f"sea floor between {above[eta, xi]:g} and {whole[eta, xi]:g} m; both must be of one grid"
+            )
+        return wet, np.where(sea, np.minimum(floor, whole), 0.0), ""
     share = shared(table.open_share[0]) if table.open_share else None
     if share is not None:
         h = ((layers[:-1] - layers[1:])[:, None, None] * share).sum(axis=0)
@@ -280,14 +303,34 @@ def _horizontal(table, at, stagger, lon, lat, h, sea, around, notes, model) -> H
     )
 
 
-def _weights(at, table, grid: HorizontalGrid, wet, notes):
-    """Weights of :func:`weighted_corners`: the model's own where it gives them, else equal ones."""
+def _whole(wet, h, layers) -> bool:
+    """Whether every column ends at an interface: no partial cells."""
+    return bool(np.allclose(h, wet_depth(wet, layers), rtol=ROUNDED, atol=1e-3))
+
+
+def _weights(at, table, grid: HorizontalGrid, wet, cells, notes):
+    """(weights of :func:`weighted_corners`, thickness of layers at u and v points or None where cells are whole).
+
+    cells: thickness of T cells (n, eta, xi), m, 0 on land, or None. A corner is as thick as the thinnest of its four cells, as in
+    POP (DZU of Smith et al. 2010), and a face takes the flux of its two corners.
+    """
     along_u, along_v = at(table.corner_dy), at(table.corner_dx)
     dry = ~wet
     dry[:, :, :-1] |= ~wet[:, :, 1:]
     dry[:, :-1] |= dry[:, 1:]
-    if along_u is None or along_v is None or grid.width_u is None:
+    width_u, width_v = grid.width_u, grid.width_v
+    if along_u is None or along_v is None or width_u is None:
         notes.append(f"no {table.corner_dy[0]}, {table.corner_dx[0]} in the files: the two corners of a face count alike")
-        one = np.float32(1)
-        return one, one, one, one, dry
-    return along_u.astype(np.float32), along_v.astype(np.float32), grid.width_u, grid.width_v, dry
+        along_u = along_v = np.ones(grid.shape, np.float32)
+        width_u = width_v = np.ones(1, np.float32)
+    along_u, along_v = along_u.astype(np.float32), along_v.astype(np.float32)
+    if cells is None:
+        return (along_u, along_v, width_u, width_v, dry), (None, None)
+    corners = cells.astype(np.float32)
+    corners[:, :, :-1] = np.minimum(corners[:, :, :-1], corners[:, :, 1:])
+    corners[:, :-1] = np.minimum(corners[:, :-1], corners[:, 1:])
+    lengths = on_kernel_points(along_u[None], along_v[None], "corner")
+    thickness = [part / length for part, length in zip(
+        on_kernel_points(corners * along_u, corners * along_v, "corner"), lengths, strict=True)]  # fmt: skip
+    through = [np.where(thick > 0, thick * width, np.inf) for thick, width in zip(thickness, (width_u, width_v), strict=True)]
+    return (corners * along_u, corners * along_v, *through, dry), tuple(thickness)

@@ -16,11 +16,12 @@ from data.trap_flux import COLUMNS, chosen_columns, read_flux
 from evaluation.cross_correlation import MARGIN_DAYS, DailyMaps, in_seconds
 from evaluation.explorer.layers import COARSE, STEPS, UNKNOWN, Layer, square
 from evaluation.options import ExplorerConfig
+from lagrangian.design import TRAP_DEPTH
 
 #: Days from one chlorophyll map of the page to the next; each is a mean over as many.
 EVERY_DAYS = 10
 #: Maps regridded at a time.
-BLOCK = 64
+BATCH = 64
 
 
 @dataclass(eq=False)
@@ -43,7 +44,9 @@ class Chlorophyll:
     high: float
 
 
-def flux_record(path: Path, config: ExplorerConfig, near: tuple[float, float]) -> tuple[dict, list[str]]:
+def flux_record(
+    path: Path, config: ExplorerConfig, near: tuple[float, float], trap_depth: float
+) -> tuple[dict, list[str]]:
     """Opening and closing days (since 1970) of the cups and their fluxes (mg m-2 d-1) by name, and what there is to say.
 
     Raises
@@ -51,7 +54,8 @@ def flux_record(path: Path, config: ExplorerConfig, near: tuple[float, float]) -
     InputError
         The record cannot be read or holds no flux.
     """
-    flux = read_flux(path, depth=config.flux_depth, drop=config.drop_bad, columns=chosen_columns(config.flux_columns),
+    depth = config.flux_depth if config.flux_depth is not None else trap_depth if np.isfinite(trap_depth) else TRAP_DEPTH
+    flux = read_flux(path, depth=depth, drop=config.drop_bad, columns=chosen_columns(config.flux_columns),
                      near=near if np.isfinite(near).all() else None)  # fmt: skip
     values = {name: listed(flux[name]) for name in COLUMNS if name in flux and flux[name].notna().any()}
     if not values:
@@ -99,10 +103,10 @@ def add_chlorophyll(files: Sequence[str], layers: list[Layer], frame: Frame) -> 
 
     def regridded() -> Iterator[np.ndarray]:
         with Progress("regridding chlorophyll", "map") as bar:
-            for first in range(0, wanted.size, BLOCK):
-                block = on_frame(variable.isel(time=slice(first, first + BLOCK)).load(), small, method="linear").values
-                bar.update(first + len(block), wanted.size)
-                yield block.reshape(len(block), -1)
+            for first in range(0, wanted.size, BATCH):
+                batch = on_frame(variable.isel(time=slice(first, first + BATCH)).load(), small, method="linear").values
+                bar.update(first + len(batch), wanted.size)
+                yield batch.reshape(len(batch), -1)
 
     maps = DailyMaps.of(days[wanted], regridded(), small.x.size * small.y.size, length[wanted])
     for layer in layers:
@@ -122,8 +126,8 @@ def coarse_frame(frame: Frame) -> Frame:
 def _within(layer: Layer, maps: DailyMaps, margin: np.timedelta64) -> np.ndarray:
     """(n,) chlorophyll in the catchments of a layer, mg m-3; NaN where more than 99 % of a catchment is under cloud."""
     found = np.full(layer.dates.size, np.nan)
-    for first in range(0, layer.dates.size, BLOCK):
-        rows = slice(first, first + BLOCK)
+    for first in range(0, layer.dates.size, BATCH):
+        rows = slice(first, first + BATCH)
         dates = layer.dates[rows].astype("datetime64[s]")
         mean = maps.mean(dates - margin, dates + margin)
         weight = square(_rows(layer, rows)).reshape(len(mean), -1)

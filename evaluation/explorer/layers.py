@@ -53,9 +53,9 @@ class Layer:
     facts: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, model: str, speed: float, level: float, dates: np.ndarray, blocks: Iterable[np.ndarray], x, y) -> Layer:
-        """From PDFs (n, y, x), NaN where there is none, that come in blocks of some dates each; x, y: bin centres in km."""
-        parts = [(*small_maps(pdf), facts_of(pdf, x, y)) for pdf in blocks]
+    def of(cls, model: str, speed: float, level: float, dates: np.ndarray, batches: Iterable[np.ndarray], x, y) -> Layer:
+        """From PDFs (n, y, x), NaN where there is none, that come in batches of dates; x, y: bin centres in km."""
+        parts = [(*small_maps(pdf), facts_of(pdf, x, y)) for pdf in batches]
         maps, peak, contours = (np.concatenate([part[k] for part in parts]) for k in range(3))
         facts = {name: np.concatenate([part[3][name] for part in parts]) for name in parts[0][3]}
         return cls(model, float(speed), float(level), np.asarray(dates), maps, peak, contours, facts)
@@ -71,7 +71,7 @@ class Layer:
 
 
 def coarse(pdf: np.ndarray) -> np.ndarray:
-    """(n, y, x) sums over blocks of :data:`COARSE` bins along each axis; as it is where they do not tile the bins.
+    """(n, y, x) sums over squares of :data:`COARSE` bins along each axis; as it is where they do not tile the bins.
 
     >>> coarse(np.ones((1, 4, 6))).tolist()
     [[[4.0, 4.0, 4.0], [4.0, 4.0, 4.0]]]

@@ -16,7 +16,7 @@ from data.ocean_names import IDEALISED, is_idealised
 from data.progress import Progress
 from evaluation import scores
 from evaluation.catchments import FLAG_BITS, read_catchments
-from evaluation.experiments import BLOCK, blocks, true_pdfs
+from evaluation.experiments import BATCH, batches, true_pdfs
 from evaluation.explorer.layers import Layer
 from evaluation.results import SpeedRun
 from lagrangian.binning import smooth_pdf
@@ -192,7 +192,7 @@ def from_files(patterns: Sequence[str]) -> Source:
         told = {speed: facts for speed, facts in map(_told, paths)}
         for speed, one in found.predictions.items():
             shape = (len(one.pdf), *found.frame.shape)
-            pdfs = (one.pdf[part].reshape(-1, *shape[1:]) for part in blocks(len(one.pdf), BLOCK))
+            pdfs = (one.pdf[part].reshape(-1, *shape[1:]) for part in batches(len(one.pdf), BATCH))
             times, facts, depth = told[speed]
             layer = Layer.of(names[folder], speed, depth, one.times, pdfs, found.frame.x, found.frame.y)
             places = [int(np.flatnonzero(times == time)[0]) for time in one.times]

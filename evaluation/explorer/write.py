@@ -37,7 +37,7 @@ def main(config: ExplorerConfig) -> int:
         raise InputError("no catchment holds a particle: there is nothing to explore")
     record, chlorophyll = None, None
     if config.flux is not None:
-        record, notes = flux_record(config.flux, config, source.frame.center)
+        record, notes = flux_record(config.flux, config, source.frame.center, source.trap_depth)
         source.notes += notes
     if config.chlorophyll:
         chlorophyll, notes = add_chlorophyll(config.chlorophyll, source.layers, source.frame)

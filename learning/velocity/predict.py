@@ -157,7 +157,7 @@ def predict_block(
         A store cannot be written.
     """
     claim.wait()
-    model, velocities, maps, plan = _opened(claim.word, config, folder)
+    model, velocities, maps, plan = _opened(claim.token, config, folder)
     integration = dataclasses.replace(plan.options.integration, threads=threads)
     sizes = {"members": config.members, "seed": config.seed, "integration": integration}
     starts = plan.starts[list(block)]

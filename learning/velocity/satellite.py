@@ -64,10 +64,12 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     if others:
         raise OptionError(f"networks of {folder.name} take {', '.join(others)} as well, which no satellite sees; use sst-ssh")
     site = run_options(config.run).design.place if config.site is None else parse_site(config.site)
-    options, integration = _design(config), dataclasses.replace(run_options(config.run).integration, threads=config.threads)
+    options, standing = design_at(config, site, model.depths[-1])
+    integration = dataclasses.replace(run_options(config.run).integration, threads=config.threads)
     check_depths(model.depths, options.trap_depth, options.levels)
     lattice = Lattice(_frame(site, model.card["spacing_km"]), False)
     series, known, notes = read_series(config.ssh, config.sst, lattice)
+    notes = [*standing, *notes]
     maps_source = _source_of(config.ssh, site)
     source = _source(model, folder.name, config.run, maps_source)
     maps = Maps.of(model.spec, series["time"], {name: series[name] for name in ("ssh", "temp")}, lattice.frame.spacing_km)
@@ -104,15 +106,31 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     return written
 
 
-def _design(config) -> Design:
+def design_at(config, site: Site, deepest: float) -> tuple[Design, list[str]]:
+    """The design of the predictions, and notes: at another site than the run's the trap stands at that site's own depth."""
     known = run_options(config.run).design
     names = ("trap_depth", "levels", "collection")
     changes = {name: getattr(config, name) for name in names if getattr(config, name) not in (None, ())}
+    notes = []
+    elsewhere = (site.x, site.y) != (known.place.x, known.place.y)
+    if elsewhere and "trap_depth" not in changes:
+        if site.trap_depths:
+            depth = Design.standing(site)[0]
+            if depth > deepest:
+                raise OptionError(
+                    f"--site {config.site}: its trap stands at {depth:g} m, the networks know velocities down to {deepest:g} m; "
+                    f"learn from a run with a trap as deep, or give --trap-depth {deepest:g} for one that hangs higher"
+                )
+            changes["trap_depth"] = depth
+            changes.setdefault("levels", tuple(level for level in known.levels if level < depth) or known.levels)
+        depth = changes.get("trap_depth", known.trap_depth)
+        own = f", as that of {site.name}" if site.trap_depths else ", as in the run that the networks learnt from"
+        notes.append(f"the trap stands at {depth:g} m{own} (--trap-depth chooses another)")
     speeds = tuple(config.w) or found_speeds(config.run)
-    site = known.site if config.site is None else config.site
-    design = dataclasses.replace(known, **changes, speeds=speeds, site=site, positions=1)
+    place = known.site if config.site is None else config.site
+    design = dataclasses.replace(known, **changes, speeds=speeds, site=place, positions=1)
     design.validate()
-    return design
+    return design, notes
 
 
 def _frame(site: Site, spacing_km: float) -> Frame:

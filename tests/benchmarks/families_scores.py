@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> None:
         print("family | model | n | " + " | ".join(f"w = {w}: valid, F, BL" for w in SPEEDS))
         print("---|---|---" + "|---" * len(SPEEDS))
         for family in options.families:
-            rows = read_json(folder / f"run-{family}" / "report" / "metrics.json")["scores"]
+            rows = read_json(folder / f"run-{family}" / "report" / "metrics.json", ocean=str)["scores"]
             for model in MODELS:
                 chosen = (model, "smoothed", "test")
                 found = {row["w"]: row for row in rows if (row["model"], row["target"], row["split"]) == chosen}

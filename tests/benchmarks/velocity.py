@@ -17,7 +17,8 @@ networks of binned PDFs, with their intervals.
 Rows: boxes; climatology and climatology-root of the training experiments (method.md section 7; of the scored experiments
 themselves, "own", where the training run has no such speed, depth or collection: no constant PDF can know more); networks of
 binned PDFs where predicted; linear regression, other inputs (``--models``) and network, alone and with members; the bound: true
-velocities smoothed to 80 km; the same not smoothed. ``--degraded``: maps of SSH made worse (:mod:`tests.benchmarks.altimetry`).
+velocities smoothed to 80 km; the same not smoothed. ``--distances``: earth mover's distances as well. ``--degraded``: maps of SSH
+made worse (:mod:`tests.benchmarks.altimetry`).
 ``--window``: maps of 768 km around the site alone, beside the whole domain, for the traps within 100 km of the site.
 """
 
@@ -39,7 +40,7 @@ from data.chunks import open_checked
 from data.command import read_json
 from data.frame import Frame
 from evaluation.intervals import block_bootstrap, block_bootstrap_correlation, block_of
-from evaluation.scores import BOXES_KM, bhattacharyya_loss, box_pdf, is_valid, overlap
+from evaluation.scores import BOXES_KM, bhattacharyya_loss, box_pdf, earth_movers_distance, is_valid, overlap
 from lagrangian.binning import smooth_pdf
 from lagrangian.config import SINKING_SPEEDS, speed_folder
 from lagrangian.stores import open_store
@@ -168,8 +169,8 @@ def binned(truth: Truth) -> dict[str, Row]:
     return rows
 
 
-def print_rows(truth: Truth, rows: dict[str, Row]) -> None:
-    """The table."""
+def print_rows(truth: Truth, rows: dict[str, Row], moved: int = 0) -> None:
+    """The table; ``moved``: experiments, evenly spread, whose earth mover's distance (km) is computed."""
     blocks = np.unique(truth.block).size
     for w, smoothed in truth.smoothed.items():
         print(f"\nw = {w:g} m/d: {smoothed.shape[0]} experiments, {blocks} blocks of 60 days")
@@ -180,9 +181,13 @@ def print_rows(truth: Truth, rows: dict[str, Row]) -> None:
             columns = [("valid", is_valid(bl), 100), ("F", overlap(smoothed, pdf), 100), ("BL", bl, 1)]
             for label, base in (("paired", "climatology-root"), ("than sst-ssh", "sst-ssh")):
                 columns += [(label, bl - loss[base], 1)] if base in loss else []
-            for label, values, scale in columns:
-                low, high = block_bootstrap(values, truth.block)
-                digits = 0 if scale == 100 else 3
+            columns = [(label, values, scale, truth.block) for label, values, scale in columns]
+            if moved:
+                some = np.unique(np.linspace(0, smoothed.shape[0] - 1, moved).astype(int))
+                columns.append(("EMD km", earth_movers_distance(smoothed[some], pdf[some]), 1.0, truth.block[some]))
+            for label, values, scale, block in columns:
+                low, high = block_bootstrap(values, block)
+                digits = 0 if scale == 100 else 1 if label == "EMD km" else 3
                 told.append(
                     f"{label} {scale * np.nanmean(values):.{digits}f} [{scale * low:.{digits}f}, {scale * high:.{digits}f}]"
                 )
@@ -255,7 +260,7 @@ def measure(run: Path, source: Path, options: argparse.Namespace) -> None:
     history = model.card["history"][-1]
     print("energy explained on validation: " + ", ".join(f"{name[10:]} {value:.2f}" for name, value in history.items()
                                                         if name.startswith("explained")))  # fmt: skip
-    print_rows(truth, rows)
+    print_rows(truth, rows, options.distances)
     one = rows["velocity, mean"]
     n = sum(pdf.shape[0] for pdf in one.pdf.values())
     print(f"\n{one.seconds:.0f} CPU-seconds for {n} catchments of {members} members: {one.seconds / n:.3f} each")
@@ -313,6 +318,7 @@ def main() -> None:
     parser.add_argument("--velocities", type=Path, help="run of the same ocean that velocities.zarr is taken from")
     parser.add_argument("--degraded", action="store_true", help="also score maps of SSH that are made worse")
     parser.add_argument("--window", action="store_true", help="also score maps of a window around the site")
+    parser.add_argument("--distances", type=int, default=0, help="earth mover's distances of so many experiments a speed")
     parser.add_argument("--dates", type=int, help="only time so many dates at one place, five speeds, 16 members")
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -76,16 +76,18 @@ def twin_snapshots():
 
 
 class Case:
-    """Particles on an ocean, ready to be moved by windows of FEW and of MANY steps."""
+    """Particles on an ocean, ready to be moved by windows of FEW and of ``many`` steps."""
 
-    def __init__(self, snapshots, n: int, kappa: float = 0.0, levels=(300.0,), parcels: bool = False):
+    def __init__(
+        self, snapshots, n: int, kappa: float = 0.0, levels=(300.0,), parcels: bool = False, many: int = MANY
+    ):  # fmt: skip
         from lagrangian.window import Diffusivity, Window
 
         self.grid, vertical, made = snapshots
         self.start, self.end = made[0].time, made[1].time
         span = self.end - self.start
         self.windows = {}
-        for steps in (FEW, MANY):
+        for steps in (FEW, many):
             # as many particles, over the same time, in fewer or more steps
             window = Window(
                 self.grid, vertical, dt=span / steps, levels=levels, diffusivity=Diffusivity((0.0,), (kappa,)), threads=1

@@ -77,6 +77,12 @@ def test_sinking_speed_of_a_lag(lag, speed):
     assert cc.sinking_speed(lag) == speed
 
 
+def test_lags_are_in_proportion_to_the_ascent():
+    """A trap at 1000 m, 800 m below the export depth: 80 m/d is its lag of ten days, as it is that of 35 days at 3000 m."""
+    assert [cc.sinking_speed(lag, 800.0) for lag in (3.4, 3.5, 5.2, 7.2, 10)] == [300, 200, 150, 100, 80]
+    assert cc.sinking_speed(10) == cc.sinking_speed(10, 2800.0) == 300
+
+
 def test_nearest_speed_and_the_slower_of_two():
     assert cc.nearest_speed(300, [80, 200]) == 200
     assert cc.nearest_speed(150, [200, 100]) == 100
@@ -357,7 +363,7 @@ def test_example_cups_are_spread_and_known():
 
 
 # -- the command -----------------------------------------------------------------------------------------------------
-def write_catchments(path, speed, times, pdfs, *, trap=TRAP, axis=AXIS, drop=()):
+def write_catchments(path, speed, times, pdfs, *, trap=TRAP, axis=AXIS, drop=(), depth=None):
     """A file as learning.predict writes it."""
     lon, lat = lon_lat(*np.meshgrid(axis, axis), *trap)
     dataset = xr.Dataset(
@@ -367,6 +373,8 @@ def write_catchments(path, speed, times, pdfs, *, trap=TRAP, axis=AXIS, drop=())
         {"Conventions": "CF-1.8", "sinking_speed_m_per_day": float(speed), "trap_longitude": trap[0], "trap_latitude": trap[1]},
     )  # fmt: skip
     dataset.attrs = {key: value for key, value in dataset.attrs.items() if key not in drop}
+    if depth is not None:
+        dataset.attrs["trap_depth_m"] = depth
     dataset.to_netcdf(path)
     return path
 
@@ -461,6 +469,39 @@ def test_planted_lag_is_found_and_beats_boxes_and_random_catchments(done):
     assert noise["r2"].max() < 0.2
 
 
+def test_cups_are_those_of_the_depth_that_the_catchments_are_of(made_up, tmp_path, capsys):
+    """A record of two traps of one mooring, of which the upper one is the record of the other tests."""
+    upper = pd.read_csv(made_up["flux"]).assign(depth=1000)
+    lower = upper.assign(depth=3000, dry_weight=np.random.default_rng(3).uniform(1, 100, 66))
+    pd.concat([upper, lower]).to_csv(tmp_path / "flux.csv", index=False)
+    with xr.open_dataset(made_up["w100"]) as file:
+        for depth in (1000.0, 3000.0):
+            file.assign_attrs(trap_depth_m=depth).to_netcdf(tmp_path / f"at_{depth:.0f}.nc")
+    files = {**made_up, "flux": tmp_path / "flux.csv"}
+
+    def best(name, *options):
+        out = tmp_path / name / "".join(options)
+        assert run(files, out, "--lags", "30", "30", "1", *options, predictions=[tmp_path / f"{name}.nc"]) == 0
+        table = pd.read_csv(out / "correlation.csv").query("variable == 'dry_weight' and catchment == 'catchment'")
+        return float(table["r2"].iloc[0]), capsys.readouterr().out
+
+    fit, told = best("at_1000")
+    assert fit > 0.8 and "--flux-depth" not in told
+    assert "rise by 800 m, not by the paper's 2800" in told and "3.43, 5.14, 7.14, 9.71 days, in proportion" in told
+    assert best("at_3000")[0] < 0.3
+    fit, told = best("at_3000", "--flux-depth", "1000")
+    assert fit > 0.8 and "cups of a trap at 1000 m (--flux-depth) are compared with catchments of one at 3000 m" in told
+    both = [tmp_path / "at_1000.nc", write_catchments(tmp_path / "w200.nc", 200, *two_maps(), depth=3000.0)]
+    assert run(files, tmp_path / "both", predictions=both) == 2
+    assert "its trap stands at 3000 m, its catchments at 200 m, that of" in capsys.readouterr().err
+
+
+def two_maps():
+    """Two instants and a PDF at each."""
+    times = dates("2010-01-03", [0.0, 10.0])
+    return times, wandering(times, 1)
+
+
 def test_excluded_years_make_a_second_period(done):
     table = pd.read_csv(done / "correlation.csv").query("catchment == 'box100' and variable == 'poc' and lag == 30")
     assert table["period"].tolist() == ["all", "without 2011"]
@@ -532,8 +573,8 @@ def test_a_lost_chunk_of_regridded_chlorophyll_is_no_zero_and_made_again_alone(m
 
     monkeypatch.setattr(command, "on_frame", on_frame)
     assert run(made_up, tmp_path, "--lags", "0", "60", "3", "--exclude-years", "2011") == 0
-    assert made == [command.BLOCK] and chunks[3].read_bytes() == content
-    assert f"1 of {len(chunks)} blocks of maps are damaged or missing and are made again" in capsys.readouterr().out
+    assert made == [command.CHUNK] and chunks[3].read_bytes() == content
+    assert f"1 of {len(chunks)} chunks of maps are damaged or missing and are made again" in capsys.readouterr().out
     assert (tmp_path / "correlation.csv").read_bytes() == (done / "correlation.csv").read_bytes()
 
 

@@ -276,7 +276,7 @@ def test_the_store_is_made_in_one_pass_reused_and_gone_on_with(run, monkeypatch,
     assert not whole.exists()
     monkeypatch.setattr(dynamics_store, "snapshot_means", means)
     run_dynamics(run, ocean=counting_ocean())
-    assert list(range(dynamics_store.BLOCK, 60)) == READ
+    assert list(range(dynamics_store.CHUNK, 60)) == READ
     assert files(whole) == first
     # other depths: made anew
     run_dynamics(run, depths=(0.0, 2000.0), ocean=counting_ocean())
@@ -292,8 +292,8 @@ def test_a_lost_chunk_is_no_nan_and_it_alone_is_made_again(run, capsys):
     with pytest.raises(StoreError, match=r"dynamics.zarr/ke/c/0/0/0 is missing; give the evaluation.diagnostics"):
         open_dynamics(run)
     run_dynamics(run, ocean=counting_ocean())
-    assert list(range(dynamics_store.BLOCK)) == READ and files(store) == first
-    assert "1 of 2 blocks of snapshots are damaged or missing and are made again" in capsys.readouterr().out
+    assert list(range(dynamics_store.CHUNK)) == READ and files(store) == first
+    assert "1 of 2 chunks of snapshots are damaged or missing and are made again" in capsys.readouterr().out
     (store / "depth" / "c" / "0").unlink()
     run_dynamics(run, ocean=counting_ocean())
     assert READ == [] and files(store) == first

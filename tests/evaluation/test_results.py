@@ -14,7 +14,7 @@ from scipy.stats import pearsonr, spearmanr
 
 from data.errors import InputError, StoreError
 from evaluation import scores, sensitivity
-from evaluation.experiments import BLOCK, best_informed, in_order
+from evaluation.experiments import BATCH, best_informed, in_order
 from evaluation.inputs import INSTANTS, input_values, parts_of_record
 from evaluation.intervals import block_bootstrap, block_of
 from evaluation.relations import relations, spread_relations
@@ -142,7 +142,7 @@ def test_calibration_is_of_each_experiment_and_nan_where_there_is_nothing_to_cal
     run = shutil.copytree(predicted_run, tmp_path / "run")
     one = SpeedRun.open(run, 80.0)
     inside, test = one.calibration("sst-ssh", "test"), one.split == "test"
-    assert inside.shape == (90, len(SHARES)) and 0 < test.sum() < 90 > BLOCK
+    assert inside.shape == (90, len(SHARES)) and 0 < test.sum() < 90 > BATCH
     assert np.isfinite(inside[test]).all() and np.isnan(inside[~test]).all()
     # by hand: the densest cells that hold more than a half of the prediction, and those without the last of them
     k = np.flatnonzero(test)[-1]

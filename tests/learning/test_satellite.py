@@ -11,6 +11,7 @@ import torch
 import xarray as xr
 
 from data.command import run_command
+from data.sites import parse_site
 from data.times import nearest
 from learning.catchment_file import FLAGS, arrival
 from learning.config import FitConfig
@@ -18,7 +19,7 @@ from learning.ensemble import Ensemble
 from learning.fit import main as fit
 from learning.predict import PredictConfig
 from learning.predict import main as predict
-from learning.satellite import predict_windows
+from learning.satellite import notes_elsewhere, predict_windows
 from learning.satellite_inputs import adjusted, filled, satellite_windows
 from tests.builders.made_up_run import write_run
 from tests.builders.satellite_maps import DAYS, height, maps, temperature
@@ -273,7 +274,14 @@ def test_mass_on_land_is_named_and_removed_if_asked(run, tmp_path, capsys):
     sea = kept["pdf"].values[:, ~land]
     np.testing.assert_allclose(removed["pdf"].values[:, ~land], sea / sea.sum(axis=1, keepdims=True), rtol=1e-3, atol=1e-9)
     # and the networks of one site are used at another
-    assert "the networks were trained at pap-so" in told
+    assert "the networks were trained at pap-so" in told and "those of a trap at" not in told
+
+
+def test_networks_of_one_trap_say_at_which_depth_another_stands(run):
+    ensemble = Ensemble.load(run / "w080" / "models" / "sst-ssh")
+    lines = notes_elsewhere(ensemble, parse_site("dyfamed"))
+    assert len(lines) == 2 and lines[1].endswith("as the networks learnt it; that of dyfamed stands at 1000 m")
+    assert len(notes_elsewhere(ensemble, parse_site("estoc"))) == 1 and notes_elsewhere(ensemble, parse_site("pap-so")) == []
 
 
 def test_no_land_is_found_in_the_open_ocean_and_all_where_all_is_land():

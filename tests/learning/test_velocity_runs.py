@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from data.command import read_json, run_command, write_json
-from data.errors import InputError
+from data.errors import InputError, OptionError
+from data.sites import parse_site
 from learning.config import FitConfig
 from learning.fit import main as fit
 from learning.predict import PredictConfig
@@ -20,6 +21,7 @@ from learning.ready import FOLDER, MODEL, with_ready_network
 from learning.velocity.joined import APART, joined
 from learning.velocity.maps import Maps, MapSpec
 from learning.velocity.model import VelocityModel
+from learning.velocity.satellite import design_at
 from learning.velocity.targets import Velocities
 from tests.builders.satellite_maps import height, maps, temperature
 from tests.learning.test_velocity_commands import SMALL, quick, run, write_velocities  # noqa: F401 (fixtures)
@@ -106,6 +108,21 @@ def test_maps_are_answered_at_once_and_the_first_line_says_by_what(tmp_path, mon
     first = capsys.readouterr().out.splitlines()[0]
     assert first.startswith("ready network: ") and "dates have inputs outside" in first and "idealised teacher" in first
     assert (tmp_path / "out" / "catchment_w300.nc").exists()
+
+
+def test_the_trap_stands_at_the_depth_of_the_site_that_is_asked_for_or_it_is_said():
+    def at(site, **options):
+        config = with_ready_network(PredictConfig(ssh=("ssh.nc",), site=site, **options))
+        return design_at(config, parse_site(site), 3000.0)
+
+    design, notes = at("dyfamed")
+    assert (design.trap_depth, design.levels[-1]) == (1000.0, 200.0) and max(design.levels) < 1000
+    assert notes == ["the trap stands at 1000 m, as that of dyfamed (--trap-depth chooses another)"]
+    with pytest.raises(OptionError, match=r"--site k2: its trap stands at 4810 m, .* down to 3000 m; .* --trap-depth 3000"):
+        at("k2")
+    assert at("k2", trap_depth=3000.0)[0].trap_depth == 3000 and at("pap-so") == (at("pap-so")[0], [])
+    design, notes = at("-30,40")
+    assert design.trap_depth == 3000 and "as in the run that the networks learnt from" in notes[0]
 
 
 def test_networks_of_ones_own_come_before_the_ready_one(tmp_path, monkeypatch):

@@ -95,7 +95,7 @@ def test_a_member_that_lost_its_worker_is_gone_on_with(alone, client, tmp_path, 
 
 def test_an_unfinished_prediction_goes_on_with_workers(alone, client, tmp_path, monkeypatch, capsys):
     run = shutil.copytree(alone, tmp_path / "run", ignore=shutil.ignore_patterns("predictions"))
-    real, calls = simulation.predict_block, []
+    real, calls = simulation.predict_chunk, []
 
     def dying(*arguments):
         calls.append(arguments)
@@ -103,7 +103,7 @@ def test_an_unfinished_prediction_goes_on_with_workers(alone, client, tmp_path, 
             raise OSError(28, "No space left on device")
         return real(*arguments)
 
-    monkeypatch.setattr(simulation, "predict_block", dying)
+    monkeypatch.setattr(simulation, "predict_chunk", dying)
     assert predicted(run) == 2
     assert "No space left" in capsys.readouterr().err
     monkeypatch.undo()
@@ -124,10 +124,10 @@ def test_a_prediction_that_is_damaged_is_made_again(alone, tmp_path, capsys, mon
     capsys.readouterr()
     assert predicted(run) == 0
     told = capsys.readouterr().out
-    assert "2 blocks are damaged or missing" in told and "w300/predictions/sst-ssh.zarr is there already" in told
+    assert "2 chunks are damaged or missing" in told and "w300/predictions/sst-ssh.zarr is there already" in told
     assert bytes_of(run, "w*/predictions/*.zarr/**/*") == whole
     shutil.rmtree(store)
-    real = simulation.predict_block
+    real = simulation.predict_chunk
 
     def losing(block, *arguments):
         real(block, *arguments)
@@ -136,9 +136,9 @@ def test_a_prediction_that_is_damaged_is_made_again(alone, tmp_path, capsys, mon
         return block
 
     with monkeypatch.context() as patch:
-        patch.setattr(simulation, "predict_block", losing)
+        patch.setattr(simulation, "predict_chunk", losing)
         assert predicted(run) == 2
-    assert "1 of 4 blocks are damaged or missing" in capsys.readouterr().err
+    assert "1 of 4 chunks are damaged or missing" in capsys.readouterr().err
     assert predicted(run) == 0
     assert bytes_of(run, "w*/predictions/*.zarr/**/*") == whole
 

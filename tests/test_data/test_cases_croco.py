@@ -414,6 +414,54 @@ def test_nothing_said_means_crocos_own_units(sample, save):
     assert_same_ocean(open_croco(save(bare)), open_croco(save(sample, "base.nc")))
 
 
+# -- the order of axes ---------------------------------------------------------------------------------------------
+
+
+def turned(dataset, order, names=("u", "v", "zeta")):
+    """The dataset with variables stored in another order of axes; ``order``: of t, s, e (eta), x (xi)."""
+    other = dataset.copy()
+    for name in names:
+        by_axis = {one[0]: one for one in dataset[name].dims}
+        other[name] = dataset[name].transpose(*(by_axis[axis] for axis in order if axis in by_axis))
+    return other
+
+
+def renamed(dataset):
+    """The dataset with dimensions of u, v and zeta whose names tell no axis, indices left out."""
+    odd = {"s_rho": "p", "eta_rho": "q", "eta_v": "q1", "xi_rho": "r", "xi_u": "r1"}
+    return without_indices(dataset).rename({name: odd[name] for name in odd if name in dataset.dims})
+
+
+@pytest.mark.parametrize("order", ["tsxe", "texs", "txes", "tesx", "sext", "stex", "xest"])
+def test_axes_in_another_order_are_refused_with_the_order_found_and_the_order_needed(sample, save, order):
+    text = refusal(save(turned(sample, order)))
+    names = {"t": "time", "s": "s_rho", "e": "eta_rho", "x": "xi_u"}
+    assert f"the axes of u are in the order ({', '.join(names[axis] for axis in order)})" in text
+    assert "(time, s_rho, eta_rho, xi_u) is needed" in text and "-a time,s_rho,eta_rho,xi_u" in text
+
+
+@pytest.mark.parametrize(("order", "told"), [("tsxe", "(s, xi, eta)"), ("texs", "(eta, xi, s)"), ("txes", "(xi, eta, s)")])
+def test_axes_whose_names_tell_nothing_are_known_by_their_sizes(sample, save, order, told):
+    pieces = sample[["u", "v", "zeta"]].isel(eta_rho=slice(0, 30), eta_v=slice(0, 29))
+    text = refusal(save(renamed(turned(pieces, order))))
+    assert f"in the order {told}, and (s, eta, xi) is needed" in text
+
+
+def test_one_variable_or_a_grid_file_with_turned_axes_is_refused_by_its_name(sample, save):
+    assert "the axes of v are in the order (time, s_rho, xi_rho, eta_v)" in refusal(save(turned(sample, "tsxe", ("v",))))
+    assert "the axes of h are in the order (xi_rho, eta_rho)" in refusal(save(turned(sample, "xe", ("h",))))
+    narrow = sample.isel(eta_rho=slice(0, 30), eta_v=slice(0, 29))
+    grid = save(turned(narrow[list(STATIC)], "xe", STATIC), "grid.nc")
+    history = save(narrow.drop_vars([name for name in STATIC if name in narrow.variables]))
+    assert "the axes of h are in the order (xi_rho, eta_rho)" in refusal(history, grid=grid)
+
+
+def test_temperature_with_turned_axes_is_not_used_and_the_order_is_told(sample, save):
+    ocean = open_croco(save(turned(sample, "texs", ("temp",))))
+    assert "temp" not in ocean.variables
+    assert "temp is not used: " in assumptions(ocean) and "(time, eta_rho, xi_rho, s_rho)" in assumptions(ocean)
+
+
 # -- sizes ---------------------------------------------------------------------------------------------------------
 
 
@@ -434,6 +482,19 @@ def test_values_that_no_sea_has_are_refused_where_they_stand(sample, save, name,
     text = str(caught.value)
     assert text.startswith(f"{path}: {name} is {value:.6g} in record 2") and "(eta, xi) = (7, 8)" in text and "no sea" in text
     assert "level 5" in text or name == "zeta"
+
+
+@pytest.mark.parametrize("name", ["u", "v", "zeta", "temp"])
+@pytest.mark.parametrize("everywhere", [False, True], ids=["at one point", "everywhere"])
+def test_nan_in_one_record_is_refused_where_the_record_is_read(sample, save, name, everywhere):
+    wrong = sample.copy(deep=True)
+    place = (2, 5, 7, 8) if name != "zeta" else (2, 7, 8)
+    wrong[name][2 if everywhere else place] = np.nan
+    path = save(wrong)
+    ocean = open_croco(path)
+    ocean.snapshot(1, ("temp",))
+    with pytest.raises(InputError, match=f"{name} is NaN or a fill value inside the sea, in record 2 "):
+        ocean.snapshot(2, ("temp",))
 
 
 @pytest.mark.parametrize(("name", "value"), [("h", 1e5), ("h", 32_767.0), ("hc", 1e9), ("hc", -5.0)])

@@ -8,6 +8,7 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 import pytest
+import xarray as xr
 
 from data.errors import InputError
 from data.ocean import Ocean, preferences_of
@@ -262,6 +263,38 @@ def test_what_cannot_be_used_is_refused_in_one_line_that_names_the_file(case, tm
         for k in range(len(ocean)):
             ocean.snapshot(k)
     assert "bad.nc" in str(error.value) and "\n" not in str(error.value)
+
+
+PLAIN, UNTOLD = ("longitude", "latitude"), ("east", "north")
+
+
+@pytest.mark.parametrize(
+    ("order", "axes"),
+    [((0, 1, 3, 2), PLAIN), ((0, 3, 2, 1), PLAIN), ((1, 0, 2, 3), PLAIN), ((3, 2, 1, 0), PLAIN), ((0, 1, 3, 2), UNTOLD),
+     ((0, 3, 2, 1), UNTOLD)],
+)  # fmt: skip
+def test_axes_in_another_order_are_refused_with_the_order_found_and_the_order_needed(order, axes, tmp_path):
+    names = ("time", "depth", axes[1], axes[0])
+    path = write_lonlat(tmp_path / "plain.nc", LON, LAT, DEPTH, TIMES, FIELDS, axes=axes)
+    with xr.open_dataset(path, decode_times=False) as dataset:
+        turned = dataset.load().transpose(*(names[axis] for axis in order), ...)
+    turned.to_netcdf(tmp_path / "turned.nc")
+    first = 0 if axes == PLAIN else 1  # without names that tell it, the order of space is known from the coordinates' units
+    found, needed = ", ".join(names[axis] for axis in order[first:]), ", ".join(names[first:])
+    with pytest.raises(InputError) as error:
+        open_zlevel(tmp_path / "turned.nc", model="lonlat")
+    assert f"in the order ({found}), and ({needed}) is needed" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["uo", "vo", "thetao"])
+@pytest.mark.parametrize("record", [0, 2])
+def test_a_hole_at_the_surface_is_refused_in_the_first_record_too(name, record, tmp_path):
+    path = write_lonlat(tmp_path / "hole.nc", LON, LAT, DEPTH, TIMES, FIELDS)
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset[name][record, 0, 6, 6] = np.ma.masked
+    with pytest.raises(InputError, match=f"{name} is NaN or a fill value .*in record {record} .*\\(6, 6\\)"):
+        ocean = open_zlevel(path, model="lonlat")
+        ocean.snapshot(record, {"temp"})
 
 
 def test_unequal_times_of_u_and_v_are_refused(tmp_path):

@@ -83,8 +83,8 @@ def compared(ocean, expected):
 
 
 # -- POP ---------------------------------------------------------------------------------------------------------------
-def write_pop(path, **spoiled):
-    """(corners u, v (n, y, x) m/s with NaN on land, lengths m, area m2)."""
+def write_pop(path, floor=None, **spoiled):
+    """(corners u, v (n, y, x) m/s with NaN on land, lengths m, area m2); floor: HT (y, x), m, where the file holds it."""
     made, kmt = rng(), counts()
     wet = np.arange(N)[:, None, None] < kmt
     corner = wet.copy()
@@ -96,6 +96,8 @@ def write_pop(path, **spoiled):
     file.put("z_t", ("z_t",), 100 * CENTRES, "centimeters")
     file.put("dz", ("z_t",), 100 * DZ, "centimeters")
     file.put("KMT", plane, kmt)
+    if floor is not None:
+        file.put("HT", plane, 100 * floor, "centimeter")
     for name, values in (("TLONG", np.mod(LON, 360)), ("TLAT", LAT)):
         file.put(name, plane, values, "degrees")
     for name, values in held.items():
@@ -127,6 +129,47 @@ def test_the_corners_of_pop_give_its_own_fluxes_by_its_own_weights(tmp_path):
     assert ocean.grid.h[3, 3] == pytest.approx(TOPS[counts()[3, 3]]) and not ocean.grid.mask_rho[5, 6]
     again = pickle.loads(pickle.dumps(ocean))
     assert np.array_equal(again.snapshot(1).u, ocean.snapshot(1).u)
+
+
+@pytest.fixture
+def cut_floor():
+    """A sea floor (y, x), m, that cuts the last wet cell of most columns."""
+    whole = np.append(TOPS, 0.0)[counts()]
+    last = np.append(DZ, 0.0)[counts() - 1]
+    return np.where(counts() > 0, whole - last * rng().uniform(0.0, 0.8, (NY, NX)), 0.0)
+
+
+def test_partial_cells_of_pop_give_its_own_fluxes_through_corners_as_thick_as_their_thinnest_cell(tmp_path, cut_floor):
+    u, v, held, area = write_pop(tmp_path / "pop.nc", floor=cut_floor)
+    u, v = np.nan_to_num(u), np.nan_to_num(v)
+    cells = np.clip(cut_floor - TOPS[:-1, None, None], 0.0, DZ[:, None, None])
+    corners = np.zeros_like(cells)
+    corners[:, :-1, :-1] = np.minimum.reduce([cells[:, :-1, :-1], cells[:, 1:, :-1], cells[:, :-1, 1:], cells[:, 1:, 1:]])
+    u_flux, v_flux = np.zeros_like(u), np.zeros_like(v)
+    along = u * held["DYU"] * corners
+    u_flux[:, 1:] = 0.5 * (along[:, 1:] + along[:, :-1])
+    along = v * held["DXU"] * corners
+    v_flux[:, :, 1:] = 0.5 * (along[:, :, 1:] + along[:, :, :-1])
+    ocean = open_zlevel(tmp_path / "pop.nc")
+    assert not any("bottom cells" in note for note in ocean.description["assumptions"])
+    assert ocean.grid.h[3, 3] == pytest.approx(cut_floor[3, 3])
+    compared(ocean, by_model(u_flux, v_flux, area))
+    again = pickle.loads(pickle.dumps(ocean))
+    assert np.array_equal(again.snapshot(1).u, ocean.snapshot(1).u)
+
+
+def test_a_floor_at_the_interfaces_changes_nothing_in_pop(tmp_path):
+    write_pop(tmp_path / "with.nc", floor=np.append(TOPS, 0.0)[counts()])
+    write_pop(tmp_path / "without.nc")
+    told, untold = open_zlevel(tmp_path / "with.nc"), open_zlevel(tmp_path / "without.nc")
+    assert np.array_equal(told.snapshot(1).u, untold.snapshot(1).u) and np.array_equal(told.snapshot(1).v, untold.snapshot(1).v)
+    assert np.allclose(told.grid.h, untold.grid.h)
+
+
+def test_a_floor_of_another_grid_is_refused(tmp_path, cut_floor):
+    write_pop(tmp_path / "pop.nc", floor=np.roll(cut_floor, 3, axis=1))
+    with pytest.raises(InputError, match=r"HT is .* m at .* where KMT puts the sea floor between .* both must be of one grid"):
+        open_zlevel(tmp_path / "pop.nc")
 
 
 def test_a_hole_in_the_water_of_pop_is_refused(tmp_path):
@@ -232,6 +275,15 @@ def test_mom6_on_depth_levels_gives_the_fluxes_through_its_faces_above_the_floor
     v_flux[:, :-1] = (np.nan_to_num(v) * held["dxCv"])[:, :-1] * thick(np.minimum(floor[1:], floor[:-1]))
     compared(ocean, by_model(u_flux, v_flux, area))
     assert np.allclose(ocean.snapshot(0).zeta[ocean.grid.mask_rho], 0.1)
+
+
+def test_a_hole_in_the_first_record_of_mom6_is_no_land(tmp_path):
+    write_mom6(tmp_path / "mom.nc")
+    with netCDF4.Dataset(tmp_path / "mom.nc", "a") as file:
+        level, eta, xi = np.argwhere(~np.ma.getmaskarray(file["uo"][1]))[0]
+        file["uo"][0, level, eta, xi] = np.ma.masked
+    with pytest.raises(InputError, match=r"uo is NaN or a fill value in record 0 .*where the last record .* holds a value"):
+        open_zlevel(tmp_path / "mom.nc")
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------
