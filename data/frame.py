@@ -123,15 +123,15 @@ class Regridder:
         filled = np.where(missing, 0.0, field)
         sample = None if self.method == "linear" else self._bicubic(field, filled, missing)
         total = np.zeros(self.frame.x.size * self.frame.y.size)
-        known = np.zeros(total.size, np.int64)
+        counts = np.zeros(total.size, np.int64)
         for number, (inside, x, y) in enumerate(self._places):
             values = _mean_known(filled, missing, self._around(number, filled.shape)) if sample is None else sample(x, y)
             values = np.where(inside, values, np.nan)
-            here = np.isfinite(values)
-            total += np.where(here, values, 0.0)
-            known += here
-        enough = known > 0 if self.partial else known == len(self._places)
-        mean = np.where(enough, total / np.maximum(known, 1), np.nan)
+            inside_sea = np.isfinite(values)
+            total += np.where(inside_sea, values, 0.0)
+            counts += inside_sea
+        enough = counts > 0 if self.partial else counts == len(self._places)
+        mean = np.where(enough, total / np.maximum(counts, 1), np.nan)
         return mean.reshape(self.frame.shape).astype(np.float32)
 
     def _around(self, number: int, shape: tuple[int, int]):
@@ -211,9 +211,9 @@ def _mean_known(filled: np.ndarray, missing: np.ndarray, around) -> np.ndarray:
     """Mean over the known ones of some corners (:func:`data.bilinear.corners`), as :func:`_bilinear_known` has it."""
     total, weight = 0.0, 0.0
     for row, column, share in around:
-        known = share * ~missing[row, column]
-        total = total + known * filled[row, column]
-        weight = weight + known
+        share_known = share * ~missing[row, column]
+        total = total + share_known * filled[row, column]
+        weight = weight + share_known
     return np.where(weight >= 0.5, total / np.where(weight > 0, weight, 1.0), np.nan)
 
 
@@ -246,11 +246,11 @@ def cut_window(field: Fields, frame: Frame, offset_x: float, offset_y: float) ->
 
 
 def _with_missing(rows: np.ndarray, flat: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    known = np.isfinite(flat)
+    finite = np.isfinite(flat)
     outside = ~np.isfinite(rows).all(axis=1)[:, None] | ~np.isfinite(columns).all(axis=1)[None, :]
     rows, columns = np.nan_to_num(rows), np.nan_to_num(columns)
-    values = np.einsum("iy,nyx,jx->nij", rows, np.where(known, flat, 0.0), columns, optimize=True)
-    gaps = np.einsum("iy,nyx,jx->nij", np.abs(rows), (~known).astype(np.float64), np.abs(columns), optimize=True)
+    values = np.einsum("iy,nyx,jx->nij", rows, np.where(finite, flat, 0.0), columns, optimize=True)
+    gaps = np.einsum("iy,nyx,jx->nij", np.abs(rows), (~finite).astype(np.float64), np.abs(columns), optimize=True)
     return np.where((gaps > 1e-9) | outside, np.nan, values)
 
 

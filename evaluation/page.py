@@ -169,15 +169,15 @@ class Page:
     ) -> Path:  # fmt: skip
         """Write report.html.
 
-        ``first``: (what, sentence) of the first screen, those of the same ``what`` together; ``main``: the table below it;
+        ``first``: (quantity, sentence) of the first screen, those of the same quantity together; ``main``: the table below it;
         ``words``: what the page's words mean.
         """
         environment = jinja2.Environment(autoescape=True)
         environment.filters["urlize_doi"] = link_doi
         page = environment.from_string((Path(__file__).parent / "page.html").read_text(encoding="utf-8"))
         together: dict[str, list[str]] = {}
-        for what, sentence in first:
-            together.setdefault(what, []).append(sentence)
+        for quantity, sentence in first:
+            together.setdefault(quantity, []).append(sentence)
         path = self.folder / "report.html"
         content = page.render(
             title=title,
