@@ -119,7 +119,7 @@ class Page:
         name_ocean(figure, self.ocean)
         picture, printed = png(figure), io.BytesIO()
         # the places of its parts are known by now: to find them again is to draw all of it once more
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)
         figure.savefig(printed, format="pdf", dpi=PRINT_DPI, metadata={"CreationDate": None})
         self._keep(f"figures/{name}.pdf", printed.getvalue())
         self._keep(f"figures/{name}.png", picture)
