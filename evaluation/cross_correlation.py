@@ -176,6 +176,15 @@ class Predictions:
         return begin, np.where(none, near.astype(int) * (not strict), length)
 
 
+def mean_of_sums(product: np.ndarray, seen: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Chlorophyll weighed by a catchment: sum(C P) / sum(P) over the cells with data; ``whole`` is sum(P) over all cells.
+
+    NaN of an empty catchment, and where more than :data:`CLOUDED` of the catchment is under cloud.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where((whole > 0) & (seen >= (1 - CLOUDED) * whole), product / seen, np.nan)
+
+
 @dataclass(frozen=True, eq=False)
 class WeightedSums:
     """sum(C P), sum(P) over the cells with data, and sum(P), as running sums over predictions.
@@ -207,9 +216,7 @@ class WeightedSums:
         cup, end = np.arange(len(self.product)), begin + length
         product, seen = (running[cup, end] - running[cup, begin] for running in (self.product, self.seen))
         whole = self.whole[end] - self.whole[begin]
-        enough = (length > 0) & (whole > 0) & (seen >= (1 - CLOUDED) * whole)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(enough, product / seen, np.nan)
+        return np.where(length > 0, mean_of_sums(product, seen, whole), np.nan)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,12 +16,12 @@ from data.fingerprint import fingerprint_of_file
 from data.ocean_names import ocean_title
 from data.progress import Progress
 from data.registry import SCORES
-from evaluation.animation import animate_experiment
 from evaluation.deep import deep_dynamics, profiles
 from evaluation.dynamics import open_dynamics
 from evaluation.experiments import BASELINES, NETWORKS
 from evaluation.figures.catchments import figure_1, figure_2, figure_a1, figure_a2
 from evaluation.figures.dynamics import figure_5, figure_6, figure_b1
+from evaluation.figures.film import animate_experiment
 from evaluation.figures.scores import figure_3, figure_4, figure_calibration
 from evaluation.inputs import input_values, parts_of_record
 from evaluation.intervals import BLOCK_DAYS, ENOUGH_BLOCKS, block_of

@@ -18,7 +18,7 @@ from matplotlib.patheffects import withStroke
 from data.coastline import land_feature
 from data.ocean_names import is_idealised
 from data.sphere import EARTH_RADIUS_KM
-from lagrangian.pdf import BOXES_KM, SHARES, mass_levels
+from lagrangian.pdf import BOXES_KM, SHARES, half_width_km, mass_levels
 
 TRAP_STYLE = dict(
     marker="*", color="white", markersize=11, markeredgecolor="black", markeredgewidth=0.9, linestyle="none", zorder=9
@@ -118,14 +118,9 @@ def view_km(
 ) -> float:
     """Half width, km, of maps that hold ``share`` of every PDF (y, x) and ``margin`` km more; ``least`` km at least, the
     cells (centres (x,), (y,), km) at most."""
-    reach = np.maximum(np.abs(x)[None, :], np.abs(y)[:, None]).ravel()
-    order = np.argsort(reach)
-    half = least
-    for pdf in pdfs:
-        total = np.cumsum(np.nan_to_num(pdf).ravel()[order])
-        if total[-1] > 0:
-            half = max(half, reach[order][np.searchsorted(total, share * total[-1])] + margin)
-    return float(min(half, reach.max() + spacing / 2))
+    reaches = [half_width_km(pdf, x, y, share) for pdf in pdfs]
+    half = max([least, *(reach + margin for reach in reaches if reach)])
+    return float(min(half, max(np.abs(x).max(), np.abs(y).max()) + spacing / 2))
 
 
 def mass_contours(

@@ -50,9 +50,20 @@ def in_box(width_km: float, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return (np.abs(y)[:, None] < width_km / 2) & (np.abs(x)[None, :] < width_km / 2)
 
 
-def share_in_box(pdf: np.ndarray, x: np.ndarray, y: np.ndarray, width_km: float) -> float:
-    """Share of ``pdf`` (y, x) in a square of full width ``width_km`` about the origin; x, y bin centres in km."""
-    return float(pdf[in_box(width_km, x, y)].sum())
+def share_in_box(pdf: np.ndarray, x: np.ndarray, y: np.ndarray, width_km: float):
+    """Share (...) of PDFs (..., y, x) in a square of full width ``width_km`` about the origin; x, y bin centres in km."""
+    return pdf[..., in_box(width_km, x, y)].sum(axis=-1)
+
+
+def half_width_km(pdf: np.ndarray, x: np.ndarray, y: np.ndarray, share: float) -> float:
+    """Half width, km, of the square about the origin whose bins hold ``share`` of a PDF (y, x); 0 of a PDF without mass.
+
+    A bin with its centre (x,), (y,), km, on the square's edge is within the square.
+    """
+    distance = np.maximum(np.abs(x)[None, :], np.abs(y)[:, None]).ravel()
+    order = np.argsort(distance, kind="stable")
+    total = np.cumsum(np.nan_to_num(pdf).ravel()[order])
+    return float(distance[order][np.searchsorted(total, share * total[-1])]) if total[-1] > 0 else 0.0
 
 
 class MeanPdf:

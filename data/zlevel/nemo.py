@@ -103,7 +103,7 @@ def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_w
     levels = slice(None) if upward else slice(None, None, -1)
 
     def cut_static(field):
-        return None if field is None else np.ascontiguousarray(np.ma.getdata(cut.of(field, (slice(None),) * (field.ndim - 2))))
+        return None if field is None else cut.of_static(field)
 
     def layered(field):
         return None if field is None else cut_static(field[::-1] if not upward else field)

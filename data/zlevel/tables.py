@@ -172,7 +172,7 @@ def open_table(family, files, names, grid, time_label, origin, allow_gaps, cente
         raise InputError(f"{path}: u has a face more than cells and v has not, or the reverse; cut both alike")
     stagger = "left" if with_more else model.stagger
     cut, around = _cut(lon, lat, center, half_width_km, notes)
-    cut_static = lambda field: np.ascontiguousarray(np.ma.getdata(cut.of(field, (slice(None),) * (field.ndim - 2))))
+    cut_static = cut.of_static
     centres, interfaces, upward = _levels(files, source, static, table, n)
     levels = slice(None) if upward else slice(None, None, -1)
     layers = interfaces[::-1]  # from the deepest up, as everything that follows

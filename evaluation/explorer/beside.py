@@ -13,7 +13,7 @@ from data.frame import Frame
 from data.progress import Progress
 from data.satellite import around, on_frame, open_chlorophyll, time_notes
 from data.trap_flux import COLUMNS, chosen_columns, read_flux
-from evaluation.cross_correlation import MARGIN_DAYS, DailyMaps, in_seconds
+from evaluation.cross_correlation import MARGIN_DAYS, DailyMaps, in_seconds, mean_of_sums
 from evaluation.explorer.layers import COARSE, STEPS, UNKNOWN, Layer, square
 from evaluation.options import ExplorerConfig
 from lagrangian.design import TRAP_DEPTH
@@ -130,17 +130,11 @@ def _within(layer: Layer, maps: DailyMaps, margin: np.timedelta64) -> np.ndarray
         rows = slice(first, first + BATCH)
         dates = layer.dates[rows].astype("datetime64[s]")
         mean = maps.mean(dates - margin, dates + margin)
-        weight = square(_rows(layer, rows)).reshape(len(mean), -1)
+        weight = square(layer.of_dates(rows)).reshape(len(mean), -1)
         clear = np.where(np.isfinite(mean), weight, 0.0)
-        total, whole = clear.sum(axis=1), weight.sum(axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            chlorophyll[rows] = np.where(total > 0.01 * whole, (np.nan_to_num(mean) * clear).sum(axis=1) / total, np.nan)
+        sums = (np.nan_to_num(mean) * clear).sum(axis=1), clear.sum(axis=1), weight.sum(axis=1)
+        chlorophyll[rows] = mean_of_sums(*sums)
     return chlorophyll
-
-
-def _rows(layer: Layer, rows: slice) -> Layer:
-    return Layer(layer.model, layer.speed, layer.level, layer.dates[rows], layer.maps[rows], layer.peak[rows],
-                 layer.contours[rows])  # fmt: skip
 
 
 def _page_maps(maps: DailyMaps, days: np.ndarray, shape: tuple[int, int]) -> Chlorophyll:

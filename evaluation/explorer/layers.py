@@ -7,12 +7,12 @@ to its own maximum, so that the thin parts of a catchment keep their shape.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from evaluation import scores
-from lagrangian.pdf import BOXES_KM, SHARES, in_box, mass_levels
+from lagrangian.pdf import BOXES_KM, SHARES, half_width_km, mass_levels, share_in_box
 
 #: Steps of a map from nothing to its maximum, and the byte of a cell that is not known.
 STEPS, UNKNOWN = 254, 255
@@ -64,10 +64,12 @@ class Layer:
         """Every ``step``-th date."""
         if self.dates.size == 1:
             return self
-        facts = {name: values[::step] for name, values in self.facts.items()}
-        rows = slice(None, None, step)
-        return Layer(self.model, self.speed, self.level, self.dates[rows], self.maps[rows], self.peak[rows], self.contours[rows],
-                     facts)  # fmt: skip
+        return self.of_dates(slice(None, None, step))
+
+    def of_dates(self, rows: slice) -> Layer:
+        """The layer of some of its dates."""
+        per_date = {name: getattr(self, name)[rows] for name in ("dates", "maps", "peak", "contours")}
+        return replace(self, **per_date, facts={name: values[rows] for name, values in self.facts.items()})
 
 
 def coarse(pdf: np.ndarray) -> np.ndarray:
@@ -103,7 +105,7 @@ def facts_of(pdf: np.ndarray, x: np.ndarray, y: np.ndarray) -> dict[str, np.ndar
     east, north = scores.mass_centre(pdf, x, y)
     facts = {"east": east, "north": north}
     for name, width in BOXES_KM.items():
-        facts[name] = pdf[:, in_box(width, x, y)].sum(axis=1)
+        facts[name] = share_in_box(pdf, x, y, width)
     facts["within"] = pdf.sum(axis=(1, 2))
     descending = np.sort(pdf.reshape(len(pdf), -1), axis=1)[:, ::-1]
     mass_held = np.cumsum(descending, axis=1)
@@ -118,12 +120,8 @@ def reach(layers: Iterable[Layer], half_width: float) -> float:
     if not means:
         return half_width
     total = np.sum(means, axis=0)
-    north, east = (np.abs(np.arange(n) - (n - 1) / 2) / (n / 2) for n in total.shape)
-    away = np.maximum(north[:, None], east[None, :]).ravel()
-    order = np.argsort(away, kind="stable")
-    share = np.cumsum(total.ravel()[order]) / total.sum()
-    farthest = away[order][min(np.searchsorted(share, 0.99), share.size - 1)] * half_width
-    return float(min(max(50 * np.ceil(farthest / 50), 100), half_width))
+    y, x = ((np.arange(n) - (n - 1) / 2) / (n / 2) * half_width for n in total.shape)
+    return float(min(max(50 * np.ceil(half_width_km(total, x, y, 0.99) / 50), 100), half_width))
 
 
 def square(layer: Layer) -> np.ndarray:

@@ -18,6 +18,11 @@ from data.command import run_command
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "tests" / "data" / "croco_sample" / "croco_his.nc"
 DAYS = 121
+#: Options of a small run of the sample, without its folder.
+SWEEP = (
+    "--ocean", "{}/his.nc", "--site", "-21.25,44.9", "--w", "400", "--positions", "1", "--particles", "4",
+    "--release-every", "24", "--every", "6", "--collection", "3", "--fields-spacing", "40", "--threads", "1",
+)  # fmt: skip
 SMALL_NETWORK = ["--width", "4", "--epochs", "1", "--members", "1", "--batch", "16", "--threads", "1"]
 
 
@@ -46,64 +51,8 @@ class Command:
 
 #: Commands by the name of a right call; several calls of one command where it has several kinds of input.
 COMMANDS = {
-    "run": Command(
-        "lagrangian.run",
-        "RunConfig",
-        (
-            "--ocean",
-            "{}/his.nc",
-            "--site",
-            "-21.25,44.9",
-            "--w",
-            "400",
-            "--positions",
-            "1",
-            "--particles",
-            "4",
-            "--release-every",
-            "24",
-            "--every",
-            "6",
-            "--collection",
-            "3",
-            "--fields-spacing",
-            "40",
-            "--threads",
-            "1",
-            "--out",
-            "{}/sweep",
-        ),
-        ("his.nc",),
-    ),
-    "run-again": Command(
-        "lagrangian.run",
-        "RunConfig",
-        (
-            "--ocean",
-            "{}/his.nc",
-            "--site",
-            "-21.25,44.9",
-            "--w",
-            "400",
-            "--positions",
-            "1",
-            "--particles",
-            "4",
-            "--release-every",
-            "24",
-            "--every",
-            "6",
-            "--collection",
-            "3",
-            "--fields-spacing",
-            "40",
-            "--threads",
-            "1",
-            "--out",
-            "{}/swept",
-        ),
-        ("his.nc", "swept"),
-    ),
+    "run": Command("lagrangian.run", "RunConfig", (*SWEEP, "--out", "{}/sweep"), ("his.nc",)),
+    "run-again": Command("lagrangian.run", "RunConfig", (*SWEEP, "--out", "{}/swept"), ("his.nc", "swept")),
     "fit": Command("learning.fit", "FitConfig", ("--run", "{}/bare", "--w", "80", *SMALL_NETWORK), ("bare",)),
     "predict": Command("learning.predict", "PredictConfig", ("--run", "{}/run", "--threads", "1"), ("run",)),
     "predict-satellite": Command(
