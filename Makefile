@@ -8,7 +8,7 @@ demo: .venv/demo
 	$(BIN)/catchment run --w 80
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -25,11 +25,11 @@ from lagrangian.binning import bin_centres
 from lagrangian.config import speed_folder
 from learning.ensemble import Ensemble, of_one_body, torch_device
 from learning.folders import CLIMATOLOGY, run_identity
+from learning.latitudes import Latitudes, home_of
 from learning.samples import RunSamples
 from learning.split import PARTS as PARTS
 from learning.weights import load_tensors
 
-#: Experiments in a chunk of the store.
 CHUNK = 36
 #: Variables that are filled chunk by chunk.
 FILLED = ("pdf", "spread")
@@ -82,7 +82,9 @@ def _predict(config, folders: list[Path], ensembles: list[Ensemble], samples: Ru
             raise StoreError(
                 f"{folder} predicts the levels {ensemble.card['levels']} m, but {config.run} holds {samples.levels.tolist()} m"
             )
-    for note in samples.fields.notes:
+    home, site = (home_of(card) for card in (ensembles[0].card, samples.attributes))
+    elsewhere = Latitudes.between(home, site).of_simulation() if site is not None else []
+    for note in [*samples.fields.notes, *elsewhere]:
         print(f"note: {note}", flush=True)
     name, n = ensembles[0].spec.name, len(samples)
     finals = [config.run / speed_folder(_speed(one)) / "predictions" / f"{name}.zarr" for one in ensembles]
@@ -123,7 +125,7 @@ def _predict(config, folders: list[Path], ensembles: list[Ensemble], samples: Ru
 
 
 def _store(path: Path, experiments: int, **options) -> ResumableStore:
-    """The store of predictions of a number of experiments; a worker joins a store laid out before, without ``lay_out``."""
+    """The predictions of a number of experiments, in chunks; without ``lay_out``, as a worker joins them."""
     return ResumableStore(path, FILLED, -(-experiments // CHUNK), renew=True, parts="chunks", **options)
 
 
@@ -157,7 +159,7 @@ def predict_chunk(
     Raises
     ------
     CommandGone
-        The command that made ``claim`` has ended.
+        The command that ``claim`` is of has ended.
     StoreError
         A store cannot be written.
     """

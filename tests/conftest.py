@@ -1,7 +1,81 @@
 """Settings of all tests."""
 
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 # the same examples in every run, and no failure for a slow machine
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
+
+#: Files of tests that take longest, the longest first: workers that take a file each begin with these, and end together.
+SLOWEST = (
+    "lagrangian/test_restart.py",
+    "bad_inputs/test_bad_inputs.py",
+    "test_package.py",
+    "evaluation/test_report.py",
+    "evaluation/test_correlation.py",
+    "lagrangian/test_check.py",
+    "learning/test_workers.py",
+    "evaluation/test_extension.py",
+    "learning/test_velocity_commands.py",
+    "lagrangian/test_run.py",
+    "lagrangian/test_slurm.py",
+    "lagrangian/test_real_size.py",
+    "test_documentation.py",
+    "test_types.py",
+    "lagrangian/test_zlevel_run.py",
+    "lagrangian/test_distributed.py",
+    "learning/test_fit.py",
+    "lagrangian/test_losses.py",
+    "evaluation/test_chain_on_lonlat.py",
+    "evaluation/test_satellite.py",
+    "test_data/test_compiled.py",
+    "lagrangian/test_doors.py",
+    "evaluation/test_ocean_names.py",
+)
+#: Files in memory: what a test writes is gone soon, and the stores of all tests are many small files.
+IN_MEMORY, ROOM = Path("/dev/shm"), 6 * 2**30
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    """Have the tests write where there is room in memory, unless somebody says where."""
+    with contextlib.suppress(OSError):
+        if not config.option.basetemp and shutil.disk_usage(IN_MEMORY).free > ROOM and os.access(IN_MEMORY, os.W_OK):
+            os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
+
+
+def pytest_collection_modifyitems(items):
+    """The slowest files first; within a file, the order that it has."""
+    here = Path(__file__).parent
+    rank = {here / name: number for number, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+@pytest.fixture
+def coarse_pictures(monkeypatch):
+    """For a test that looks at no picture."""
+    from tests.builders.pictures import draw_coarsely
+
+    draw_coarsely(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def twin_maps(tmp_path_factory) -> Path:
+    """Cloudless maps of SSH, SST and chlorophyll of the twin, 219 days from 2000-01-01: a folder that no test may change."""
+    from data.command import run_command
+    from data.twin import __main__ as twin
+    from tests.builders.once import built_once
+
+    def build(folder):
+        options = ["--products", "--no-clouds", "--years", "0.6", "--out", str(folder)]
+        assert run_command(twin.TwinConfig, twin.main, prog="data.twin", argv=options) == 0
+
+    return built_once(tmp_path_factory, "twin_maps", build)

@@ -132,7 +132,7 @@ def _options() -> Iterator[Case]:
         ("run", ("stray",)),
         ("run", ("--dt", "")),
         ("run", ("--collection", "100")),
-        ("run", ("--trajectories", "0.01", "--positions", "1000")),
+        ("run", ("--trajectories", "0.01", "--positions", "200")),
         ("fit", ("--member", "2")),
         ("fit", ("--inputs", "5v-9l")),
         ("fit", ("--inputs",)),

@@ -24,12 +24,21 @@ from learning.config import FitConfig
 from learning.fit import main as fit
 from learning.predict import PredictConfig
 from learning.predict import main as predict
+from tests.builders.pictures import draw_coarsely
 
 DAYS = 165
 
 
 def command(kind, main, *words):
     assert run_command(kind, main, prog="chain", argv=[str(word) for word in words]) == 0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coarse():
+    """Pictures as of what looks at none."""
+    with pytest.MonkeyPatch.context() as patch:
+        draw_coarsely(patch)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +60,12 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def predictions(run, tmp_path_factory):
+def predictions(run, twin_maps, tmp_path_factory):
     """Catchments from satellite-like maps of the same ocean by the networks that learnt from the GLORYS-like files."""
-    maps, out = tmp_path_factory.mktemp("maps"), tmp_path_factory.mktemp("satellite")
-    command(twin.TwinConfig, twin.main, "--products", "--years", DAYS / 365, "--no-clouds", "--out", maps)
-    command(PredictConfig, predict, "--run", run, "--ssh", maps / "ssh_*.nc", "--sst", maps / "sst_*.nc", "--out", out)
+    out = tmp_path_factory.mktemp("satellite")
+    end = np.datetime64("2000-01-01") + DAYS
+    command(PredictConfig, predict, "--run", run, "--ssh", twin_maps / "ssh_*.nc", "--sst", twin_maps / "sst_*.nc", "--end", end,
+            "--out", out)  # fmt: skip
     command(SatelliteConfig, satellite, "--predictions", out, "--run", run)
     return out
 

@@ -443,6 +443,11 @@ def run(files, out, *options, predictions=None):
     return run_command(CorrelationConfig, main, prog="evaluation.correlation", argv=[str(one) for one in [*argv, *options]])
 
 
+@pytest.fixture(autouse=True)
+def coarse(coarse_pictures):
+    """Only the pictures of ``done`` are looked at, which are drawn before."""
+
+
 @pytest.fixture(scope="module")
 def done(made_up, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")

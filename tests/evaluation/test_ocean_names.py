@@ -85,6 +85,7 @@ def test_maps_of_the_twin_name_it_and_have_no_coast(twin_run, whole_run, monkeyp
     assert drawn and "PAP-SO" in saved[1] and IDEALISED not in saved[1]
 
 
+@pytest.mark.usefixtures("coarse_pictures")
 def test_every_figure_of_a_report_names_the_ocean(twin_run, tmp_path, monkeypatch):
     named = {}
     keep = Page.figure
@@ -94,7 +95,7 @@ def test_every_figure_of_a_report_names_the_ocean(twin_run, tmp_path, monkeypatc
         named[name] = texts(one)
 
     monkeypatch.setattr(Page, "figure", figure)
-    options = ["--out", str(tmp_path / "report"), "--resolution-experiments", "8", "--emd-experiments", "4"]
+    options = ["--out", str(tmp_path / "report"), "--resolution-experiments", "2", "--emd-experiments", "2"]
     code = run_command(ReportConfig, main, prog="evaluation.report", argv=["--run", str(twin_run), *options])
     assert code == 0
     drawn = {f"figure_{number}" for number in ("1", "2", "3", "4", "5", "6", "a1", "a2", "b1")}

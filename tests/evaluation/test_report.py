@@ -49,7 +49,7 @@ def report(whole_run, tmp_path_factory):
     write_json(out / "metrics.json", {"ocean": "a sea", "files": ["figures/figure_9.png", "../mine", "figures/figure_4.png"]})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation.report, "Progress", Steps)
-        assert reported(whole_run, "--out", str(out), "--resolution-experiments", "12") == 0
+        assert reported(whole_run, "--out", str(out), "--resolution-experiments", "4") == 0
     return out
 
 
@@ -150,6 +150,7 @@ def test_gains_are_claimed_over_the_better_baseline_only(report):
     assert all("bl_less_baseline" not in entry for entry in entries if entry["model"] in baselines)
 
 
+@pytest.mark.usefixtures("coarse_pictures")
 def test_a_damaged_speed_is_told_on_the_terminal_in_the_metrics_and_on_the_page(tmp_path, predicted_run, capsys):
     run = shutil.copytree(predicted_run, tmp_path / "run")
     counts = run / "w300" / "pdf.zarr" / "counts" / "c"
@@ -168,6 +169,7 @@ def test_a_damaged_speed_is_told_on_the_terminal_in_the_metrics_and_on_the_page(
     assert "w300" in page and "w200/pdf.zarr is absent" in page and (run / "report" / "figures" / "figure_4.png").exists()
 
 
+@pytest.mark.usefixtures("coarse_pictures")
 def test_without_networks_the_report_gives_baselines_and_says_what_would_add_more(tmp_path, capsys):
     run = write_run(tmp_path / "run", periods=14, speeds=(80.0,))
     assert reported(run) == 0
@@ -194,6 +196,7 @@ def test_contours_of_the_truth_itself_hold_what_they_say():
     assert (share_within(sharp, uniform) < 0.011).all()
 
 
+@pytest.mark.usefixtures("coarse_pictures")
 def test_one_experiment_is_enough(tmp_path):
     run = write_run(tmp_path / "one", periods=1, side=1, speeds=(80.0,))
     assert reported(run) == 0
@@ -227,6 +230,7 @@ def doubled(run, w, experiments):
         store["pdf"][experiment] = 2 * store["pdf"][experiment]
 
 
+@pytest.mark.usefixtures("coarse_pictures")
 def test_predictions_that_do_not_sum_to_one_are_named_and_not_scored(tmp_path, predicted_run):
     run = shutil.copytree(predicted_run, tmp_path / "run")
     test = np.flatnonzero(xr.open_zarr(run / "w080/predictions/sst-ssh.zarr", consolidated=False)["part"].values == 2)
@@ -249,6 +253,7 @@ def test_predictions_that_do_not_sum_to_one_are_named_and_not_scored(tmp_path, p
         assert page.count(f">{line}<") == 1 or line.startswith("Parts of this")
 
 
+@pytest.mark.usefixtures("coarse_pictures")
 def test_each_speed_is_reported_by_its_own_split_and_bad_ones_by_a_line(tmp_path, predicted_run, capsys, monkeypatch):
     run = shutil.copytree(predicted_run, tmp_path / "run")
     shutil.rmtree(run / "w080" / "predictions")

@@ -37,6 +37,13 @@ def size(words):
     return float(number) * UNITS[unit]
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """A check that measures a few windows and draws no map: for tests that ask for no cost."""
+    monkeypatch.setattr(estimate, "WINDOWS", 4)
+    monkeypatch.setattr("lagrangian.maps.draw_catchment", lambda *_: None)
+
+
 def test_a_check_tells_what_is_there_and_writes_nothing(capsys, tmp_path):
     code, out, err = called(capsys, tmp_path / "run", "--check")
     found = rows(out)
@@ -75,10 +82,10 @@ def test_disk_and_memory_are_within_a_fifth_of_those_of_the_run(tmp_path):
         assert size(found["memory"]) == pytest.approx(float(peak.group(1)), rel=0.2)
 
 
-def test_what_the_run_would_refuse_the_check_refuses_and_what_is_done_is_told(capsys, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("quick")
+def test_what_the_run_would_refuse_the_check_refuses_and_what_is_done_is_told(capsys, tmp_path):
     code, _, err = called(capsys, tmp_path / "run", "--check", "--trap-depth", "9000")
     assert code == 2 and err.count("\n") == 1 and not (tmp_path / "run").exists()
-    monkeypatch.setattr("lagrangian.maps.draw_catchment", lambda *_: None)
     assert called(capsys, tmp_path / "run")[0] == 0
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
     code, out, _ = called(capsys, tmp_path / "run", "--check")
@@ -88,6 +95,7 @@ def test_what_the_run_would_refuse_the_check_refuses_and_what_is_done_is_told(ca
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")} == before
 
 
+@pytest.mark.usefixtures("quick")
 def test_all_gaps_of_a_record_are_listed_and_end_with_code_2_unless_they_are_allowed(capsys, tmp_path):
     path = tmp_path / "his.nc"
     with xr.open_dataset(SAMPLE, decode_times=False) as sample:
@@ -101,6 +109,7 @@ def test_all_gaps_of_a_record_are_listed_and_end_with_code_2_unless_they_are_all
     assert code == 0 and rows(out)["gaps"].startswith("2: ") and not err
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("system", ["slurm", "pbs"])
 def test_the_script_is_one_that_a_shell_reads_and_gives_the_same_run(system, capsys, tmp_path):
     options = ["--site", "-21.25,44.9", "--w", "80", "300.5", "--positions", "domain", "--allow-gaps"]
@@ -119,8 +128,8 @@ def test_the_script_is_one_that_a_shell_reads_and_gives_the_same_run(system, cap
     assert code == 0 and out.startswith("#!/bin/bash\n") and rows(err)["gaps"] == "none"
 
 
-def test_a_run_is_repeated_from_its_record_with_the_same_bytes(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("lagrangian.maps.draw_catchment", lambda *_: None)
+@pytest.mark.usefixtures("quick")
+def test_a_run_is_repeated_from_its_record_with_the_same_bytes(capsys, tmp_path):
     assert called(capsys, tmp_path / "first")[0] == 0
     assert called(capsys, tmp_path / "again", options=["--config", str(tmp_path / "first" / "run.json")])[0] == 0
     assert not unlike(contents(tmp_path / "first"), contents(tmp_path / "again"))

@@ -182,6 +182,25 @@ def test_two_commands_on_one_scheduler_hear_their_own_reports_alone(client):
     assert set(heard["one"]) == {"one"} and set(heard["two"]) == {"two"}
 
 
+def _be_patient(seconds):
+    """Of this process: how long it waits for a lock file to show itself; what it was."""
+    import data.lock
+
+    before, data.lock.SEEN_SECONDS = data.lock.SEEN_SECONDS, seconds
+    return before
+
+
+@pytest.fixture
+def impatient(client):
+    """Workers, and this process, that wait half a second for a lock instead of a minute."""
+    here, there = _be_patient(0.5), client.run(_be_patient, 0.5)
+    yield
+    _be_patient(here)
+    for worker, seconds in there.items():
+        client.run(_be_patient, seconds, workers=[worker])
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_worker_gives_up_for_a_command_that_no_longer_holds_the_folder(client, tmp_path, monkeypatch):
     """Another command, of another --dt, has begun meanwhile, or none: no chunk and no mark is written for the old one."""
     from lagrangian.blocks import WorkerTask, for_workers, record_of, work
@@ -189,7 +208,6 @@ def test_a_worker_gives_up_for_a_command_that_no_longer_holds_the_folder(client,
     from lagrangian.oceans import open_for
     from lagrangian.results import SpeedResults
 
-    monkeypatch.setattr("data.lock.SEEN_SECONDS", 0.5)
     config = parse(RunConfig, [*SMALL_RUN, "--out", str(tmp_path / "run")], prog="x")
     ocean = open_for(config.source, config.design)
     design = design_experiments(config.design, ocean)

@@ -106,7 +106,7 @@ def test_the_workers_scheduler_answers_nobody_but_the_command_that_started_it(ui
 
 def test_the_stranger_of_these_tests_runs_code_where_a_scheduler_lets_it(uid):
     with plain_cluster(1) as made:
-        found = stranger(open_ports(port_of(made.scheduler_address)), uid)
+        found = stranger(open_ports(port_of(made.scheduler_address))[:1], uid)  # the others keep it waiting, for 2 s each
     assert found.pop("ran") == 42
     assert any(found.values())
 

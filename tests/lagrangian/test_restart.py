@@ -197,6 +197,20 @@ def interrupted_at(monkeypatch, out, windows: int):
     return calls[-1]
 
 
+@pytest.fixture(scope="module")
+def cut_off(tmp_path_factory, no_picture):
+    """A run that is cut off after 17 windows, and the snapshot that its checkpoint is of; tests take copies."""
+    out = tmp_path_factory.mktemp("cut") / "cut"
+    with pytest.MonkeyPatch.context() as patch:
+        return out, interrupted_at(patch, out, 17)
+
+
+@pytest.fixture
+def cut(cut_off, tmp_path):
+    """A copy of that run."""
+    return shutil.copytree(cut_off[0], tmp_path / "cut")
+
+
 def read_snapshots(monkeypatch):
     from data.croco import CrocoOcean
 
@@ -205,9 +219,8 @@ def read_snapshots(monkeypatch):
     return read
 
 
-def test_what_was_in_flight_is_gone_on_with_and_nothing_read_twice(reference, tmp_path, monkeypatch):
-    out = tmp_path / "cut"
-    index = interrupted_at(monkeypatch, out, 17)
+def test_what_was_in_flight_is_gone_on_with_and_nothing_read_twice(reference, cut, cut_off, monkeypatch):
+    out, index = cut, cut_off[1]
     assert list((out / "checkpoints").glob("*.npz"))
     read = read_snapshots(monkeypatch)
     assert command(out) == 0
@@ -216,9 +229,8 @@ def test_what_was_in_flight_is_gone_on_with_and_nothing_read_twice(reference, tm
     assert not unlike(contents(out), reference) and not leftovers(out)
 
 
-def test_a_checkpoint_of_what_is_done_is_removed(tmp_path, reference, monkeypatch):
-    out = tmp_path / "cut"
-    interrupted_at(monkeypatch, out, 17)
+def test_a_checkpoint_of_what_is_done_is_removed(cut, reference):
+    out = cut
     (path,) = (out / "checkpoints").glob("*.npz")
     old = path.read_bytes()
     assert command(out) == 0
@@ -228,9 +240,8 @@ def test_a_checkpoint_of_what_is_done_is_removed(tmp_path, reference, monkeypatc
     assert not leftovers(out) and not unlike(contents(out), reference)
 
 
-def test_a_damaged_checkpoint_is_said_and_ignored(reference, tmp_path, monkeypatch, capsys):
-    out = tmp_path / "cut"
-    interrupted_at(monkeypatch, out, 17)
+def test_a_damaged_checkpoint_is_said_and_ignored(reference, cut, capsys):
+    out = cut
     (path,) = (out / "checkpoints").glob("*.npz")
     path.write_bytes(path.read_bytes()[:5000])
     capsys.readouterr()
@@ -239,9 +250,8 @@ def test_a_damaged_checkpoint_is_said_and_ignored(reference, tmp_path, monkeypat
     assert not unlike(contents(out), reference) and not leftovers(out)
 
 
-def test_another_speed_joins_a_run_that_was_cut_off(reference, tmp_path, monkeypatch):
-    out = tmp_path / "cut"
-    interrupted_at(monkeypatch, out, 17)
+def test_another_speed_joins_a_run_that_was_cut_off(reference, cut, monkeypatch):
+    out = cut
     assert command(out, "--w", 500) == 0  # the checkpoint belongs to others, and stays
     assert list((out / "checkpoints").glob("*.npz"))
     read = read_snapshots(monkeypatch)
@@ -394,9 +404,8 @@ def test_a_damaged_chunk_ends_with_one_line_and_is_made_again(chunk, reference, 
     assert not unlike(contents(out), reference) and not leftovers(out)
 
 
-def test_damaged_metadata_of_an_unfinished_store_gets_one_line_that_says_what_to_remove(tmp_path, monkeypatch, capsys, reference):
-    out = tmp_path / "meta"
-    interrupted_at(monkeypatch, out, 17)
+def test_damaged_metadata_of_an_unfinished_store_gets_one_line_that_says_what_to_remove(cut, capsys, reference):
+    out = cut
     store = out / "w300" / "particles.zarr.partial"
     (store / "x" / "zarr.json").write_text('{"zarr_form')
     capsys.readouterr()

@@ -51,6 +51,14 @@ def folder(tmp_path_factory):
     return made
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_picture():
+    """No map at the end, which takes as long as the run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lagrangian.maps.draw_catchment", lambda *_: None)
+        yield
+
+
 def config(folder, out, name="noon.nc", **options):
     """A small run."""
     options = {"grid": str(folder / "static.nc"), **options}
@@ -66,6 +74,14 @@ def stores(out):
         group = zarr.open_group(str(path), mode="r")
         found.update({f"{path.name}/{name}": array[...] for name, array in group.arrays()})
     return found
+
+
+@pytest.fixture(scope="module")
+def noon(folder, tmp_path_factory):
+    """The values of the stores of a run on the file."""
+    out = tmp_path_factory.mktemp("noon")
+    assert main(config(folder, out)) == 0
+    return stores(out)
 
 
 def test_a_run_on_such_files_writes_all_stores_and_names_the_ocean(folder, tmp_path, capsys):
@@ -93,42 +109,37 @@ def test_without_the_floor_particles_sink_straight_and_a_note_says_so(folder, tm
     np.testing.assert_allclose(gone[reached].astype(float), np.broadcast_to(expected, gone[reached].shape), atol=1.5)
 
 
-def test_midnight_labels_and_noon_labels_with_bounds_give_the_same_crossings_to_the_byte(folder, tmp_path):
+def test_midnight_labels_and_noon_labels_with_bounds_give_the_same_crossings_to_the_byte(folder, noon, tmp_path):
     midnight = days("2001-03-01", N, 0)
     write_lonlat(folder / "midnight.nc", LON, LAT, DEPTH, midnight, FIELDS)
     bounds = np.stack([midnight, midnight + DAY], axis=1)
     write_lonlat(folder / "bounded.nc", LON, LAT, DEPTH, days("2001-03-01", N, 12), FIELDS, bounds=bounds, attributes={})
     write_lonlat(folder / "zero_bounded.nc", LON, LAT, DEPTH, midnight, FIELDS, bounds=bounds, attributes={})
-    found = {}
-    for name in ("noon.nc", "midnight.nc", "bounded.nc", "zero_bounded.nc"):
+    for name in ("midnight.nc", "bounded.nc", "zero_bounded.nc"):
         main(config(folder, tmp_path / name, name))
-        found[name] = stores(tmp_path / name)
-    for name in list(found)[1:]:
-        for store, values in found["noon.nc"].items():
-            assert values.tobytes() == found[name][store].tobytes(), (name, store)
+        found = stores(tmp_path / name)
+        for store, values in noon.items():
+            assert values.tobytes() == found[store].tobytes(), (name, store)
 
 
-def test_all_orders_and_splits_give_the_same_crossings(folder, tmp_path):
+def test_all_orders_and_splits_give_the_same_crossings(folder, noon, tmp_path):
     times = days("2001-03-01", N, 12)
     write_lonlat(folder / "east.nc", LON + 360, LAT, DEPTH, times, FIELDS)
     write_lonlat(folder / "down.nc", LON, LAT, DEPTH, times, FIELDS, descending=("latitude", "depth"))
     for k, part in enumerate((slice(0, 18), slice(18, N))):
         for name in FIELDS:
             write_lonlat(folder / f"split_{name}{k}.nc", LON, LAT, DEPTH, times[part], {name: FIELDS[name][part]})
-    main(config(folder, tmp_path / "noon"))
-    expected = stores(tmp_path / "noon")
     for name in ("east.nc", "down.nc", "split_*.nc"):
         out = tmp_path / name.strip("*.nc")
         main(config(folder, out, ocean=(str(folder / name),)))
         for store, values in stores(out).items():
-            np.testing.assert_array_equal(values, expected[store], err_msg=f"{name} {store}")
+            np.testing.assert_array_equal(values, noon[store], err_msg=f"{name} {store}")
 
 
-def test_packed_velocities_move_the_median_particle_by_less_than_100_m(folder, tmp_path):
+def test_packed_velocities_move_the_median_particle_by_less_than_100_m(folder, noon, tmp_path):
     write_lonlat(folder / "packed.nc", LON, LAT, DEPTH, days("2001-03-01", N, 12), FIELDS, packed=True)
-    for name in ("noon.nc", "packed.nc"):
-        main(config(folder, tmp_path / name, name))
-    one, other = (stores(tmp_path / name) for name in ("noon.nc", "packed.nc"))
+    main(config(folder, tmp_path / "packed.nc", "packed.nc"))
+    one, other = noon, stores(tmp_path / "packed.nc")
     away = np.hypot(*(one[f"particles.zarr/{axis}"] - other[f"particles.zarr/{axis}"] for axis in "xy"))
     assert 0 < np.nanmedian(away) < 0.1
 
@@ -183,7 +194,7 @@ def flow(x, y, t):
     return u, -0.2 * np.sin(4 * (x - 0.01 * t)) * np.cos(5 * y) * 4 / 5 / np.cos(np.deg2rad(y))
 
 
-def test_nemos_c_grid_and_the_a_grid_of_the_same_flow_lead_to_the_same_places(folder, tmp_path):
+def test_nemos_c_grid_and_the_a_grid_of_the_same_flow_lead_to_the_same_places(folder, noon, tmp_path):
     lon, lat = np.meshgrid(LON, LAT)
     edges = interface_depths(DEPTH)
     thickness = np.clip(np.minimum(edges[1:, None, None], FLOOR) - edges[:-1, None, None], 0, None)
@@ -198,8 +209,7 @@ def test_nemos_c_grid_and_the_a_grid_of_the_same_flow_lead_to_the_same_places(fo
     statics = {"tmask": wet, "e1t": e2t * np.cos(np.deg2rad(lat)), "e2t": e2t, "gdepw_1d": edges[:-1], "e3t_0": thickness}
     paths, mesh = write_nemo(tmp_path, lon, lat, DEPTH, days("2001-03-01", N, 12), fields, mesh=statics)
     main(config(folder, tmp_path / "nemo", ocean=tuple(paths), grid=mesh))
-    main(config(folder, tmp_path / "lonlat"))
-    one, other = (stores(tmp_path / name) for name in ("nemo", "lonlat"))
+    one, other = stores(tmp_path / "nemo"), noon
     assert (one["particles.zarr/status"] == 0).all()
     gone = np.hypot(other["particles.zarr/x"], other["particles.zarr/y"])
     away = np.hypot(*(one[f"particles.zarr/{axis}"] - other[f"particles.zarr/{axis}"] for axis in "xy"))
@@ -222,15 +232,14 @@ def test_parcels_own_kernel_agrees_on_an_a_grid(folder, tmp_path):
     assert np.median(away) < 0.02 * np.median(gone)
 
 
-def test_temperature_at_the_surface_alone_as_it_is_downloaded_gives_the_fields_of_the_surface(folder, tmp_path, capsys):
+def test_temperature_at_the_surface_alone_as_it_is_downloaded_gives_the_fields_of_the_surface(folder, noon, tmp_path, capsys):
     flow = {name: FIELDS[name] for name in ("u", "v", "zeta")}
     write_lonlat(tmp_path / "ocean_a.nc", LON, LAT, DEPTH, days("2001-03-01", N, 12), flow)
     write_lonlat(tmp_path / "ocean_a_thetao.nc", LON, LAT, DEPTH[:1], days("2001-03-01", N, 12), {"temp": FIELDS["temp"][:, :1]})
-    assert main(config(folder, tmp_path / "one")) == 0
     assert main(config(folder, tmp_path / "two", ocean=(str(tmp_path / "ocean_a*.nc"),))) == 0
     assert "temperature is known at the surface alone" in capsys.readouterr().out
-    whole, surface = stores(tmp_path / "one"), stores(tmp_path / "two")
-    for name, values in whole.items():
+    surface = stores(tmp_path / "two")
+    for name, values in noon.items():
         if name == "fields.zarr/temp":
             assert np.array_equal(values[:, 0], surface[name][:, 0], equal_nan=True) and np.isnan(surface[name][:, 1:]).all()
         elif values.dtype.kind in "fiu":

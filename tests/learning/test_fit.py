@@ -138,7 +138,8 @@ def test_kill_9_between_epochs_goes_on_to_the_same_weights(run, trained, tmp_pat
 
 def test_the_paper_s_recipe_trains_one_network_a_speed(run, tmp_path):
     folder = copied(run, tmp_path / "paper")
-    options = ["--preset", "paper", "--members", "1", "--epochs", "1", "--width", "2", "--inputs", "sst-ssh", "5v-1l", "5v-4l"]
+    options = ["--preset", "paper", "--members", "1", "--epochs", "1", "--width", "2", "--experiments", "16",
+               "--inputs", "sst-ssh", "5v-1l", "5v-4l"]  # fmt: skip
     assert run_command(FitConfig, fit, prog="learning.fit", argv=["--run", str(folder), *options]) == 0
     for w in (80, 300):
         for inputs in ("sst-ssh", "5v-1l", "5v-4l"):

@@ -203,11 +203,14 @@ def test_satellite_predictions_are_the_same(alone, client, tmp_path, monkeypatch
 
 
 def test_the_commands_themselves_start_workers(alone, tmp_path):
-    """In processes of their own, as a user runs them: what workers call must be importable there."""
+    """In processes of their own, as a user runs them: what workers call must be importable there.
+
+    Slow for what each process imports; one worker shows it, two share members and predictions above.
+    """
     run = shutil.copytree(alone, tmp_path / "run", ignore=shutil.ignore_patterns("models", "predictions"))
     for command in (["learning.fit", *SMALL], ["learning.predict", "--threads", "1"]):
         done = subprocess.run(
-            [sys.executable, "-m", command[0], "--run", str(run), *command[1:], "--workers", "2"], capture_output=True, text=True
+            [sys.executable, "-m", command[0], "--run", str(run), *command[1:], "--workers", "1"], capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
         assert "Traceback" not in done.stderr and "Warning" not in done.stderr

@@ -31,7 +31,10 @@ print(x[0])
 
 
 def test_a_change_in_what_the_kernel_is_built_from_reaches_the_kernel(tmp_path):
-    """The fault that this keeps out: simd.py changed, multiplication made addition, and the old kernel stayed in use."""
+    """The fault that this keeps out: simd.py changed, multiplication made addition, and the old kernel stayed in use.
+
+    Slow for the kernel, which is compiled twice.
+    """
     for package in ("data", "lagrangian"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}

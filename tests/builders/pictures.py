@@ -1,0 +1,32 @@
+"""Pictures of a test that looks at none of them: drawn coarsely, and once instead of once for each format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+#: Dots per inch: enough that every element is laid out and drawn.
+COARSE = 20
+
+
+def draw_coarsely(patch) -> None:
+    """Let figures be saved as coarse PNGs, and their PDFs (a second drawing of the same) be a few bytes.
+
+    Parameters
+    ----------
+    patch : pytest.MonkeyPatch
+        Undoes it.
+    """
+    real = Figure.savefig
+
+    def savefig(self, where, *, format=None, **options):
+        kind = format or Path(where).suffix[1:]
+        if kind != "pdf":
+            real(self, where, format=kind, **{**options, "dpi": COARSE})
+        elif hasattr(where, "write"):
+            where.write(b"%PDF-1.4")
+        else:
+            Path(where).write_bytes(b"%PDF-1.4")
+
+    patch.setattr(Figure, "savefig", savefig)
