@@ -1,4 +1,4 @@
-"""What every ocean of files has: open files, numbered snapshots, and the variables that the files offer."""
+"""The base of oceans that are read from files: open files, numbered snapshots, and the variables that the files offer."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class FileOcean:
         self._handles.close()
 
     def _checked(self, index: int) -> int:
-        """The number of a snapshot from 0, of one that may be counted from the end; IndexError if there is none."""
+        """The number of a snapshot from 0; ``index`` may count from the end. IndexError if there is no such snapshot."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"snapshot {index} of {len(self)}")
         return int(index) % len(self)

@@ -24,7 +24,7 @@ HALF_WINDOW_KM = WINDOW_POINTS * WINDOW_SPACING_KM / 2
 
 
 class Plane(Protocol):
-    """What a frame asks of the grid that it is laid upon: :class:`data.grid.HorizontalGrid`, or a map's grid of degrees."""
+    """The parts of a grid that a frame uses: of :class:`data.grid.HorizontalGrid`, or of a map's grid in degrees."""
 
     @property
     def mask_rho(self) -> np.ndarray: ...
@@ -75,7 +75,7 @@ class Frame:
 
 
 class Regridder:
-    """From fields at rho points to the points of a frame; places are found once, fields follow.
+    """Interpolates fields from rho points to the points of a frame; positions are found once for all fields.
 
     Where the grid is finer than the frame, each cell is the mean of m x m samples, m the ratio of the spacings. Samples are
     bicubic where all that is around them is known, else bilinear over what is known, and missing (NaN) where less than half of
@@ -136,11 +136,11 @@ class Regridder:
         return lambda x, y: _bilinear_known(filled, missing, x, y)
 
     def _bicubic(self, field, filled, missing):
-        """Sampler (x, y) -> values of the cubic spline, bilinear near what is missing."""
+        """Sampler (x, y) -> values of the cubic spline, or of bilinear interpolation near missing points."""
         wrap_xi, wrap_eta = self.grid.periodic
         pad = 12
         if missing.any():
-            # with the periodic images beside, so that what is missing across the seam counts as near
+            # with the periodic images beside, so that missing points across the seam count as near
             wide, core = _images(missing, pad, wrap_xi, wrap_eta)
             near = ndimage.maximum_filter(wide, size=5, mode="nearest")[core]
             filled_cubic = fill_nearest(_images(field, pad, wrap_xi, wrap_eta)[0], wide)[core]

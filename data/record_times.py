@@ -13,7 +13,7 @@ from data.times import gaps
 
 #: Step to which instants are rounded, so that times written in days and in seconds agree.
 TIME_STEP = "ms"
-#: What 64 bits of nanoseconds can hold, in whole years.
+#: First and last whole year that 64 bits of nanoseconds can hold.
 FIRST_YEAR, END_YEAR = np.datetime64("1678"), np.datetime64("2262")
 STANDARD_CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
 #: Clocks that show no year as late as this give no dates: ROMS and NEMO begin runs without a date in year 1.

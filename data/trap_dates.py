@@ -35,7 +35,7 @@ def undecided(cell) -> bool:
 
 
 def parse_date(cell, order: str) -> dt.datetime | None:
-    """An instant (UTC, without zone) of the years 1900 to 2099, or None for what is none; ``order``: one of :data:`ORDERS`."""
+    """An instant (UTC, without zone) of 1900 to 2099; None if the cell holds no such date; ``order``: one of :data:`ORDERS`."""
     if isinstance(cell, dt.date) and not pd.isna(cell):
         value = pd.Timestamp(cell).to_pydatetime()
     else:

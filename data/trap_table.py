@@ -12,7 +12,7 @@ import pandas as pd
 
 from data.errors import InputError, OptionError
 
-#: The header stands in one of the first rows.
+#: The header is one of this many first rows.
 HEADER_ROWS = 60
 
 

@@ -46,7 +46,7 @@ def sinking_speed(lag: float, ascent: float = PAPER_ASCENT_M) -> float:
 
 
 def nearest_speed(wanted: float, given: Iterable[float]) -> float:
-    """The one of some speeds (m/d) that is nearest to the wanted one; of two equally near, the slower."""
+    """The nearest of the ``given`` speeds to the ``wanted`` speed, m/d; of two equally near speeds, the slower."""
     return min(given, key=lambda speed: (abs(speed - wanted), speed))
 
 
@@ -78,7 +78,7 @@ class DailyMaps:
 
     @classmethod
     def of(cls, times: np.ndarray, blocks: Iterable[np.ndarray], cells: int, length: np.ndarray | None = None) -> DailyMaps:
-        """From maps (time, cell), NaN where not known, that come in blocks of some times each.
+        """Running sums of maps (time, cell), NaN where unknown, that come in batches of times.
 
         ``length`` (time,): days that each map stands for, from the calendar day of its time on (default: that day alone).
 
@@ -365,7 +365,7 @@ def p_value(r2: float, n: float) -> float:
 
 
 class BlockBootstrap:
-    """Intervals of R², and of differences of two, from blocks of time drawn with replacement: those that hold pairs.
+    """Intervals of R², and of differences of two R², from resampling blocks that hold pairs, drawn with replacement.
 
     Parameters
     ----------
@@ -418,7 +418,7 @@ def enough_cups(n: np.ndarray) -> np.ndarray:
 
 
 def best_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Of a :func:`score_table` the row of the largest R² of each variable, period and catchment, of lags with
+    """The row with the largest R² of each variable, period and catchment of a :func:`score_table`, among lags with
     :func:`enough_cups`; none where no R² is known."""
     groups = ["variable", "period", "catchment"]
     enough = table.groupby(groups, sort=False)["n"].transform(lambda n: enough_cups(n.to_numpy()))
@@ -462,7 +462,7 @@ def with_best_gains(
 def best_of_random(
     chlorophyll: LaggedChlorophyll, fluxes: Mapping[str, np.ndarray], periods: Mapping[str, np.ndarray]
 ) -> pd.DataFrame:
-    """What the largest R² over all lags has to beat: ``random_best_p90`` by variable and period.
+    """The largest R² over all lags that random catchments reach: ``random_best_p90`` by variable and period.
 
     The 90th percentile, over draws, of the largest R² that one series of random catchments has at any lag with
     :func:`enough_cups`. The envelope of :func:`score_table` is of single lags, and the largest of many is expected to pass it now

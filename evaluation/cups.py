@@ -68,7 +68,7 @@ def day(time) -> str:
 
 
 def choose_variables(cups: pd.DataFrame, config: CorrelationConfig) -> tuple[list[str], list[str]]:
-    """Fluxes that can be correlated, and lines on those that cannot.
+    """Fluxes that can be correlated, and notes on the fluxes that cannot.
 
     Raises
     ------

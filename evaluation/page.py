@@ -26,7 +26,7 @@ from data.files import make_folder
 from data.progress import Progress
 from evaluation.figures.canvas import name_ocean
 
-#: Of the figures in the page; those for print are vectors, what is rasterised in them has PRINT_DPI.
+#: Resolution of the figures in the page, and of rasterised parts of the vector figures for print.
 DPI, PRINT_DPI = 130, 300
 FOLDERS = ("figures", "tables")
 Item = TypeVar("Item")
@@ -110,7 +110,7 @@ class Page:
             self.step(doing)
 
     def step(self, doing: str) -> None:
-        """One step of the progress bar is done."""
+        """Move the progress bar by one step."""
         self._done += 1
         self._bar.update(self._done, self._steps, doing)
 

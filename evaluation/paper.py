@@ -1,4 +1,4 @@
-"""What the paper found, to stand beside what a run finds: Picard et al. (2025), Figure 4, as it can be read off."""
+"""The paper's scores, to compare with a run's: Picard et al. (2025), Figure 4, read off the figure."""
 
 from __future__ import annotations
 

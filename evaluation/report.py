@@ -40,7 +40,7 @@ from learning.inputs import InputSpec
 
 #: Level whose true PDFs tell of the deep part of the way (paper Fig. 5), m.
 DEEP_LEVEL = 1000.0
-#: Experiments that are shown, by the share of those that are predicted better.
+#: The shown experiments, each given by the share of experiments that are predicted better.
 EXAMPLES = (0.1, 0.5, 0.9)
 
 
@@ -155,7 +155,7 @@ def _scores(page: Page, section: Section, runs: list[Scored], failed: list[str],
 
 
 def _too_few_blocks(runs: list[Scored]) -> list[str]:
-    """What is to be said of intervals from few blocks, a line for each number of them."""
+    """A sentence on intervals from few resampling blocks, for each number of blocks."""
     speeds: dict[tuple[str, int], list[str]] = {}
     for one in runs:
         few = min(entry["blocks"] for entry in one.reported)
@@ -254,7 +254,7 @@ def _catchments(page: Page, section: Section, runs: list[Scored]) -> None:
 
 
 def _levels(runs: list[Scored]) -> str:
-    """The levels that are scored, m, in words."""
+    """The scored levels, m, in words."""
     return " and ".join(f"{level:g} m" for level in sorted({one.speed.export_m for one in runs}))
 
 
@@ -496,7 +496,7 @@ def _again(command_line: str, speeds: Sequence[float]) -> str:
 
 
 def _network(one: Scored, name: str) -> dict:
-    """What fit.json says of the networks of some predictions, where it is theirs."""
+    """Facts in fit.json about the networks of some predictions, if the file is of these networks."""
     store, folder = one.speed.predictions[name], models_folder(one.speed.run, one.w, name)
     row = {"w, m/d": one.w, "inputs": name, "members": store.attrs.get("members", "")}
     members = [fingerprint_of_file(path) for path in sorted(folder.glob("member-*[0-9].safetensors"))]

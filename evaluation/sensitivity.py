@@ -122,7 +122,7 @@ def resolution_tables(
     for group in _groups(tests):
         first = tests[group[0]]
         trained = first.ensemble.spec
-        scored: dict[tuple, list[dict]] = {}  # the resolutions of the training stand in the lists of both variables
+        scored: dict[tuple, list[dict]] = {}  # the lists of both variables hold the training's resolutions
         for variable, resolutions in (("ssh", ssh_km), ("temp", sst_km)):
             for resolution in resolutions:
                 spec = dataclasses.replace(trained, resolution_km={**trained.resolution_km, variable: resolution})
@@ -177,7 +177,7 @@ def _scores(tests: list[ResolutionTest], spec: InputSpec, seed: int) -> list[dic
 
 
 def only_instants_of(samples: RunSamples, chosen: np.ndarray) -> RunSamples:
-    """The samples with the fields of the chosen experiments' instants alone; of the others, none can be cut any more."""
+    """The samples with the fields of the chosen experiments' instants alone; other experiments lose their inputs."""
     used = np.unique(samples.instants[chosen])
     fields = dataclasses.replace(samples.fields, times=samples.fields.times[used], values=samples.fields.values[used])
     instants = np.full_like(samples.instants, -1)

@@ -1,4 +1,4 @@
-"""The report's first screen: what was asked, what came out, what is missing, in words for someone who has not read the paper."""
+"""The report's first screen: question, results and missing parts, for a reader who has not read the paper."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evaluation.paper import CITATION, DOI, found_by_the_paper
 from evaluation.results import Scored
 from lagrangian.binning import VALID_BL
 
-#: Words of the page and what they mean.
+#: Words of the page and their meanings.
 WORDS = {
     "catchment": "where the particles that a trap caught crossed the export level: a probability for each bin of 8 km",
     "experiment": "the particles of one collection period at one position of the trap",

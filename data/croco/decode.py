@@ -99,7 +99,7 @@ def _fills(variable, raw, attributes):
 
 
 def _bounds(variable, attributes):
-    """(least, largest) of the valid range, None where there is none; what is not finite is no bound."""
+    """(least, largest) of the valid range; None without one. A number that is not finite is no bound."""
     least, largest = np.ravel(variable.getncattr("valid_range")) if "valid_range" in attributes else (-np.inf, np.inf)
     for name in {"valid_min", "valid_max"} & attributes:
         bound = np.ravel(variable.getncattr(name))[0]

@@ -176,12 +176,12 @@ class CrocoOcean(FileOcean):
         return Snapshot(time=self.times[index], **fields)
 
     def look(self) -> None:
-        """Look at the flow in a few records, whether it conserves mass; ``description["assumptions"]`` holds what is to be told.
+        """Check in a few records that the flow conserves mass; notes are added to ``description["assumptions"]``.
 
         Raises
         ------
         InputError
-            If it does not by far.
+            If the flow misses the balance by far.
         """
         notes = look(self)
         self.description["assumptions"] = list(dict.fromkeys([*self.description["assumptions"], *notes]))
@@ -214,7 +214,7 @@ class CrocoOcean(FileOcean):
             )
 
     def _at_sea(self, field, file, record, name):
-        """The field with 0 on land; an InputError where a value is missing in the sea, or is one that no sea has."""
+        """The field with 0 on land; InputError if a value in the sea is missing or impossible."""
         place = name if name in ("u", "v") else "rho"
         land = self._land[place]
         flat = field.reshape(-1, field.shape[-2] * field.shape[-1])

@@ -22,7 +22,7 @@ from data.twin.ocean import DEPTH, TwinOcean
 from data.twin.record import VERSION
 from data.zlevel.levels import GLORYS_DEPTHS, interface_depths
 
-#: Points a degree of the GLORYS-like files, and what stands on dry points of them.
+#: Points per degree of the GLORYS-like files, and the fill value on their dry points.
 PARTS, FILL = 12, 9.96921e36
 LEVELS = np.array(GLORYS_DEPTHS)
 WORDS = {

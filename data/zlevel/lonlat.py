@@ -22,7 +22,7 @@ POLAR = 89.9
 EVEN = 2e-3
 #: Degrees within which coordinates are taken as fractions of a degree: float32 knows longitudes of 300 to 3e-5.
 SNAP = 5e-5
-#: A domain is cut where it reaches farther than this beyond what is asked for, share of its half-width.
+#: A domain is cut if it reaches beyond the needed half-width by more than this factor.
 SPARE = 1.1
 #: How far a column may reach below the deepest level, share of the lowest layer's thickness.
 BELOW = 0.5

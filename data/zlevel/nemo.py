@@ -232,7 +232,7 @@ def _face_thickness(files, mesh, layered, series, cut, levels, n, h, moves, wet)
 
 
 def _with_record(files, source, record, name, cut, levels):
-    """A layered variable that stands beside the velocity in its file, one record."""
+    """One record of a layered variable in the file of a velocity; None if the file has no such variable."""
     with files.open(source.path, name) as dataset:
         variable = dataset.variables.get(name)
         if variable is None or variable.shape[-3:] != source.shape or variable.ndim != 3 + source.in_time:

@@ -138,7 +138,7 @@ class ZLevelOcean(FileOcean):
         return field
 
     def _at_top(self, temp, index) -> np.ndarray:
-        """Temperature of which the files hold the uppermost level alone: NaN below, where it is not known."""
+        """Temperature of files that hold the uppermost level alone; NaN at the levels below."""
         field = np.full((self.vertical.n, *self.grid.shape), np.nan, np.float32)
         field[-1] = self._at_surface(temp, index, "temp")
         return field

@@ -1,4 +1,4 @@
-"""Which record of which file holds a quantity at an instant: series over files split by variable, by time, or both."""
+"""Series of records over files that are split by variable, by time, or both: each quantity's file and record at an instant."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data.zlevel.files import Cut, decoded
 from data.zlevel.names import LENGTHS, SPEEDS, STANDARD_NAMES, Model
 from data.zlevel.times import FileTimes, read_times
 
-#: What must be there, and what is used where it is.
+#: Quantities that are looked for: u and v are required, the others optional.
 QUANTITIES = ("u", "v", "zeta", "temp", "w")
 WORDS = {
     "u": "eastward velocity",
@@ -161,7 +161,7 @@ class Series:
         return [None if source.times.middles is None else source.times.middles[k] for source, k in self.owners]
 
     def kinds(self) -> set[str]:
-        """What the files say of their records."""
+        """The kinds of records that the files tell (means or instants)."""
         return {source.times.kind for source, _ in self.owners}
 
 

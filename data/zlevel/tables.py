@@ -77,7 +77,7 @@ TABLES = {
         dx=("dxt", "dxT"), dy=("dyt", "dyT"), area=("areacello", "area_t"), width_u=("dyCu", "dy_cu"), width_v=("dxCv", "dx_cv"),
     ),
 }  # fmt: skip
-#: A depth that is kept in single precision is off by no more than this share of it.
+#: Largest relative rounding error of a depth in single precision.
 ROUNDED = 1e-5
 #: Squares of lengths, and what multiplies them.
 AREAS = {"cm2": 1e-4, "cm^2": 1e-4, "centimeter^2": 1e-4, "cm**2": 1e-4, "square centimeters": 1e-4}

@@ -1,4 +1,4 @@
-"""What stands beside the maps: the trap's flux record, and chlorophyll, in the catchments and as maps."""
+"""Data beside the maps of the explorer: the trap's flux record, and chlorophyll in the catchments and as maps."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from evaluation.explorer.layers import COARSE, STEPS, UNKNOWN, Layer, square
 from evaluation.options import ExplorerConfig
 from lagrangian.design import TRAP_DEPTH
 
-#: Days from one chlorophyll map of the page to the next; each is a mean over as many.
+#: Days from one chlorophyll map of the page to the next; each map is a mean over as many days.
 EVERY_DAYS = 10
-#: Maps regridded at a time.
+#: Maps in a batch.
 BATCH = 64
 
 
@@ -31,7 +31,7 @@ class Chlorophyll:
     Attributes
     ----------
     days : (n,) datetime64[D]
-        First day of each.
+        First day of each map.
     maps : (n, y, x) uint8
         log10 from ``low`` to ``high`` in STEPS steps; UNKNOWN under cloud and on land.
     low, high : float
@@ -47,7 +47,7 @@ class Chlorophyll:
 def flux_record(
     path: Path, config: ExplorerConfig, near: tuple[float, float], trap_depth: float
 ) -> tuple[dict, list[str]]:
-    """Opening and closing days (since 1970) of the cups and their fluxes (mg m-2 d-1) by name, and what there is to say.
+    """Opening and closing days (since 1970) of the cups, their fluxes (mg m-2 d-1) by name, and notes.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def since_1970(times) -> list[float | None]:
 
 
 def listed(values) -> list[float | None]:
-    """Numbers with four digits, None where not known: as JSON holds them."""
+    """Numbers rounded to four digits, None for NaN, as JSON holds them."""
     return [float(f"{value:.4g}") if np.isfinite(value) else None for value in np.asarray(values, np.float64)]
 
 
@@ -138,7 +138,7 @@ def _within(layer: Layer, maps: DailyMaps, margin: np.timedelta64) -> np.ndarray
 
 
 def _page_maps(maps: DailyMaps, days: np.ndarray, shape: tuple[int, int]) -> Chlorophyll:
-    """Means of EVERY_DAYS days each."""
+    """Chlorophyll maps of the page, each the mean of EVERY_DAYS days."""
     step = np.timedelta64(EVERY_DAYS, "D")
     first = np.arange(days[0], days[-1] + np.timedelta64(1, "D"), step)
     mean = maps.mean(first.astype("datetime64[s]"), (first + step - np.timedelta64(1, "D")).astype("datetime64[s]"))

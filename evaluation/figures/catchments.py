@@ -39,7 +39,7 @@ from lagrangian.pdf import EXPORT_M
 from lagrangian.stores import open_store
 
 FLAT_SEA = "#c4d2de"
-#: What the networks' input variables are called on axes.
+#: Axis labels of the networks' input variables.
 INPUT_LABELS = {
     "temp": "temperature, °C", "sst": "SST, °C", "ssh": "SSH, m", "u": "eastward velocity, m s⁻¹",
     "v": "northward velocity, m s⁻¹", "vorticity_over_f": "ζ/f (dimensionless)",
@@ -109,7 +109,7 @@ def _site_axes(figure: Figure, place, fields: xr.Dataset):
 
 
 def _sea_floor(figure: Figure, axes, fields: xr.Dataset) -> None:
-    """Depth of the sea floor by colour, over the range that it has, with contours; a flat one in one colour, said in words."""
+    """Draw the depth of the sea floor in colours over its range, with contours; a flat floor in one colour, with a label."""
     depth = fields["h"].values
     finite = depth[np.isfinite(depth)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)

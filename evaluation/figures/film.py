@@ -26,7 +26,7 @@ SECOND = np.timedelta64(1, "s")
 
 @dataclass(frozen=True, eq=False)
 class Paths:
-    """Where particles are known to have been: at their release, then at each level they crossed.
+    """The known points of particles' paths: their release, then each level that they crossed.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Paths:
 
     @classmethod
     def of(cls, one: xr.Dataset) -> Paths:
-        """From one experiment (:func:`evaluation.figures.catchments.open_experiment`)."""
+        """Make the paths of an experiment (:func:`evaluation.figures.catchments.open_experiment`)."""
         release = one["release_time"].values
         latest = release.max()
         times = np.concatenate([release[:, None], one["time"].values], axis=1)
