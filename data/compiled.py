@@ -89,7 +89,7 @@ def _writable_folder(path: Path) -> Path | None:
 
 
 def _prune(base: Path) -> None:
-    """Remove the folders of sources that no process has used for :data:`UNUSED` seconds."""
+    """Remove the folders of sources that no process has used for 30 days."""
     for folder in base.iterdir():
         try:
             if folder.is_dir() and time.time() - folder.stat().st_mtime > _KEEP:

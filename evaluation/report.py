@@ -48,7 +48,7 @@ def main(config: ReportConfig) -> int:
     """Build the report; see contract.md for what is written."""
     config.validate()
     speeds = found_speeds(config.run)
-    run = run_record(config.run)  # before the work: what cannot be read is refused now
+    run = run_record(config.run)  # a damaged file is refused before the work begins
     ocean = ocean_title(ocean_of(config.run))
     with Progress("report", "step") as bar:
         page = Page(config.out or config.run / "report", bar, (6 + RESOLUTIONS) * len(speeds), ocean)

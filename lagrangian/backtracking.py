@@ -138,7 +138,7 @@ _ALIKE = {"data_vars": "all", "coords": "minimal", "compat": "override", "join":
 
 
 def _together(pdf: xr.Dataset, particles: xr.Dataset) -> xr.Dataset:
-    """One dataset of a speed's two stores; ``release_*`` of particles are variables, for they may differ between speeds."""
+    """A dataset of a speed's two stores; ``release_*`` of particles are variables, since releases may differ between speeds."""
     particles = particles.rename(PARTICLE_NAMES).reset_coords(["release_time", "release_lon", "release_lat"])
     names = [*PARTICLE_NAMES.values(), "time", "status", "release_time", "release_lon", "release_lat"]
     made = pdf.assign({name: particles[name].variable for name in names})

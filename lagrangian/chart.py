@@ -1,4 +1,4 @@
-"""What every map of a trap is made of: axes in true metres, land, the trap's star, boxes, contours of mass, the sea floor."""
+"""The parts of every map of a trap: axes in true metres, land, the trap's star, boxes, contours of mass, the sea floor."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TRAP_STYLE = dict(
 BOX_COLOUR = "#D55E00"
 #: Lines of the boxes, by their names.
 BOX_STYLES = {"box100": "-", "box200": "--"}
-#: Widths of the contours that hold :data:`lagrangian.pdf.SHARES`: what is densest is thickest.
+#: Widths of the contours that hold :data:`lagrangian.pdf.SHARES`: the contour of the densest bins is the thickest.
 CONTOUR_WIDTHS = (1.5, 1.0, 0.6)
 HALO = withStroke(linewidth=2, foreground="white")
 #: Land on maps in colour.
@@ -127,7 +127,7 @@ def mass_contours(
     axes, x: np.ndarray, y: np.ndarray, pdf: np.ndarray, *, shares: Sequence[float] = SHARES, colour: str = "0.15",
     widths=CONTOUR_WIDTHS, style="-", unit: float = 1e3, label: bool = False,
 ) -> QuadContourSet | None:  # fmt: skip
-    """Contours that hold ``shares`` of a PDF (y, x) at (x,), (y,) km; of shares that one cell holds the largest alone.
+    """Contours that hold ``shares`` of a PDF (y, x) at (x,), (y,) km; of shares that a single cell holds, only the largest.
 
     ``unit``: of the axes, a kilometre; ``label``: whether the shares stand beside the lines. A white line gets a dark edge.
     """

@@ -1,4 +1,4 @@
-"""``--check``: open all that a run needs, say what is there and what the run will cost, and leave everything as it was."""
+"""``--check``: open a run's inputs, tell what they hold and what the run will cost, and write nothing."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ from lagrangian.fields import open_fields
 from lagrangian.pdf import BOXES_KM, export_number, share_in_box, summarise
 from lagrangian.stores import STATUS_MEANINGS, open_pdf, open_store
 
-#: With fewer particles at the level than this the picture warns: it shows single particles rather than a catchment.
+#: A picture of fewer particles at the level than this carries a warning: it shows single particles, not a catchment.
 FEW = 100
-#: With a larger share of particles that left the domain than this it says that the catchment is cut off.
+#: If a larger share of particles than this left the domain, the picture says that the catchment is cut off.
 CUT = 0.1
 
 def draw_catchment(folder: Path, picture: Path) -> None:
@@ -134,7 +134,7 @@ def _figure(folder: Path) -> Figure:
 
 
 def _ended(particles) -> dict[str, float]:
-    """Share of the released particles by the way in which they ended, of those that did not reach the last level."""
+    """Shares of the released particles that did not reach the last level, by status, in words."""
     status = particles["status"].values
     shares = {words: float((status == number).mean()) for number, words in STATUS_MEANINGS.items() if number}
     return {words: share for words, share in shares.items() if share}
@@ -175,7 +175,7 @@ def _name(store) -> str:
 
 
 def _sea_floor(axes, folder: Path) -> None:
-    """Depth contours of the ocean itself, from the run's fields.zarr where it is there."""
+    """Draw contours of the ocean's own depth from the run's fields.zarr, if the store exists."""
     path = folder.parent / "fields.zarr"
     if not path.exists():
         return

@@ -45,7 +45,7 @@ def open_for(source: OceanSource, design: Design, *, vertical_velocity: str = "c
 
 
 def notes_on_traps(ocean: Ocean, design: PlacedDesign) -> list[str]:
-    """What a user should know of the water around the traps: whether the model's levels end above them."""
+    """Notes on the water around the traps: whether the model's levels end above a trap."""
     if not isinstance(ocean.vertical, ZCoordinate):
         return []
     h = ocean.grid.sample(ocean.grid.h, *ocean.grid.locate(design.trap[:, 0], design.trap[:, 1]))

@@ -1,4 +1,4 @@
-"""What catchment PDFs hold: the export level, boxes, contours of a share of the particles, and means over experiments."""
+"""Properties of catchment PDFs: the export level, boxes, contours of a share of the particles, and means over experiments."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def half_width_km(pdf: np.ndarray, x: np.ndarray, y: np.ndarray, share: float) -
 
 
 class MeanPdf:
-    """Mean of PDFs that are given a batch at a time; two sums stand in memory, whatever the number of experiments.
+    """Mean of PDFs that are given a batch at a time; memory holds two sums, whatever the number of experiments.
 
     Each experiment counts alike, or by its weight; a PDF that holds NaN (no particle reached the level) is left out.
     """
@@ -95,7 +95,7 @@ class MeanPdf:
 
 
 def constant_of_least_bl(mean_root: np.ndarray) -> np.ndarray:
-    """The PDF (..., y, x) whose expected BL, over experiments, is the least that one PDF for all can have.
+    """The PDF (..., y, x) whose mean BL over experiments is the least of all constant PDFs.
 
     ``mean_root`` is the mean of sqrt(P) over the experiments. The expected coefficient of a constant PDF q is
     sum(mean_root sqrt(q)); by Cauchy and Schwarz no q of sum 1 exceeds that of q = mean_root^2 / sum(mean_root^2)

@@ -183,7 +183,7 @@ def of_one_body(ensembles: Sequence[Ensemble]) -> list[list[int]]:
 
 
 def torch_device(name: str) -> str:
-    """What torch calls ``auto``, ``cpu`` or ``gpu`` here."""
+    """The torch device that ``auto``, ``cpu`` or ``gpu`` names on this machine."""
     return "cuda" if name == "gpu" or (name == "auto" and torch.cuda.is_available()) else "cpu"
 
 

@@ -92,7 +92,7 @@ class ResidualUNet(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions with batch normalisation, and the input added to what they give."""
+    """Two convolutions with batch normalisation; the input is added to their output."""
 
     def __init__(self, c_in: int, c_out: int, kernel: int):
         super().__init__()
@@ -114,7 +114,7 @@ def _raise(n: int, fine: int) -> torch.Tensor:
 
 
 class CatchmentNetwork(nn.Module):
-    """A network with everything that fixes what it takes and gives.
+    """A network together with the facts that fix its inputs and outputs.
 
     Parameters
     ----------

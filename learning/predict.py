@@ -122,7 +122,7 @@ def _client(config: PredictConfig):
 
 
 class _CallableModule(types.ModuleType):
-    """This module is a command; called, it is the function of the same name (``from learning import predict``)."""
+    """The module of a command that can also be called as the function of its name (``from learning import predict``)."""
 
     def __call__(self, *arguments, **options):
         return predict_catchments(*arguments, **options)

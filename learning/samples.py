@@ -58,7 +58,7 @@ class RegionalFields:
 
     @property
     def notes(self) -> list[str]:
-        """What a user of the fields must know."""
+        """Notes on the fields for the user."""
         if self.unknown < NOTED_UNKNOWN:
             return []
         return [
@@ -186,7 +186,7 @@ def _taps(offset: float, axis: np.ndarray, block: int) -> tuple[int, np.ndarray]
 
 
 def _no_fields(lags: tuple[int, ...], instants: np.ndarray, times: np.ndarray) -> str:
-    """Why no period (row of ``instants``) has fields (at ``times``) at all ``lags``, and what would mend it."""
+    """The reason why no period (row of ``instants``) has fields (at ``times``) at all ``lags``, and the remedy, in words."""
     within = np.array(lags) * DAY <= np.ptp(times) if times.size else np.zeros(len(lags), bool)
     absent = within & ~(instants >= 0).any(axis=0)
     nowhere = [lag for lag, missing in zip(lags, absent, strict=True) if missing and lag not in LAGS_DAYS]
@@ -361,7 +361,7 @@ class RunSamples:
         return torch.from_numpy(np.stack([pdf.dense(experiments) for pdf in self.pdfs], axis=1))
 
     def normalisation(self, experiments: np.ndarray) -> Normalisation:
-        """Of the fields that these experiments use."""
+        """The normalisation of the fields that these experiments use."""
         return Normalisation.of(self.fields.values[np.unique(self.instants[experiments])])
 
 

@@ -1,4 +1,4 @@
-"""Catchments from satellite maps: the networks' prediction, and what is to be known of it."""
+"""Catchments from satellite maps: the networks' predictions, with flags and notes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from learning.latitudes import Latitudes, home_of
 from learning.network import CENTRED
 from learning.satellite_inputs import SatelliteWindows, adjusted, filled, satellite_windows, write_inputs
 
-#: Networks are told to be of another site where it is farther away than this, km.
+#: A note tells that the networks were trained elsewhere if their site is farther away than this, km.
 SAME_SITE_KM = 100.0
 BATCH = 32
 

@@ -12,7 +12,7 @@ from data.errors import InputError
 WITH_TEST_RUN = (0.87, 0.13)
 WITHOUT_TEST_RUN = (0.72, 0.11, 0.17)
 NAMES = ("train", "validation", "test")
-#: Which part of the networks' training record an experiment belongs to; ``between``: in a gap; ``unseen``: of another run.
+#: Parts of the networks' training record that experiments belong to; ``between``: in a gap; ``unseen``: of another run.
 PARTS = (*NAMES, "between", "unseen")
 DAY = np.timedelta64(86400, "s")
 

@@ -30,7 +30,7 @@ from learning.weights import load_tensors, save_tensors
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One member to train.
+    """The task of training a member.
 
     Attributes
     ----------
@@ -171,7 +171,7 @@ def _targets(samples: RunSamples, experiments: np.ndarray, batch: int) -> Iterat
 
 
 def level_names(level: float) -> dict[str, str]:
-    """What the validation's scores at a level, m, are called in histories and cards: ``bl`` is ``bl_200`` at 200 m."""
+    """The names of the validation's scores at a level, m, in histories and cards: ``bl`` is ``bl_200`` at 200 m."""
     return {name: f"{name}_{level:g}" for name in ("bl", "f", "valid_percent")}
 
 
@@ -181,7 +181,7 @@ def history_columns(level: float) -> tuple[str, ...]:
 
 
 class TrainingProgress:
-    """What is kept of a member's training after each epoch: state, best weights, history."""
+    """The progress of a member's training, kept after each epoch: state, best weights, history."""
 
     def __init__(self, module, task: Task, say, check):
         self.module, self.task, self.say, self.check = module, task, say, check

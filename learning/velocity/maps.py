@@ -1,4 +1,4 @@
-"""What a network of velocities sees at an instant: maps of the surface before and after it, at a satellite's resolution."""
+"""Inputs of a network of velocities at an instant: surface maps before and after the instant, at a satellite's resolution."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VARIABLES: dict[str, tuple[str, ...]] = {
 #: Days from the instant at which SSH and the other variables are taken: of delayed-time maps, and of earlier ones alone.
 SSH_DAYS, OTHER_DAYS = tuple(range(-20, 21, 5)), (-10, 0, 10)
 SSH_DAYS_CAUSAL, OTHER_DAYS_CAUSAL = tuple(range(-40, 1, 5)), (-20, -10, 0)
-#: A map farther than this from the day that is asked for does not stand for it.
+#: Largest distance in days of a map from the day that the map is used for.
 REACH_DAYS = 20.0
 #: Lattice points on a side that make one cell of the network.
 FOLD = 2
@@ -71,7 +71,7 @@ class MapSpec:
 
     @property
     def card(self) -> dict:
-        """As plain values."""
+        """The specification as plain values, for JSON."""
         return asdict(self)
 
     @property

@@ -1,4 +1,4 @@
-"""What a run folder tells: its options, its ocean, its experiments and which part of the record each belongs to."""
+"""Reads a run folder: options, ocean, experiments, and the part of the record that each experiment belongs to."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from learning.split import Split, gap_days, split_by_time
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a run was made of: its design, its numerics, and where its ocean comes from."""
+    """The options of a run: its design, its numerics, and the source of its ocean."""
 
     design: Design
     integration: Integration
@@ -38,7 +38,7 @@ class RunOptions:
         return recorded_source(self.record)
 
     def changed(self, **changes) -> RunOptions:
-        """With another design: ``speeds``, ``trap_depth``, …"""
+        """The options with another design: ``speeds``, ``trap_depth``, …"""
         return dataclasses.replace(self, design=dataclasses.replace(self.design, **changes))
 
 
