@@ -70,8 +70,8 @@ def read_catchments(patterns, exclude: tuple[str, ...] = ()) -> Catchments:
                 "lat); give files of one trap"
             )
         elif np.abs(np.subtract(depths, first[4])).max() > SAME_DEPTH:
-            one, other = (f"{trap:g} m, its catchments at {export:g} m" for trap, export in (depths, first[4]))
-            raise InputError(f"{path}: its trap stands at {one}, that of {first[0]} at {other}; give files of one trap and depth")
+            own, past = (f"{trap:g} m, its catchments at {export:g} m" for trap, export in (depths, first[4]))
+            raise InputError(f"{path}: its trap stands at {own}, that of {first[0]} at {past}; give files of one trap and depth")
         elif not all(a.shape == b.shape and np.allclose(a, b, atol=1e-3) for a, b in ((x, first[2]), (y, first[3]))):
             raise InputError(f"{path}: x and y differ from those of {first[0]}; give files of one lattice")
         flat = pdf.reshape(len(pdf), -1)

@@ -293,7 +293,7 @@ def lagged_chlorophyll(
     series = {name: np.empty(shape) for name in ("catchment", *boxes)}
     random, clouded, speeds = np.empty((draws, *shape)), np.empty(shape, bool), np.empty(lags.size)
     nearest = np.zeros(shape, bool)
-    zero, one = np.zeros(opening.size, int), np.ones(opening.size, int)
+    zero, single = np.zeros(opening.size, int), np.ones(opening.size, int)
     for number, lag in enumerate(lags):
         first, last = opening - in_seconds(lag), closing - in_seconds(lag)
         mean = maps.mean(first - in_seconds(MARGIN_DAYS), last + in_seconds(MARGIN_DAYS))
@@ -307,7 +307,7 @@ def lagged_chlorophyll(
         start = np.floor(uniform * (len(predicted.times) - length + 1)).astype(int)
         random[:, number] = sums.chlorophyll(np.where(length > 0, start, 0), length)
         for name, box in boxes.items():
-            series[name][number] = WeightedSums.of(mean, box[None]).chlorophyll(zero, one)
+            series[name][number] = WeightedSums.of(mean, box[None]).chlorophyll(zero, single)
         if progress is not None:
             progress(number + 1, lags.size)
     return LaggedChlorophyll(lags, speeds, series, random, clouded, nearest)

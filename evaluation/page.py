@@ -117,17 +117,17 @@ class Page:
     def figure(self, section: Section, name: str, caption: str, figure: Figure) -> None:
         """Keep a figure, named by its ocean, as PNG, as PDF for print, and in the page."""
         name_ocean(figure, self.ocean)
-        made = {}
+        pictures = {}
         for kind, options in (("png", {"dpi": DPI}), ("pdf", {"dpi": PRINT_DPI, "metadata": {"CreationDate": None}})):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, **options)
             # the places of its parts are found once: finding them draws all of it
             figure.set_layout_engine("none")
-            made[kind] = buffer.getvalue()
+            pictures[kind] = buffer.getvalue()
         for kind in ("pdf", "png"):
-            self._keep(f"figures/{name}.{kind}", made[kind])
+            self._keep(f"figures/{name}.{kind}", pictures[kind])
         self.printed.add(name)
-        section.figures.append((name, caption, made["png"], "png", b""))
+        section.figures.append((name, caption, pictures["png"], "png", b""))
 
     def image(self, section: Section, name: str, caption: str, data: bytes, kind: str) -> None:
         """Keep a picture that is there already (png, gif) and show it."""
@@ -151,10 +151,10 @@ class Page:
     def earlier(self) -> list[str]:
         """Files in its folders that an earlier report wrote there, as its metrics.json has them."""
         try:
-            known = read_json(self.folder / "metrics.json", ocean=str).get("files", [])  # the ocean by its title
+            files = read_json(self.folder / "metrics.json", ocean=str).get("files", [])  # the ocean by its title
         except StoreError:
             return []
-        return [name for name in known if re.fullmatch(rf"({'|'.join(FOLDERS)})/[^/\\]+", name)]
+        return [name for name in files if re.fullmatch(rf"({'|'.join(FOLDERS)})/[^/\\]+", name)]
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove those of some files that were not written now."""

@@ -140,13 +140,13 @@ def mass_contours(
     if not levels:
         return None
     lines = axes.contour(
-        unit * x, unit * y, pdf, levels=levels, colors=colour, linewidths=[of_level[one][1] for one in levels],
+        unit * x, unit * y, pdf, levels=levels, colors=colour, linewidths=[of_level[level][1] for level in levels],
         linestyles=[style], zorder=5,
     )  # fmt: skip
     if colour == "white":
         lines.set_path_effects([withStroke(linewidth=2.4, foreground="0.15")])
     if label:
-        axes.clabel(lines, fmt={one: f"{100 * of_level[one][0]:g} %" for one in levels}, fontsize=6.5, inline=True)
+        axes.clabel(lines, fmt={level: f"{100 * of_level[level][0]:g} %" for level in levels}, fontsize=6.5, inline=True)
     return lines
 
 
@@ -178,8 +178,8 @@ def legend_lines() -> list[Line2D]:
 def depth_contours(axes, fields: xr.Dataset, levels: Sequence[float], **style) -> QuadContourSet | None:
     """Contours of the sea floor of ``fields`` (m) at those ``levels`` that it has."""
     depth = fields["h"].values
-    known = depth[np.isfinite(depth)]
-    shown = [level for level in levels if known.size and known.min() < level < known.max()]
-    if not shown:
+    finite = depth[np.isfinite(depth)]
+    drawn = [level for level in levels if finite.size and finite.min() < level < finite.max()]
+    if not drawn:
         return None
-    return axes.contour(1e3 * fields["x"].values, 1e3 * fields["y"].values, depth, levels=shown, zorder=2, **style)
+    return axes.contour(1e3 * fields["x"].values, 1e3 * fields["y"].values, depth, levels=drawn, zorder=2, **style)

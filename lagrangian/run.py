@@ -258,11 +258,11 @@ def _work_here(job: Job, speeds, fields, identity, blocks: list[Block]) -> Effor
             def progress(windows_done: int, effort: Effort, name: str = block.name) -> None:
                 bar.report(name, windows_done, effort)
 
-            made = run_block(
+            effort_of_block = run_block(
                 block, job.design, job.integration, job.ocean, speeds, fields, identity, progress,
                 ending=ending, out=job.out, checkpoint_minutes=job.checkpoint_minutes,
             )  # fmt: skip
-            total = total.plus(made)
+            total = total.plus(effort_of_block)
     return total
 
 

@@ -86,7 +86,7 @@ def figure_1(run: Path, w: float, experiment: int) -> Figure:
     StoreError, InputError
         The stores are not there, or there is no such experiment.
     """
-    one = open_experiment(run, w, experiment)
+    experiment_data = open_experiment(run, w, experiment)
     every = open_store(Path(run) / speed_folder(w) / "particles.zarr", "particles")
     traps = np.unique(np.stack([every["trap_dx"].values, every["trap_dy"].values], axis=1), axis=0)
     fields = open_fields(Path(run) / "fields.zarr")
@@ -94,10 +94,10 @@ def figure_1(run: Path, w: float, experiment: int) -> Figure:
     spec = figure.add_gridspec(1, 2, width_ratios=(1, 1))
     chart = _site_axes(figure, spec[0], fields)
     _sea_floor(figure, chart, fields)
-    _mark_traps(chart, traps, float(one["trap_dx"]), float(one["trap_dy"]))
-    _cloud(figure, figure.add_subplot(spec[1], projection="3d"), one)
-    figure.suptitle(f"Experiment {experiment}: {describe(one)}", fontsize=11)
-    name_ocean(figure, one.attrs.get("source"))
+    _mark_traps(chart, traps, float(experiment_data["trap_dx"]), float(experiment_data["trap_dy"]))
+    _cloud(figure, figure.add_subplot(spec[1], projection="3d"), experiment_data)
+    figure.suptitle(f"Experiment {experiment}: {describe(experiment_data)}", fontsize=11)
+    name_ocean(figure, experiment_data.attrs.get("source"))
     return figure
 
 
