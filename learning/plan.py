@@ -36,7 +36,7 @@ NOT_IDENTITY = (
 EPOCH_BOUNDS = (3, 40)
 
 
-def train_task(task: tuple[str, tuple[float, ...], int, Claim], config: FitConfig, preset: Preset, word: str) -> None:
+def train_task(task: tuple[str, tuple[float, ...], int, Claim], config: FitConfig, preset: Preset, token: str) -> None:
     """Train one member in a worker; a task of :func:`data.workers.run_tasks`.
 
     Raises
@@ -49,7 +49,7 @@ def train_task(task: tuple[str, tuple[float, ...], int, Claim], config: FitConfi
     if config.threads:
         torch.set_num_threads(config.threads)
     check_device(config.device)
-    _plan_of(word, config, preset, inputs, speeds).train(member, cluster.report, claim.check)
+    _plan_of(token, config, preset, inputs, speeds).train(member, cluster.report, claim.check)
 
 
 @dataclass(eq=False)
@@ -173,8 +173,8 @@ def make_plan(config: FitConfig, preset: Preset, inputs: str, speeds: tuple[floa
 
 
 @functools.lru_cache(maxsize=1)
-def _plan_of(word: str, *arguments) -> FitPlan:
-    """The plan and the samples in a worker, made once for all members of the command that ``word`` names."""
+def _plan_of(token: str, *arguments) -> FitPlan:
+    """The plan and the samples in a worker, made once for all members of the command that ``token`` names."""
     return make_plan(*arguments)
 
 

@@ -180,16 +180,16 @@ def _predict_by_workers(client, folder: Path, device: str, threads: int) -> Call
 
 
 def predict_batch(
-    task: tuple[int, np.ndarray, np.ndarray], folder: Path, device: str, threads: int, word: str
+    task: tuple[int, np.ndarray, np.ndarray], folder: Path, device: str, threads: int, token: str
 ) -> tuple[np.ndarray, ...]:
     """Predict from fields in a worker; a task of :func:`data.workers.run_tasks`."""
     if threads:
         torch.set_num_threads(threads)
-    return _loaded(word, folder, device).predict_fields(task[1][task[2]])
+    return _loaded(token, folder, device).predict_fields(task[1][task[2]])
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(word: str, folder: Path, device: str) -> Ensemble:
+def _loaded(token: str, folder: Path, device: str) -> Ensemble:
     return Ensemble.load(folder).to(torch_device(device))
 
 

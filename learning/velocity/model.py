@@ -110,8 +110,8 @@ class VelocityModel:
             differ = [name for name in SHARED if card_of_member.get(name) != card.get(name)]
             if differ:
                 raise StoreError(f"{path} and {paths[0].name} do not belong together: {', '.join(differ)} differ")
-        word = fingerprint("".join(member_card["checksum"] for _, member_card in loaded).encode())
-        return cls([network for network, _ in loaded], card, Residuals.load(folder, word) if residuals else None, word)
+        checksum = fingerprint("".join(member_card["checksum"] for _, member_card in loaded).encode())
+        return cls([network for network, _ in loaded], card, Residuals.load(folder, checksum) if residuals else None, checksum)
 
     @property
     def depths(self) -> np.ndarray:

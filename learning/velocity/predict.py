@@ -173,8 +173,8 @@ def predict_block(
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(word: str, config, folder: Path) -> tuple[VelocityModel, Velocities, Maps, Plan]:
-    """The model, velocities, maps and plan, opened once in a worker for all blocks of the command that ``word`` names."""
+def _opened(token: str, config, folder: Path) -> tuple[VelocityModel, Velocities, Maps, Plan]:
+    """The model, velocities, maps and plan, opened once in a worker for all blocks of the command that ``token`` names."""
     torch.set_num_threads(config.threads_each(config.threads) or cores())
     model, velocities = VelocityModel.load(folder), prepare(Path(config.run))
     maps = Maps.of(model.spec, velocities.times, velocities.surface, velocities.lattice.frame.spacing_km)
