@@ -66,7 +66,7 @@ def add_array(group, name, shape, chunks, dtype, dims, attrs=None, data=None, fi
 
 
 def put_chunk(group, name: str, number: int, values) -> None:
-    """Fill chunk ``number`` of the first dimension (of one chunk in all others) of an array; it is on disk when this returns.
+    """Fill chunk ``number`` of the first dimension (of one chunk in all others) of an array; on return the chunk is on disk.
 
     ``values`` (rows of the chunk, ...).
     """
@@ -162,7 +162,7 @@ def _what(path: Path, filled: Sequence[str]) -> str:
 
 
 class CheckedPipeline(BatchedCodecPipeline):
-    """zarr's own way from chunks to arrays; a chunk that cannot be decoded, or is lost, is named, and what makes it again."""
+    """zarr's codec pipeline, whose errors name a lost or damaged chunk and the command that makes the chunk again."""
 
     _lost_is_damaged = True
 

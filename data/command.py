@@ -89,7 +89,7 @@ def run_command(
         streams = plain_streams(log=log, quiet=common.quiet and not answers, stamped=not answers)
         with streams, threadpool_limits(1, user_api="blas"):
             code = int(cast(Any, command)(config) or 0)
-            sys.stdout.flush()  # what a full disk does not take is told here, not while Python ends
+            sys.stdout.flush()  # a full disk gives its error here, not while Python ends
             return code
 
     with log:
@@ -97,7 +97,7 @@ def run_command(
 
 
 def answered(prog: str, act: Callable[[], int], *, debug: bool = False, log: LogFile | None = None) -> int:
-    """The exit code of ``act()``; where the user can mend what it raises, that is one line on stderr and code 2 (130: Ctrl-C)."""
+    """The exit code of ``act()``; an error that the user can mend becomes a line on stderr and code 2 (Ctrl-C: 130)."""
     caught: BaseException
     try:
         return act()

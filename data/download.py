@@ -294,7 +294,7 @@ def ocean_bytes_a_day(box: Box, product: Product = PRODUCTS["ocean"]) -> float:
 
 
 def _size_in_words(wanted: list[Request]) -> tuple[float, str]:
-    """(bytes that files not there will take, how it is known): from the files that are there, else from the number of points."""
+    """(bytes that missing files will take, basis of the estimate): existing files, or else the number of points."""
     timed = [request for request in wanted if request.days and request.deepest is None]
     present = [request for request in timed if request.path.exists()]
     days = sum(request.days for request in timed if not request.path.exists())

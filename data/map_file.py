@@ -115,7 +115,7 @@ class MapFile:
         return self._decoded(variable, np.atleast_1d(_plain(variable)), _attributes(variable))
 
     def _bounds(self, held, time):
-        """Bounds of the times: of CF, or of a file of one map by time_coverage_start and _end; None where none are told."""
+        """Bounds of the times, of CF, or of time_coverage_start and _end in a file of one map; None if the file tells none."""
         name = str(getattr(time, "bounds", "")) if time is not None else ""
         if name in held and held[name].ndim == 2 and held[name].shape == (self.times.size, 2):
             variable = held[name]

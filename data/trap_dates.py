@@ -88,7 +88,7 @@ def _of_clock(found: re.Match) -> dt.timedelta:
 
 
 def parse_time(cell) -> dt.timedelta | None:
-    """A time of day (12:00, 1200, 12, or a sheet's own) since midnight; none is midnight, None what cannot be read."""
+    """A time of day (12:00, 1200, 12, or a sheet's own) since midnight; an empty cell is midnight, an unreadable one None."""
     if isinstance(cell, dt.datetime):
         cell = cell.time()
     if isinstance(cell, dt.time):

@@ -50,7 +50,7 @@ START_ATTEMPTS = 3
 WORKER_ENVIRON = {
     "OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "OMP_WAIT_POLICY": "PASSIVE",
 }  # fmt: skip
-#: Numbers of glibc's mallopt (malloc.h), and what they are set to in workers: the most that its own adjustment would come to.
+#: Parameters of glibc's mallopt (malloc.h) and their values in workers: the largest that glibc's own adjustment reaches.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, KEPT_BYTES = -1, -3, 32 * 2**20
 #: Seconds without any worker after which that is said.
 WITHOUT_WORKERS_SECONDS = 60.0

@@ -107,7 +107,7 @@ class CorrelationConfig:
     """Headers of columns of the flux record that are not recognised, such as open=Date poc="C flux": open, close, open_time,
     close_time, mid, duration (days), depth (m), latitude, longitude, site, dry_weight, poc, pic, tpn."""
     flux_dates: Literal["auto", "dd/mm/yyyy", "mm/dd/yyyy"] = "auto"
-    """Order of day and month in the flux record (default: the one that its header names, or that alone fits all rows)."""
+    """Order of day and month in the flux record (default: the order that the header names, or that alone fits all rows)."""
     sheet: str | None = None
     """Sheet of a workbook that holds the flux record, where several do."""
     site: str | None = None

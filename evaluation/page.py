@@ -91,13 +91,13 @@ class Page:
             yield
         except CatchmentError as error:
             line = str(error)
-            # what is damaged is told on the terminal too; what is merely not there yet stands on the page alone
+            # the terminal tells of damaged parts too; parts that do not exist yet are named on the page alone
             if isinstance(error, StoreError) and "does not exist" not in line and line not in self._said:
                 print(f"note: {section.title}: {line}", flush=True)
             self.miss(section, line)
 
     def miss(self, section: Section, line: str) -> None:
-        """Say what is missing, and what would add it: each line once, other sections refer to it."""
+        """Name a missing part and the command that adds it; a line appears once, and other sections refer to it."""
         where = self._said.setdefault(line, section.title)
         line = line if where == section.title else f"Parts of this are left out for what is missing under “{where}”."
         if line not in section.missing:
@@ -121,7 +121,7 @@ class Page:
         for kind, options in (("png", {"dpi": DPI}), ("pdf", {"dpi": PRINT_DPI, "metadata": {"CreationDate": None}})):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, **options)
-            # the places of its parts are found once: finding them draws all of it
+            # the layout is found once, since finding the layout draws the whole figure
             figure.set_layout_engine("none")
             pictures[kind] = buffer.getvalue()
         for kind in ("pdf", "png"):
@@ -139,7 +139,7 @@ class Page:
         self._keep(f"tables/{name}.csv", table.to_csv(index=False).encode())
 
     def table(self, section: Section, caption: str, table: pd.DataFrame, name: str | None = None) -> None:
-        """Show a table, and with a name keep it as CSV, unless :meth:`csv` has kept more of it under that name."""
+        """Show a table; with a name, keep the table as CSV, unless :meth:`csv` has kept a longer table under that name."""
         if name is not None and f"tables/{name}.csv" not in self.written:
             self.csv(name, table)
         section.tables.append((caption, table, name or ""))

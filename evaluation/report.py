@@ -442,7 +442,7 @@ def _correlation_table(entries: list[dict]) -> pd.DataFrame:
 
 
 def _verdict(entries: list[dict], scored: Scored) -> list[str]:
-    """How BL of the best informed model goes with each quantity, in words; no line where there is no correlation.
+    """Sentences on the relation of the best informed model's BL to each quantity; none without a correlation.
 
     A way, better or worse, is said only where the interval of the correlation is known and leaves 0 out.
     """

@@ -78,7 +78,7 @@ def _load_inputs(path: Path) -> xr.Dataset:
 
 
 def _load(path: Path) -> xr.Dataset:
-    read_catchments([str(path)])  # refuses what is no catchment file in one line
+    read_catchments([str(path)])  # an InputError in one line refuses files of other kinds
     return load_dataset(path)
 
 

@@ -248,7 +248,7 @@ def _moved(p, q, *, x, y, cell_km):
             change = p[index] / p[index].sum() - q[index] / q[index].sum()
         if not np.isfinite(change).all():
             continue
-        # mass that both hold stays where it is (the cost is a metric): what is moved is the difference
+        # mass that both PDFs hold stays in place (the cost is a metric): only the difference is moved
         source, sink = np.flatnonzero(change > 0), np.flatnonzero(change < 0)
         moved = change[source].sum()
         out[index] = 0.0

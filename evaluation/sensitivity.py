@@ -100,7 +100,7 @@ def resolution_scores(
 def resolution_tables(
     tests: Sequence[ResolutionTest], *, ssh_km=SSH_KM, sst_km=SST_KM, seed: int = 0, step: Callable[[], None] = lambda: None
 ) -> list[pd.DataFrame]:  # fmt: skip
-    """Scores at the export level for each resolution of one variable, the other at that of the training; a table a speed.
+    """Scores at the export level for each resolution of a variable, the other at the training's resolution; a table a speed.
 
     Networks of several speeds that share their body and their experiments do together what comes before their own weights.
 

@@ -75,7 +75,7 @@ def first_screen(runs: list[Scored], ocean: str, run: dict, missing: int) -> lis
 
 
 def _found(one: Scored) -> str:
-    """Which model is valid most often at a speed, beside the box and the climatologies, and its gain over the best of these."""
+    """A sentence on the model that is valid most often at a speed, and on its gain over the best box or climatology."""
     entries = {entry["model"]: entry for entry in one.reported}
     best = max(entries.values(), key=lambda entry: (entry["valid_percent"], -entry["bl_mean"]))
     names = dict.fromkeys(name for name in ("box200", *BASELINES) if name in entries and name != best["model"])

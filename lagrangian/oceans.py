@@ -11,7 +11,7 @@ from data.vertical import ZCoordinate
 from lagrangian.design import Design
 from lagrangian.experiments import PlacedDesign
 
-#: What a run on files that reach farther uses of them about its traps, km: the networks' fields need 400, paths seldom leave 700.
+#: Half width of the part of larger files that a run uses about its traps, km: networks' fields need 400, paths seldom leave 700.
 REACH_KM = 700.0
 
 

@@ -63,7 +63,7 @@ def decoded(variable: netCDF4.Variable, key=Ellipsis) -> np.ndarray:
 
 
 def decode_record(variable: netCDF4.Variable, record) -> np.ndarray:
-    """One record as float32, C-contiguous. Missing values come as NaN or as their own huge number."""
+    """A record as float32, C-contiguous. Missing values are NaN, or huge numbers that no attribute declares."""
     attributes = set(variable.ncattrs())
     if kind_of(variable) not in "fiu":
         raise InputError(f"{variable.group().filepath()}: variable {variable.name} holds no numbers")

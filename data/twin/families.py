@@ -279,7 +279,7 @@ class Nemo:
 
 @dataclass(frozen=True)
 class Family:
-    """One way to write the twin: stems of the files of records, the static file, a pattern of the former, what writes them."""
+    """A family of files that the twin is written as: stems of the record files, static file, pattern, and writers."""
 
     stems: tuple[str, ...]
     static: str

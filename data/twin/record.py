@@ -92,7 +92,7 @@ class Record:
 
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            # commands begun side by side need the same record: one computes, the others wait
+            # commands begun side by side need the same record: the first command computes it, the others wait
             with waiting_lock(self.folder, "record", meanwhile=lambda: show(self._segments(needed) * SEGMENT_DAYS)):
                 damaged = self._damaged(self._segments(needed))
                 if damaged is not None:

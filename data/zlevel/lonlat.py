@@ -114,7 +114,7 @@ def even(values: np.ndarray) -> np.ndarray:
 
 
 def cut_of(path: str, axes: Axes, center, half_width_km) -> tuple[Cut, np.ndarray, np.ndarray, bool, str]:
-    """The part of the grid that is used: (cut, longitudes, latitudes of it, whether it goes round the Earth, note).
+    """The used part of the grid: (cut, its longitudes, its latitudes, whether the part goes round the Earth, note).
 
     center: (longitude, latitude) or None; half_width_km: what is needed about it.
     """
@@ -200,7 +200,7 @@ def horizontal_grid(lon: np.ndarray, lat: np.ndarray, h: np.ndarray, sea: np.nda
 
 
 def sea_floor(files: Handles, paths: list[str], lon, lat, interfaces, wet, notes) -> tuple[np.ndarray, str]:
-    """(depth of the sea floor (eta, xi), m; why it is not known, or empty).
+    """(depth of the sea floor (eta, xi), m; the reason why the floor is unknown, or empty).
 
     interfaces (n + 1,), wet (n, eta, xi): from the deepest level up. Looked for in ``paths``: ``deptho``, else the number of the
     last wet level, else a three-dimensional mask.

@@ -193,7 +193,7 @@ def _water(mesh, layered, cut_static, n, u, v) -> tuple[np.ndarray, bool, bool]:
 
 
 def _sea_floor(mesh, cut_static, thickness, wet, interfaces, by_mask, notes) -> tuple[np.ndarray, str]:
-    """(depth of the sea floor (eta, xi), m; why it is not known, or empty)."""
+    """(depth of the sea floor (eta, xi), m; the reason why the floor is unknown, or empty)."""
     if thickness is not None and by_mask:
         return np.where(wet[-1], np.where(wet, np.nan_to_num(thickness), 0.0).sum(axis=0), 0.0), ""
     floor = cut_static(mesh.field(FLOOR))

@@ -248,7 +248,7 @@ def _levels(files, source, static: _Static, table: Table, n: int) -> tuple[np.nd
 
 
 def _water(static, table, shared, cut_static, layers, n, shape, path, model: Model):
-    """(wet T cells (n, eta, xi) from the deepest up; depth of the sea floor (eta, xi), m; why it is not known, or empty)."""
+    """(wet T cells (n, eta, xi) from the deepest up; depth of the sea floor (eta, xi), m; why the floor is unknown, or empty)."""
     count = static.find(table.count, shape)
     if count is not None:
         wet = np.arange(n)[::-1][:, None, None] < np.nan_to_num(cut_static(count))[None]

@@ -54,7 +54,7 @@ def main(config: ExplorerConfig) -> int:
 
 
 def default_folder(config: ExplorerConfig) -> Path:
-    """Beside what is shown: the run, or the folder of the first catchment file."""
+    """The default folder of the page: the run, or the folder of the first catchment file."""
     if not config.predictions:
         return config.run
     first = Path(config.predictions[0]).expanduser()
@@ -62,7 +62,7 @@ def default_folder(config: ExplorerConfig) -> Path:
 
 
 def page_within(source: Source, record: dict | None, chlorophyll: Chlorophyll | None, size_mb: float) -> bytes:
-    """The page; where it is larger than ``size_mb``, every second date (third, ...) of the maps, and a note that says so."""
+    """The page; a page larger than ``size_mb`` shows every second (third, ...) date of the maps, with a note."""
     content = page(source, record, chlorophyll)
     step = int(np.ceil(len(content) / (size_mb * MEGABYTE)))
     if step > 1:

@@ -54,7 +54,7 @@ def deep_to_light(cut: float = 0.9) -> ListedColormap:
 
 
 def open_experiment(run: Path, w: float, experiment: int) -> xr.Dataset:
-    """One experiment of particles.zarr, read: x, y (km), time (particle, level), release_time (particle); deepest level first.
+    """Read an experiment of particles.zarr: x, y (km), time (particle, level), release_time (particle); deepest level first.
 
     Raises
     ------
@@ -225,8 +225,8 @@ def figure_2(
 
 
 def _draw_pdf(axis, x, y, percent: np.ndarray, norm, nothing: str):
-    """One PDF (y, x) in per cent with its contours, the boxes and the trap; the words ``nothing`` where it holds nothing."""
-    # an image: what is rasterised in a PDF is drawn on a canvas of the whole figure, artist by artist
+    """Draw a PDF (y, x) in per cent with its contours, the boxes and the trap; or the text ``nothing`` for an empty PDF."""
+    # an image, since each rasterised artist of a PDF file is drawn on a canvas as large as the whole figure
     sides = (*edges(np.asarray(x), BIN_KM, 1)[[0, -1]], *edges(np.asarray(y), BIN_KM, 1)[[0, -1]])
     mesh = axis.imshow(np.ma.masked_invalid(percent), extent=sides, origin="lower", interpolation="nearest", norm=norm,
                        cmap=light_blues(), zorder=1)  # fmt: skip
