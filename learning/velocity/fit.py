@@ -24,7 +24,7 @@ from learning.split import DAY, Split
 from learning.velocity.calibrate import AMPLITUDES, Choice, choose_amplitude, fit_expected, score_amplitude
 from learning.velocity.joined import joined
 from learning.velocity.lattice import SPACING_KM, Lattice
-from learning.velocity.maps import VARIABLES, Maps, MapSpec
+from learning.velocity.maps import VARIABLES, Maps, MapSpec, have_maps
 from learning.velocity.model import (
     VelocityModel,
     load_velocity_network,
@@ -73,6 +73,8 @@ class Parts:
         lead = np.timedelta64(round(86400 * max(LEAD_DAYS, -min(0, *spec.ssh_days) + LEAD_DAYS)), "s")
         train = np.flatnonzero((times >= first - lead) & (times <= last - later * DAY))
         validation = np.flatnonzero((times >= begin - np.timedelta64(round(86400 * LEAD_DAYS), "s")) & (times <= end))
+        # the first instants of a record have no maps before them, which a causal set needs
+        train, validation = (numbers[have_maps(times, times[numbers], spec)] for numbers in (train, validation))
         for name, numbers in (("training", train), ("validation", validation)):
             if numbers.size < 2:
                 raise InputError(

@@ -119,6 +119,18 @@ def nearest_maps(times: np.ndarray, instant: np.datetime64, days: tuple[int, ...
     return nearest_map
 
 
+def have_maps(times: np.ndarray, instants: np.ndarray, spec: MapSpec) -> np.ndarray:
+    """(instant,) bool whether maps at ``times`` stand for all of the days that each instant needs (:func:`nearest_maps`)."""
+    out = np.ones(len(instants), bool)
+    for number, instant in enumerate(instants):
+        try:
+            for days in (spec.ssh_days, spec.other_days):
+                nearest_maps(times, instant, days, causal=spec.causal)
+        except InputError:
+            out[number] = False
+    return out
+
+
 @dataclass(eq=False)
 class Maps:
     """Surface maps on the points of a lattice, ready to be stacked.

@@ -29,10 +29,10 @@ from lagrangian.stores import ocean_of
 from learning.folders import found_speeds, run_identity
 from learning.latitudes import Latitudes
 from learning.simulation import PARTS, shortened
-from learning.velocity.ensemble import predict_catchments
+from learning.velocity.ensemble import EVERY_DAYS, predict_catchments, within
 from learning.velocity.fit import prepare
-from learning.velocity.maps import Maps
-from learning.velocity.members import Catchments, check_depths
+from learning.velocity.maps import Maps, have_maps
+from learning.velocity.members import Catchments, check_depths, instants_needed
 from learning.velocity.model import VelocityModel
 from learning.velocity.residuals import EXPECTED, Residuals
 from learning.velocity.runs import Experiments, RunOptions, learnt_at, run_options, training_means
@@ -61,6 +61,8 @@ class Plan:
     part : (period,) int8
         Number in :data:`learning.simulation.PARTS`.
     n_positions : int
+    mapped : (period,) bool
+        Whether there are maps of all days that the networks need for a period.
     """
 
     options: RunOptions
@@ -68,6 +70,7 @@ class Plan:
     starts: np.ndarray
     part: np.ndarray
     n_positions: int
+    mapped: np.ndarray
 
     @property
     def design(self) -> Design:
@@ -77,7 +80,7 @@ class Plan:
     @property
     def wanted(self) -> np.ndarray:
         """(period,) bool: whether a period is to be predicted."""
-        return np.isin(self.part, [PARTS.index(name) for name in PREDICTED])
+        return self.mapped & np.isin(self.part, [PARTS.index(name) for name in PREDICTED])
 
     @property
     def blocks(self) -> list[tuple[int, ...]]:
@@ -106,6 +109,9 @@ def predict_velocity(config, folder: Path, client=None) -> list[Path]:
     plan = make_plan(config, model)
     check_depths(model.depths, plan.design.trap_depth, plan.design.levels)
     model.check_lattice(prepare(run).lattice)
+    if not plan.mapped.all():
+        n_unmapped = np.count_nonzero(~plan.mapped)
+        print(f"note: {n_unmapped} periods have no maps of all the days before them and are not predicted", flush=True)
     for note in Latitudes.between(learnt_at(folder, run), run_options(run).design.place).of_simulation():
         print(f"note: {note}", flush=True)
     name = Path(folder).name
@@ -215,7 +221,13 @@ def make_plan(config, model: VelocityModel) -> Plan:
         part[:] = PARTS.index("between")
         for name, (first, last) in model.card["split"].items():
             part[(starts >= np.datetime64(first)) & (ends <= np.datetime64(last))] = PARTS.index(name)
-    plan = Plan(options, Path(config.out or run), starts, part, experiments.start.size // numbers.size)
+    mapped = np.ones(starts.size, bool)
+    if model.spec.causal:  # the first periods of a record have too few maps before them
+        times = prepare(run).times
+        for period in range(starts.size):
+            needed = within(instants_needed(starts[period : period + 1], options.design, EVERY_DAYS), times)
+            mapped[period] = have_maps(times, needed, model.spec).all()
+    plan = Plan(options, Path(config.out or run), starts, part, experiments.start.size // numbers.size, mapped)
     if not plan.wanted.any():
         raise InputError(f"{run}: the networks learnt from all of its experiments; predict another run (--run) with --models")
     return plan

@@ -22,8 +22,10 @@ from learning.predict import PredictConfig
 from learning.predict import main as predict
 from learning.velocity import predict as prediction
 from learning.velocity import targets
-from learning.velocity.fit import effective
-from learning.velocity.model import velocity_folder
+from learning.velocity.fit import Parts, effective
+from learning.velocity.maps import MapSpec, have_maps
+from learning.velocity.model import VelocityModel, velocity_folder
+from learning.velocity.runs import Experiments
 from learning.weights import load_tensors, save_tensors
 from tests.builders.clusters import plain_cluster
 from tests.builders.made_up_run import LEVELS, write_run
@@ -31,6 +33,7 @@ from tests.builders.satellite_maps import height, maps, temperature
 from tests.learning.test_velocity import lattice, waves
 
 DEPTHS = np.array([200.0, 1000.0, 3000.0])
+DAY = np.timedelta64(86400, "s")
 SMALL = ["--method", "velocity", "--width", "4", "--epochs", "1", "--batch", "2", "--threads", "1"]
 
 
@@ -269,3 +272,24 @@ def test_options_of_the_other_networks_are_left_to_them():
     assert effective(FitConfig(**shared)) == effective(FitConfig())
     n, schedule, architecture = effective(FitConfig(**shared, method=("velocity",)))
     assert (n, schedule.epochs, architecture.width, schedule.lr) == (7, 3, 8, 1e-4)
+
+
+def test_a_causal_set_leaves_out_what_has_no_maps_of_the_days_before_and_says_so(trained, monkeypatch):
+    """The first instants of a record have no map 40 days before them, nor within 20 days of that."""
+    experiments = Experiments.open(trained)
+    split, _ = experiments.split(test=True)
+    first = experiments.start[split.train].min().astype("datetime64[s]")
+    times = first + (np.arange(120) * 5 - 45) * DAY
+    plain, causal = (MapSpec.of("sst-ssh", causal=causal) for causal in (False, True))
+    assert have_maps(times, times[:6], causal).tolist() == [False] * 4 + [True] * 2 and have_maps(times, times[:6], plain).all()
+    parts, wider = (Parts.of(times, experiments, split, spec) for spec in (causal, plain))
+    assert times[parts.train[0]] == times[0] + 20 * DAY and times[wider.train[0]] < times[parts.train[0]]
+    # and so do the first periods of another record that is predicted
+    model = VelocityModel.load(velocity_folder(trained, "sst-ssh"))
+    model.card["run"] = "another run"
+    monkeypatch.setattr(prediction, "prepare", lambda run: SimpleNamespace(times=times))
+    config = PredictConfig(run=trained, w=(80.0,))
+    assert prediction.make_plan(config, model).wanted.all()
+    model.card["maps"] = causal.card
+    wanted = prediction.make_plan(config, model).wanted
+    assert not wanted[0] and wanted[-1] and (np.diff(wanted.astype(int)) >= 0).all()
