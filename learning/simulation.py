@@ -159,7 +159,7 @@ def predict_chunk(
     Raises
     ------
     CommandGone
-        The command that ``claim`` is of has ended.
+        The command that made ``claim`` has ended.
     StoreError
         A store cannot be written.
     """

@@ -67,7 +67,7 @@ class _Mesh:
 
 def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_width_km) -> ZLevelOcean:
     """Open NEMO's files as one ocean; see :func:`data.zlevel.open.open_zlevel`."""
-    from data.zlevel.open import described, timed
+    from data.zlevel.open import described, note_unknown, timed
 
     notes: list[str] = []
     shapes: dict[str, tuple] = {}
@@ -131,10 +131,7 @@ def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_w
     vertical = ZCoordinate(
         -centres[::-1], -interfaces[::-1], moves, *_face_thickness(files, mesh, layered, series, cut, levels, n, h, moves, faces)
     )
-    if "zeta" not in series:
-        notes.append("no sea surface height in the files: taken as 0 (fields of ssh hold 0 too)")
-    if unknown:
-        notes.append(unknown)
+    note_unknown(series, unknown, notes)
     times = timed(series, time_label, allow_gaps, notes)
     return ZLevelOcean(
         horizontal, vertical, times, series, described("nemo", NEMO, names, grid, notes, times, levels=n),

@@ -183,6 +183,14 @@ def timed(series: dict[str, Series], time_label: str, allow_gaps: bool, notes: l
     return times
 
 
+def note_unknown(series: dict[str, Series], floor: str, notes: list[str]) -> None:
+    """Note that the files lack sea surface height, and the reason ``floor`` why the sea floor is unknown, if there is one."""
+    if "zeta" not in series:
+        notes.append("no sea surface height in the files: taken as 0 (fields of ssh hold 0 too)")
+    if floor:
+        notes.append(floor)
+
+
 def described(kind: str, model: Model, files: list[str], grid, notes: list[str], times: np.ndarray, **more) -> dict:
     """The description of an ocean for run.json."""
     return {

@@ -132,7 +132,7 @@ def weighted_corners(u, v, weights, stagger) -> tuple[np.ndarray, np.ndarray]:
 
 def open_table(family, files, names, grid, time_label, origin, allow_gaps, center, half_width_km) -> ZLevelOcean:
     """Open files of a model of the tables as one ocean; see :func:`data.zlevel.open.open_zlevel`."""
-    from data.zlevel.open import described, timed
+    from data.zlevel.open import described, note_unknown, timed
 
     model, table = MODELS[family], TABLES[family]
     notes: list[str] = []
@@ -220,10 +220,7 @@ def open_table(family, files, names, grid, time_label, origin, allow_gaps, cente
             f"{model.title}: no depth of the sea floor ({table.floor[0]}) in the files, bottom cells are taken as whole; a run "
             "with partial bottom cells would be wrong next to its sea floor"
         )
-    if "zeta" not in series:
-        notes.append("no sea surface height in the files: taken as 0 (fields of ssh hold 0 too)")
-    if unknown:
-        notes.append(unknown)
+    note_unknown(series, unknown, notes)
     times = timed(series, time_label, allow_gaps, notes)
     return ZLevelOcean(
         horizontal, ZCoordinate(-centres[::-1], -layers, False, *thickness), times, series,

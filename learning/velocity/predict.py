@@ -161,7 +161,7 @@ def predict_block(
     Raises
     ------
     CommandGone
-        The command that ``claim`` is of has ended.
+        The command that made ``claim`` has ended.
     StoreError
         A store cannot be written.
     """
