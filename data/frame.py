@@ -217,13 +217,13 @@ def cut_window(field: Fields, frame: Frame, offset_x: float, offset_y: float) ->
     exact where the offset is a multiple of the spacing, else cubic between lattice points. Missing where the frame ends or
     where a value is missing. Returns (..., 100, 100) float32.
     """
-    block = round(WINDOW_SPACING_KM / frame.spacing_km)
-    inside = (np.arange(block) + 0.5) * frame.spacing_km - WINDOW_SPACING_KM / 2
+    fold = round(WINDOW_SPACING_KM / frame.spacing_km)
+    inside = (np.arange(fold) + 0.5) * frame.spacing_km - WINDOW_SPACING_KM / 2
     points_x = ((window_offsets()[:, None] + inside).ravel() + offset_x - frame.x[0]) / frame.spacing_km
     points_y = ((window_offsets()[:, None] + inside).ravel() + offset_y - frame.y[0]) / frame.spacing_km
     flat = field.reshape(-1, *field.shape[-2:])
     rows, columns = (
-        _weights(points, n).reshape(WINDOW_POINTS, block, n).mean(axis=1)
+        _weights(points, n).reshape(WINDOW_POINTS, fold, n).mean(axis=1)
         for points, n in ((points_y, frame.y.size), (points_x, frame.x.size))
     )
     if all(np.isfinite(values).all() for values in (rows, columns, flat)):

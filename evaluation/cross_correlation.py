@@ -77,7 +77,7 @@ class DailyMaps:
     count: np.ndarray
 
     @classmethod
-    def of(cls, times: np.ndarray, blocks: Iterable[np.ndarray], cells: int, length: np.ndarray | None = None) -> DailyMaps:
+    def of(cls, times: np.ndarray, batches: Iterable[np.ndarray], cells: int, length: np.ndarray | None = None) -> DailyMaps:
         """Running sums of maps (time, cell), NaN where unknown, that come in batches of times.
 
         ``length`` (time,): days that each map stands for, from the calendar day of its time on (default: that day alone).
@@ -85,24 +85,24 @@ class DailyMaps:
         Raises
         ------
         ValueError
-            The blocks hold another number of maps than there are times.
+            The batches hold another number of maps than there are times.
         """
         n = len(times)
         length = np.ones(n, np.int64) if length is None else np.asarray(length, np.int64)
         total = np.zeros((n + 1, cells))
         count = np.zeros((n + 1, cells), np.uint16 if length.sum() < 2**16 else np.uint32)
         filled = 0
-        for block in blocks:
-            part = slice(filled + 1, filled + 1 + len(block))
-            clear, days = np.isfinite(block), length[filled : filled + len(block), None]
-            values = np.where(clear, block, 0.0)
+        for batch in batches:
+            part = slice(filled + 1, filled + 1 + len(batch))
+            clear, days = np.isfinite(batch), length[filled : filled + len(batch), None]
+            values = np.where(clear, batch, 0.0)
             if (days != 1).any():
                 values = values.astype(np.float64) * days
             np.cumsum(values, axis=0, dtype=np.float64, out=total[part])
             np.cumsum(clear * days.astype(count.dtype), axis=0, dtype=count.dtype, out=count[part])
             total[part] += total[filled]
             count[part] += count[filled]
-            filled += len(block)
+            filled += len(batch)
         if filled != n:
             raise ValueError(f"{filled} maps for {n} times")
         return cls(np.asarray(times).astype("datetime64[D]"), length, total, count)

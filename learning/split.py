@@ -1,4 +1,4 @@
-"""Training, validation and test experiments: blocks of time, with gaps that no information crosses."""
+"""Training, validation and test experiments: spans of time, with gaps that no information crosses."""
 
 from __future__ import annotations
 

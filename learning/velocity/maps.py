@@ -203,7 +203,7 @@ class Maps:
 def _cells(maps: np.ndarray, folded: bool) -> np.ndarray:
     """(map, y, x) to (channel, y / 2, x / 2): points of a cell as channels, or their mean."""
     n, ny, nx = maps.shape
-    blocks = maps.reshape(n, ny // FOLD, FOLD, nx // FOLD, FOLD)
+    squares = maps.reshape(n, ny // FOLD, FOLD, nx // FOLD, FOLD)
     if not folded:
-        return blocks.mean(axis=(2, 4))
-    return blocks.transpose(0, 2, 4, 1, 3).reshape(n * FOLD**2, ny // FOLD, nx // FOLD)
+        return squares.mean(axis=(2, 4))
+    return squares.transpose(0, 2, 4, 1, 3).reshape(n * FOLD**2, ny // FOLD, nx // FOLD)

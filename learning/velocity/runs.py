@@ -113,7 +113,7 @@ class Experiments:
         return split_by_time(self.start, self.end, self.usable, gap, test=test), gap
 
 
-def training_means(run: Path, w: float, experiments: np.ndarray, block: int = 72) -> tuple[np.ndarray, np.ndarray]:
+def training_means(run: Path, w: float, experiments: np.ndarray, batch: int = 72) -> tuple[np.ndarray, np.ndarray]:
     """(level, y, x) smoothed mean PDF of some experiments, and the constant PDF of least expected BL: (mean of sqrt P)^2.
 
     Both sum to 1. Source: method.md section 7.
@@ -121,8 +121,8 @@ def training_means(run: Path, w: float, experiments: np.ndarray, block: int = 72
     store = open_store(Path(run) / speed_folder(w) / "pdf.zarr", "pdf")
     shape = store["counts"].shape[1:]
     mean, root = np.zeros(shape), np.zeros(shape)
-    for first in range(0, len(experiments), block):
-        rows = experiments[first : first + block]
+    for first in range(0, len(experiments), batch):
+        rows = experiments[first : first + batch]
         reached = store["reached"][rows].values.astype(np.float32)
         pdf = smooth_pdf(store["counts"][rows].values.astype(np.float32) / np.maximum(reached, 1)[..., None, None])
         mean += pdf.sum(axis=0, dtype=np.float64)
