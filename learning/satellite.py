@@ -1,4 +1,4 @@
-"""Catchments from satellite maps: the networks' prediction, and what is to be known of it."""
+"""Catchments from satellite maps: the networks' predictions, with flags and notes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from learning.latitudes import Latitudes, home_of
 from learning.network import CENTRED
 from learning.satellite_inputs import SatelliteWindows, adjusted, filled, satellite_windows, write_inputs
 
-#: Networks are told to be of another site where it is farther away than this, km.
+#: A note tells that the networks were trained elsewhere if their site is farther away than this, km.
 SAME_SITE_KM = 100.0
 BATCH = 32
 
@@ -180,16 +180,16 @@ def _predict_by_workers(client, folder: Path, device: str, threads: int) -> Call
 
 
 def predict_batch(
-    task: tuple[int, np.ndarray, np.ndarray], folder: Path, device: str, threads: int, word: str
+    task: tuple[int, np.ndarray, np.ndarray], folder: Path, device: str, threads: int, token: str
 ) -> tuple[np.ndarray, ...]:
     """Predict from fields in a worker; a task of :func:`data.workers.run_tasks`."""
     if threads:
         torch.set_num_threads(threads)
-    return _loaded(word, folder, device).predict_fields(task[1][task[2]])
+    return _loaded(token, folder, device).predict_fields(task[1][task[2]])
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(word: str, folder: Path, device: str) -> Ensemble:
+def _loaded(token: str, folder: Path, device: str) -> Ensemble:
     return Ensemble.load(folder).to(torch_device(device))
 
 

@@ -54,8 +54,8 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(items):
     """The slowest files first; within a file, the order that it has."""
-    here = Path(__file__).parent
-    rank = {here / name: number for number, name in enumerate(SLOWEST)}
+    tests = Path(__file__).parent
+    rank = {tests / name: number for number, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 

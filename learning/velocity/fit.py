@@ -84,7 +84,7 @@ class Parts:
 
 
 def prepare(run: Path, *, say: Callable[[str], None] = print, spacing_km: float = SPACING_KM) -> Velocities:
-    """velocities.zarr of a run, made where it is not there, of the ocean that the run names.
+    """The velocities.zarr of a run; an absent store is made from the ocean that the run names.
 
     Raises
     ------
@@ -263,7 +263,7 @@ def calibration(
 
 
 def _claim(folder: Path, record: dict) -> None:
-    """Make a folder of networks ours, or find that it is; StoreError where it holds networks of another configuration."""
+    """Claim a folder of networks for this configuration; StoreError if the folder holds networks of another."""
     path = folder / "fit.json"
     if path.exists() and any(folder.glob("member-*.safetensors")):
         recorded = read_json(path)
