@@ -102,11 +102,10 @@ class Regridder:
         self.method, self.partial = method, partial
         m = max(1, round(frame.spacing_km / grid.spacing_km))
         shifts = ((np.arange(m) + 0.5) / m - 0.5) * frame.spacing_km
-        self._places = []
-        for dy in shifts:
-            for dx in shifts:
-                xi, eta = grid.locate(*frame.positions(grid, dx, dy))
-                self._places.append((xi.ravel(), eta.ravel()))
+        # all samples at once: where some lie outside the domain, the search takes as long for a few as for many
+        sampled = [frame.positions(grid, dx, dy) for dy in shifts for dx in shifts]
+        xi, eta = grid.locate(*(np.stack([position[axis] for position in sampled]) for axis in (0, 1)))
+        self._places = list(zip(xi.reshape(m * m, -1), eta.reshape(m * m, -1), strict=True))
 
     def __call__(self, field: np.ndarray) -> np.ndarray:
         """(eta, xi) with NaN where missing -> (y, x) float32."""
