@@ -55,9 +55,9 @@ def surface_motion(ocean: Ocean, snapshot: Snapshot) -> np.ndarray:
     out = np.full((ny, nx), np.nan)
     inside = np.s_[1:-1, 1:-1]
     out[inside] = -(grid.pm * grid.pn)[inside] * (np.diff(along_xi, axis=1)[1:-1] + np.diff(along_eta, axis=0)[:, 1:-1])
-    known = sea.copy()
-    known[inside] &= sea[:-2, 1:-1] & sea[2:, 1:-1] & sea[1:-1, :-2] & sea[1:-1, 2:]
-    return np.where(known, out, np.nan)
+    inside_sea = sea.copy()
+    inside_sea[inside] &= sea[:-2, 1:-1] & sea[2:, 1:-1] & sea[1:-1, :-2] & sea[1:-1, 2:]
+    return np.where(inside_sea, out, np.nan)
 
 
 def _transports(ocean, snapshot) -> tuple[np.ndarray, np.ndarray]:
@@ -83,18 +83,18 @@ def _transports_on_levels(ocean, snapshot) -> tuple[np.ndarray, np.ndarray]:
     sea = grid.mask_rho
     h = np.where(sea, grid.h, grid.h[sea].min())
     stretch = vertical.stretch(h, np.asarray(snapshot.zeta, np.float64))
-    made = []
+    transports = []
     along_xi = (snapshot.u, vertical.thickness_u, grid.width_u, grid.pn, 1)
     along_eta = (snapshot.v, vertical.thickness_v, grid.width_v, grid.pm, 0)
-    for velocity, own, width, metric, axis in (along_xi, along_eta):
-        one, other = (slice(None), slice(None, -1)), (slice(None), slice(1, None))
-        before, after = (one, other) if axis else (one[::-1], other[::-1])
+    for velocity, own_thickness, width, metric, axis in (along_xi, along_eta):
+        lower, upper = (slice(None), slice(None, -1)), (slice(None), slice(1, None))
+        before, after = (lower, upper) if axis else (lower[::-1], upper[::-1])
         least = np.minimum(h[before], h[after])
-        thickness = vertical.layer_thickness(least, np.zeros_like(least)) if own is None else own
+        thickness = vertical.layer_thickness(least, np.zeros_like(least)) if own_thickness is None else own_thickness
         width = 2 / (metric[before] + metric[after]) if width is None else width
         open_faces = (sea[before] & sea[after]) * 0.5 * (stretch[before] + stretch[after]) * width
-        made.append((thickness * velocity).sum(axis=0, dtype=np.float64) * open_faces)
-    return made[0], made[1]
+        transports.append((thickness * velocity).sum(axis=0, dtype=np.float64) * open_faces)
+    return transports[0], transports[1]
 
 
 def look(ocean: Ocean) -> list[str]:
@@ -167,21 +167,21 @@ def _mass(ocean, indices, zeta, motions):
     departure = zeta - (zeta.mean(axis=0) if len(zeta) > 2 else zeta[:, grid.mask_rho].mean())
     size = float(np.sqrt(np.mean(departure[:, grid.mask_rho] ** 2)))
     for index, motion in zip(indices, motions):
-        known = np.isfinite(motion)
-        if np.count_nonzero(known) < FEW:
+        finite = np.isfinite(motion)
+        if np.count_nonzero(finite) < FEW:
             return []
         # what a quarter of the points exceeds: rivers enter at few of them, and a fault may show in a part of the sea only
-        found = float(np.quantile(np.abs(motion[known]), 0.75))
+        excess = float(np.quantile(np.abs(motion[finite]), 0.75))
         width = np.maximum(grid.pm, grid.pn)
-        rounding = ROUNDING * float(np.median((grid.h * width)[known])) / np.sqrt(ocean.vertical.n)
+        rounding = ROUNDING * float(np.median((grid.h * width)[finite])) / np.sqrt(ocean.vertical.n)
         allowed = FLOOR + rounding + size / SURFACE_TIME
-        if found <= allowed:
+        if excess <= allowed:
             continue
         text = (
             f"{_file(ocean, index)}the flow does not conserve mass: at {str(ocean.times[index])[:16]} the surface would move at "
-            f"{found:.2g} m/s by continuity, where zeta and rounding allow {allowed:.2g} m/s"
+            f"{excess:.2g} m/s by continuity, where zeta and rounding allow {allowed:.2g} m/s"
         )
-        if found > REFUSED * allowed and not isinstance(ocean.vertical, ZCoordinate):
+        if excess > REFUSED * allowed and not isinstance(ocean.vertical, ZCoordinate):
             raise InputError(
                 f"{text}; u, v, zeta, h, pm, pn must be of one run and of the same points: not cut at different columns, put on "
                 "other points, or turned to east and north"

@@ -57,8 +57,8 @@ class Bounds:
 
 def bounds(**limits: Any) -> tuple[Bounds, Any]:
     """:class:`Bounds` and what shows them in ``--help``: ``dt: Annotated[float, *bounds(above=0, unit="minutes")] = 5.0``."""
-    found = Bounds(**limits)
-    return found, tyro.conf.arg(help_behavior_hint=lambda default: f"(default: {default}; {found})")
+    limits_of_option = Bounds(**limits)
+    return limits_of_option, tyro.conf.arg(help_behavior_hint=lambda default: f"(default: {default}; {limits_of_option})")
 
 
 def check_bounds(config: Any, options: Mapping[str, str] | None = None) -> None:
@@ -74,7 +74,7 @@ def check_bounds(config: Any, options: Mapping[str, str] | None = None) -> None:
     hints = typing.get_type_hints(type(config), include_extras=True)
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        limits = next((one for one in getattr(hints[field.name], "__metadata__", ()) if isinstance(one, Bounds)), Bounds())
+        limits = next((note for note in getattr(hints[field.name], "__metadata__", ()) if isinstance(note, Bounds)), Bounds())
         for item in value if isinstance(value, (tuple, list)) else [value]:
             if isinstance(item, (int, float)) and not isinstance(item, bool):
                 name = (options or {}).get(field.name, field.name)
@@ -86,14 +86,14 @@ def need_distinct(config: Any, *names: str) -> None:
     for name in names:
         values = list(getattr(config, name))
         for twice in (value for number, value in enumerate(values) if value in values[:number]):
-            shown = _number(twice) if isinstance(twice, (int, float)) else twice
-            raise OptionError(f"--{name.replace('_', '-')} {shown}: is given twice; give it once")
+            text = _number(twice) if isinstance(twice, (int, float)) else twice
+            raise OptionError(f"--{name.replace('_', '-')} {text}: is given twice; give it once")
 
 
 def _check(option: str, value: float, limits: Bounds) -> None:
-    shown = f", {limits}" if str(limits) else ""
-    need(math.isfinite(value), f"{option}: must be a finite number{shown}")
-    need(abs(value) < 2**63 or isinstance(value, float), f"{option}: must be a whole number of at most 64 bits{shown}")
+    text = f", {limits}" if str(limits) else ""
+    need(math.isfinite(value), f"{option}: must be a finite number{text}")
+    need(abs(value) < 2**63 or isinstance(value, float), f"{option}: must be a whole number of at most 64 bits{text}")
     above_zero = " (greater than 0)" if limits.least and value <= 0 < limits.least else ""
     need(limits.holds(value), f"{option}: must be {limits}{above_zero}")
 

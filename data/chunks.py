@@ -224,12 +224,12 @@ def lost_chunk(path: Path, kind: str = "") -> Path | None:
         if not has_checksums(array):
             continue
         root = Path(array.store.root) / array.path
-        there = {os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names if name != "zarr.json"}
-        if sparse and not there:
+        files = {os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names if name != "zarr.json"}
+        if sparse and not files:
             continue
         for place in np.ndindex(array.cdata_shape):
             chunk = os.path.join(root, array.metadata.encode_chunk_key(place))
-            if chunk not in there:
+            if chunk not in files:
                 return Path(chunk)
     return None
 

@@ -78,8 +78,8 @@ def run_command(
     log = LogFile()
 
     def act() -> int:
-        common, rest = _split_common(argv)
-        config = parse(kind, rest, prog=prog)
+        common, arguments = _split_common(argv)
+        config = parse(kind, arguments, prog=prog)
         log.open(common.log_file)
         log.write(f"{prog} {shlex.join(argv)}")
         command = main if load is None else load()
@@ -134,7 +134,7 @@ class _Common:
 
 def _split_common(argv: Sequence[str]) -> tuple[_Common, list[str]]:
     """The options of every command, and the other arguments (``--config`` among them)."""
-    rest: list[str] = []
+    others_of_command: list[str] = []
     quiet, log_file = False, None
     arguments = iter(argv)
     for argument in arguments:
@@ -145,8 +145,8 @@ def _split_common(argv: Sequence[str]) -> tuple[_Common, list[str]]:
             if not log_file:
                 raise OptionError("--log-file needs the path of a file")
         else:
-            rest.append(argument)
-    return _Common(quiet, log_file), rest
+            others_of_command.append(argument)
+    return _Common(quiet, log_file), others_of_command
 
 
 def one_line(error: BaseException) -> str:
@@ -212,7 +212,7 @@ def _join_negative_values(argv: Sequence[str]) -> list[str]:
 
 
 def _with_config_file(kind: type[Config], argv: list[str]) -> tuple[Config, list[str]]:
-    rest, path = [], None
+    remaining, path = [], None
     arguments = iter(argv)
     for argument in arguments:
         if argument == "--config":
@@ -222,12 +222,12 @@ def _with_config_file(kind: type[Config], argv: list[str]) -> tuple[Config, list
         elif argument.startswith("--config="):
             path = argument.split("=", 1)[1]
         else:
-            rest.append(argument)
+            remaining.append(argument)
     default = kind()
     if path is None:
-        return default, rest
+        return default, remaining
     table = own_table(kind, _read_options(path), path)
-    return dataclasses.replace(cast(Any, default), **_checked(kind, table, path)), rest
+    return dataclasses.replace(cast(Any, default), **_checked(kind, table, path)), remaining
 
 
 def _read_options(path: str) -> dict:
@@ -260,24 +260,25 @@ def own_table(kind: type, table: dict, path: str) -> dict:
     tables = {name: value for name, value in table.items() if isinstance(value, dict)}
     if not tables:
         return table
-    word, known = word_of(kind), [name for name in words() if COMMANDS[name].module and name != "check"]
+    word, known_words = word_of(kind), [name for name in words() if COMMANDS[name].module and name != "check"]
     for name in tables:
-        if ALIASES.get(name, name).replace("_", "-") not in known:
-            near = difflib.get_close_matches(name, known, 1)
+        if ALIASES.get(name, name).replace("_", "-") not in known_words:
+            near = difflib.get_close_matches(name, known_words, 1)
             meant = f"perhaps you meant [{near[0]}]; " if near else ""
-            raise OptionError(f"--config {path}: there is no command for the table [{name}]; {meant}known are {', '.join(known)}")
-    own = {name for name in tables if ALIASES.get(name, name).replace("_", "-") == word}
+            names = ", ".join(known_words)
+            raise OptionError(f"--config {path}: there is no command for the table [{name}]; {meant}known are {names}")
+    of_command = {name for name in tables if ALIASES.get(name, name).replace("_", "-") == word}
     outside = {name: value for name, value in table.items() if name not in tables}
-    kinds = [options_of(COMMANDS[name].module) for name in known]
-    of_all = {field.name for other in kinds for field in dataclasses.fields(cast(Any, other))}
+    kinds = [options_of(COMMANDS[name].module) for name in known_words]
+    of_all = {field.name for options in kinds for field in dataclasses.fields(cast(Any, options))}
     for name in outside:
         if name.replace("-", "_") not in of_all:
             raise OptionError(f"--config {path}: {name!r} outside of the tables is no option of any command")
     fields = {field.name for field in dataclasses.fields(cast(Any, kind))}
-    chosen = {name.replace("-", "_"): value for name, value in outside.items() if name.replace("-", "_") in fields}
-    for name in own:
-        chosen |= {key.replace("-", "_"): value for key, value in tables[name].items()}
-    return chosen
+    values = {name.replace("-", "_"): value for name, value in outside.items() if name.replace("-", "_") in fields}
+    for name in of_command:
+        values |= {key.replace("-", "_"): value for key, value in tables[name].items()}
+    return values
 
 
 def _checked(kind: type, table: dict, path: str) -> dict:
@@ -372,10 +373,10 @@ def _git_commit() -> str | None:
     if not (folder / ".git").exists():
         return None
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10)
+        result = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None
+    return result.stdout.strip() or None
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -407,10 +408,10 @@ def read_json(path: Path, **types: type) -> dict:
         raise StoreError(f"cannot read {path}: it holds {type(content).__name__} where the toolkit writes an object {{...}}")
     for name, kinds in (JSON_TYPES | types).items():
         value: Any = content
-        there = True
+        present = True
         for key in name.split("."):
-            there = there and isinstance(value, dict) and key in value
-            value = value[key] if there else None
-        if there and not isinstance(value, kinds):
+            present = present and isinstance(value, dict) and key in value
+            value = value[key] if present else None
+        if present and not isinstance(value, kinds):
             raise StoreError(f"cannot read {path}: its {name} is {type(value).__name__}, which the toolkit never writes there")
     return content

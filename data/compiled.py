@@ -51,19 +51,19 @@ def sources_of(path: Path) -> list[Path]:
     root = path.parent
     while (root / "__init__.py").exists():
         root = root.parent
-    found, waiting = set(), [path]
+    sources, waiting = set(), [path]
     while waiting:
         file = waiting.pop()
-        if file in found:
+        if file in sources:
             continue
-        found.add(file)
+        sources.add(file)
         for origin, names, plain in _IMPORT.findall(file.read_text(encoding="utf-8")):
             modules = [*re.findall(r"[\w.]+", plain), origin, *(f"{origin}.{name}" for name in re.findall(r"\w+", names))]
             for module in modules:
                 if module.partition(".")[0] in _PACKAGES:
                     base = root.joinpath(*module.split("."))
-                    waiting += [one for one in (base.with_suffix(".py"), base / "__init__.py") if one.is_file()]
-    return sorted(found)
+                    waiting += [source for source in (base.with_suffix(".py"), base / "__init__.py") if source.is_file()]
+    return sorted(sources)
 
 
 def fingerprint(path: Path) -> str:
@@ -75,8 +75,8 @@ def fingerprint(path: Path) -> str:
 @cache
 def _writable_folder(path: Path) -> Path | None:
     """The cache folder of the module at ``path``; None where it cannot be made."""
-    given = os.environ.get("NUMBA_CACHE_DIR")
-    base = Path(given) / "catchment-toolkit" if given else Path(platformdirs.user_cache_dir("catchment-toolkit")) / "compiled"
+    cache = os.environ.get("NUMBA_CACHE_DIR")
+    base = Path(cache) / "catchment-toolkit" if cache else Path(platformdirs.user_cache_dir("catchment-toolkit")) / "compiled"
     folder = base / f"{path.stem}-{fingerprint(path)}"
     try:
         if not folder.is_dir():

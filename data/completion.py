@@ -63,13 +63,13 @@ complete -o filenames -F _catchment catchment
 
 def _zsh(table: Mapping[str, Sequence[OptionRow]]) -> str:
     def spec(row: OptionRow) -> list[str]:
-        said = _short(row.about).replace("[", "(").replace("]", ")").replace(":", "\\:")
+        about = _short(row.about).replace("[", "(").replace("]", ")").replace(":", "\\:")
         if row.positional:
             return [f"1:{row.name}:({' '.join(row.choices)})"]
         if row.kind is bool:
-            return [f"{flag}[{said}]" for flag in row.flags]
+            return [f"{flag}[{about}]" for flag in row.flags]
         action = f"({' '.join(row.choices)})" if row.choices else "_files"
-        return [f"{row.flag}[{said}]:{row.name}:{action}"]
+        return [f"{row.flag}[{about}]:{row.name}:{action}"]
 
     cases = []
     common = [f"{flag}:file:_files" if value else flag for flag, value in COMMON_FLAGS.items()]
@@ -103,15 +103,15 @@ def _fish(table: Mapping[str, Sequence[OptionRow]]) -> str:
         lines.append(f"complete -c catchment -f -n __fish_use_subcommand -a {word} -d {shlex.quote(COMMANDS[word].about)}")
     lines.append("complete -c catchment -n __fish_use_subcommand -l version -l help")
     for word, rows in table.items():
-        given = f"complete -c catchment -n '__fish_seen_subcommand_from {word}'"
+        condition = f"complete -c catchment -n '__fish_seen_subcommand_from {word}'"
         for row in rows:
-            said = shlex.quote(_short(row.about))
+            about = shlex.quote(_short(row.about))
             if row.positional:
-                lines.append(f"{given} -a {shlex.quote(' '.join(row.choices))} -d {said}")
+                lines.append(f"{condition} -a {shlex.quote(' '.join(row.choices))} -d {about}")
             for flag in row.flags:
                 value = "" if row.kind is bool else f" -x -a {shlex.quote(' '.join(row.choices))}" if row.choices else " -r"
-                lines.append(f"{given} -l {flag[2:]}{value} -d {said}")
-        lines += [f"{given} -l {flag[2:]}{' -r' if value else ''}" for flag, value in COMMON_FLAGS.items()]
+                lines.append(f"{condition} -l {flag[2:]}{value} -d {about}")
+        lines += [f"{condition} -l {flag[2:]}{' -r' if value else ''}" for flag, value in COMMON_FLAGS.items()]
     for word in words():
         if not COMMANDS[word].module:
             lines.append(f"complete -c catchment -f -n '__fish_seen_subcommand_from {word}' -a {shlex.quote(_after(word))}")

@@ -20,16 +20,16 @@ ISO = re.compile(r"p(?P<n>\d+)(?P<unit>[dwmy])(t.*)?")
 
 def resolution(attrs: dict) -> tuple[int | str, str] | None:
     """How long the maps of a file are of, by its attributes: days or "month", and the attribute; None where none tells."""
-    held = {str(name).lower(): str(value).strip() for name, value in attrs.items()}
+    texts = {str(name).lower(): str(value).strip() for name, value in attrs.items()}
     for name in ATTRIBUTES:
-        words = held.get(name, "").lower()
+        words = texts.get(name, "").lower()
         if words in WORDS:
-            return WORDS[words], f"{name} {held[name]}"
-        if found := ISO.fullmatch(words):
-            n, unit = int(found["n"]), found["unit"]
+            return WORDS[words], f"{name} {texts[name]}"
+        if match := ISO.fullmatch(words):
+            n, unit = int(match["n"]), match["unit"]
             month = (unit == "m" and n == 1) or (unit == "d" and 28 <= n <= 31)
             days = n * {"d": 1, "w": 7, "m": 30, "y": 365}[unit]
-            return ("month" if month else days), f"{name} {held[name]}"
+            return ("month" if month else days), f"{name} {texts[name]}"
     return None
 
 
@@ -54,8 +54,8 @@ def map_days(
     length : (time,) int
         Days, 1 or more. The intervals do not overlap, single days apart.
     """
-    own = times.astype("datetime64[D]")
-    single = own, np.ones(times.size, np.int64), None
+    days = times.astype("datetime64[D]")
+    single = days, np.ones(times.size, np.int64), None
     if bounds is not None and not np.isnat(bounds).any():
         ends = (bounds.astype("datetime64[s]") + np.timedelta64(12, "h")).astype("datetime64[D]")
         length = ((ends[:, 1] - ends[:, 0]) / DAY).astype(np.int64)
@@ -67,7 +67,7 @@ def map_days(
     steps = np.diff(times) / DAY
     usual = float(np.median(steps)) if steps.size else np.inf
     kind, why = told or (round(usual), "the spacing of the maps")
-    months = own.astype("datetime64[M]")
+    months = days.astype("datetime64[M]")
     if kind == "month" or (told is None and 27 <= usual <= 32):
         if np.unique(months).size == months.size:
             first = months.astype("datetime64[D]")
@@ -77,9 +77,9 @@ def map_days(
     assert not isinstance(kind, str)  # "month" became days above
     if kind <= DAILY or usual < 0.75 * kind - 0.5:
         return single
-    place = ((own - own.astype("datetime64[Y]").astype("datetime64[D]")) / DAY).astype(np.int64) % kind
+    place = ((days - days.astype("datetime64[Y]").astype("datetime64[D]")) / DAY).astype(np.int64) % kind
     middle = kind == 8 and np.median(place) in (3, 4)
-    first = own - (int(np.median(place)) if middle else 0) * DAY
+    first = days - (int(np.median(place)) if middle else 0) * DAY
     following = np.append(((first[1:] - first[:-1]) / DAY).astype(np.int64), kind)
     return first, np.clip(following, 1, kind), why
 

@@ -82,8 +82,8 @@ def _command(word: str, command: Command, argv: list[str]) -> int:
 
     if not {"-h", "--help"} & set(argv) and (line := missing_extra(command.module)):
         return _refuse(f"catchment {word}", line)
-    given = ["--check", *argv] if word == "check" else argv
-    return run_command(options_of(command.module), load=load, prog=f"catchment {word}", argv=given)
+    arguments = ["--check", *argv] if word == "check" else argv
+    return run_command(options_of(command.module), load=load, prog=f"catchment {word}", argv=arguments)
 
 
 def _completion(argv: list[str]) -> int:

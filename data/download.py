@@ -296,11 +296,11 @@ def ocean_bytes_a_day(box: Box, product: Product = PRODUCTS["ocean"]) -> float:
 def _size_in_words(wanted: list[Request]) -> tuple[float, str]:
     """(bytes that files not there will take, how it is known): from the files that are there, else from the number of points."""
     timed = [request for request in wanted if request.days and request.deepest is None]
-    there = [request for request in timed if request.path.exists()]
+    present = [request for request in timed if request.path.exists()]
     days = sum(request.days for request in timed if not request.path.exists())
-    if there:
-        a_day = sum(request.path.stat().st_size for request in there) / sum(request.days for request in there)
-        how = f"as the {len(there)} files that are there"
+    if present:
+        a_day = sum(request.path.stat().st_size for request in present) / sum(request.days for request in present)
+        how = f"as the {len(present)} files that are there"
     else:
         a_day, how = ocean_bytes_a_day(timed[0].box), "uncompressed: less on disk, where files are compressed"
     return days * a_day, f"{days} days of {in_words(a_day)} ({how}): about {in_words(days * a_day)}"
@@ -332,12 +332,12 @@ def main(config: DownloadConfig) -> int:
         if missing:
             _check_login(toolbox)
         with Progress(f"fetching {config.product}", "file") as bar:
-            for done, request in enumerate(missing):
-                bar.update(done, len(missing), request.path.name)
+            for number, request in enumerate(missing):
+                bar.update(number, len(missing), request.path.name)
                 _fetch(toolbox.subset, request)
             bar.update(len(missing), len(missing))
-    kept = len(wanted) - len(missing)
-    print(f"{len(missing)} files fetched, {kept} kept: {config.out}/{_stem(config)}_*.nc")
+    unchanged = len(wanted) - len(missing)
+    print(f"{len(missing)} files fetched, {unchanged} kept: {config.out}/{_stem(config)}_*.nc")
     if product.static:
         files = f"--ocean '{config.out}/{_stem(config)}_*.nc' --grid {wanted[0].path}"
         print(f"python -m lagrangian.run {files} --site {config.site}")
@@ -446,8 +446,8 @@ def _checked(path: Path, request: Request) -> int:
             f"{request.path}: what came is no netCDF file ({one_line(error)}); give the same command again"
         ) from error
     if lacking or not (days or request.part):
-        what = f"no variable {', '.join(lacking)}" if lacking else "no day"
-        raise InputError(f"{request.path}: what came of {request.dataset} has {what}; check --dataset, --start and --end")
+        lack = f"no variable {', '.join(lacking)}" if lacking else "no day"
+        raise InputError(f"{request.path}: what came of {request.dataset} has {lack}; check --dataset, --start and --end")
     return 0 if request.part else days
 
 
@@ -461,10 +461,10 @@ def _not_logged_in(why: str) -> OptionError:
 def _refusal(error: Exception, request: Request | None = None) -> Exception:
     """Our line for an exception of the toolbox, told by the names of its classes so that none is imported."""
     names = {kind.__name__ for kind in type(error).__mro__}
-    what = f"{type(error).__name__}: {one_line(error)}" if str(error) else type(error).__name__
+    problem = f"{type(error).__name__}: {one_line(error)}" if str(error) else type(error).__name__
     where = f"{request.dataset}, {request.first} to {request.last}" if request else "Copernicus Marine Service"
     if names & {"CredentialsCannotBeNone", "InvalidUsernameOrPassword"}:
-        return _not_logged_in(what)
+        return _not_logged_in(problem)
     if "CouldNotConnectToAuthenticationSystem" in names:
         return InputError(
             "auth.marine.copernicus.eu cannot be reached (CouldNotConnectToAuthenticationSystem); "
@@ -472,14 +472,14 @@ def _refusal(error: Exception, request: Request | None = None) -> Exception:
         )
     if names & {"DatasetNotFound", "VariableDoesNotExistInTheDataset"}:
         kinds = [(product.dataset, *product.others) for product in PRODUCTS.values()]
-        others = [name for names in kinds if request and request.dataset in names for name in names if name != request.dataset]
-        listed = f" ({' or '.join(others)})" if others else ""
-        return OptionError(f"{where}: {what}; name another --dataset{listed}; 'copernicusmarine describe' lists them")
+        more = [name for names in kinds if request and request.dataset in names for name in names if name != request.dataset]
+        listed = f" ({' or '.join(more)})" if more else ""
+        return OptionError(f"{where}: {problem}; name another --dataset{listed}; 'copernicusmarine describe' lists them")
     if "CoordinatesOutOfDatasetBounds" in names:
-        return OptionError(f"{where}: {what}; choose other --start and --end, or another --dataset")
+        return OptionError(f"{where}: {problem}; choose other --start and --end, or another --dataset")
     if request and isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
         return cannot_write(request.path, error)
-    return InputError(f"{where}: fetching failed ({what}); what was finished is kept, the same command goes on from there")
+    return InputError(f"{where}: fetching failed ({problem}); what was finished is kept, the same command goes on from there")
 
 
 if __name__ == "__main__":

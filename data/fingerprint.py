@@ -14,10 +14,10 @@ def fingerprint(*parts) -> str:
 
 def checksum(*parts) -> str:
     """The SHA-256 (64 hexadecimal digits) of bytes (or contiguous arrays), one part after another: tells damage."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for part in parts:
-        found.update(part)
-    return found.hexdigest()
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def fingerprint_of_json(value) -> str:

@@ -114,7 +114,7 @@ class Regridder:
         filled = np.where(missing, 0.0, field)
         sample = self._linear(filled, missing) if self.method == "linear" else self._bicubic(field, filled, missing)
         total = np.zeros(self.frame.x.size * self.frame.y.size)
-        known = np.zeros(total.size, np.int64)
+        counts = np.zeros(total.size, np.int64)
         for xi, eta in self._places:
             inside = np.isfinite(xi)
             x, y = np.where(inside, xi, 0.0), np.where(inside, eta, 0.0)
@@ -122,11 +122,11 @@ class Regridder:
             x = np.mod(x, px) if px else x
             y = np.mod(y, py) if py else y
             values = np.where(inside, sample(x, y), np.nan)
-            here = np.isfinite(values)
-            total += np.where(here, values, 0.0)
-            known += here
-        enough = known > 0 if self.partial else known == len(self._places)
-        mean = np.where(enough, total / np.maximum(known, 1), np.nan)
+            inside_sea = np.isfinite(values)
+            total += np.where(inside_sea, values, 0.0)
+            counts += inside_sea
+        enough = counts > 0 if self.partial else counts == len(self._places)
+        mean = np.where(enough, total / np.maximum(counts, 1), np.nan)
         return mean.reshape(self.frame.shape).astype(np.float32)
 
     @staticmethod
@@ -198,9 +198,9 @@ def _bilinear_known(filled: np.ndarray, missing: np.ndarray, x: np.ndarray, y: n
     """Bilinear mean over the known corners; NaN where they hold less than half of the weight."""
     total, weight = np.zeros(x.shape), np.zeros(x.shape)
     for row, column, share in corners(x, y, filled.shape):
-        known = share * ~missing[row, column]
-        total += known * filled[row, column]
-        weight += known
+        share_known = share * ~missing[row, column]
+        total += share_known * filled[row, column]
+        weight += share_known
     return np.where(weight >= 0.5, total / np.where(weight > 0, weight, 1.0), np.nan)
 
 
@@ -233,11 +233,11 @@ def cut_window(field: Fields, frame: Frame, offset_x: float, offset_y: float) ->
 
 
 def _with_missing(rows: np.ndarray, flat: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    known = np.isfinite(flat)
+    finite = np.isfinite(flat)
     outside = ~np.isfinite(rows).all(axis=1)[:, None] | ~np.isfinite(columns).all(axis=1)[None, :]
     rows, columns = np.nan_to_num(rows), np.nan_to_num(columns)
-    values = np.einsum("iy,nyx,jx->nij", rows, np.where(known, flat, 0.0), columns, optimize=True)
-    gaps = np.einsum("iy,nyx,jx->nij", np.abs(rows), (~known).astype(np.float64), np.abs(columns), optimize=True)
+    values = np.einsum("iy,nyx,jx->nij", rows, np.where(finite, flat, 0.0), columns, optimize=True)
+    gaps = np.einsum("iy,nyx,jx->nij", np.abs(rows), (~finite).astype(np.float64), np.abs(columns), optimize=True)
     return np.where((gaps > 1e-9) | outside, np.nan, values)
 
 

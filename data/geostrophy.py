@@ -92,8 +92,8 @@ def derivative(field: np.ndarray, axis: int, stencil: int = 9, *, periodic: bool
         if points <= stencil:
             value = sum(weight * difference for weight, difference in zip(STENCILS[points], differences))
             # without the centre, an islet of one cell would be given a velocity
-            known = np.isfinite(value) & np.isfinite(field)
-            out = np.where(known, value, out)
+            both_known = np.isfinite(value) & np.isfinite(field)
+            out = np.where(both_known, value, out)
     return np.moveaxis(out, -1, axis)
 
 
@@ -117,15 +117,15 @@ def compare_geostrophy(dataset: xr.Dataset, *, stencil: int = 9) -> dict:
     result = {}
     for name, velocity in zip("uv", geostrophic_velocity(dataset["ssh"], stencil=stencil)):
         mine, theirs = velocity.values, dataset[f"{name}gos"].values
-        both = np.isfinite(mine) & np.isfinite(theirs)
-        if both.sum() < 2:
+        finite = np.isfinite(mine) & np.isfinite(theirs)
+        if finite.sum() < 2:
             raise InputError(f"{name}gos: no value to compare with away from land and the equator; give a larger region")
-        mine, theirs = mine[both].astype(np.float64), theirs[both].astype(np.float64)
+        mine, theirs = mine[finite].astype(np.float64), theirs[finite].astype(np.float64)
         result[name] = {
             "correlation": float(np.corrcoef(mine, theirs)[0, 1]),
             "rms_difference": float(np.sqrt(np.mean((mine - theirs) ** 2))),
             "rms": float(np.sqrt(np.mean(theirs**2))),
-            "n": int(both.sum()),
+            "n": int(finite.sum()),
         }
     return result
 

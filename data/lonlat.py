@@ -178,12 +178,12 @@ def around(dataset: xr.Dataset, center: tuple[float, float], half_width_km: floa
     if not inside:
         have = _region(dataset["lon"].values, lat)
         steps = (max(np.median(np.abs(np.diff(axis))) if axis.size > 1 else 0.25, 1e-3) for axis in (lon, lat))
-        wanted = box.with_margin(*steps)
+        wide = box.with_margin(*steps)
         files = dataset.attrs.get("files", [])
         where = f"{files[0]}: " if len(files) == 1 else f"{files[0]} and {len(files) - 1} more: " if files else ""
         raise InputError(
             f"{where}the maps reach over {have}, and not over all of the {2 * half_width_km:g} km around {_place(*center)}; "
-            f"give files for at least {wanted}"
+            f"give files for at least {wide}"
         )
     return _cut(dataset, box)
 

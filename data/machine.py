@@ -17,13 +17,13 @@ _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory
 
 def memory_bytes() -> float:
     """Memory that this process can have at most, bytes: the machine's, or its container's; infinite where nothing tells."""
-    found = [float("inf")]
+    limits = [float("inf")]
     with contextlib.suppress(AttributeError, ValueError, OSError):
-        found.append(float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE"))
+        limits.append(float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE"))
     for path in _LIMITS:
         with contextlib.suppress(OSError, ValueError):
-            found.append(float(path.read_text()))
-    return min(found)
+            limits.append(float(path.read_text()))
+    return min(limits)
 
 
 def peak_memory() -> float | None:
@@ -68,9 +68,9 @@ def in_words(size: float) -> str:
 
 def need_memory(wanted: float, what: str, mend: str) -> None:
     """OptionError where ``wanted`` bytes are more than the machine has."""
-    there = memory_bytes()
-    if wanted > there:
-        raise OptionError(f"{what} would take about {wanted / GB:.3g} GB of memory; this machine has {there / GB:.3g} GB; {mend}")
+    free = memory_bytes()
+    if wanted > free:
+        raise OptionError(f"{what} would take about {wanted / GB:.3g} GB of memory; this machine has {free / GB:.3g} GB; {mend}")
 
 
 def need_disk(folder: Path, wanted: float, what: str, mend: str) -> None:

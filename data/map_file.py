@@ -68,31 +68,31 @@ class MapFile:
 
     def _scan(self, dataset, wanted, title):
         self.attrs = {name: dataset.getncattr(name) for name in dataset.ncattrs()}
-        held = dataset.variables
-        self.variables = {name.lower(): (name, _attributes(held[name])) for name in held}
-        self._sizes = {name.lower(): dict(zip(held[name].dimensions, held[name].shape)) for name in held}
+        variables = dataset.variables
+        self.variables = {name.lower(): (name, _attributes(variables[name])) for name in variables}
+        self._sizes = {name.lower(): dict(zip(variables[name].dimensions, variables[name].shape)) for name in variables}
         if not any(name in self.variables for name in wanted):
             raise InputError(
-                f"{self.path}: no {title} ({' or '.join(wanted)}); the file holds {_listed(held)}; give files of {title}"
+                f"{self.path}: no {title} ({' or '.join(wanted)}); the file holds {_listed(variables)}; give files of {title}"
             )
-        names = {axis: self._axis(held, axis) for axis in AXIS_NAMES}
-        self._dims = {held[name].dimensions[0]: axis for axis, name in names.items() if name and held[name].ndim}
-        lat, lon = (_plain(held[names[axis]]).astype(np.float64) for axis in ("lat", "lon"))
+        names = {axis: self._axis(variables, axis) for axis in AXIS_NAMES}
+        self._dims = {variables[name].dimensions[0]: axis for axis, name in names.items() if name and variables[name].ndim}
+        lat, lon = (_plain(variables[names[axis]]).astype(np.float64) for axis in ("lat", "lon"))
         self.lat, self._rows = self._latitudes(lat)
         self.lon, self._columns = self._longitudes(lon)
-        self.times = self._instants(held.get(names["time"]) if names["time"] else None)
-        self.bounds = self._bounds(held, held.get(names["time"]) if names["time"] else None)
+        self.times = self._instants(variables.get(names["time"]) if names["time"] else None)
+        self.bounds = self._bounds(variables, variables.get(names["time"]) if names["time"] else None)
 
     def _axis(self, held, axis):
         """Name of the variable that holds an axis; None for a time that is not there."""
-        found = [self.variables[name][0] for name in AXIS_NAMES[axis] if name in self.variables]
-        found += [name for name in held if str(getattr(held[name], "standard_name", "")).lower() == STANDARD_NAMES[axis]]
-        for name in found:
+        names = [self.variables[name][0] for name in AXIS_NAMES[axis] if name in self.variables]
+        names += [name for name in held if str(getattr(held[name], "standard_name", "")).lower() == STANDARD_NAMES[axis]]
+        for name in names:
             if held[name].ndim == 1 or (axis == "time" and held[name].ndim == 0):
                 return name
-        if found:
+        if names:
             raise InputError(
-                f"{self.path}: {found[0]} has dimensions {held[found[0]].dimensions}; give maps on a regular grid (L3 or L4), "
+                f"{self.path}: {names[0]} has dimensions {held[names[0]].dimensions}; give maps on a regular grid (L3 or L4), "
                 "with one latitude per row and one longitude per column"
             )
         if axis == "time":
@@ -138,28 +138,28 @@ class MapFile:
 
     def _decoded(self, variable, values, attributes):
         """Values of a variable of times as datetime64[ns], of the same shape."""
-        what = f"{self.path}: {variable.name}"
+        where = f"{self.path}: {variable.name}"
         fills = [np.ravel(attributes[name]) for name in ("_FillValue", "missing_value") if name in attributes]
         if not np.isfinite(values).all() or any(np.isin(values, fill.astype(values.dtype)).any() for fill in fills):
-            raise InputError(f"{what} has missing values; the file was never finished: copy it again, or leave it out")
+            raise InputError(f"{where} has missing values; the file was never finished: copy it again, or leave it out")
         if "scale_factor" in attributes or "add_offset" in attributes:
             values = values * float(attributes.get("scale_factor", 1.0)) + float(attributes.get("add_offset", 0.0))
         units = str(attributes.get("units", "(none)"))
         if "since" not in units:
-            raise InputError(f"{what} has units {units!r}; to date the maps, 'days since 1950-01-01' or the like is needed")
+            raise InputError(f"{where} has units {units!r}; to date the maps, 'days since 1950-01-01' or the like is needed")
         try:
-            told = {"units": units, "calendar": attributes.get("calendar", "standard")}
-            coded = xr.Dataset({"time": (("t", "bnds")[: values.ndim], values, told)})
+            encoding = {"units": units, "calendar": attributes.get("calendar", "standard")}
+            coded = xr.Dataset({"time": (("t", "bnds")[: values.ndim], values, encoding)})
             coder = xr.coders.CFDatetimeCoder(time_unit="ms")
             decoded = xr.decode_cf(coded, decode_times=coder)["time"].values.astype("datetime64[ms]")
             decoded = (decoded + 500).astype("datetime64[s]")
         except (ValueError, TypeError, OverflowError) as error:
-            raise InputError(f"{what} cannot be read as dates ({one_line(error)}); its units are {units!r}") from error
+            raise InputError(f"{where} cannot be read as dates ({one_line(error)}); its units are {units!r}") from error
         years = decoded.astype("datetime64[Y]").astype(np.int64) + 1970
         # beyond 2262 nanoseconds would wrap, and no satellite map is so old or so new
         if years.min() < FIRST_YEAR or years.max() > LAST_YEAR:
             raise InputError(
-                f"{what} is of the years {years.min()} to {years.max()}, which no satellite map is; its units are {units!r}: "
+                f"{where} is of the years {years.min()} to {years.max()}, which no satellite map is; its units are {units!r}: "
                 "correct them"
             )
         return decoded.astype("datetime64[ns]")
@@ -201,8 +201,8 @@ class MapFile:
         """InputError unless the variable is (time, lat, lon) in any order, further dimensions of length 1 apart."""
         sizes = self._sizes[name]
         axes = [self._dims.get(dim) for dim in sizes]
-        others = [dim for dim, size in sizes.items() if dim not in self._dims and size != 1]
-        if others or "lat" not in axes or "lon" not in axes:
+        extra = [dim for dim, size in sizes.items() if dim not in self._dims and size != 1]
+        if extra or "lat" not in axes or "lon" not in axes:
             raise InputError(f"{self.path}: {name} has dimensions {', '.join(sizes)}; maps of (time, lat, lon) are needed")
         if "time" not in axes and self.times.size != 1:
             raise InputError(f"{self.path}: {name} has no time dimension, but the file has {self.times.size} times")
@@ -237,10 +237,10 @@ class MapFile:
             parts = []
             for run in runs:
                 left, right = int(run.min()), int(run.max()) + 1
-                wanted = {"time": slice(record, record + 1), "lat": slice(top, bottom), "lon": slice(left, right)}
-                block = variable[tuple(wanted.get(axis, slice(0, 1)) for axis in axes)]
-                rest = [axis for axis in range(block.ndim) if axis not in order]
-                block = block.transpose(*rest, *order).reshape(bottom - top, right - left)
+                part = {"time": slice(record, record + 1), "lat": slice(top, bottom), "lon": slice(left, right)}
+                block = variable[tuple(part.get(axis, slice(0, 1)) for axis in axes)]
+                leading = [axis for axis in range(block.ndim) if axis not in order]
+                block = block.transpose(*leading, *order).reshape(bottom - top, right - left)
                 parts.append(block[np.ix_(rows - top, run - left)])
             out[place] = np.concatenate(parts, axis=1)
         attributes = {key: value for key, value in _attributes(variable).items() if key != "units"}
@@ -311,8 +311,8 @@ def reprocessing_rank(path: str, attrs: dict) -> int:
 
     The file's name, then the attributes are asked, until one names exactly one of the two.
     """
-    told = ("title", "cmems_product_id", "product_id", "id", "summary")
-    for text in (Path(path).name, *(str(attrs.get(name, "")) for name in told)):
+    attributes = ("title", "cmems_product_id", "product_id", "id", "summary")
+    for text in (Path(path).name, *(str(attrs.get(name, "")) for name in attributes)):
         words = f" {' '.join(re.split(r'[^a-z]+', text.lower()))} "
         late = any(f" {word} " in words for word in LATE)
         near = any(f" {word} " in words for word in NEAR)

@@ -31,24 +31,24 @@ CLASSIC_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11
 def expand(paths) -> list[str]:
     """Paths with patterns replaced by what they match, each file once."""
     items = [paths] if isinstance(paths, (str, Path)) else list(paths)
-    found = []
+    paths_found = []
     for item in items:
         path = Path(item).expanduser()
         # a name with brackets may be a file as well as a pattern
         if path.exists():
-            found.append(str(path))
+            paths_found.append(str(path))
         elif any(sign in str(item) for sign in "*?["):
             # numbers by their value: his.2.nc comes before his.10.nc
             matches = sorted(glob.glob(str(path), recursive=True), key=_by_numbers)
             if not matches:
                 raise InputError(f"{item}: no file matches this pattern")
-            found.extend(matches)
+            paths_found.extend(matches)
         else:
             raise InputError(f"{item}: no such file")
-    if not found:
+    if not paths_found:
         raise InputError("no file is given; name at least one")
     once: dict[Path, str] = {}
-    for name in found:
+    for name in paths_found:
         if Path(name).is_dir():
             raise InputError(f"{name}: is a folder; give its files, for instance '{name}/*.nc'")
         once.setdefault(Path(name).resolve(), name)
@@ -102,9 +102,9 @@ def load_dataset(path) -> xr.Dataset:
 def _check_packing(path: str, dataset: netCDF4.Dataset) -> None:
     """InputError where attributes that values are decoded by are no numbers: the library would ignore them."""
     for name, variable in dataset.variables.items():
-        there = variable.ncattrs()
+        attributes = variable.ncattrs()
         for attribute, size in DECODING.items():
-            if attribute not in there:
+            if attribute not in attributes:
                 continue
             value = np.asarray(variable.getncattr(attribute))
             right = value.dtype.kind in "fiu" and value.size == size

@@ -85,7 +85,7 @@ def option_rows(kind: type) -> list[OptionRow]:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     groups: dict[str, tuple[str, ...]] = getattr(kind, "GROUPS", {})
     grouped = [(title, name) for title, names in groups.items() for name in names]
-    grouped += [(OTHER, name) for name in fields if name not in {one for _, one in grouped}]
+    grouped += [(OTHER, name) for name in fields if name not in {shown_name for _, shown_name in grouped}]
     return [_row(fields[name], hints[name], about.get(name, ""), title) for title, name in grouped]
 
 
@@ -147,15 +147,15 @@ def _values(hint: Any) -> tuple[type, bool, tuple[str, ...]]:
         kind, _, choices = _values(arguments[0])
         return kind, True, choices
     if origin in (typing.Union, types.UnionType):
-        found = [_values(argument) for argument in arguments if argument is not type(None)]
-        kind, many, choices = found[0]
-        return kind, many, choices if len(found) == 1 else ()
+        readings = [_values(argument) for argument in arguments if argument is not type(None)]
+        kind, many, choices = readings[0]
+        return kind, many, choices if len(readings) == 1 else ()
     return hint if isinstance(hint, type) else str, False, ()
 
 
 def _docstrings(kind: type) -> dict[str, str]:
     """The string below each field of a dataclass and of those that it inherits from, on one line."""
-    found: dict[str, str] = {}
+    strings: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         if not dataclasses.is_dataclass(base):
             continue
@@ -167,5 +167,5 @@ def _docstrings(kind: type) -> dict[str, str]:
             if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr)):
                 continue
             if isinstance(below.value, ast.Constant) and isinstance(below.value.value, str):
-                found[field.target.id] = " ".join(below.value.value.split())
-    return found
+                strings[field.target.id] = " ".join(below.value.value.split())
+    return strings

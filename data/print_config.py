@@ -27,9 +27,9 @@ def config_text(kind: type, argv: Sequence[str] = ()) -> str:
     word = word_of(kind)
     rows = option_rows(kind)
     # an argument that must be given stands in as its first choice, commented out
-    wanted = next((row for row in rows if row.positional and row.default is None), None)
-    stands_in = wanted is not None and not set(argv) & set(wanted.choices)
-    config: Any = parse(kind, [wanted.choices[0], *argv] if wanted is not None and stands_in else argv, prog=f"catchment {word}")
+    needed = next((row for row in rows if row.positional and row.default is None), None)
+    stands_in = needed is not None and not set(argv) & set(needed.choices)
+    config: Any = parse(kind, [needed.choices[0], *argv] if needed is not None and stands_in else argv, prog=f"catchment {word}")
     lines = [f"# Options of catchment {word}; {word}.toml: catchment {word} --config {word}.toml",
              "# Tables of several commands may stand in one file. A line without # before it counts.", f"[{word}]"]  # fmt: skip
     group = None
@@ -40,13 +40,13 @@ def config_text(kind: type, argv: Sequence[str] = ()) -> str:
         choices = f" [{' | '.join(row.choices)}]" if row.choices else ""
         lines += ["", *(f"# {line}" for line in textwrap.wrap(said_of(row) + choices, WIDTH))]
         value = getattr(config, row.name)
-        given = value is not row.default and (value != row.default or type(value) is not type(row.default))
-        given = given and not (stands_in and row is wanted)
-        shown = toml_value(value)
-        if shown is None:
+        is_given = value is not row.default and (value != row.default or type(value) is not type(row.default))
+        is_given = is_given and not (stands_in and row is needed)
+        text = toml_value(value)
+        if text is None:
             lines.append(f"# {row.name} = ...")
         else:
-            lines.append(f"{'' if given else '# '}{row.name} = {shown}")
+            lines.append(f"{'' if is_given else '# '}{row.name} = {text}")
     return "\n".join(lines) + "\n"
 
 

@@ -114,8 +114,8 @@ def check_gaps(times: np.ndarray, paths: list[str], allowed: bool, notes: list[s
     usual = float(np.median(steps))
     longest = holes[np.argmax(steps[holes])]
     before, after = (np.datetime_as_string(times[k], unit="m") for k in (longest, longest + 1))
-    others = f", and {holes.size - 1} more such holes" if holes.size > 1 else ""
-    what = f"no record between {before} and {after} ({steps[longest]:.3g} days, where {usual:.3g} days are usual{others})"
+    more = f", and {holes.size - 1} more such holes" if holes.size > 1 else ""
+    what = f"no record between {before} and {after} ({steps[longest]:.3g} days, where {usual:.3g} days are usual{more})"
     if not allowed:
         files = " and ".join(dict.fromkeys(paths[k] for k in (longest, longest + 1)))
         raise InputError(f"{files}: {what}; add the missing files, or --allow-gaps to interpolate in time across")

@@ -88,24 +88,24 @@ class Registry:
             There is none of that name; or its package cannot be imported.
         """
         if name not in self._registered:
-            found = self._entry_points().get(name)
-            if found is None:
-                known = ", ".join([*sorted(self.taken), *self.names()]) or "none"
-                raise OptionError(f"no {self.kind} {name!r} is registered (there are: {known}); install the package that has it")
+            entry = self._entry_points().get(name)
+            if entry is None:
+                names = ", ".join([*sorted(self.taken), *self.names()]) or "none"
+                raise OptionError(f"no {self.kind} {name!r} is registered (there are: {names}); install the package that has it")
             try:
-                self._registered[name] = found.load()
+                self._registered[name] = entry.load()
             except CatchmentError:
                 raise
             except Exception as error:  # whatever the module of another author raises
                 line = (str(error).splitlines() or [""])[0]
                 raise OptionError(
-                    f"{self.kind} {name!r} ({found.value}) cannot be imported: {type(error).__name__}: {line}; mend its package"
+                    f"{self.kind} {name!r} ({entry.value}) cannot be imported: {type(error).__name__}: {line}; mend its package"
                 ) from error
         return self._registered[name]
 
     def _entry_points(self) -> dict[str, importlib.metadata.EntryPoint]:
-        found = importlib.metadata.entry_points(group=self.group)
-        return {one.name: one for one in found if NAME.fullmatch(one.name) and one.name not in self.taken}
+        entries = importlib.metadata.entry_points(group=self.group)
+        return {entry.name: entry for entry in entries if NAME.fullmatch(entry.name) and entry.name not in self.taken}
 
 
 OCEANS = Registry("ocean", taken=("twin",))

@@ -65,7 +65,7 @@ def differences(old, new, name: str = "") -> list[str]:
     """What differs between two identities, each as "NAME was OLD, now NEW"."""
     if isinstance(old, dict) and isinstance(new, dict):
         names = sorted(old.keys() | new.keys())
-        return [line for one in names for line in differences(old.get(one), new.get(one), one.replace("_", "-"))]
+        return [line for name_of in names for line in differences(old.get(name_of), new.get(name_of), name_of.replace("_", "-"))]
     return [] if old == new else [f"{name or 'it'} was {_short(old)}, now {_short(new)}"]
 
 
@@ -197,12 +197,12 @@ class ResumableStore:
         """
         if self.identity is None:
             return True
-        known = identity_of(path)
-        if known == self.identity or (known is None and not self.renew):
+        stored = identity_of(path)
+        if stored == self.identity or (stored is None and not self.renew):
             return True
         if self.renew:
             return False
-        changed = "; ".join(differences(known, self.identity))
+        changed = "; ".join(differences(stored, self.identity))
         raise StoreError(f"{path} was made with other options ({changed}); choose another folder, or remove it")
 
     def _go_on(self) -> None:
@@ -227,7 +227,7 @@ class ResumableStore:
     # -- marks -------------------------------------------------------------------------------------------------------
 
     def _marks(self) -> set[int]:
-        return {int(one.name) for one in (self.partial / MARKS).glob("[0-9]*")} & self._all()
+        return {int(mark.name) for mark in (self.partial / MARKS).glob("[0-9]*")} & self._all()
 
     def _write_marks(self, path: Path, numbers: Iterable[int]) -> None:
         """Make the marks of a store anew: all of them or none are there."""
@@ -301,15 +301,15 @@ class ResumableStore:
             files = [self._aside / "zarr.json"]
         for name in arrays_of(self._aside):
             if not self._array_is_usable(path / name):
-                files += [one for one in (self._aside / name).rglob("*") if one.is_file()]
+                files += [file_inside for file_inside in (self._aside / name).rglob("*") if file_inside.is_file()]
         for file in files:
             with written_aside(path / file.relative_to(self._aside)) as aside:
                 shutil.copyfile(file, aside)
         shutil.rmtree(self._aside)
         if files:
             names = sorted({file.relative_to(self._aside).parts[0] for file in files})
-            what = "metadata or coordinates are damaged or missing and are made again"
-            print(f"note: {path}: {', '.join(names)}: {what}", flush=True)
+            problem = "metadata or coordinates are damaged or missing and are made again"
+            print(f"note: {path}: {', '.join(names)}: {problem}", flush=True)
 
     def _array_is_usable(self, path: Path) -> bool:
         try:
@@ -412,15 +412,15 @@ def _older_marks(partial: Path, filled: Sequence[str]) -> set[int] | None:
     notes = partial / OLDER_NOTES
     try:
         if notes.exists():
-            known = json.loads(notes.read_text())
-            if "blocks" in known:
-                return set(known["blocks"])
-            rows = int(known["snapshots"] if "snapshots" in known else known["maps"])
+            noted = json.loads(notes.read_text())
+            if "blocks" in noted:
+                return set(noted["blocks"])
+            rows = int(noted["snapshots"] if "snapshots" in noted else noted["maps"])
             return set(range(-(-rows // arrays_of(partial)[filled[0]].chunks[0])))
         if OLDER_ARRAY in filled:
             array = arrays_of(partial)[OLDER_ARRAY]
             return {number for number in range(array.size) if is_whole(array, number) and bool(array[number])}
         beside = partial.parent / OLDER_MARKS
-        return {int(one.name) for one in beside.glob("[0-9]*")} if beside.exists() else None
+        return {int(mark.name) for mark in beside.glob("[0-9]*")} if beside.exists() else None
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None

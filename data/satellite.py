@@ -137,7 +137,7 @@ def _open(paths, kind) -> xr.Dataset:
     names = {kind.name: source}
     names |= {name: name for name in kind.extras if all(name in file.variables for file in files)}
     _check_one_grid(files)
-    times, places, chosen = _merge(files)
+    times, places, choices = _merge(files)
     if not times.size:
         raise InputError(f"{files[0].path}: no records; the file is empty or was never finished")
     shape = (files[0].lat.size, files[0].lon.size)
@@ -154,7 +154,7 @@ def _open(paths, kind) -> xr.Dataset:
     first, length, why = map_days(times, *_told_days(files, places))
     coords["first_day"] = ("time", first.astype("datetime64[ns]"), {"long_name": "first day that the map stands for"})
     coords["days"] = ("time", length, {"long_name": "number of days that the map stands for"})
-    about = {"files": [file.path for file in files], "time_gaps": time_gaps(times), "choices": chosen}
+    about = {"files": [file.path for file in files], "time_gaps": time_gaps(times), "choices": choices}
     return xr.Dataset(variables, coords, about | {"composites": why or ""})
 
 
@@ -165,16 +165,16 @@ def _common_variable(files, kind) -> str:
         if all(name in file.variables for file in files):
             return name
     first = next(name for name in kind.names if name in files[0].variables)
-    other = next(file.path for file in files if first not in file.variables)
+    lacking = next(file.path for file in files if first not in file.variables)
     raise InputError(
-        f"{other}: no {first}, which {files[0].path} holds; give files that all hold {' or all hold '.join(kind.names)}"
+        f"{lacking}: no {first}, which {files[0].path} holds; give files that all hold {' or all hold '.join(kind.names)}"
     )
 
 
 def _attributes(file, name, held, kind):
-    found, attributes = file.variables[held]
+    original, attributes = file.variables[held]
     if name == kind.name:
-        out = {"units": kind.unit, "long_name": kind.title, "source_variable": found}
+        out = {"units": kind.unit, "long_name": kind.title, "source_variable": original}
     else:
         out = {"units": "m s-1", "long_name": str(attributes.get("long_name", name))}
     return out | {key: str(attributes[key]) for key in ("standard_name",) if key in attributes}
@@ -206,14 +206,14 @@ class _Reader:
 
     def _check_unit(self, values, bad) -> None:
         """InputError where a map has no possible temperature, and would have if kelvin were degrees Celsius, or the reverse."""
-        known = values[np.isfinite(values)]
-        if not known.size or not bad.all():
+        finite = values[np.isfinite(values)]
+        if not finite.size or not bad.all():
             return
-        middle = float(np.median(known))
+        middle = float(np.median(finite))
         if any(self.valid[0] <= middle + shift <= self.valid[1] for shift in (273.15, -273.15)):
-            told = self.file.variables[self.name][1]["units"]
+            unit = self.file.variables[self.name][1]["units"]
             raise InputError(
-                f"{self.file.path}: {self.name} is about {middle - self.offset:.4g} and said to be in {told}, which no sea "
+                f"{self.file.path}: {self.name} is about {middle - self.offset:.4g} and said to be in {unit}, which no sea "
                 "surface is; correct its units attribute"
             )
 
@@ -224,11 +224,11 @@ def _read(readers, number, records, rows, columns):
 
 def _reader(file, held, kind, *, main) -> _Reader:
     units, unit = (kind.units, kind.unit) if main else (METRE_PER_SECOND, "m s-1")
-    given = file.variables[held][1].get("units")
-    number = units.get(re.sub(r"[\s.^]", "", str(given)).lower()) if given is not None else None
+    unit_given = file.variables[held][1].get("units")
+    number = units.get(re.sub(r"[\s.^]", "", str(unit_given)).lower()) if unit_given is not None else None
     if number is None:
-        told = "no units" if given is None else f"units {str(given)!r}"
-        raise InputError(f"{file.path}: {held} has {told}, which cannot be turned into {unit}; set its units attribute")
+        units_text = "no units" if unit_given is None else f"units {str(unit_given)!r}"
+        raise InputError(f"{file.path}: {held} has {units_text}, which cannot be turned into {unit}; set its units attribute")
     flags = tuple(name for name in kind.flags if main and name in file.variables)
     for name in (held, *flags):
         file.check_dimensions(name)
@@ -257,8 +257,8 @@ def _told_days(files, places):
     bounds = None
     if all(file.bounds is not None for file in files):
         bounds = np.array([files[number].bounds[record] for number, record in places])
-    told = [resolution(file.attrs) for file in files]
-    return bounds, told[0] if len({one and one[0] for one in told}) == 1 else None
+    resolutions = [resolution(file.attrs) for file in files]
+    return bounds, resolutions[0] if len({length and length[0] for length in resolutions}) == 1 else None
 
 
 # -- records ---------------------------------------------------------------------------------------------------------
@@ -282,7 +282,7 @@ def _merge(files):
     no file holds two maps of a day, only those of the highest rank of each day are kept.
     """
     ranks = [reprocessing_rank(file.path, file.attrs) for file in files]
-    chosen: dict[np.datetime64, tuple[int, int, int]] = {}
+    best_maps: dict[np.datetime64, tuple[int, int, int]] = {}
     passed: dict[tuple[int, int], int] = {}
     equal: list[tuple[str, str]] = []
 
@@ -297,21 +297,21 @@ def _merge(files):
 
     for number, file in enumerate(files):
         for record, time in enumerate(file.times):
-            one = ranks[number], number, record
-            chosen[time] = one_of(chosen[time], one) if time in chosen else one
+            candidate = ranks[number], number, record
+            best_maps[time] = one_of(best_maps[time], candidate) if time in best_maps else candidate
     if len(set(ranks)) > 1 and all(np.unique(file.times.astype("datetime64[D]")).size == file.times.size for file in files):
         best: dict[np.datetime64, np.datetime64] = {}
-        for time in sorted(chosen):
+        for time in sorted(best_maps):
             day = time.astype("datetime64[D]")
-            other = best.get(day)
-            if other is None or chosen[other][0] == chosen[time][0]:
+            rival = best.get(day)
+            if rival is None or best_maps[rival][0] == best_maps[time][0]:
                 best[day] = time
             else:
-                kept = one_of(chosen[other], chosen[time])
-                best[day], gone = (time, other) if kept == chosen[time] else (other, time)
-                del chosen[gone]
-    times = np.array(sorted(chosen), "datetime64[ns]")
-    places = np.array([chosen[time][1:] for time in times], np.int64).reshape(-1, 2)
+                better_map = one_of(best_maps[rival], best_maps[time])
+                best[day], gone = (time, rival) if better_map == best_maps[time] else (rival, time)
+                del best_maps[gone]
+    times = np.array(sorted(best_maps), "datetime64[ns]")
+    places = np.array([best_maps[time][1:] for time in times], np.int64).reshape(-1, 2)
     return times, places, _choices(passed, equal)
 
 
@@ -320,13 +320,13 @@ def _choices(passed: dict[tuple[int, int], int], equal: list[tuple[str, str]]) -
     words = {0: "near-real-time or preliminary", 1: "other", 2: "reprocessed or final"}
     lines = []
     for (better, worse), count in sorted(passed.items()):
-        taken = "final" if better == 1 else words[better]
-        lines.append(f"{count} dates have {taken} and {words[worse]} maps: the {taken} ones are taken")
+        better_name = "final" if better == 1 else words[better]
+        lines.append(f"{count} dates have {better_name} and {words[worse]} maps: the {better_name} ones are taken")
     if equal:
-        taken, left = equal[0]
+        better_name, left = equal[0]
         lines.append(
             f"{len(equal)} dates have two maps, and nothing tells which is final: those of the file given later are taken "
-            f"({taken}, not {left})"
+            f"({better_name}, not {left})"
         )
     return lines
 

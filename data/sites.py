@@ -113,8 +113,8 @@ def parse_site(text: str) -> Site:
     try:
         x, y = (float(part) for part in parts)
     except ValueError:
-        known = ", ".join([*SITES, *registry.SITES.names()])
-        raise OptionError(f"--site {text!r} is neither LON,LAT nor one of the known sites{_meant(text)}: {known}") from None
+        names = ", ".join([*SITES, *registry.SITES.names()])
+        raise OptionError(f"--site {text!r} is neither LON,LAT nor one of the known sites{_meant(text)}: {names}") from None
     finite = abs(x) < MAX_METRES and abs(y) < MAX_METRES
     need(finite, f"--site {text}: must be two numbers, LON,LAT in degrees (X,Y in metres on a Cartesian grid)")
     return Site(f"{x:g},{y:g}", x, y)

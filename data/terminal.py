@@ -23,7 +23,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202
 
 def clean(text: str) -> str:
     """Text whose control characters, and what stands for bytes of undecodable names, are written as escapes: ``\\x1b``."""
-    text = _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+    text = _CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -142,12 +142,12 @@ def plain_streams(*, log: LogFile | None = None, quiet: bool = False, stamped: b
     program has put in its place.
     """
     before = sys.stdout, sys.stderr
-    own = {id(sys.__stdout__), id(sys.__stderr__)}
+    standard = {id(sys.__stdout__), id(sys.__stderr__)}
 
     def plain(stream: Any) -> Any:
         if isinstance(stream, PlainStream):
             return stream
-        return PlainStream(stream, log=log, quiet=quiet, stamped=stamped and id(stream) in own and not _is_terminal(stream))
+        return PlainStream(stream, log=log, quiet=quiet, stamped=stamped and id(stream) in standard and not _is_terminal(stream))
 
     sys.stdout, sys.stderr = map(plain, before)
     try:

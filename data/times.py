@@ -21,12 +21,12 @@ def parse_date(text: str, option: str) -> np.datetime64:
     try:
         if not text[:1].isdigit():  # NaT, now and today are dates to numpy
             raise ValueError(text)
-        found = np.datetime64(text, "s")
+        instant = np.datetime64(text, "s")
     except ValueError:
         raise OptionError(f"{option} {text!r} is not a date such as 2005-06-30 (YYYY-MM-DD)") from None
-    if not FIRST_DATE <= found <= LAST_DATE:
+    if not FIRST_DATE <= instant <= LAST_DATE:
         raise OptionError(f"{option} {text}: must lie between {str(FIRST_DATE)[:10]} and {str(LAST_DATE)[:10]}")
-    return found
+    return instant
 
 
 def seconds(times) -> np.ndarray:

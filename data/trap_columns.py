@@ -98,7 +98,7 @@ def quantity(title: str) -> str | None:
         "tpn": bool(words & {"tpn", "pon"}) or bool(re.search("(particulate|total) (organic |particulate )?nitrogen", words_of)),
         "dry_weight": bool(re.search(weight, words_of)) and not words & elements,
     }
-    return next((name for name, found in names.items() if found), None)
+    return next((name for name, holds in names.items() if holds), None)
 
 
 def _of_time(words_of: str, words: set[str]) -> str | None:
@@ -114,10 +114,10 @@ def _of_time(words_of: str, words: set[str]) -> str | None:
     opens = bool(words & OPEN) or words_of.startswith(("open", "start", "begin"))
     closes = bool(words & CLOSE) or words_of.startswith(("close", "end", "stop"))
     side = "open" if opens else "close" if closes else ""
-    found = re.findall(r"[a-z0-9]+", words_of)
-    rest = " ".join(word for word in found if word not in OPEN | CLOSE | {"date", "utc", "gmt", "trap", "cup", "local"})
+    parts = re.findall(r"[a-z0-9]+", words_of)
+    named = " ".join(word for word in parts if word not in OPEN | CLOSE | {"date", "utc", "gmt", "trap", "cup", "local"})
     for part, spellings in PARTS.items():
-        if rest in spellings:
+        if named in spellings:
             return f"{side or 'open'}_{part}"
     if side:
         return side
@@ -147,11 +147,11 @@ def chosen_columns(texts) -> dict[str, str]:
         One is not of that form, names an unknown quantity, or names one twice.
     """
     chosen: dict[str, str] = {}
-    for one in texts:
-        key, sign, title = (part.strip() for part in one.partition("="))
+    for text_given in texts:
+        key, sign, title = (part.strip() for part in text_given.partition("="))
         key = key.lower()
         if not sign or not title or key not in KEYS:
-            raise OptionError(f"--flux-columns {one!r}: give QUANTITY=HEADER, with a quantity of {', '.join(KEYS)}")
+            raise OptionError(f"--flux-columns {text_given!r}: give QUANTITY=HEADER, with a quantity of {', '.join(KEYS)}")
         if key in chosen:
             raise OptionError(f"--flux-columns: {key} is given twice; give it once")
         chosen[key] = title
@@ -166,22 +166,22 @@ def recognise(path: Path, rows: list[Row], chosen: Mapping[str, str]) -> Layout 
     InputError
         A header is there, and its columns cannot be used.
     """
-    wanted = {_same(title) for title in chosen.values()}
+    headers = {_same(title) for title in chosen.values()}
     for index, row in enumerate(rows):
         if index >= HEADER_ROWS:
             break
         titles = [" ".join(text(cell).split()) for cell in row.cells]  # headers of sheets hold line breaks
         kinds = [quantity(title) for title in titles]
-        held = {_same(title) for title in titles}
-        if wanted and not wanted <= held:
+        present = {_same(title) for title in titles}
+        if headers and not headers <= present:
             continue
         named = {kind for kind in kinds if kind} | set(chosen)
         if sum(map(bool, titles)) < 2 or not dated(named):
             continue
         of_rows = rows[index + 1 :]
-        kinds = [next((key for key, title in chosen.items() if _same(title) == _same(one)), kind)
-                 for one, kind in zip(titles, kinds, strict=True)]  # fmt: skip
-        indices = {key: [i for i, one in enumerate(titles) if _same(one) == _same(title)] for key, title in chosen.items()}
+        kinds = [next((key for key, title in chosen.items() if _same(title) == _same(header)), kind)
+                 for header, kind in zip(titles, kinds, strict=True)]  # fmt: skip
+        indices = {key: [i for i, header in enumerate(titles) if _same(header) == _same(title)] for key, title in chosen.items()}
         for _ in range(MORE_HEADERS):
             if of_rows and _goes_on(of_rows[0], kinds):
                 more = [" ".join(text(cell).split()) for cell in of_rows[0].cells]
@@ -211,31 +211,31 @@ def _goes_on(row: Row, kinds: list[str | None]) -> bool:
 
 def _columns(path: Path, titles: list[str], rows: list[Row], indices: Mapping[str, list[int]]):
     """Columns by quantity, and lines on how they are taken."""
-    candidates: dict[str, list[int]] = {key: list(found) for key, found in indices.items()}
-    taken = {index for found in candidates.values() for index in found}
+    candidates: dict[str, list[int]] = {key: list(places) for key, places in indices.items()}
+    used = {index for found in candidates.values() for index in found}
     notes = []
     for index, title in enumerate(titles):
         kind = quantity(title)
-        if kind and kind not in indices and index not in taken:
+        if kind and kind not in indices and index not in used:
             candidates.setdefault(kind, []).append(index)
         if kind is None and ABOVE_BOTTOM.search(plain(title)) and re.search(r"depth|height|metre|meter|\bm\b", plain(title)):
             notes.append(f"column {title!r} is not taken for the trap's depth")
     _tell_dates_apart(titles, rows, candidates, notes)
     columns = {}
-    for kind, found in candidates.items():
+    for kind, indices_of in candidates.items():
         # of replicates the mean, and of a share and a flux the flux
-        for wanted in (r"\b(avg|mean|average)\b", UNIT_PATTERN):
-            found = [index for index in found if re.search(wanted, plain(titles[index]))] or found
-        if len(found) > 1 and kind == "site":
-            found = found[:1]
-        if len(found) > 1:
-            listed = ", ".join(repr(titles[index]) for index in found)
+        for pattern in (r"\b(avg|mean|average)\b", UNIT_PATTERN):
+            indices_of = [index for index in indices_of if re.search(pattern, plain(titles[index]))] or indices_of
+        if len(indices_of) > 1 and kind == "site":
+            indices_of = indices_of[:1]
+        if len(indices_of) > 1:
+            listed = ", ".join(repr(titles[index]) for index in indices_of)
             key = kind if kind in KEYS else "open"
             raise InputError(
                 f"{path}: several columns of {kind}: {listed}; keep one of them, or name it (--flux-columns {key}=HEADER)"
             )
-        title = titles[found[0]]
-        columns[kind] = Column(found[0], title, _factor(path, title, kind) if kind in COLUMNS else 1.0)
+        title = titles[indices_of[0]]
+        columns[kind] = Column(indices_of[0], title, _factor(path, title, kind) if kind in COLUMNS else 1.0)
     if not set(FLUXES) & set(columns):
         raise InputError(
             f"{path}: no column of {', '.join(FLUXES)} (or BODC's names); it holds {', '.join(filter(None, titles))}; name them, "
@@ -248,15 +248,15 @@ def _tell_dates_apart(titles, rows: list[Row], candidates: dict[str, list[int]],
     """Times of day beside dates, moorings beside cups, and dates that do not tell what they are of."""
     sample = [row.cells for row in rows[:50]]
     for kind in ("open", "close"):
-        found = candidates.get(kind, [])
-        times = [index for index in found if _of_day(titles[index], [cells[index] for cells in sample if index < len(cells)])]
-        if times and len(times) < len(found):
-            candidates[kind] = [index for index in found if index not in times]
+        places = candidates.get(kind, [])
+        times = [index for index in places if _of_day(titles[index], [cells[index] for cells in sample if index < len(cells)])]
+        if times and len(times) < len(places):
+            candidates[kind] = [index for index in places if index not in times]
             candidates.setdefault(f"{kind}_time", times)
-    for kind, other in (("open", "deployed"), ("close", "retrieved")):
-        if other in candidates:
-            candidates.setdefault(kind, candidates[other])
-            del candidates[other]
+    for kind, event in (("open", "deployed"), ("close", "retrieved")):
+        if event in candidates:
+            candidates.setdefault(kind, candidates[event])
+            del candidates[event]
     if "date" in candidates:
         split = any(key.startswith("open_") and key != "open_time" for key in candidates)
         if "open" not in candidates and "mid" not in candidates and not split:
@@ -295,13 +295,13 @@ def _factor(path: Path, title: str, kind: str) -> float | None:
     """Factor from the unit that a header names to mg m-2 d-1; None where it names none."""
     words = re.sub(r"[(\[](avg|mean|average|dry|total)[)\]]", "", plain(title))
     understood = f"understood are {UNIT}, g m-2 yr-1 and, for carbon and nitrogen, mmol m-2 d-1"
-    if not (found := UNIT_PATTERN.search(words)):
+    if not (unit := UNIT_PATTERN.search(words)):
         if words.split() == kind.split("_"):
             return 1.0
         if re.search(r"[(\[/%]|-\d|(?<![a-z0-9])(kg|g|mg|ug|mmol|umol|mol)(?![a-z])", words):
             raise InputError(f"{path}, column {title!r}: its unit is not known; {understood}")
         return None
-    mass, days = found["mass"], DAYS[found["time"]]
+    mass, days = unit["mass"], DAYS[unit["time"]]
     if mass in MASSES:
         return MASSES[mass] / days
     if kind not in MOLAR_MASS:

@@ -40,25 +40,25 @@ def parse_date(cell, order: str) -> dt.datetime | None:
         value = pd.Timestamp(cell).to_pydatetime()
     else:
         written = text(cell)
-        found = next(filter(None, (one.fullmatch(written) for one in (NAMED_MONTH, MONTH_IN_FRONT))), None)
-        if found:
-            if found["month"].lower() not in MONTHS:
+        match = next(filter(None, (pattern.fullmatch(written) for pattern in (NAMED_MONTH, MONTH_IN_FRONT))), None)
+        if match:
+            if match["month"].lower() not in MONTHS:
                 return None
-            year, month, day = found["year"], str(MONTHS.index(found["month"].lower()) + 1), found["day"]
-        elif found := NUMBERS.fullmatch(written):
-            day, month = (found["a"], found["b"]) if order == ORDERS[0] else (found["b"], found["a"])
-            year = found["year"]
-            if len(year) == 2 and found["sign"] == "-":
+            year, month, day = match["year"], str(MONTHS.index(match["month"].lower()) + 1), match["day"]
+        elif match := NUMBERS.fullmatch(written):
+            day, month = (match["a"], match["b"]) if order == ORDERS[0] else (match["b"], match["a"])
+            year = match["year"]
+            if len(year) == 2 and match["sign"] == "-":
                 return None
-        elif found := YEAR_FIRST.fullmatch(written) or COMPACT.fullmatch(written):
-            year, month, day = found["year"], found["month"], found["day"]
+        elif match := YEAR_FIRST.fullmatch(written) or COMPACT.fullmatch(written):
+            year, month, day = match["year"], match["month"], match["day"]
         elif re.match(r"\d{4}-\d\d-\d\d", written):
             year = None
         else:
             return None
-        if found is not None and year is not None:
+        if match is not None and year is not None:
             years = int(year) + (0 if len(year) == 4 else 1900 if int(year) >= LAST_CENTURY else 2000)
-            time = (found.groupdict().get("time") or "").strip().removeprefix("T").strip()
+            time = (match.groupdict().get("time") or "").strip().removeprefix("T").strip()
             clock = CLOCK.fullmatch(time)
             written = f"{years:04d}-{int(month):02d}-{int(day):02d}" + (f"T{time}" if time and not clock else "")
         else:
@@ -96,16 +96,16 @@ def parse_time(cell) -> dt.timedelta | None:
     written = text(cell).rstrip("hHzZ ")
     if not written:
         return dt.timedelta(0)
-    if found := CLOCK.fullmatch(written):
+    if match := CLOCK.fullmatch(written):
         try:
-            return _of_clock(found)
+            return _of_clock(match)
         except ValueError:
             return None
     if re.fullmatch(r"0?\.\d+", written):  # a sheet's share of a day
         return dt.timedelta(seconds=round(86400 * float(written)))
-    elif found := re.fullmatch(r"(\d{1,2})(\d\d)?(?:\.0*)?", written):
-        value = dt.timedelta(hours=int(found[1]), minutes=int(found[2] or 0))
-        return value if int(found[2] or 0) < 60 and value <= dt.timedelta(days=1) else None
+    elif match := re.fullmatch(r"(\d{1,2})(\d\d)?(?:\.0*)?", written):
+        value = dt.timedelta(hours=int(match[1]), minutes=int(match[2] or 0))
+        return value if int(match[2] or 0) < 60 and value <= dt.timedelta(days=1) else None
     return None
 
 

@@ -96,13 +96,14 @@ class _Findings:
     def by_kind(self) -> list[str]:
         """One line a kind: how many, which rows, and what became of them."""
         lines = []
-        for kind, (one, many) in KINDS.items():
-            rows = sorted(row for row, _, found in self.lines if found == kind)
+        for kind, (single, plural) in KINDS.items():
+            rows = sorted(row for row, _, kind_found in self.lines if kind_found == kind)
             if not rows:
                 continue
             most = len(rows) if kind == "outweighed" else ROWS_NAMED
             fate = FATES[kind][0 if self.drop else 1]
-            lines.append(f"{len(rows)} {one if len(rows) == 1 else many} ({_listed(rows, most)})" + (f"; {fate}" if fate else ""))
+            noun = single if len(rows) == 1 else plural
+            lines.append(f"{len(rows)} {noun} ({_listed(rows, most)})" + (f"; {fate}" if fate else ""))
         return lines
 
 
@@ -176,8 +177,8 @@ def read_flux(
     """
     path = Path(path).expanduser()
     layout, notes = _layout(path, columns or {}, sheet)
-    order, said = _order(path, layout, dates)
-    notes += said
+    order, order_notes = _order(path, layout, dates)
+    notes += order_notes
     findings = _Findings(drop)
     records = [_record(row, layout, order or ORDERS[0], findings) for row in layout.rows if any(map(text, row.cells))]
     names = ["row", "open", "close", *COLUMNS, "depth", "latitude", "longitude", "site"]
@@ -191,9 +192,9 @@ def read_flux(
         level = np.ones(len(frame), bool)
         if of_depths and depth is not None:
             level = select_depth(frame["depth"], depth, where=str(path))
-        chosen, lines = choose_site(frame[level], site, near, str(path))
+        of_site, lines = choose_site(frame[level], site, near, str(path))
         notes += lines
-        level[level] = chosen
+        level[level] = of_site
         if of_depths and depth is not None:
             rows, lines = at_depth(frame[level], depth, str(path))
             notes += lines
@@ -213,8 +214,8 @@ def read_flux(
         raise InputError(f"{path}: no cup with an opening and a closing date; " + (findings.sorted_lines() or ["no rows"])[0])
     units_named = [f"column {c.title!r} names no unit: taken as {UNIT}" for c in layout.columns.values() if c.factor is None]
     notes = units_named + unused(layout.titles, layout.columns) + notes + filled
-    kept = ["open", "close", *COLUMNS, *(["depth"] if depth is None and of_depths else [])]
-    frame = frame[kept]
+    columns_kept = ["open", "close", *COLUMNS, *(["depth"] if depth is None and of_depths else [])]
+    frame = frame[columns_kept]
     frame.index = pd.RangeIndex(1, len(frame) + 1, name="cup")
     frame.attrs = {
         "file": str(path), "units": UNIT, "problems": notes + findings.sorted_lines(), "remarks": notes + findings.by_kind(),
@@ -259,32 +260,32 @@ def outweighed(frame: pd.DataFrame) -> pd.Series:
 # -- the table -------------------------------------------------------------------------------------------------------
 def _layout(path: Path, chosen: Mapping[str, str], sheet: str | None) -> tuple[Layout, list[str]]:
     """The one table of a file that is a flux record, and what there is to say of the sheets."""
-    held = tables(path, sheet)
-    found = []
-    for table in held:
+    sheets = tables(path, sheet)
+    recognised = []
+    for table in sheets:
         layout = recognise(path, table.rows, chosen)
         if layout is not None:
-            found.append((table, layout))
+            recognised.append((table, layout))
             if not table.name:
                 break
-    if found and not found[0][0].name:  # one text file, read with several separators
-        return found[0][1], list(found[0][1].notes)
-    if len(found) > 1:
-        listed = ", ".join(f"{table.name!r} ({len(layout.rows)} rows)" for table, layout in found)
-        raise InputError(f"{path}: {len(found)} of its sheets hold flux records: {listed}; choose one with --sheet")
-    if not found:
-        first = next((row for table in held for row in table.rows if any(map(text, row.cells))), None)
+    if recognised and not recognised[0][0].name:  # one text file, read with several separators
+        return recognised[0][1], list(recognised[0][1].notes)
+    if len(recognised) > 1:
+        listed = ", ".join(f"{table.name!r} ({len(layout.rows)} rows)" for table, layout in recognised)
+        raise InputError(f"{path}: {len(recognised)} of its sheets hold flux records: {listed}; choose one with --sheet")
+    if not recognised:
+        first = next((row for table in sheets for row in table.rows if any(map(text, row.cells))), None)
         listed = ", ".join(filter(None, map(text, first.cells[:12]))) if first else "nothing"
         listed = " ".join(listed.split())[:LONGEST_LIST]
-        wanted = ", ".join(repr(title) for title in chosen.values())
-        asked = f" beside the headers asked for ({wanted})" if wanted else ""
+        headers = ", ".join(repr(title) for title in chosen.values())
+        but = f" beside the headers asked for ({headers})" if headers else ""
         raise InputError(
-            f"{path}: no columns of opening and closing dates (open, close, or BODC's names){asked}; the first row holds {listed}"
+            f"{path}: no columns of opening and closing dates (open, close, or BODC's names){but}; the first row holds {listed}"
             "; name the columns, such as --flux-columns open=HEADER close=HEADER"
         )
-    table, layout = found[0]
-    others = [repr(one.name) for one in held if one is not table and one.filled]
-    notes = list(layout.notes) + ([f"sheets not read: {', '.join(others)}"] if others else [])
+    table, layout = recognised[0]
+    unread = [repr(sheet_unread.name) for sheet_unread in sheets if sheet_unread is not table and sheet_unread.filled]
+    notes = list(layout.notes) + ([f"sheets not read: {', '.join(unread)}"] if unread else [])
     return layout, notes
 
 
@@ -325,8 +326,8 @@ def _record(row: Row, layout: Layout, order: str, findings: _Findings) -> list |
     the row."""
     width, columns = len(layout.titles), layout.columns
     if any(map(text, row.cells[width:])):
-        found = f"{len(row.cells)} cells where the header has {width}"
-        findings.add(row.number, "row", f"{found} (a decimal comma?)", "the row is left out", hard=True)
+        problem = f"{len(row.cells)} cells where the header has {width}"
+        findings.add(row.number, "row", f"{problem} (a decimal comma?)", "the row is left out", hard=True)
         return None
     cells = {kind: row.cells[c.index] if c.index < len(row.cells) else "" for kind, c in columns.items()}
     opening, closing, wrong = _dates(cells, columns, order)
@@ -353,30 +354,30 @@ def _record(row: Row, layout: Layout, order: str, findings: _Findings) -> list |
 def _dates(cells: dict, columns: Mapping[str, Column], order: str) -> tuple[dt.datetime | None, dt.datetime | None, list[str]]:
     """Opening, closing, and what is wrong with them."""
     wrong: list[str] = []
-    found = {side: _instant(cells, side, order, wrong) for side in ("open", "close") if _tells(columns, side)}
+    instants = {side: _instant(cells, side, order, wrong) for side in ("open", "close") if _tells(columns, side)}
     length = None
-    if "duration" in columns and len(found) < 2:
+    if "duration" in columns and len(instants) < 2:
         length = _number(cells["duration"])
         if length is None or not 0 < length < 3660:
             wrong.append(f"duration {text(cells['duration'])!r} is not a number of days")
             length = None
         elif re.search(r"\b(h|hr|hrs|hours?)\b", plain(columns["duration"].title)):
             length /= 24
-    if "mid" in columns and "open" not in found:
+    if "mid" in columns and "open" not in instants:
         middle = _instant(cells, "mid", order, wrong)
-        closing = found.get("close")
+        closing = instants.get("close")
         if middle is not None and closing is not None:
-            found["open"] = middle - (closing - middle)
+            instants["open"] = middle - (closing - middle)
         elif middle is not None and length is not None:
             half = dt.timedelta(days=length / 2)
-            found |= {"open": middle - half, "close": middle + half}
-    elif length is not None and (opening := found.get("open")) is not None:
-        found["close"] = opening + dt.timedelta(seconds=round(86400 * length))
-    elif length is not None and (closing := found.get("close")) is not None:
-        found["open"] = closing - dt.timedelta(seconds=round(86400 * length))
-    if not wrong and (found.get("open") is None or found.get("close") is None):
+            instants |= {"open": middle - half, "close": middle + half}
+    elif length is not None and (opening := instants.get("open")) is not None:
+        instants["close"] = opening + dt.timedelta(seconds=round(86400 * length))
+    elif length is not None and (closing := instants.get("close")) is not None:
+        instants["open"] = closing - dt.timedelta(seconds=round(86400 * length))
+    if not wrong and (instants.get("open") is None or instants.get("close") is None):
         wrong.append("no opening and closing date")
-    return found.get("open"), found.get("close"), wrong
+    return instants.get("open"), instants.get("close"), wrong
 
 
 def _tells(columns: Mapping[str, Column], side: str) -> bool:
@@ -406,17 +407,17 @@ def _instant(cells: dict, side: str, order: str, wrong: list[str]) -> dt.datetim
 
 def _of_parts(parts: dict[str, float | None]) -> dt.datetime | None:
     """A date of year, month and day (or day of the year, from 1) and hour."""
-    told = {name: value for name, value in parts.items() if value is not None}
-    if len(told) < len(parts):
+    numbers = {name: value for name, value in parts.items() if value is not None}
+    if len(numbers) < len(parts):
         return None
     try:
-        year, hour = int(told["year"]), 0.0 if np.isnan(told["hour"]) else told["hour"]
-        if not np.isnan(told["day"]):
-            value = dt.datetime(year, int(told["month"]), int(told["day"]))
-            hour += 24 * (told["day"] % 1)
+        year, hour = int(numbers["year"]), 0.0 if np.isnan(numbers["hour"]) else numbers["hour"]
+        if not np.isnan(numbers["day"]):
+            value = dt.datetime(year, int(numbers["month"]), int(numbers["day"]))
+            hour += 24 * (numbers["day"] % 1)
         else:
             value = dt.datetime(year, 1, 1)
-            hour += 24 * (told["yearday"] - 1)
+            hour += 24 * (numbers["yearday"] - 1)
         value += dt.timedelta(seconds=round(3600 * hour))
     except (ValueError, OverflowError):
         return None
@@ -425,12 +426,12 @@ def _of_parts(parts: dict[str, float | None]) -> dt.datetime | None:
 
 def _degrees(cell, column: Column | None) -> float:
     """A latitude or longitude, positive north and east; NaN where there is none."""
-    found = re.fullmatch(r"\s*([-+]?\d+(?:\.\d*)?)\s*°?\s*([NSEWnsew])?\s*", text(cell))
-    if column is None or not found:
+    match = re.fullmatch(r"\s*([-+]?\d+(?:\.\d*)?)\s*°?\s*([NSEWnsew])?\s*", text(cell))
+    if column is None or not match:
         return np.nan
     west = {"w", "west", "south"} & set(re.findall(r"[a-z]+", plain(column.title)))
-    sign = -1.0 if (found[2] or "").lower() in ("s", "w") or (west and not found[2]) else 1.0
-    value = sign * float(found[1])
+    sign = -1.0 if (match[2] or "").lower() in ("s", "w") or (west and not match[2]) else 1.0
+    value = sign * float(match[1])
     return value if abs(value) <= 360 else np.nan
 
 
@@ -471,9 +472,9 @@ def _without_fills(frame: pd.DataFrame, columns: Mapping[str, Column], findings:
                 recurs = int(counts.get(value, 0))
                 fill = (nines and (digits.count("9") > 1 or recurs > 1) and value <= -9) or (value <= -1 and recurs > 2)
             else:
-                others = values[(values != value) & (values > 0)]
+                usual = values[(values != value) & (values > 0)]
                 fill = value * factor[kind] >= LARGEST
-                fill = fill or (nines and value > 99 and times > 1 and len(others) > 0 and value > 10 * others.max())
+                fill = fill or (nines and value > 99 and times > 1 and len(usual) > 0 and value > 10 * usual.max())
             if not fill:
                 continue
             rows = _listed(frame["row"][values == value].tolist())
@@ -538,6 +539,6 @@ def _checked_times(frame: pd.DataFrame, findings: _Findings, *, undeclared: bool
 
 
 def _refusal(path: Path, hard: list[tuple[int, str]]) -> str:
-    (_, first), *others = sorted(hard, key=lambda item: item[0])
-    more = f" (and {len(others)} more such problem{'s' if len(others) > 1 else ''})" if others else ""
+    (_, first), *further = sorted(hard, key=lambda item: item[0])
+    more = f" (and {len(further)} more such problem{'s' if len(further) > 1 else ''})" if further else ""
     return f"{path}, {first}{more}; mend the file, or give --drop-bad to leave such rows and values out"

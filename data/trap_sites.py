@@ -38,8 +38,8 @@ def select_depth(
     depths = np.abs(np.asarray(list(depths), dtype=np.float64))
     near = np.abs(depths - wanted) <= tolerance
     if not near.any():
-        found, counts = np.unique(depths[np.isfinite(depths)], return_counts=True)
-        listed = ", ".join(f"{value:g} m ({count} rows)" for value, count in zip(found, counts)) or "no depth at all"
+        levels, counts = np.unique(depths[np.isfinite(depths)], return_counts=True)
+        listed = ", ".join(f"{value:g} m ({count} rows)" for value, count in zip(levels, counts)) or "no depth at all"
         raise InputError(
             f"{where}: no row within {tolerance:g} m of {wanted:g} m depth; it holds {listed}; choose one of these (--flux-depth)"
         )
@@ -91,9 +91,9 @@ def choose_site(
     if near is not None and placed.any():
         away = np.where(placed, distance_km(lon, lat, *near), np.inf)
         if len(labels) > 1 and away.min() <= SITE_KM:
-            chosen = group == group[int(away.argmin())]
+            nearest = group == group[int(away.argmin())]
             line = f"of {len(labels)} sites that at the predictions' trap is taken: {labels[group[int(away.argmin())]]} (--site)"
-            return chosen, [line]
+            return nearest, [line]
         if len(labels) == 1 and away.min() > SITE_KM:
             return everything, [
                 f"its trap stands at {_place(lon[0], lat[0])}, {away.min():.0f} km from that of the predictions, "
@@ -153,17 +153,17 @@ def _named(cups: pd.DataFrame, wanted: str, lon, lat, labels: dict, where: str) 
     same = (cups["site"].str.strip().str.lower() == wanted.strip().lower()).to_numpy()
     if same.any():
         return same
-    held = "; ".join(list(labels.values())[:SITES_NAMED])
+    sites = "; ".join(list(labels.values())[:SITES_NAMED])
     placed = np.isfinite(lon) & np.isfinite(lat)
     if not placed.any():
-        known = ", ".join(repr(name) for name in cups["site"].unique() if name) or "no names of sites and no positions"
-        raise OptionError(f"--site {wanted!r}: {where} holds {known}")
+        names = ", ".join(repr(name) for name in cups["site"].unique() if name) or "no names of sites and no positions"
+        raise OptionError(f"--site {wanted!r}: {where} holds {names}")
     try:
         place = parse_site(wanted)
     except OptionError:
-        raise OptionError(f"--site {wanted!r}: {where} holds {held}; give one of the names, or LON,LAT") from None
+        raise OptionError(f"--site {wanted!r}: {where} holds {sites}; give one of the names, or LON,LAT") from None
     away = np.where(placed, distance_km(lon, lat, place.x, place.y), np.inf)
     if not away.min() <= SITE_KM:
-        raise OptionError(f"--site {wanted!r}: {where} holds no trap within {SITE_KM:g} km of it, but {held}")
+        raise OptionError(f"--site {wanted!r}: {where} holds no trap within {SITE_KM:g} km of it, but {sites}")
     group = _groups(cups, lon, lat)
     return group == group[int(away.argmin())]

@@ -64,10 +64,10 @@ def tables(path: Path, sheet: str | None = None) -> list[Table]:
         sheets = _sheets(path)
         if sheet is None:
             return sheets
-        chosen = [one for one in sheets if one.name.strip().lower() == sheet.strip().lower()]
-        if not chosen:
-            raise OptionError(f"--sheet {sheet!r}: {path} has the sheets {', '.join(repr(one.name) for one in sheets)}")
-        return chosen
+        matching = [candidate for candidate in sheets if candidate.name.strip().lower() == sheet.strip().lower()]
+        if not matching:
+            raise OptionError(f"--sheet {sheet!r}: {path} has the sheets {', '.join(repr(item.name) for item in sheets)}")
+        return matching
     if sheet is not None:
         raise OptionError(f"--sheet {sheet!r}: {path} is a text file and has no sheets; leave --sheet out")
     return _readings(path, content)

@@ -100,8 +100,8 @@ class WorkerOptions:
         need(not (self.scheduler and self.cluster), "--scheduler and --cluster contradict each other; give one")
         need(self.cluster or not self.cluster_options, "--cluster-options goes with --cluster slurm or pbs, or other systems")
         if self.cluster:
-            there = importlib.util.find_spec("dask_jobqueue") is not None
-            need(there, f"--cluster {self.cluster} needs dask-jobqueue: pip install '{EXTRA}'")
+            installed = importlib.util.find_spec("dask_jobqueue") is not None
+            need(installed, f"--cluster {self.cluster} needs dask-jobqueue: pip install '{EXTRA}'")
 
     def client(self, say: Callable[[str], None], folder: Path | None = None):
         """:func:`open_client` with these options; the workers must see ``folder``."""
@@ -184,15 +184,15 @@ def open_client(
             _check_workers(client, f"--scheduler {scheduler}", folder)
         else:
             if cluster is None:
-                made = stack.enter_context(_local_cluster(workers))
+                dask_cluster = stack.enter_context(_local_cluster(workers))
             else:
-                made = stack.enter_context(batch_cluster(cluster, cluster_options, folder))
-                stack.callback(_remove_keys, made)
-                _submit(made, cluster, workers)
-                made.adapt(minimum_jobs=workers, maximum_jobs=workers)  # unlike scale(), it replaces jobs that ended
+                dask_cluster = stack.enter_context(batch_cluster(cluster, cluster_options, folder))
+                stack.callback(_remove_keys, dask_cluster)
+                _submit(dask_cluster, cluster, workers)
+                dask_cluster.adapt(minimum_jobs=workers, maximum_jobs=workers)  # unlike scale(), it replaces jobs that ended
                 say(f"{workers} jobs submitted to {cluster}; waiting for the first to start")
-            client = stack.enter_context(Client(made, set_as_default=False))
-            made.scheduler.http_server.stop()
+            client = stack.enter_context(Client(dask_cluster, set_as_default=False))
+            dask_cluster.scheduler.http_server.stop()
             client.register_plugin(_without_pages())
             client.wait_for_workers(1)
             if cluster is not None:
@@ -200,11 +200,11 @@ def open_client(
         yield client
 
 
-def _remove_keys(made) -> None:
+def _remove_keys(dask_cluster) -> None:
     """Remove the files with which the jobs of a batch system's cluster show who they are."""
     for name in ("ca_file", "cert", "key"):
         with contextlib.suppress(AttributeError, OSError):
-            getattr(made, f"_job_{name}").close()  # temporary files: closed is removed
+            getattr(dask_cluster, f"_job_{name}").close()  # temporary files: closed is removed
 
 
 def _without_pages():
@@ -220,31 +220,31 @@ def _without_pages():
     return WithoutPages()
 
 
-def _submit(made, kind: str, jobs: int) -> None:
+def _submit(dask_cluster, kind: str, jobs: int) -> None:
     """Submit the first jobs of a batch system's cluster here and now: what goes wrong later, in its thread, nobody hears."""
     from distributed import Status
 
-    command = made.job_cls.submit_command.split()[0]
+    command = dask_cluster.job_cls.submit_command.split()[0]
     need(shutil.which(command), f"--cluster {kind}: there is no {command} here; give the command where jobs can be submitted")
 
     async def submit() -> None:
-        made.scale(jobs=jobs)
-        await made._correct_state()
+        dask_cluster.scale(jobs=jobs)
+        await dask_cluster._correct_state()
 
     try:
-        made.sync(submit)
+        dask_cluster.sync(submit)
     except (RuntimeError, ValueError, OSError) as error:
-        for job in made._created:  # closing the cluster trips over jobs that never began
+        for job in dask_cluster._created:  # closing the cluster trips over jobs that never began
             job.status = Status.failed
-        *_, said = str(error).partition("stderr:") if "stderr:" in str(error) else ("", str(error))
+        *_, answer = str(error).partition("stderr:") if "stderr:" in str(error) else ("", str(error))
         raise OptionError(
-            f"--cluster {kind}: {command} refuses the job ({one_line(Exception(said.strip()))}); see --cluster-options"
+            f"--cluster {kind}: {command} refuses the job ({one_line(Exception(answer.strip()))}); see --cluster-options"
         ) from None
 
 
 def _check_workers(client, what: str, folder: Path | None) -> None:
     """See that the workers can do what they will be given."""
-    here, path = (source_fingerprint(), sys.version_info[:2]), folder and str(folder.resolve())
+    ours, path = (source_fingerprint(), sys.version_info[:2]), folder and str(folder.resolve())
 
     def look():  # without a name in a module, it goes to the workers by value, who may lack this package
         import os
@@ -262,10 +262,10 @@ def _check_workers(client, what: str, folder: Path | None) -> None:
     for address, answer in client.run(look, on_error="return").items():
         if isinstance(answer, BaseException):
             raise OptionError(f"{what}: the worker at {address} does not answer ({one_line(answer)}); start it anew")
-        host, there, sees = answer
+        host, theirs, sees = answer
         where = f"{what}: the worker at {address} on {host}"
-        need(there[0], f"{where} has no catchment toolkit; start it in the environment that this command runs in")
-        need(there == here, f"{where} has another version of the toolkit or of Python; start it anew in this environment")
+        need(theirs[0], f"{where} has no catchment toolkit; start it in the environment that this command runs in")
+        need(theirs == ours, f"{where} has another version of the toolkit or of Python; start it anew in this environment")
         need(sees, f"{where} does not see {path}; results must lie where all machines see them under one path")
 
 
@@ -318,11 +318,11 @@ def batch_cluster(kind: str, options: Sequence[str] = (), folder: Path | None = 
         import dask_jobqueue
     except ImportError:
         raise OptionError(f"--cluster {kind} needs dask-jobqueue: pip install '{EXTRA}'") from None
-    made = getattr(dask_jobqueue, CLUSTERS[kind])
+    cluster_class = getattr(dask_jobqueue, CLUSTERS[kind])
     values = job_options(options)
     for name in ("cores", "processes"):
-        given = values.get(name, 1)
-        need(isinstance(given, int) and given > 0, f"--cluster-options {name}={given}: must be a whole number, 1 or more")
+        number = values.get(name, 1)
+        need(isinstance(number, int) and number > 0, f"--cluster-options {name}={number}: must be a whole number, 1 or more")
     # one task at a time in each process, which then has the threads of its share of the job
     values["worker_extra_args"] = [*values.get("worker_extra_args", []), "--nthreads", "1"]
     values["job_script_prologue"] = [*_own_path(), *values.get("job_script_prologue", [])]
@@ -331,7 +331,7 @@ def batch_cluster(kind: str, options: Sequence[str] = (), folder: Path | None = 
     if dask.config.get(f"jobqueue.{kind}.shared-temp-directory", None) is None:
         usual["shared_temp_directory"] = str((folder or Path.cwd()).resolve())
     try:
-        return made(**usual | values)
+        return cluster_class(**usual | values)
     except (TypeError, ValueError, RuntimeError, OSError) as error:
         raise OptionError(
             f"--cluster {kind}: {one_line(error)}; give --cluster-options such as cores=8 memory=16GB walltime=24:00:00"
@@ -399,10 +399,10 @@ def run_tasks(
     topic = f"catchment-report-{command_token()}"  # of this call alone: others may use the same scheduler
     if on_report is not None:
         client.subscribe_topic(topic, lambda event: on_report(event[1]))
-    here = socket.gethostname()
+    host = socket.gethostname()
     # the arguments go with every task: data scattered to a worker would be lost with it
     futures = {
-        client.submit(_guarded, topic, here, function, item, *arguments, pure=False, retries=RETRIES): item for item in items
+        client.submit(_guarded, topic, host, function, item, *arguments, pure=False, retries=RETRIES): item for item in items
     }
     waiting = set(futures)
     ended = threading.Event()
@@ -433,16 +433,16 @@ def run_tasks(
 
 def _watch(client, ended: threading.Event, say: Callable[[str], None]) -> None:
     """Say it, once each time, when there has been no worker for :data:`WITHOUT_WORKERS_SECONDS`."""
-    since, told = time.monotonic(), False
+    since, noted = time.monotonic(), False
     while not ended.wait(WITHOUT_WORKERS_SECONDS / 6):
         try:
-            there = client.scheduler_info(n_workers=-1)["workers"]
+            workers = client.scheduler_info(n_workers=-1)["workers"]
         except Exception:  # the scheduler is gone, which the tasks will tell
             return
-        if there:
-            since, told = time.monotonic(), False
-        elif not told and time.monotonic() - since > WITHOUT_WORKERS_SECONDS and not ended.is_set():
-            told = True
+        if workers:
+            since, noted = time.monotonic(), False
+        elif not noted and time.monotonic() - since > WITHOUT_WORKERS_SECONDS and not ended.is_set():
+            noted = True
             say(f"no worker has been there for {WITHOUT_WORKERS_SECONDS:.0f} s; the work goes on when one comes")
 
 

@@ -80,10 +80,10 @@ class Paths:
         """
         out = np.empty((len(elapsed), *self.position.shape[::2]))
         for particle, (times, points) in enumerate(zip(self.elapsed, self.position, strict=True)):
-            known = np.isfinite(times) & np.isfinite(points).all(axis=1)
-            beyond = None if known[-1] else np.nan
+            present = np.isfinite(times) & np.isfinite(points).all(axis=1)
+            beyond = None if present[-1] else np.nan
             for axis in range(3):
-                out[:, particle, axis] = np.interp(elapsed, times[known], points[known, axis], right=beyond)
+                out[:, particle, axis] = np.interp(elapsed, times[present], points[present, axis], right=beyond)
         return out
 
 
@@ -141,13 +141,13 @@ class Scene:
         """The scene as it stands; what does not move is drawn once."""
         moving = (self.above, self.beside, self.date)
         if self._background is None:
-            for one in moving:
-                one.set_animated(True)
+            for artist in moving:
+                artist.set_animated(True)
             self.canvas.draw()
             self._background = self.canvas.copy_from_bbox(self.figure.bbox)
         self.canvas.restore_region(self._background)
-        for one in moving:
-            one.axes.draw_artist(one)
+        for artist in moving:
+            artist.axes.draw_artist(artist)
         return Image.fromarray(np.array(self.canvas.buffer_rgba())[..., :3])
 
 
@@ -176,10 +176,10 @@ def animate_experiment(run: Path, w: float, experiment: int, path: Path, fps: fl
     """
     if frames < 2 or not fps > 0:
         raise OptionError(f"a film of {frames} frames at {fps:g} a second: needs at least 2, and more than 0 a second")
-    one = open_experiment(run, w, experiment)
-    if not np.isfinite(one["x"].values).any():
+    experiment_data = open_experiment(run, w, experiment)
+    if not np.isfinite(experiment_data["x"].values).any():
         raise InputError(f"none of the particles of experiment {experiment} reached a level: there is nothing to show")
-    scene, path = Scene(one), Path(path)
+    scene, path = Scene(experiment_data), Path(path)
     pictures, elapsed = [], np.linspace(0, scene.paths.duration, frames)
     # a path is read once for all frames, not once a frame
     for moment, position in zip(elapsed, scene.paths.at(elapsed), strict=True):
@@ -187,7 +187,7 @@ def animate_experiment(run: Path, w: float, experiment: int, path: Path, fps: fl
         pictures.append(scene.picture())
     # the colours of one picture do for all: the particles' come by depth, and half way all depths are there
     palette = pictures[frames // 2].quantize(COLOURS)
-    pictures = [one.quantize(palette=palette, dither=Image.Dither.NONE) for one in pictures]
+    pictures = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     try:
         with written_aside(path, make_folder=False) as aside:
             pictures[0].save(aside, "GIF", save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0)

@@ -60,8 +60,8 @@ def spanning_edges(
 
 def _known(*samples) -> list[np.ndarray]:
     """The samples (n,) as float64, without those of which any is not finite."""
-    arrays = [np.asarray(one, np.float64).ravel() for one in samples]
-    if len({one.size for one in arrays}) > 1:
-        raise ValueError(f"samples of different lengths: {', '.join(str(one.size) for one in arrays)}")
-    known = np.all([np.isfinite(one) for one in arrays], axis=0)
-    return [one[known] for one in arrays]
+    arrays = [np.asarray(sample, np.float64).ravel() for sample in samples]
+    if len({array.size for array in arrays}) > 1:
+        raise ValueError(f"samples of different lengths: {', '.join(str(array.size) for array in arrays)}")
+    finite = np.all([np.isfinite(array) for array in arrays], axis=0)
+    return [array[finite] for array in arrays]

@@ -32,14 +32,16 @@ class BoxMeans:
         east, north = (offset.ravel() for offset in np.meshgrid(axis, axis))
         x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
         self._weights = _corner_weights(grid, *grid.locate(*grid.offset(x[:, None], y[:, None], east, north)))
+        self._whole = self._weights @ np.ones(grid.mask_rho.size)
 
     def __call__(self, field: np.ndarray) -> np.ndarray:
         """(..., eta, xi) with NaN where missing -> (position, ...) float64, NaN where a box holds nothing."""
         flat = np.asarray(field, np.float64).reshape(-1, self.grid.mask_rho.size).T
         known = np.isfinite(flat)
-        total = self._weights @ np.where(known, flat, 0.0)
+        whole = known.all()
+        total = self._weights @ (flat if whole else np.where(known, flat, 0.0))
         with np.errstate(invalid="ignore"):
-            mean = total / (self._weights @ known.astype(np.float64))
+            mean = total / (self._whole[:, None] if whole else self._weights @ known.astype(np.float64))
         return mean.reshape(-1, *np.shape(field)[:-2])
 
 

@@ -111,8 +111,8 @@ def _read_catchment(path: str):
             missing = [name for name in ("pdf", "x", "y", "time") if name not in file.variables]
             missing += [name for name in ATTRIBUTES if name not in file.attrs]
             if missing or set(file["pdf"].dims) != {"time", "y", "x"} or file["time"].dtype.kind != "M":
-                what = f"it lacks {', '.join(missing)}" if missing else "pdf must be (time, y, x), with a time in days"
-                raise InputError(f"{path}: not a catchment file ({what}); give what learning.predict --ssh --sst writes")
+                problem = f"it lacks {', '.join(missing)}" if missing else "pdf must be (time, y, x), with a time in days"
+                raise InputError(f"{path}: not a catchment file ({problem}); give what learning.predict --ssh --sst writes")
             speed, *trap = (float(np.asarray(file.attrs[name]).item()) for name in ATTRIBUTES)
             export = file["depth"].item() if "depth" in file.variables and file["depth"].ndim == 0 else EXPORT_M
             depths = float(np.asarray(file.attrs.get("trap_depth_m", TRAP_DEPTH)).item()), float(export)

@@ -38,21 +38,21 @@ def daily_maps(dataset: xr.Dataset, frame: Frame, flux: pd.DataFrame, lags: np.n
     first = flux["open"].min().to_datetime64() - in_seconds(max(lags[-1], 110) + MARGIN_DAYS)
     last = flux["close"].max().to_datetime64() - in_seconds(min(lags[0], 0) - MARGIN_DAYS)
     days, length = dataset["first_day"].values.astype("datetime64[D]"), dataset["days"].values
-    wanted = np.flatnonzero((days + (length - 1) * np.timedelta64(1, "D") >= first) & (days <= last))
-    if not wanted.size:
+    needed = np.flatnonzero((days + (length - 1) * np.timedelta64(1, "D") >= first) & (days <= last))
+    if not needed.size:
         raise InputError(f"--chlorophyll has no map from {day(first)} to {day(last)}; give chlorophyll of the years of --flux")
-    variable = around(dataset, frame.center, half_width)["chlorophyll"].isel(time=wanted)
+    variable = around(dataset, frame.center, half_width)["chlorophyll"].isel(time=needed)
     times = variable["time"].values
     files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in map(_resolved, dataset.attrs["files"])]
     identity = {
-        "files": [list(one) for one in files], "center": list(frame.center), "x": frame.x.tolist(), "y": frame.y.tolist(),
+        "files": [list(file) for file in files], "center": list(frame.center), "x": frame.x.tolist(), "y": frame.y.tolist(),
         "method": "linear", "times": [str(times[0]), str(times[-1]), int(times.size)],
     }  # fmt: skip
     final = out / "chlorophyll_on_frame.zarr"
     _regrid(variable, frame, final, identity)
     with zarr.config.set(checked_setting(final, "chlorophyll")):
         stored = zarr.open_group(str(final), mode="r")["chlorophyll"]
-    return DailyMaps.of(days[wanted], _batches(stored), frame.x.size * frame.y.size, length[wanted])
+    return DailyMaps.of(days[needed], _batches(stored), frame.x.size * frame.y.size, length[needed])
 
 
 def _resolved(path: str) -> Path:

@@ -75,31 +75,31 @@ def main(config: CorrelationConfig) -> int:
         maps = daily_maps(maps_file, catchments.frame, flux, lags, config.out)
         boxes = {name: box_pdf(width, catchments.frame.x, catchments.frame.y).ravel() for name, width in BOXES_KM.items()}
         with Progress("correlating", "lag") as bar:
-            found = lagged_chlorophyll(
+            lagged = lagged_chlorophyll(
                 opening, closing, lags, maps, catchments.predictions, boxes,
                 draws=config.draws, seed=config.seed, strict=config.strict, ascent=catchments.ascent,
                 progress=bar.update,
             )  # fmt: skip
-        check_found(found, config)
+        check_found(lagged, config)
         fluxes = {name: cups[name].to_numpy(np.float64) for name in variables}
-        table = score_table(found, fluxes, opening, periods, block_days=config.block_days, seed=config.seed)
+        table = score_table(lagged, fluxes, opening, periods, block_days=config.block_days, seed=config.seed)
         if not np.isfinite(table["r2"]).any():
             raise InputError(
                 f"no cup left: at no lag do {ENOUGH_CUPS} cups of {config.flux} have a flux and chlorophyll; give a longer "
                 "record, or predictions and chlorophyll of the same years"
             )
         problems = flux.attrs.get("problems", [])
-        notes += [*cloud_notes(found), *nearest_notes(found), *block_notes(table, config.block_days)]
+        notes += [*cloud_notes(lagged), *nearest_notes(lagged), *block_notes(table, config.block_days)]
         of_rows = sum(line.startswith("row ") for line in problems)
         if of_rows:
             notes.append(f"{config.flux}: {of_rows} remarks on rows, one by one in correlation.json; by kind:")
         notes += [f"{config.flux}: {line}" for line in flux.attrs["remarks"]]
-        notes += heavy_pic_notes(cups, found, config.flux)
+        notes += heavy_pic_notes(cups, lagged, config.flux)
         best = with_best_gains(
-            best_rows(table), found, fluxes, opening, periods, block_days=config.block_days, seed=config.seed
+            best_rows(table), lagged, fluxes, opening, periods, block_days=config.block_days, seed=config.seed
         )  # fmt: skip
-        best = best.merge(best_of_random(found, fluxes, periods), on=["variable", "period"])[BEST]
-        series = series_of(cups, variables, found)
+        best = best.merge(best_of_random(lagged, fluxes, periods), on=["variable", "period"])[BEST]
+        series = series_of(cups, variables, lagged)
         _write_results(config, table, series, best, notes, problems, periods)
         _draw(config, table, series, catchments, maps, opening, closing, best)
     for note in notes:
@@ -129,12 +129,12 @@ def speed_notes(lags: np.ndarray, predictions: dict[float, Predictions], ascent:
             f"particles rise by {ascent:g} m, not by the paper's {PAPER_ASCENT_M:g}: the lags at which the sinking speed "
             f"changes are {limits} days, in proportion"
         )
-    for wanted in sorted({sinking_speed(lag, ascent) for lag in lags}):
-        if wanted not in predictions:
-            used = [lag for lag in lags if sinking_speed(lag, ascent) == wanted]
+    for speed_wanted in sorted({sinking_speed(lag, ascent) for lag in lags}):
+        if speed_wanted not in predictions:
+            used = [lag for lag in lags if sinking_speed(lag, ascent) == speed_wanted]
             notes.append(
-                f"no predictions at {wanted:g} m/d, which lags of {used[0]:g} to {used[-1]:g} days want: those at "
-                f"{nearest_speed(wanted, predictions):g} m/d are used"
+                f"no predictions at {speed_wanted:g} m/d, which lags of {used[0]:g} to {used[-1]:g} days want: those at "
+                f"{nearest_speed(speed_wanted, predictions):g} m/d are used"
             )
     return notes
 
@@ -151,7 +151,7 @@ def check_times(config, lags, opening, closing, predictions: dict[float, Predict
             f"--chlorophyll reaches from {day(low)} to {day(high)} and does not overlap with {cups}; give chlorophyll from "
             f"{day(begin - margin)} to {day(end + margin)}"
         )
-    spans = [(one.times[0] - one.interval // 2, one.times[-1] + one.interval // 2) for one in predictions.values()]
+    spans = [(span.times[0] - span.interval // 2, span.times[-1] + span.interval // 2) for span in predictions.values()]
     if all(low > end or high < begin for low, high in spans):
         low, high = min(low for low, _ in spans), max(high for _, high in spans)
         raise InputError(
@@ -206,9 +206,9 @@ def heavy_pic_notes(cups: pd.DataFrame, found: LaggedChlorophyll, flux: Path | N
     words = []
     for name in ("dry_weight", "pic"):
         values = cups[name].to_numpy(np.float64)
-        both = [r_squared(values, found.series["catchment"]), r_squared(values[~heavy], found.series["catchment"][:, ~heavy])]
-        if all(np.isfinite(one).any() for one in both):
-            words.append(f"{name} {np.nanmax(both[0]):.2f} with them, {np.nanmax(both[1]):.2f} without")
+        pair = [r_squared(values, found.series["catchment"]), r_squared(values[~heavy], found.series["catchment"][:, ~heavy])]
+        if all(np.isfinite(values_of).any() for values_of in pair):
+            words.append(f"{name} {np.nanmax(pair[0]):.2f} with them, {np.nanmax(pair[1]):.2f} without")
     if not words:
         return []
     return [f"{flux}: {int(heavy.sum())} cups of the period have PIC x 8.33 > dry weight; best R² of {'; of '.join(words)}"]
@@ -262,7 +262,7 @@ def _write_results(config, table, series, best, notes, problems, periods) -> Non
         **provenance(config),
         "best": [{key: None if isinstance(value, float) and np.isnan(value) else value for key, value in row.items()}
                  for row in best.to_dict("records")],
-        "cups": {name: int(chosen.sum()) for name, chosen in periods.items()},
+        "cups": {name: int(cups_of_period.sum()) for name, cups_of_period in periods.items()},
         "notes": notes,
         "flux_problems": problems,
     }  # fmt: skip
@@ -278,13 +278,13 @@ def _draw(config, table, series, catchments, maps, opening, closing, best) -> No
         lag = next(iter(lags.values()))
         speed = float(series["sinking_speed"].sel(lag=lag))
         most = max(EXAMPLES, len(catchments.predictions))
-        shown = example_cups(series.sel(lag=lag, catchment="catchment")["chlorophyll"].values, most)
+        cups_shown = example_cups(series.sel(lag=lag, catchment="catchment")["chlorophyll"].values, most)
         shift, margin = (in_seconds(days) for days in (lag, MARGIN_DAYS))
-        means = maps.mean(opening[shown] - shift - margin, closing[shown] - shift + margin)
-        one = catchments.predictions[speed]
-        begin, length = one.runs(opening[shown] - shift, closing[shown] - shift, strict=config.strict)
-        pdfs = np.stack([one.pdf[a : a + n].mean(axis=0) for a, n in zip(begin, length, strict=True)])
-        titles = [f"{day(opening[cup])} to {day(closing[cup])}" for cup in shown]
+        means = maps.mean(opening[cups_shown] - shift - margin, closing[cups_shown] - shift + margin)
+        predicted = catchments.predictions[speed]
+        begin, length = predicted.runs(opening[cups_shown] - shift, closing[cups_shown] - shift, strict=config.strict)
+        pdfs = np.stack([predicted.pdf[a : a + n].mean(axis=0) for a, n in zip(begin, length, strict=True)])
+        titles = [f"{day(opening[cup])} to {day(closing[cup])}" for cup in cups_shown]
         average = {w: item.pdf.mean(axis=0, dtype=np.float64) for w, item in catchments.predictions.items()}
         maps_shape = catchments.frame.shape
         figure = figure_7(

@@ -91,20 +91,20 @@ class DailyMaps:
         length = np.ones(n, np.int64) if length is None else np.asarray(length, np.int64)
         total = np.zeros((n + 1, cells))
         count = np.zeros((n + 1, cells), np.uint16 if length.sum() < 2**16 else np.uint32)
-        done = 0
+        filled = 0
         for block in blocks:
-            part = slice(done + 1, done + 1 + len(block))
-            known, days = np.isfinite(block), length[done : done + len(block), None]
-            values = np.where(known, block, 0.0)
+            part = slice(filled + 1, filled + 1 + len(block))
+            clear, days = np.isfinite(block), length[filled : filled + len(block), None]
+            values = np.where(clear, block, 0.0)
             if (days != 1).any():
                 values = values.astype(np.float64) * days
             np.cumsum(values, axis=0, dtype=np.float64, out=total[part])
-            np.cumsum(known * days.astype(count.dtype), axis=0, dtype=count.dtype, out=count[part])
-            total[part] += total[done]
-            count[part] += count[done]
-            done += len(block)
-        if done != n:
-            raise ValueError(f"{done} maps for {n} times")
+            np.cumsum(clear * days.astype(count.dtype), axis=0, dtype=count.dtype, out=count[part])
+            total[part] += total[filled]
+            count[part] += count[filled]
+            filled += len(block)
+        if filled != n:
+            raise ValueError(f"{filled} maps for {n} times")
         return cls(np.asarray(times).astype("datetime64[D]"), length, total, count)
 
     def mean(self, first: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -193,11 +193,11 @@ class WeightedSums:
     @classmethod
     def of(cls, chlorophyll: np.ndarray, pdf: np.ndarray) -> WeightedSums:
         """chlorophyll: (cup, cell), NaN under cloud; pdf: (time, cell)."""
-        known = np.isfinite(chlorophyll)
+        clear = np.isfinite(chlorophyll)
         pdf = pdf.astype(np.float64)
-        product = np.where(known, chlorophyll, 0.0) @ pdf.T
-        seen = known.astype(np.float64) @ pdf.T
-        return cls(*(np.pad(one.cumsum(axis=-1), [(0, 0)] * (one.ndim - 1) + [(1, 0)]) for one in (product, seen, pdf.sum(1))))
+        product = np.where(clear, chlorophyll, 0.0) @ pdf.T
+        seen = clear.astype(np.float64) @ pdf.T
+        return cls(*(np.pad(sums.cumsum(axis=-1), [(0, 0)] * (sums.ndim - 1) + [(1, 0)]) for sums in (product, seen, pdf.sum(1))))
 
     def chlorophyll(self, begin: np.ndarray, length: np.ndarray) -> np.ndarray:
         """Chlorophyll of catchments that are the mean of ``length`` predictions from number ``begin``, each (..., cup).
@@ -205,7 +205,7 @@ class WeightedSums:
         NaN where there is no prediction, and where more than 99 % of the catchment is under cloud.
         """
         cup, end = np.arange(len(self.product)), begin + length
-        product, seen = (one[cup, end] - one[cup, begin] for one in (self.product, self.seen))
+        product, seen = (running[cup, end] - running[cup, begin] for running in (self.product, self.seen))
         whole = self.whole[end] - self.whole[begin]
         enough = (length > 0) & (whole > 0) & (seen >= (1 - CLOUDED) * whole)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -279,7 +279,7 @@ def lagged_chlorophyll(
     progress : callable, keyword-only
         Called with (lags done, lags).
     """
-    opening, closing = (np.asarray(one).astype("datetime64[s]") for one in (opening, closing))
+    opening, closing = (np.asarray(moments).astype("datetime64[s]") for moments in (opening, closing))
     lags = np.asarray(lags, np.float64)
     uniform = np.random.default_rng(seed).random((draws, opening.size))
     shape = (lags.size, opening.size)
@@ -291,13 +291,13 @@ def lagged_chlorophyll(
         first, last = opening - in_seconds(lag), closing - in_seconds(lag)
         mean = maps.mean(first - in_seconds(MARGIN_DAYS), last + in_seconds(MARGIN_DAYS))
         speeds[number] = nearest_speed(sinking_speed(lag, ascent), predictions)
-        chosen = predictions[speeds[number]]
-        begin, length = chosen.runs(first, last, strict=strict)
-        nearest[number] = (length > 0) & (chosen.runs(first, last, strict=True)[1] == 0)
-        sums = WeightedSums.of(mean, chosen.pdf)
-        found = series["catchment"][number] = sums.chlorophyll(begin, length)
-        clouded[number] = (length > 0) & np.isnan(found)
-        start = np.floor(uniform * (len(chosen.times) - length + 1)).astype(int)
+        predicted = predictions[speeds[number]]
+        begin, length = predicted.runs(first, last, strict=strict)
+        nearest[number] = (length > 0) & (predicted.runs(first, last, strict=True)[1] == 0)
+        sums = WeightedSums.of(mean, predicted.pdf)
+        in_catchment = series["catchment"][number] = sums.chlorophyll(begin, length)
+        clouded[number] = (length > 0) & np.isnan(in_catchment)
+        start = np.floor(uniform * (len(predicted.times) - length + 1)).astype(int)
         random[:, number] = sums.chlorophyll(np.where(length > 0, start, 0), length)
         for name, box in boxes.items():
             series[name][number] = WeightedSums.of(mean, box[None]).chlorophyll(zero, one)
@@ -317,13 +317,13 @@ def r_squared(flux: np.ndarray, chlorophyll: np.ndarray) -> np.ndarray:
     The square of Pearson's correlation; NaN for fewer than 3 cups, or where one does not vary.
     """
     flux, chlorophyll = np.broadcast_arrays(np.asarray(flux, np.float64), chlorophyll)
-    known = np.isfinite(flux) & np.isfinite(chlorophyll)
-    n = known.sum(axis=-1)
-    x, y = (np.where(known, one, 0.0) for one in (flux, chlorophyll))
-    x, y = (np.where(known, one - (one.sum(axis=-1) / np.maximum(n, 1))[..., None], 0.0) for one in (x, y))
-    xx, yy, xy = (one.sum(axis=-1) for one in (x * x, y * y, x * y))
+    paired = np.isfinite(flux) & np.isfinite(chlorophyll)
+    n = paired.sum(axis=-1)
+    x, y = (np.where(paired, side, 0.0) for side in (flux, chlorophyll))
+    x, y = (np.where(paired, side - (side.sum(axis=-1) / np.maximum(n, 1))[..., None], 0.0) for side in (x, y))
+    xx, yy, xy = (product_of.sum(axis=-1) for product_of in (x * x, y * y, x * y))
     # what rounding leaves of something that does not vary is not variance
-    varies = (xx > 1e-24 * _square(flux, known)) & (yy > 1e-24 * _square(chlorophyll, known)) & (n >= ENOUGH_CUPS)
+    varies = (xx > 1e-24 * _square(flux, paired)) & (yy > 1e-24 * _square(chlorophyll, paired)) & (n >= ENOUGH_CUPS)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(varies, np.minimum(xy * xy / (xx * yy), 1.0), np.nan)
 
@@ -338,15 +338,15 @@ def effective_number(flux: np.ndarray, chlorophyll: np.ndarray) -> float:
     r1, r2: correlation of each series with itself one cup later, gaps passed over (Bretherton et al. 1999,
     doi:10.1175/1520-0442(1999)012<1990:TENOSD>2.0.CO;2, their equation 30). No more than N; NaN for fewer than 3 pairs.
     """
-    known = np.isfinite(flux) & np.isfinite(chlorophyll)
-    n = int(known.sum())
+    paired = np.isfinite(flux) & np.isfinite(chlorophyll)
+    n = int(paired.sum())
     if n < ENOUGH_CUPS:
         return float("nan")
     product = 1.0
-    for one in (flux[known], chlorophyll[known]):
-        one = one - one.mean()
-        square = (one * one).sum()
-        product *= (one[1:] * one[:-1]).sum() / square if square > 0 else 0.0
+    for side in (flux[paired], chlorophyll[paired]):
+        side = side - side.mean()
+        square = (side * side).sum()
+        product *= (side[1:] * side[:-1]).sum() / square if square > 0 else 0.0
     return float(min(n, n * (1 - product) / (1 + product)))
 
 
@@ -384,17 +384,17 @@ class BlockBootstrap:
 
     def difference(self, flux, chlorophyll, other) -> tuple[float, float, float]:
         """R² of ``chlorophyll`` less that of ``other``, and its interval, over the cups that have both."""
-        both = np.where(np.isfinite(chlorophyll) & np.isfinite(other), flux, np.nan)
-        middle = float(r_squared(both, chlorophyll) - r_squared(both, other))
-        return middle, *self._interval(self._resampled(both, chlorophyll) - self._resampled(both, other))
+        common = np.where(np.isfinite(chlorophyll) & np.isfinite(other), flux, np.nan)
+        middle = float(r_squared(common, chlorophyll) - r_squared(common, other))
+        return middle, *self._interval(self._resampled(common, chlorophyll) - self._resampled(common, other))
 
     def _resampled(self, flux, chlorophyll) -> np.ndarray:
-        known = np.isfinite(flux) & np.isfinite(chlorophyll)
-        names, number = np.unique(self._number[known], return_inverse=True)
-        if known.sum() < ENOUGH_CUPS or names.size < 2:
+        paired = np.isfinite(flux) & np.isfinite(chlorophyll)
+        names, number = np.unique(self._number[paired], return_inverse=True)
+        if paired.sum() < ENOUGH_CUPS or names.size < 2:
             return np.full(1, np.nan)
-        x, y = (one[known] - one[known].mean() for one in (flux, chlorophyll))
-        sums = np.stack([np.bincount(number, one, names.size) for one in (np.ones(x.size), x, y, x * x, y * y, x * y)])
+        x, y = (side[paired] - side[paired].mean() for side in (flux, chlorophyll))
+        sums = np.stack([np.bincount(number, summand, names.size) for summand in (np.ones(x.size), x, y, x * x, y * y, x * y)])
         return correlation_of_sums(sums @ self._weights(names.size).T) ** 2
 
     def _interval(self, values) -> tuple[float, float]:
@@ -415,8 +415,8 @@ def best_rows(table: pd.DataFrame) -> pd.DataFrame:
     :func:`enough_cups`; none where no R² is known."""
     groups = ["variable", "period", "catchment"]
     enough = table.groupby(groups, sort=False)["n"].transform(lambda n: enough_cups(n.to_numpy()))
-    known = table[enough.astype(bool) & np.isfinite(table["r2"])]
-    return known.loc[known.groupby(groups, sort=False)["r2"].idxmax()]
+    scored = table[enough.astype(bool) & np.isfinite(table["r2"])]
+    return scored.loc[scored.groupby(groups, sort=False)["r2"].idxmax()]
 
 
 def with_best_gains(
@@ -443,11 +443,11 @@ def with_best_gains(
         own_lag = lag_of.get((row["variable"], row["period"], "catchment"))
         gain: tuple = (np.nan,) * 3
         if row["catchment"] != "catchment" and own_lag is not None:
-            chosen = periods[row["period"]]
-            own = chlorophyll.series["catchment"][number[own_lag], chosen]
-            box = chlorophyll.series[row["catchment"]][number[row["lag"]], chosen]
-            flux = np.asarray(fluxes[row["variable"]], np.float64)[chosen]
-            gain = BlockBootstrap(opening[chosen], days=block_days, seed=seed).difference(flux, own, box)
+            cups = periods[row["period"]]
+            own_chlorophyll = chlorophyll.series["catchment"][number[own_lag], cups]
+            box = chlorophyll.series[row["catchment"]][number[row["lag"]], cups]
+            flux = np.asarray(fluxes[row["variable"]], np.float64)[cups]
+            gain = BlockBootstrap(opening[cups], days=block_days, seed=seed).difference(flux, own_chlorophyll, box)
         best.loc[index, names] = gain
     return best
 
@@ -462,9 +462,9 @@ def best_of_random(
     and then by chance.
     """
     rows = []
-    for period, chosen in periods.items():
+    for period, cups in periods.items():
         for variable, values in fluxes.items():
-            flux, random = np.asarray(values, np.float64)[chosen], chlorophyll.random[..., chosen]
+            flux, random = np.asarray(values, np.float64)[cups], chlorophyll.random[..., cups]
             r2, n = r_squared(flux, random), (np.isfinite(flux) & np.isfinite(random)).sum(axis=-1)
             largest = np.where(np.isfinite(r2) & enough_cups(n), r2, -1.0).max(axis=1)
             largest = largest[largest >= 0]
@@ -503,26 +503,26 @@ def score_table(
         less that of the box over the cups that have both, with ``gain_low`` and ``gain_high``.
     """
     rows = []
-    for period, chosen in periods.items():
-        bootstrap = BlockBootstrap(opening[chosen], days=block_days, seed=seed)
+    for period, cups in periods.items():
+        bootstrap = BlockBootstrap(opening[cups], days=block_days, seed=seed)
         for variable, values in fluxes.items():
-            flux = np.asarray(values, np.float64)[chosen]
-            random = r_squared(flux, chlorophyll.random[..., chosen])
+            flux = np.asarray(values, np.float64)[cups]
+            random = r_squared(flux, chlorophyll.random[..., cups])
             for number, lag in enumerate(chlorophyll.lags):
                 drawn = random[:, number][np.isfinite(random[:, number])]
                 low, high = np.percentile(drawn, ENVELOPE) if drawn.size else (np.nan, np.nan)
-                own = chlorophyll.series["catchment"][number, chosen]
+                in_catchment = chlorophyll.series["catchment"][number, cups]
                 for name, lines in chlorophyll.series.items():
-                    one = lines[number, chosen]
-                    r2, n_effective = float(r_squared(flux, one)), effective_number(flux, one)
-                    r2_low, r2_high = bootstrap.r_squared(flux, one)
-                    gain = (np.nan,) * 3 if name == "catchment" else bootstrap.difference(flux, own, one)
+                    chlorophyll_of = lines[number, cups]
+                    r2, n_effective = float(r_squared(flux, chlorophyll_of)), effective_number(flux, chlorophyll_of)
+                    r2_low, r2_high = bootstrap.r_squared(flux, chlorophyll_of)
+                    gain = (np.nan,) * 3 if name == "catchment" else bootstrap.difference(flux, in_catchment, chlorophyll_of)
                     rows.append({
                         "lag": lag, "variable": variable, "period": period, "catchment": name, "r2": r2, "random_p10": low,
-                        "random_p90": high, "n": int((np.isfinite(flux) & np.isfinite(one)).sum()),
+                        "random_p90": high, "n": int((np.isfinite(flux) & np.isfinite(chlorophyll_of)).sum()),
                         "sinking_speed": chlorophyll.speeds[number], "n_effective": n_effective,
                         "p_value": p_value(r2, n_effective), "r2_low": r2_low, "r2_high": r2_high,
-                        "blocks": bootstrap.blocks(flux, one),
+                        "blocks": bootstrap.blocks(flux, chlorophyll_of),
                         **dict(zip(("gain", "gain_low", "gain_high"), gain, strict=True)),
                     })  # fmt: skip
     return pd.DataFrame(rows)

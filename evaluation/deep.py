@@ -43,9 +43,9 @@ def depth_weights(depths: np.ndarray, low: float, high: float) -> np.ndarray:
 def depth_mean(values: np.ndarray, depths: np.ndarray, low: float, high: float) -> np.ndarray:
     """Mean from ``low`` to ``high`` (m) of (..., depth), missing depths left out by their weight; NaN where all are missing."""
     weights = depth_weights(depths, low, high)
-    known = np.isfinite(values)
+    finite = np.isfinite(values)
     with np.errstate(invalid="ignore"):
-        return np.where(known, values, 0.0) @ weights / (known @ weights)
+        return np.where(finite, values, 0.0) @ weights / (finite @ weights)
 
 
 def time_means(values: np.ndarray, times: np.ndarray, position: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -63,19 +63,19 @@ def time_means(values: np.ndarray, times: np.ndarray, position: np.ndarray, firs
         NaT gives NaN.
     """
     out = np.full(position.size, np.nan)
-    stamps, first, last = (np.asarray(one).astype("datetime64[ns]") for one in (times, first, last))
+    stamps, first, last = (np.asarray(instants).astype("datetime64[ns]") for instants in (times, first, last))
     interval = np.median(np.diff(stamps).astype(np.int64)) if stamps.size > 1 else 0
     for row in np.flatnonzero(~np.isnat(first) & ~np.isnat(last)):
-        chosen = values[(stamps >= first[row]) & (stamps <= last[row]), position[row]]
-        if chosen.size == 0:
+        within = values[(stamps >= first[row]) & (stamps <= last[row]), position[row]]
+        if within.size == 0:
             middle = first[row] + (last[row] - first[row]) / 2
             number = nearest(stamps, middle)
             if abs(stamps[number] - middle).astype(np.int64) > interval:
                 continue
-            chosen = values[[number], position[row]]
-        known = np.isfinite(chosen)
-        if known.any():
-            out[row] = chosen[known].mean(dtype=np.float64)
+            within = values[[number], position[row]]
+        finite = np.isfinite(within)
+        if finite.any():
+            out[row] = within[finite].mean(dtype=np.float64)
     return out
 
 
@@ -88,10 +88,10 @@ def mean_crossing_time(particles: xr.Dataset, level: float = CROSSING_LEVEL) -> 
         The run kept no crossings of that level.
     """
     levels = particles["level"].values
-    found = np.flatnonzero(np.isclose(levels, level))
-    if found.size == 0:
+    places = np.flatnonzero(np.isclose(levels, level))
+    if places.size == 0:
         raise InputError(
-            f"no crossings of {level:g} m were kept, only of {', '.join(f'{one:g}' for one in levels)} m: the deep dynamics need "
+            f"no crossings of {level:g} m were kept, only of {', '.join(f'{d:g}' for d in levels)} m: the deep dynamics need "
             f"a run with {level:g} m among its --levels"
         )
     n = particles.sizes["experiment"]
@@ -99,13 +99,13 @@ def mean_crossing_time(particles: xr.Dataset, level: float = CROSSING_LEVEL) -> 
     size = particles["time"].encoding.get("chunks", (CHUNK,))[0]
     out = np.full(n, np.datetime64("NaT"), "datetime64[ns]")
     for begin in range(0, n, size):
-        time = particles["time"][begin : begin + size, :, int(found[0])].values.astype("datetime64[ns]")
-        known = ~np.isnat(time)
-        some = known.any(axis=1)
+        time = particles["time"][begin : begin + size, :, int(places[0])].values.astype("datetime64[ns]")
+        crossed = ~np.isnat(time)
+        some = crossed.any(axis=1)
         # about the earliest, so that sums of nanoseconds stay small
-        origin = np.where(known, time, np.datetime64("2262-01-01", "ns")).min(axis=1)
-        since = np.where(known, (time - origin[:, None]).astype(np.int64), 0)
-        mean = origin + (since.sum(axis=1, dtype=np.float64) / np.maximum(known.sum(axis=1), 1)).astype("timedelta64[ns]")
+        origin = np.where(crossed, time, np.datetime64("2262-01-01", "ns")).min(axis=1)
+        since = np.where(crossed, (time - origin[:, None]).astype(np.int64), 0)
+        mean = origin + (since.sum(axis=1, dtype=np.float64) / np.maximum(crossed.sum(axis=1), 1)).astype("timedelta64[ns]")
         out[begin : begin + size][some] = mean[some]
     return out
 
@@ -155,8 +155,8 @@ def deep_dynamics(run: Path, w: float, depth_range: tuple[float, float] | None =
         data[name] = ("experiment", time_means(mean, dynamics["time"].values, position, start, end), attributes(name))
     data["crossing_start"] = ("experiment", start, {"long_name": f"mean time of the crossing of {CROSSING_LEVEL:g} m"})
     coordinates = {name: ("experiment", particles[name].values) for name in EXPERIMENT_COORDINATES if name in particles}
-    made = xr.Dataset(data, coords={"experiment": np.arange(position.size), **coordinates})
-    return made.assign_attrs(box_km=dynamics.attrs["box_km"], depth_range_m=list(depth_range), sinking_speed_m_per_day=w)
+    deep = xr.Dataset(data, coords={"experiment": np.arange(position.size), **coordinates})
+    return deep.assign_attrs(box_km=dynamics.attrs["box_km"], depth_range_m=list(depth_range), sinking_speed_m_per_day=w)
 
 
 def profiles(dynamics: xr.Dataset) -> xr.Dataset:

@@ -22,9 +22,9 @@ def main(config: DiagnosticsConfig) -> int:
     config.validate()
     with FolderLock(config.run, "diagnostics") if config.run.is_dir() else contextlib.nullcontext():
         path = run_dynamics(config.run, depths=config.depths, box_km=config.box)
-    found = profiles(open_dynamics(config.run))
+    means = profiles(open_dynamics(config.run))
     print("depth, m   KE, cm2 s-2   std zeta/f")
-    for depth, ke, spread in zip(found["depth"].values, found["ke"].values, found["vorticity_std"].values, strict=True):
+    for depth, ke, spread in zip(means["depth"].values, means["ke"].values, means["vorticity_std"].values, strict=True):
         print(f"{depth:8.0f} {ke:13.1f} {spread:12.3f}")
     print(f"deep dynamics: {path}", flush=True)
     return 0

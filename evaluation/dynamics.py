@@ -144,10 +144,10 @@ def open_dynamics(run: Path) -> xr.Dataset:
     mend = f"run python -m evaluation.diagnostics --run {run}"
     if not path.exists():
         raise StoreError(f"{path} does not exist; {mend}")
-    found = open_checked(path, "dynamics", (*VARIABLES, "time", "depth"))
-    if found.attrs.get("identity", {}).get("run") != run_record(run).get("identity", {}):
+    dynamics = open_checked(path, "dynamics", (*VARIABLES, "time", "depth"))
+    if dynamics.attrs.get("identity", {}).get("run") != run_record(run).get("identity", {}):
         raise StoreError(f"{path} was made of another run than {run}; {mend}")
-    return found
+    return dynamics
 
 
 def read_run(run: Path) -> dict:

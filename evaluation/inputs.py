@@ -48,8 +48,8 @@ def input_values(
     for name, depth in SURFACE:
         if name not in fields or within.size == 0:
             continue
-        one = fields[name] if depth is None else fields[name][:, surface]
-        maps = one[within].values
+        variable = fields[name] if depth is None else fields[name][:, surface]
+        maps = variable[within].values
         if resolution_km and name in resolution_km:
             maps = to_resolution(maps, float(fields.attrs["frame_spacing_km"]), resolution_km[name])
         values[name] = maps.ravel()
@@ -61,8 +61,8 @@ def parts_of_record(speed: SpeedRun, split: str, lags_days=LAGS_DAYS) -> dict[st
     end = speed.store["collection_end"].values
     parts = {}
     for label, name in (("training", "train"), (split, split)):
-        chosen = speed.split == name
-        if not chosen.any():
+        experiments = speed.split == name
+        if not experiments.any():
             return {}
-        parts[f"{label} part of the record"] = (end[chosen].min() - max(lags_days) * DAY, end[chosen].max())
+        parts[f"{label} part of the record"] = (end[experiments].min() - max(lags_days) * DAY, end[experiments].max())
     return parts

@@ -41,21 +41,21 @@ def block_bootstrap(
     """
     values = np.asarray(values, np.float64)
     names, number = np.unique(blocks, return_inverse=True)
-    known = np.isfinite(values)
-    flat = np.where(known, values, 0.0).reshape(values.shape[0], -1)
+    finite = np.isfinite(values)
+    flat = np.where(finite, values, 0.0).reshape(values.shape[0], -1)
     sums, counts = (np.zeros((names.size, flat.shape[1])) for _ in range(2))
     np.add.at(sums, number, flat)
-    np.add.at(counts, number, known.reshape(flat.shape))
+    np.add.at(counts, number, finite.reshape(flat.shape))
     ends = np.full((2, flat.shape[1]), np.nan)
     tail = (1 - level) / 2
     # quantities that are known in the same blocks are drawn together
-    patterns, which = np.unique(counts > 0, axis=1, return_inverse=True)
-    for place, held in enumerate(patterns.T):
-        if held.sum() < 2:
+    patterns, pattern_of = np.unique(counts > 0, axis=1, return_inverse=True)
+    for place, filled in enumerate(patterns.T):
+        if filled.sum() < 2:
             continue
-        columns = np.flatnonzero(which.ravel() == place)
-        weights = draw_blocks(int(held.sum()), draws, seed)
-        means = (weights @ sums[np.ix_(held, columns)]) / (weights @ counts[np.ix_(held, columns)])
+        columns = np.flatnonzero(pattern_of.ravel() == place)
+        weights = draw_blocks(int(filled.sum()), draws, seed)
+        means = (weights @ sums[np.ix_(filled, columns)]) / (weights @ counts[np.ix_(filled, columns)])
         ends[:, columns] = np.quantile(means, [tail, 1 - tail], axis=0)
     low, high = ends
     return low.reshape(values.shape[1:]), high.reshape(values.shape[1:])
@@ -86,16 +86,16 @@ def block_bootstrap_correlation(
     correlation, low, high, n
         n pairs; NaN for fewer than 3 of them or where one does not vary; low and high NaN for fewer than two blocks.
     """
-    x, y = (np.asarray(one, np.float64) for one in (x, y))
-    known = np.isfinite(x) & np.isfinite(y)
-    x, y, n = x[known], y[known], int(known.sum())
+    x, y = (np.asarray(sample, np.float64) for sample in (x, y))
+    finite = np.isfinite(x) & np.isfinite(y)
+    x, y, n = x[finite], y[finite], int(finite.sum())
     if n < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return (float("nan"),) * 3 + (n,)
     if ranks:
         x, y = rankdata(x), rankdata(y)
-    x, y = ((one - one.mean()) / one.std() for one in (x, y))
-    names, number = np.unique(np.asarray(blocks)[known], return_inverse=True)
-    sums = np.stack([np.bincount(number, one, names.size) for one in (np.ones(n), x, y, x * x, y * y, x * y)])
+    x, y = ((sample - sample.mean()) / sample.std() for sample in (x, y))
+    names, number = np.unique(np.asarray(blocks)[finite], return_inverse=True)
+    sums = np.stack([np.bincount(number, summand, names.size) for summand in (np.ones(n), x, y, x * x, y * y, x * y)])
     middle = float(correlation_of_sums(sums.sum(axis=1)))
     if names.size < 2:
         return middle, float("nan"), float("nan"), n

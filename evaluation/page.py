@@ -117,12 +117,17 @@ class Page:
     def figure(self, section: Section, name: str, caption: str, figure: Figure) -> None:
         """Keep a figure, named by its ocean, as PNG, as PDF for print, and in the page."""
         name_ocean(figure, self.ocean)
-        for kind, options in (("pdf", {"dpi": PRINT_DPI, "metadata": {"CreationDate": None}}), ("png", {"dpi": DPI})):
+        made = {}
+        for kind, options in (("png", {"dpi": DPI}), ("pdf", {"dpi": PRINT_DPI, "metadata": {"CreationDate": None}})):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, **options)
-            self._keep(f"figures/{name}.{kind}", buffer.getvalue())
+            # the places of its parts are found once: finding them draws all of it
+            figure.set_layout_engine("none")
+            made[kind] = buffer.getvalue()
+        for kind in ("pdf", "png"):
+            self._keep(f"figures/{name}.{kind}", made[kind])
         self.printed.add(name)
-        section.figures.append((name, caption, buffer.getvalue(), "png", b""))
+        section.figures.append((name, caption, made["png"], "png", b""))
 
     def image(self, section: Section, name: str, caption: str, data: bytes, kind: str) -> None:
         """Keep a picture that is there already (png, gif) and show it."""
@@ -167,15 +172,15 @@ class Page:
     ) -> Path:  # fmt: skip
         """Write report.html.
 
-        ``first``: (what, sentence) of the first screen, those of the same ``what`` together; ``main``: the table below it;
+        ``first``: (quantity, sentence) of the first screen, those of the same quantity together; ``main``: the table below it;
         ``words``: what the page's words mean.
         """
         environment = jinja2.Environment(autoescape=True)
         environment.filters["urlize_doi"] = link_doi
         page = environment.from_string((Path(__file__).parent / "page.html").read_text(encoding="utf-8"))
         together: dict[str, list[str]] = {}
-        for what, sentence in first:
-            together.setdefault(what, []).append(sentence)
+        for quantity, sentence in first:
+            together.setdefault(quantity, []).append(sentence)
         path = self.folder / "report.html"
         content = page.render(
             title=title,

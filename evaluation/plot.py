@@ -94,19 +94,19 @@ def _one_map(pdf) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
         spacing = np.diff(bin_centres()[:2])[0]
         y, x = ((np.arange(n) - (n - 1) / 2) * spacing for n in values.shape)
         return values, x, y, ""
-    one = pdf.squeeze()
-    if set(one.dims) != {"x", "y"}:
-        others = [str(dim) for dim in one.dims if dim not in ("x", "y")]
+    flat = pdf.squeeze()
+    if set(flat.dims) != {"x", "y"}:
+        extra = [str(dim) for dim in flat.dims if dim not in ("x", "y")]
         raise InputError(
-            f"the PDF has the dimensions {', '.join(map(str, one.dims))}: choose one map or average over {', '.join(others)}, "
+            f"the PDF has the dimensions {', '.join(map(str, flat.dims))}: choose one map or average over {', '.join(extra)}, "
             'such as pdf.sel(level=200).mean("experiment")'
         )
-    one = one.transpose("y", "x")
+    flat = flat.transpose("y", "x")
     words = []
-    if "level" in one.coords:
-        words.append(f"{float(one['level']):g} m")
-    speed = one.coords.get("sinking_speed", one.attrs.get("sinking_speed_m_per_day"))
+    if "level" in flat.coords:
+        words.append(f"{float(flat['level']):g} m")
+    speed = flat.coords.get("sinking_speed", flat.attrs.get("sinking_speed_m_per_day"))
     if speed is not None:
         words.append(f"{float(speed):g} m d⁻¹")
-    return np.asarray(one.values, np.float64), one["x"].values, one["y"].values, ", ".join(words)
+    return np.asarray(flat.values, np.float64), flat["x"].values, flat["y"].values, ", ".join(words)
 

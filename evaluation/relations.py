@@ -65,9 +65,9 @@ def spread_relations(scored: Scored, *, seed: int = 0) -> list[dict]:
 def correlation_entry(scored: Scored, model: str, split: str, quantity: str, x, y, chosen: np.ndarray, seed: int) -> dict:
     """Pearson's and Spearman's correlation of ``x`` and ``y`` (experiment,) over the chosen experiments."""
     block = block_of(scored.found["collection_start"].values[chosen])
-    known = np.isfinite(x[chosen]) & np.isfinite(y[chosen])
-    entry = {"w": scored.w, "model": model, "split": split, "quantity": quantity, "n": int(known.sum()),
-             "blocks": int(np.unique(block[known]).size)}  # fmt: skip
+    finite = np.isfinite(x[chosen]) & np.isfinite(y[chosen])
+    entry = {"w": scored.w, "model": model, "split": split, "quantity": quantity, "n": int(finite.sum()),
+             "blocks": int(np.unique(block[finite]).size)}  # fmt: skip
     for how, ranks in (("pearson", False), ("spearman", True)):
         *numbers, _ = block_bootstrap_correlation(x[chosen], y[chosen], block, ranks=ranks, seed=seed)
         entry |= with_interval(how, *numbers)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from data.command import provenance, read_json, run_command, write_json
-from data.commands import need_module
 from data.errors import CatchmentError, InputError
 from data.fingerprint import fingerprint_of_file
 from data.ocean_names import ocean_title
@@ -30,7 +29,7 @@ from evaluation.options import ReportConfig
 from evaluation.page import Page, Section
 from evaluation.relations import relations, spread_relations
 from evaluation.results import SHARES, Scored, SpeedRun, add_distances, add_registered, means_with_intervals
-from evaluation.sensitivity import RESOLUTIONS, resolution_scores
+from evaluation.sensitivity import RESOLUTIONS, ResolutionTest, resolution_tables
 from evaluation.summary import WORDS, first_screen, main_table
 from lagrangian.binning import VALID_BL
 from lagrangian.config import SINKING_SPEEDS, speed_folder
@@ -359,13 +358,18 @@ def _resolution(page: Page, section: Section, runs: list[Scored], config: Report
     if config.resolution_experiments == 0:
         page.miss(section, "left out: --resolution-experiments 0")
         return
-    without = []
+    without, tests = [], []
     for one in runs:
         if "sst-ssh" not in one.models or not _is_trained(one, "sst-ssh"):
             without.append(f"{one.w:g}")
             continue
         with page.part(section):
-            _resolution_of(page, section, one, config)
+            models, limit = models_folder(one.speed.run, one.w, "sst-ssh"), config.resolution_experiments
+            tests.append((one, ResolutionTest.of(one.speed, models, one.split, limit=limit, seed=config.seed)))
+    if tests:
+        tables = resolution_tables([test for _, test in tests], seed=config.seed, step=lambda: page.step("resolution"))
+        for (one, test), table in zip(tests, tables, strict=True):
+            _resolution_of(page, section, one, table, test.ensemble.spec.resolution_km)
     if without:
         run = runs[0].speed.run
         page.miss(
@@ -375,23 +379,15 @@ def _resolution(page: Page, section: Section, runs: list[Scored], config: Report
         )
 
 
-def _resolution_of(page: Page, section: Section, one: Scored, config: ReportConfig) -> None:
-    folder, models = speed_folder(one.w), models_folder(one.speed.run, one.w, "sst-ssh")
-    need_module("torch")
-    from learning.ensemble import Ensemble
-
-    table = resolution_scores(
-        one.speed, models, one.split, limit=config.resolution_experiments, seed=config.seed,
-        step=lambda: page.step("resolution"),
-    )  # fmt: skip
+def _resolution_of(page: Page, section: Section, one: Scored, table: pd.DataFrame, training_km: Mapping[str, float]) -> None:
+    folder = speed_folder(one.w)
     page.csv(f"resolution_{folder}", table)
     _say_without_interval(page, section, table.assign(w=one.w).to_dict("records"), "bl_mean", "degraded inputs")
     shown = table[["variable", "resolution_km", "n"]].rename(columns={"resolution_km": "resolution, km"})
     shown = shown.assign(**{"BL": _interval(table, "bl_mean", 1, 3), "valid, %": _interval(table, "valid_percent", 1, 1)})
     page.table(section, f"Degraded inputs, {one.split} experiments, w = {one.w:g} m/d", shown)
     caption = f"Valid predictions against the effective resolution of the inputs (the paper's Figure 3), w = {one.w:g} m/d."
-    figure = figure_3(table, one.w, Ensemble.load(models).spec.resolution_km, one.split)
-    page.figure(section, f"figure_3_{folder}", caption, figure)
+    page.figure(section, f"figure_3_{folder}", caption, figure_3(table, one.w, training_km, one.split))
 
 
 # -- the deep sea --------------------------------------------------------------------------------------------------------

@@ -106,14 +106,14 @@ class SpeedRun:
         predictions = {}
         for name in in_order(path.stem for path in folder.glob("predictions/*.zarr")):
             path = folder / "predictions" / f"{name}.zarr"
-            one = open_predictions(path)
-            wrong = _mismatch(one, store, Path(run))
+            opened = open_predictions(path)
+            wrong = _mismatch(opened, store, Path(run))
             if wrong:
                 raise InputError(
                     f"{path} does not belong to {folder / 'pdf.zarr'} ({wrong}): remove it, or make it anew with "
                     f"python -m learning.predict --run {run}"
                 )
-            predictions[name] = one
+            predictions[name] = opened
         return cls(Path(run), float(w), store, index, predictions)
 
     @property
@@ -128,26 +128,26 @@ class SpeedRun:
         if not self.predictions:
             return np.full(n, "all")
         names = np.array([{"unseen": "test", "between": ""}.get(name, name) for name in PARTS])
-        first, *others = (names[one["part"].values] for one in self.predictions.values())
+        first, *further = (names[predictions["part"].values] for predictions in self.predictions.values())
         # what one model has learnt from is no test of another
-        for other in others:
-            first = np.where(first == other, first, "")
+        for parts in further:
+            first = np.where(first == parts, first, "")
         return first
 
     def baseline_maps(self) -> dict[str, np.ndarray]:
         """The boxes, and the climatologies: of the networks' training experiments, or else of this run's own."""
         maps = baselines(self.store["x"].values, self.store["y"].values)
-        kept = next((one for one in self.predictions.values() if "climatology" in one), None)
-        if kept is None:
+        constant = next((predictions for predictions in self.predictions.values() if "climatology" in predictions), None)
+        if constant is None:
             maps |= climatologies(self.store, self.level)
             self.notes.append(
                 "each climatology is made of the very experiments that it is scored on: its scores flatter it"
             )
             return maps
-        maps["climatology"] = kept["climatology"][self.level].values
+        maps["climatology"] = constant["climatology"][self.level].values
         train = self.split == "train"
-        if "climatology_root" in kept:
-            maps["climatology-root"] = kept["climatology_root"][self.level].values
+        if "climatology_root" in constant:
+            maps["climatology-root"] = constant["climatology_root"][self.level].values
         elif train.any():  # predictions of earlier versions
             maps["climatology-root"] = climatologies(self.store, self.level, train)["climatology-root"]
         else:
@@ -161,9 +161,9 @@ class SpeedRun:
     def maps(self) -> dict:
         """All models as :func:`evaluation.experiments.score_experiments` takes them."""
         maps: dict = dict(self.baseline_maps())
-        for name, one in self.predictions.items():
+        for name, predictions in self.predictions.items():
             maps[name] = partial(self.predicted, name)
-            if "pdf_root" in one:
+            if "pdf_root" in predictions:
                 maps[f"{name}-root"] = partial(self.predicted, name, variable="pdf_root")
         return maps
 
@@ -188,8 +188,8 @@ class SpeedRun:
         def dataset(distance, values):
             return xr.Dataset({"mass_centre_distance": ("experiment", distance), "entropy": ("experiment", values)})
 
-        one = found.isel(experiment=chosen)
-        true = dataset(np.hypot(one["mass_centre_x"].values, one["mass_centre_y"].values), one["entropy"].values)
+        scored = found.isel(experiment=chosen)
+        true = dataset(np.hypot(scored["mass_centre_x"].values, scored["mass_centre_y"].values), scored["entropy"].values)
         predicted = {}
         for name in names:
             parts = []
@@ -203,22 +203,22 @@ class SpeedRun:
 
     def score(self) -> xr.Dataset:
         """:func:`evaluation.experiments.score_experiments` of all models, with ``split`` and, of networks, ``spread``."""
-        found = score_experiments(self.store, self.level, self.maps)
+        scored = score_experiments(self.store, self.level, self.maps)
         for name, wrong in self.wrong_sums.items():
             self.notes.append(
                 f"{len(wrong)} of {self.store.sizes['experiment']} predictions of {name} do not sum to 1 and are not scored: "
                 f"make them anew with python -m learning.predict --run {self.run}"
             )
-        found["split"] = ("experiment", self.split)
-        for name, one in self.predictions.items():
-            found[f"spread_{name}"] = ("experiment", one["spread"][:, self.level].values)
-        return found
+        scored["split"] = ("experiment", self.split)
+        for name, predictions in self.predictions.items():
+            scored[f"spread_{name}"] = ("experiment", predictions["spread"][:, self.level].values)
+        return scored
 
     def pairs(self, experiment: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Smoothed true PDF (1, y, x) of an experiment (its number), and every model's prediction of it (1, y, x)."""
         rows = slice(int(experiment), int(experiment) + 1)
         truth = smooth_pdf(true_pdfs(self.store, self.level, rows))
-        return truth, {name: one(rows) if callable(one) else one[None] for name, one in self.maps.items()}
+        return truth, {name: guess(rows) if callable(guess) else guess[None] for name, guess in self.maps.items()}
 
     def distances(self, chosen: np.ndarray, names: Sequence[str] = tuple(DISTANCES)) -> dict[str, dict[str, np.ndarray]]:
         """Those of :data:`DISTANCES` that are named, (n,) each, of every model, of the chosen experiments (numbers)."""
@@ -230,8 +230,8 @@ class SpeedRun:
                 continue
             inside = chosen[place] - rows.start
             truth = smooth_pdf(true_pdfs(self.store, self.level, rows)[inside])
-            for model, one in self.maps.items():
-                guess = one(rows)[inside] if callable(one) else np.broadcast_to(one, truth.shape)
+            for model, prediction in self.maps.items():
+                guess = prediction(rows)[inside] if callable(prediction) else np.broadcast_to(prediction, truth.shape)
                 for name in names:
                     options = {"x": x, "y": y} if name == "emd_km" else {}
                     score = DISTANCES.get(name) or partial(registered_score, name)
@@ -247,26 +247,26 @@ class SpeedRun:
             The store has no such level.
         """
         try:
-            found = score_experiments(self.store, level_index(self.store, level), {}, ("smoothed",)).sel(target="smoothed")
+            scored = score_experiments(self.store, level_index(self.store, level), {}, ("smoothed",)).sel(target="smoothed")
         except ValueError as error:
             raise InputError(f"{self.run}: {error}, and Figure 5 is of {level:g} m (python -m lagrangian.run --levels)") from None
-        return found["entropy"].values, np.hypot(found["mass_centre_x"], found["mass_centre_y"]).values
+        return scored["entropy"].values, np.hypot(scored["mass_centre_x"], scored["mass_centre_y"]).values
 
     def calibration(self, name: str, split: str) -> np.ndarray:
         """(experiment, share) part of the true particles within the contours said to hold :data:`SHARES` of the prediction.
 
         NaN for experiments of other splits, without particles at the level or without a prediction.
         """
-        chosen = self.split == split
-        inside = np.full((chosen.size, len(SHARES)), np.nan)
+        reported = self.split == split
+        inside = np.full((reported.size, len(SHARES)), np.nan)
         for rows in batches(self.store.sizes["experiment"], BATCH):
-            used = chosen[rows]
+            used = reported[rows]
             if not used.any():
                 continue
             truth = true_pdfs(self.store, self.level, rows)[used].reshape(int(used.sum()), -1)
             guess = self.predicted(name, rows)[used].reshape(truth.shape)
-            known = np.isfinite(truth).all(axis=1) & np.isfinite(guess).all(axis=1)
-            inside[rows.start + np.flatnonzero(used)[known]] = share_within(guess[known], truth[known])
+            finite = np.isfinite(truth).all(axis=1) & np.isfinite(guess).all(axis=1)
+            inside[rows.start + np.flatnonzero(used)[finite]] = share_within(guess[finite], truth[finite])
         return inside
 
 
@@ -276,11 +276,11 @@ def share_within(guess: np.ndarray, truth: np.ndarray, shares=SHARES) -> np.ndar
     The cell at which a share is reached counts by the part of it that is needed.
     """
     order = np.argsort(-guess, axis=1, kind="stable")
-    held = np.cumsum(np.take_along_axis(guess, order, axis=1), axis=1, dtype=np.float64)
+    mass_held = np.cumsum(np.take_along_axis(guess, order, axis=1), axis=1, dtype=np.float64)
     true_held = np.cumsum(np.take_along_axis(truth, order, axis=1), axis=1, dtype=np.float64)
     out = np.empty((guess.shape[0], len(shares)))
     for row in range(guess.shape[0]):
-        out[row] = np.interp(np.multiply(shares, held[row, -1]), np.append(0, held[row]), np.append(0, true_held[row]))
+        out[row] = np.interp(np.multiply(shares, mass_held[row, -1]), np.append(0, mass_held[row]), np.append(0, true_held[row]))
     return out
 
 
@@ -290,7 +290,7 @@ def _mismatch(predictions: xr.Dataset, store: xr.Dataset, run: Path) -> str | No
     if of != n:
         return f"{of} experiments instead of {n}"
     if not np.array_equal(predictions["level"], store["level"]):
-        return f"levels {', '.join(f'{one:g}' for one in predictions['level'].values)} m"
+        return f"levels {', '.join(f'{level:g}' for level in predictions['level'].values)} m"
     made_of = predictions.attrs.get("identity", {}).get("run")
     if made_of is not None and made_of != run_identity(run):
         return "it was made of another run"
@@ -331,15 +331,15 @@ class Scored:
         InputError
             No experiment has particles at the export level.
         """
-        found = speed.score()
-        entries = metrics(found, speed.w, seed)
+        scored = speed.score()
+        entries = metrics(scored, speed.w, seed)
         if not entries:
             raise InputError(
                 f"{speed.run}: no experiment at {speed.w:g} m/d has particles at {speed.export_m:g} m; "
                 "there is nothing to score (run.json says how they ended; --level chooses another level)"
             )
         split = next(name for name in SPLITS if any(entry["split"] == name for entry in entries))
-        return cls(speed, found, entries, split)
+        return cls(speed, scored, entries, split)
 
     @property
     def w(self) -> float:
@@ -385,22 +385,22 @@ def metrics(scores: xr.Dataset, w: float, seed: int = 0) -> list[dict]:
     entries = []
     start = scores["collection_start"].values
     for split in SPLITS:
-        chosen = (scores["split"] == split).values
-        if not chosen.any():
+        reported = (scores["split"] == split).values
+        if not reported.any():
             continue
-        block = block_of(start[chosen])
-        best = {target: _best_baseline(scores["bl"].sel(target=target)[chosen]) for target in TARGETS}
+        block = block_of(start[reported])
+        best = {target: _best_baseline(scores["bl"].sel(target=target)[reported]) for target in TARGETS}
         for model in scores["model"].values.tolist():
             for target in TARGETS:
-                one = scores.sel(target=target)
-                bl, f = (one[name].sel(model=model).values[chosen] for name in ("bl", "f"))
+                scored = scores.sel(target=target)
+                bl, f = (scored[name].sel(model=model).values[reported] for name in ("bl", "f"))
                 values = {"bl_mean": bl, "f_mean": f, "valid_percent": 100 * is_valid(bl)}
                 if not np.isfinite(bl).any():
                     continue
                 compared = {"climatology": "climatology", "baseline": best[target]} if model not in BASELINES else {}
-                for name, other in compared.items():
-                    if other in one["model"].values:
-                        values[f"bl_less_{name}"] = bl - one["bl"].sel(model=other).values[chosen]
+                for name, rival in compared.items():
+                    if rival in scored["model"].values:
+                        values[f"bl_less_{name}"] = bl - scored["bl"].sel(model=rival).values[reported]
                 entry = {"w": w, "model": model, "target": target, "split": split, "n": int(np.isfinite(bl).sum()),
                          "blocks": int(np.unique(block[np.isfinite(bl)]).size)}  # fmt: skip
                 if "bl_less_baseline" in values:
@@ -419,9 +419,9 @@ def _best_baseline(bl: xr.DataArray) -> str | None:
 def means_with_intervals(values: Mapping[str, np.ndarray], block: np.ndarray, seed: int) -> dict:
     """``name``, ``name_low``, ``name_high`` of the mean of each of some quantities (experiment,), as metrics.json has them."""
     out = {}
-    for name, one in values.items():
-        middle = one[np.isfinite(one)].mean() if np.isfinite(one).any() else np.nan
-        out |= with_interval(name, middle, *(float(end) for end in block_bootstrap(one, block, seed=seed)))
+    for name, quantity in values.items():
+        middle = quantity[np.isfinite(quantity)].mean() if np.isfinite(quantity).any() else np.nan
+        out |= with_interval(name, middle, *(float(end) for end in block_bootstrap(quantity, block, seed=seed)))
     return out
 
 
@@ -452,18 +452,18 @@ def registered_score(name: str, truth: np.ndarray, guess: np.ndarray) -> np.ndar
 
 def add_registered(scored: Scored, *, limit: int, seed: int = 0) -> list[str]:
     """Add ``NAME_mean`` of each registered score, as :func:`add_distances` does; a line for each that cannot be computed."""
-    chosen = _drawn(scored, limit, seed)
-    block = block_of(scored.found["collection_start"].values[chosen])
+    drawn = _drawn(scored, limit, seed)
+    block = block_of(scored.found["collection_start"].values[drawn])
     lines = []
     for name in SCORES.names():
         try:
-            found = scored.speed.distances(chosen, [name])
+            distances = scored.speed.distances(drawn, [name])
         except CatchmentError as error:
             lines.append(f"{error}; it is left out")
             continue
         for entry in scored.entries:
-            if (entry["target"], entry["split"]) == ("smoothed", scored.split) and entry["model"] in found:
-                entry |= means_with_intervals({f"{name}_mean": found[entry["model"]][name]}, block, seed)
+            if (entry["target"], entry["split"]) == ("smoothed", scored.split) and entry["model"] in distances:
+                entry |= means_with_intervals({f"{name}_mean": distances[entry["model"]][name]}, block, seed)
     return lines
 
 
@@ -482,17 +482,17 @@ def add_distances(scored: Scored, *, limit: int, seed: int = 0) -> str | None:
     are means of: at most ``limit``, drawn with ``seed``, the same for every model. Returns why the earth mover's distance is
     left out; None where it is not.
     """
-    chosen = _drawn(scored, limit, seed)
-    block = block_of(scored.found["collection_start"].values[chosen])
+    drawn = _drawn(scored, limit, seed)
+    block = block_of(scored.found["collection_start"].values[drawn])
     why = None
     try:
-        found = scored.speed.distances(chosen)
+        distances = scored.speed.distances(drawn)
     except CatchmentError as error:
-        found, why = scored.speed.distances(chosen, [name for name in DISTANCES if name != "emd_km"]), str(error)
+        distances, why = scored.speed.distances(drawn, [name for name in DISTANCES if name != "emd_km"]), str(error)
     for entry in scored.entries:
-        values = found.get(entry["model"], {})
+        values = distances.get(entry["model"], {})
         if (entry["target"], entry["split"]) != ("smoothed", scored.split) or not values:
             continue
         entry["distances_n"] = int(np.isfinite(values["hellinger"]).sum())
-        entry |= means_with_intervals({f"{name}_mean": one for name, one in values.items()}, block, seed)
+        entry |= means_with_intervals({f"{name}_mean": quantity for name, quantity in values.items()}, block, seed)
     return why

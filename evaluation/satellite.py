@@ -51,7 +51,7 @@ def main(config: SatelliteConfig) -> int:
         )
     out = config.out or folder / "figures"
     maps = _load_inputs(inputs)
-    catchments = {float(one.attrs["sinking_speed_m_per_day"]): one for one in (_load(path) for path in paths)}
+    catchments = {float(catchment.attrs["sinking_speed_m_per_day"]): catchment for catchment in (_load(path) for path in paths)}
     save_png(out / "satellite_map.png", figure_map(maps, catchments, config.date))
     if config.run is not None:
         simulation = ocean_title(ocean_of(config.run))
@@ -103,14 +103,14 @@ def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str 
     ends = first["window_end"].values
     number = ends.size - 1
     if date is not None:
-        wanted = parse_date(date, "--date")
-        number = int(nearest(ends, wanted))
-        if abs(ends[number] - wanted) > np.timedelta64(1, "D"):
+        day = parse_date(date, "--date")
+        number = int(nearest(ends, day))
+        if abs(ends[number] - day) > np.timedelta64(1, "D"):
             raise OptionError(
                 f"--date {date}: predictions are of {ends[0]:.10} to {ends[-1]:.10}, the nearest of {ends[number]:.10}"
             )
     end = ends[number]
-    shown = maps.sel(time=end, method="nearest")
+    maps_of_date = maps.sel(time=end, method="nearest")
     panels = [name for name in ("ssh", "temp") if name in maps]
     figure = new_figure(1.0 + 5.2 * len(panels), 5.6)
     labels = {"ssh": "sea surface height, m", "temp": "sea surface temperature, °C"}
@@ -122,20 +122,22 @@ def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str 
     coast = not is_idealised(first.attrs.get("maps_source"))
     for position, name in enumerate(panels):
         axes = map_axes(figure, (1, len(panels), position + 1), place, HALF_WINDOW_KM, size=9, land=LAND_ON_GREY, coast=coast)
-        field = np.ma.masked_invalid(shown[name].values)
+        field = np.ma.masked_invalid(maps_of_date[name].values)
         mesh = axes.pcolormesh(
             1e3 * maps["x"].values, 1e3 * maps["y"].values, field, cmap=greys, shading="nearest", rasterized=True
         )
         figure.colorbar(mesh, ax=axes, label=labels[name], shrink=0.82)
-        for (w, one), colour, style in zip(sorted(catchments.items()), COLOURS, STYLES):
-            same = int(nearest(one["window_end"].values, end))
-            pdf = one["pdf"].values[same]
-            flag |= int(one["flag"].values[same])
-            x, y = (one[name].values for name in ("x", "y"))
+        for (w, catchment), colour, style in zip(sorted(catchments.items()), COLOURS, STYLES):
+            same = int(nearest(catchment["window_end"].values, end))
+            pdf = catchment["pdf"].values[same]
+            flag |= int(catchment["flag"].values[same])
+            x, y = (catchment[name].values for name in ("x", "y"))
             mass_contours(axes, x, y, pdf, colour=colour, widths=(1.8,) * len(SHARES), style=style)
             handles[f"{w:g} m d⁻¹"] = axes.plot([], [], color=colour, linestyle=style)[0]
         trap_marks(axes, "white")
-    shares, widths = (", ".join(f"{one:g}" for one in some) for some in (sorted(100 * one for one in SHARES), BOXES_KM.values()))
+    shares, widths = (
+        ", ".join(f"{number:g}" for number in numbers) for numbers in (sorted(100 * share for share in SHARES), BOXES_KM.values())
+    )
     title = [
         f"Predicted catchments of particles caught until {end:.10}",
         f"contours hold {shares} %; white: boxes of {widths} km",
@@ -148,7 +150,7 @@ def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str 
     width = round(TITLE_CHARACTERS * figure.get_figwidth())
     figure.suptitle("\n".join(line for part in title for line in textwrap.wrap(part, width)), fontsize=10)
     name_ocean(figure, "" if coast else IDEALISED)
-    if any(np.isnan(shown[name].values).any() for name in panels):
+    if any(np.isnan(maps_of_date[name].values).any() for name in panels):
         handles |= {**({"land": Patch(color=LAND_ON_GREY)} if coast else {}), "no data": Patch(color=UNKNOWN_ON_GREY)}
     columns = min(len(handles), 4 * len(panels))
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, frameon=False)
@@ -167,21 +169,21 @@ def comparison(run: Path, maps: xr.Dataset, catchments: dict[float, xr.Dataset])
         raise InputError(
             f"{run}: fields.zarr holds none of {', '.join(maps.data_vars)}; give the run that the networks were trained on"
         )
-    given = {name: maps[name].values.ravel() for name in names}
+    seen = {name: maps[name].values.ravel() for name in names}
     trained = {name: training[name] for name in names}
     if "ssh" in names:
-        given["ssh"], trained["ssh"] = (one["ssh"] - np.nanmean(one["ssh"]) for one in (given, trained))
+        seen["ssh"], trained["ssh"] = (fields["ssh"] - np.nanmean(fields["ssh"]) for fields in (seen, trained))
     labels = {"ssh": "SSH less its mean, m", "temp": "surface temperature, °C"}
-    figures = {"figure_a1": figure_a1({label: trained, "satellite": given}, axis_labels=labels)}
-    for w, one in sorted(catchments.items()):
+    figures = {"figure_a1": figure_a1({label: trained, "satellite": seen}, axis_labels=labels)}
+    for w, catchment in sorted(catchments.items()):
         path = run / speed_folder(w) / "pdf.zarr"
         if not path.exists():
             continue
         store = open_pdf(path)
         level = export_number(store["level"].values)
-        chosen = np.unique(np.linspace(0, store.sizes["experiment"] - 1, 1000).round().astype(int))
-        true = smooth_pdf(store["pdf"][chosen, level].values.astype(np.float32))
-        shapes = _shape(true), {"predicted from satellite": _shape(one["pdf"].values)}
+        sampled = np.unique(np.linspace(0, store.sizes["experiment"] - 1, 1000).round().astype(int))
+        true = smooth_pdf(store["pdf"][sampled, level].values.astype(np.float32))
+        shapes = _shape(true), {"predicted from satellite": _shape(catchment["pdf"].values)}
         figures[f"figure_a2_{speed_folder(w)}"] = figure_a2(*shapes, level=float(store["level"][level]))
     return figures
 
@@ -191,7 +193,7 @@ def training_span(run: Path) -> tuple[str, tuple[np.datetime64, np.datetime64]]:
     the whole record where it has none."""
     for path in sorted(Path(run).glob("w*/models/sst-ssh/fit.json")):
         record = read_json(path)
-        first, last = (np.datetime64(one, "s") for one in record["split"]["train"])
+        first, last = (np.datetime64(end, "s") for end in record["split"]["train"])
         return "training", (first - np.timedelta64(round(86400 * max(record["inputs"]["lags_days"])), "s"), last)
     return "whole record of the run", (np.datetime64("1700-01-01", "s"), np.datetime64("2200-01-01", "s"))
 

@@ -55,8 +55,8 @@ def average(values, *, reduce_dims: Dims = None, preserve_dims: Dims = None, wei
     if preserve_dims is None:
         over = _named(reduce_dims, dims)
     else:
-        kept = _named(preserve_dims, dims)
-        over = tuple(one for one in dims if one not in kept)
+        preserved = _named(preserve_dims, dims)
+        over = tuple(dim for dim in dims if dim not in preserved)
     if weights is not None:
         if not over:
             raise ValueError("weights are of an average: give reduce_dims or preserve_dims as well")
@@ -71,9 +71,9 @@ def average(values, *, reduce_dims: Dims = None, preserve_dims: Dims = None, wei
         return values.mean(over) if weights is None else values.weighted(weights).mean(over)
     values = np.asarray(values, np.float64)
     weights = np.broadcast_to(1.0 if weights is None else plain, values.shape)
-    known = np.isfinite(values)
+    finite = np.isfinite(values)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(known, weights * values, 0.0).sum(axis=over) / np.where(known, weights, 0.0).sum(axis=over)
+        return np.where(finite, weights * values, 0.0).sum(axis=over) / np.where(finite, weights, 0.0).sum(axis=over)
 
 
 def _named(wanted: Dims, dims: tuple) -> tuple:
@@ -81,11 +81,11 @@ def _named(wanted: Dims, dims: tuple) -> tuple:
     if isinstance(wanted, str) and wanted == "all":
         return dims
     wanted = () if wanted is None else (wanted,) if isinstance(wanted, str | int) else tuple(wanted)
-    found = tuple(one + len(dims) if isinstance(one, int) and one < 0 else one for one in wanted)
-    unknown = [one for one in found if one not in dims]
+    places = tuple(dim + len(dims) if isinstance(dim, int) and dim < 0 else dim for dim in wanted)
+    unknown = [dim for dim in places if dim not in dims]
     if unknown:
         raise ValueError(f"no dimension {', '.join(map(str, unknown))} in scores of {', '.join(map(str, dims)) or 'none'}")
-    return found
+    return places
 
 
 def _by_map(maps: int, outputs: int = 1) -> Callable:
@@ -98,8 +98,8 @@ def _by_map(maps: int, outputs: int = 1) -> Callable:
                 raise TypeError(
                     f"{function.__name__} takes {maps} PDF{'s' * (maps > 1)}, {len(given)} given; the rest by keyword"
                 )
-            if any(isinstance(one, xr.DataArray) for one in given):
-                found = xr.apply_ufunc(
+            if any(isinstance(array, xr.DataArray) for array in given):
+                score = xr.apply_ufunc(
                     lambda *arrays: function(*arrays, **options),
                     *given,
                     input_core_dims=[["y", "x"]] * maps,
@@ -108,9 +108,9 @@ def _by_map(maps: int, outputs: int = 1) -> Callable:
                     output_dtypes=[np.float64] * outputs,
                 )
             else:
-                found = function(*(np.asarray(one) for one in given), **options)
+                score = function(*(np.asarray(array) for array in given), **options)
             how = {"reduce_dims": reduce_dims, "preserve_dims": preserve_dims, "weights": weights}
-            return average(found, **how) if outputs == 1 else tuple(average(one, **how) for one in found)
+            return average(score, **how) if outputs == 1 else tuple(average(part, **how) for part in score)
 
         return wrapped
 
@@ -194,12 +194,12 @@ def mass_centre_distance(p, x=None, y=None, *, reduce_dims: Dims = None, preserv
 
 def _centres(p, x, y) -> list[np.ndarray]:
     """Bin centres (x,), (y,), km: as given, or a DataArray's own, or the method's."""
-    found = []
-    for name, given in (("x", x), ("y", y)):
-        if given is None and isinstance(p, xr.DataArray) and name in p.coords:
-            given = p[name].values
-        found.append(bin_centres() if given is None else np.asarray(given, np.float64))
-    return found
+    centres = []
+    for name, axis in (("x", x), ("y", y)):
+        if axis is None and isinstance(p, xr.DataArray) and name in p.coords:
+            axis = p[name].values
+        centres.append(bin_centres() if axis is None else np.asarray(axis, np.float64))
+    return centres
 
 
 def earth_movers_distance(
@@ -239,9 +239,9 @@ def _moved(p, q, *, x, y, cell_km):
     emd2, dist = _transport()
     rows, columns = (_bins_a_cell(axis, cell_km) for axis in (y, x))
     middles = [axis.reshape(-1, n).mean(axis=1) for axis, n in ((y, rows), (x, columns))]
-    place = np.stack([one.ravel() for one in np.meshgrid(*middles, indexing="ij")], axis=1)
+    place = np.stack([centre_grid.ravel() for centre_grid in np.meshgrid(*middles, indexing="ij")], axis=1)
     cost = dist(place, place, metric="euclidean")
-    p, q = np.broadcast_arrays(*(_coarse(one, rows, columns) for one in (p, q)))
+    p, q = np.broadcast_arrays(*(_coarse(pdf, rows, columns) for pdf in (p, q)))
     out = np.full(p.shape[:-1], np.nan)
     for index in np.ndindex(out.shape):
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,9 @@ from lagrangian.binning import smooth_pdf
 from learning.inputs import InputSpec, to_resolution
 from learning.samples import RegionalFields, RunSamples
 
+if TYPE_CHECKING:
+    from learning.ensemble import Ensemble
+
 #: Effective resolutions that are tried, km.
 SSH_KM = (10.0, 20.0, 40.0, 60.0, 80.0, 100.0, 120.0, 160.0, 200.0)
 SST_KM = (10.0, 28.0, 60.0, 100.0, 180.0)
@@ -27,67 +32,148 @@ BATCH = 48
 RESOLUTIONS = len(SSH_KM) + len(SST_KM)
 
 
+@dataclass(frozen=True, eq=False)
+class ResolutionTest:
+    """The experiments of one sinking speed that the test is made on.
+
+    Attributes
+    ----------
+    ensemble : Ensemble
+    level : int
+        Number of the export level.
+    samples : RunSamples
+        The run, fields as they are stored, of the instants of the experiments alone.
+    chosen : (n,) int
+        Numbers of the experiments.
+    truth : (n, y, x)
+        Their smoothed PDFs at the export level.
+    block : (n,) int
+        Their resampling blocks.
+    """
+
+    ensemble: Ensemble
+    level: int
+    samples: RunSamples
+    chosen: np.ndarray
+    truth: np.ndarray
+    block: np.ndarray
+
+    @classmethod
+    def of(cls, speed: SpeedRun, models: Path, split: str = "test", *, limit: int = 288, seed: int = 0) -> ResolutionTest:
+        """Draw at most ``limit`` experiments of a split with ``seed``; ``models``: folder of the members of ``sst-ssh``.
+
+        Raises
+        ------
+        InputError
+            No experiment of that split can be predicted.
+        """
+        need_module("torch")
+        from learning.ensemble import Ensemble
+
+        ensemble = Ensemble.load(models)
+        as_stored = dataclasses.replace(ensemble.spec, resolution_km={})
+        base = RunSamples.open(speed.run, (speed.w,), as_stored)
+        chosen = np.flatnonzero((speed.split == split) & base.usable)
+        if chosen.size == 0:
+            raise InputError(f"no {split} experiment at {speed.w:g} m/d has fields and particles at every level")
+        if chosen.size > limit:
+            chosen = np.sort(np.random.default_rng(seed).choice(chosen, limit, replace=False))
+        base = only_instants_of(base, chosen)
+        block = block_of(speed.store["collection_start"].values[chosen])
+        truth = smooth_pdf(np.concatenate([base.targets(part)[:, 0, speed.level].numpy() for part in _parts(chosen)]))
+        return cls(ensemble, speed.level, base, chosen, truth, block)
+
+
+def _parts(chosen: np.ndarray) -> list[np.ndarray]:
+    return [chosen[part] for part in batches(chosen.size, BATCH)]
+
+
 def resolution_scores(
     speed: SpeedRun, models: Path, split: str = "test", *, ssh_km=SSH_KM, sst_km=SST_KM, limit: int = 288, seed: int = 0,
     step: Callable[[], None] = lambda: None,
 ) -> pd.DataFrame:  # fmt: skip
-    """Scores at the export level for each resolution of one variable, the other at that of the training.
+    """:func:`resolution_tables` of one sinking speed (:meth:`ResolutionTest.of`)."""
+    test = ResolutionTest.of(speed, models, split, limit=limit, seed=seed)
+    return resolution_tables([test], ssh_km=ssh_km, sst_km=sst_km, seed=seed, step=step)[0]
+
+
+def resolution_tables(
+    tests: Sequence[ResolutionTest], *, ssh_km=SSH_KM, sst_km=SST_KM, seed: int = 0, step: Callable[[], None] = lambda: None
+) -> list[pd.DataFrame]:  # fmt: skip
+    """Scores at the export level for each resolution of one variable, the other at that of the training; a table a speed.
+
+    Networks of several speeds that share their body and their experiments do together what comes before their own weights.
 
     Parameters
     ----------
-    speed : SpeedRun
-    models : Path
-        Folder of the members of ``sst-ssh``.
-    split : str
-        Experiments that are scored.
-    limit : int
-        At most so many of them, drawn with ``seed``; the same for every resolution.
+    tests : sequence of ResolutionTest
+        A speed each.
     seed : int
-        Of the draw and of the intervals.
+        Of the intervals.
     step : callable
-        Called after each resolution.
+        Called after each resolution of each speed.
 
     Returns
     -------
-    DataFrame
+    list of DataFrame
         variable, resolution_km, n, bl_mean, valid_percent and the 95 % intervals ..._low, ..._high of both.
-
-    Raises
-    ------
-    InputError
-        No experiment of that split can be predicted.
     """
-    need_module("torch")
-    from learning.ensemble import Ensemble
+    rows: list[list[dict]] = [[] for _ in tests]
+    for group in _groups(tests):
+        first = tests[group[0]]
+        trained = first.ensemble.spec
+        scored: dict[tuple, list[dict]] = {}  # the resolutions of the training stand in the lists of both variables
+        for variable, resolutions in (("ssh", ssh_km), ("temp", sst_km)):
+            for resolution in resolutions:
+                spec = dataclasses.replace(trained, resolution_km={**trained.resolution_km, variable: resolution})
+                key = tuple(sorted(spec.resolution_km.items()))
+                if key not in scored:
+                    scored[key] = _scores([tests[number] for number in group], spec, seed)
+                for number, found in zip(group, scored[key], strict=True):
+                    rows[number].append({"variable": variable, "resolution_km": resolution, "n": first.chosen.size, **found})
+                    step()
+    return [pd.DataFrame(one) for one in rows]
 
-    ensemble = Ensemble.load(models)
-    as_stored = dataclasses.replace(ensemble.spec, resolution_km={})
-    base = RunSamples.open(speed.run, (speed.w,), as_stored)
-    chosen = np.flatnonzero((speed.split == split) & base.usable)
-    if chosen.size == 0:
-        raise InputError(f"no {split} experiment at {speed.w:g} m/d has fields and particles at every level")
-    if chosen.size > limit:
-        chosen = np.sort(np.random.default_rng(seed).choice(chosen, limit, replace=False))
-    base = only_instants_of(base, chosen)
-    parts = [chosen[part] for part in batches(chosen.size, BATCH)]
-    block = block_of(speed.store["collection_start"].values[chosen])
-    truth = smooth_pdf(np.concatenate([base.targets(part)[:, 0, speed.level].numpy() for part in parts]))
-    rows = []
-    scored: dict[tuple, dict] = {}  # the resolutions of the training stand in the lists of both variables
-    for variable, resolutions in (("ssh", ssh_km), ("temp", sst_km)):
-        for resolution in resolutions:
-            spec = dataclasses.replace(ensemble.spec, resolution_km={**ensemble.spec.resolution_km, variable: resolution})
-            key = tuple(sorted(spec.resolution_km.items()))
-            if key not in scored:
-                samples = dataclasses.replace(base, fields=degraded(base.fields, spec))
-                guess = np.concatenate(
-                    [ensemble.predict(samples.inputs(part, ensemble.normalisation), speed.level)[0][:, 0] for part in parts]
-                )
-                bl = bhattacharyya_loss(truth, guess)
-                scored[key] = means_with_intervals({"bl_mean": bl, "valid_percent": 100 * is_valid(bl)}, block, seed)
-            rows.append({"variable": variable, "resolution_km": resolution, "n": chosen.size, **scored[key]})
-            step()
-    return pd.DataFrame(rows)
+
+def _groups(tests: Sequence[ResolutionTest]) -> list[list[int]]:
+    """Numbers of the tests in groups whose networks share their bodies and whose inputs are the same."""
+    from learning.ensemble import of_one_body
+
+    groups: list[list[int]] = []
+    for alike in of_one_body([test.ensemble for test in tests]):
+        here: list[list[int]] = []
+        for number in alike:
+            group = next((group for group in here if _same_inputs(tests[group[0]], tests[number])), None)
+            here.append([number]) if group is None else group.append(number)
+        groups += here
+    return groups
+
+
+def _same_inputs(one: ResolutionTest, two: ResolutionTest) -> bool:
+    a, b = one.samples, two.samples
+    return (
+        a.run == b.run
+        and np.array_equal(one.chosen, two.chosen)
+        and np.array_equal(a.fields.times[a.instants[one.chosen]], b.fields.times[b.instants[two.chosen]])
+        and np.array_equal(a.offset[one.chosen], b.offset[two.chosen])
+    )
+
+
+def _scores(tests: list[ResolutionTest], spec: InputSpec, seed: int) -> list[dict]:
+    """Scores of speeds of one body and the same inputs, at the resolutions of ``spec``."""
+    first = tests[0]
+    samples = dataclasses.replace(first.samples, fields=degraded(first.samples.fields, spec))
+    bl: list[list[np.ndarray]] = [[] for _ in tests]
+    for part, rows in zip(_parts(first.chosen), batches(first.chosen.size, BATCH), strict=True):
+        inputs = samples.inputs(part, first.ensemble.normalisation)
+        features = first.ensemble.features(inputs) if len(tests) > 1 else None
+        for found, test in zip(bl, tests, strict=True):
+            guess = test.ensemble.predict(inputs, test.level, features)[0][:, 0]
+            found.append(bhattacharyya_loss(test.truth[rows], guess))
+    scored = zip(map(np.concatenate, bl), tests, strict=True)
+    return [
+        means_with_intervals({"bl_mean": one, "valid_percent": 100 * is_valid(one)}, test.block, seed) for one, test in scored
+    ]
 
 
 def only_instants_of(samples: RunSamples, chosen: np.ndarray) -> RunSamples:

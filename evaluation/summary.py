@@ -48,20 +48,20 @@ def first_screen(runs: list[Scored], ocean: str, run: dict, missing: int) -> lis
     """
     options = run.get("configuration", {})
     starts = runs[0].found["collection_start"].values
-    levels = " and ".join(f"{level:g} m" for level in sorted({one.speed.export_m for one in runs}))
-    speeds = _listed([f"{one.w:g}" for one in runs])
+    levels = " and ".join(f"{level:g} m" for level in sorted({run.speed.export_m for run in runs}))
+    speeds = _listed([f"{run.w:g}" for run in runs])
     depth = options.get("trap_depth")
     trap = f"a trap at {options.get('site', 'a site')}" + (f", {depth:g} m deep" if depth else "")
     periods = np.unique(starts).size
     count = runs[0].found.sizes["experiment"]
-    asked = (
+    question = (
         f"Where did the particles of {trap} cross {levels} on their way down? They were followed back through "
         f"{ocean or 'an ocean'} at sinking speeds of {speeds} m/d: {count} experiments, {periods} collection periods that begin "
         f"{starts.min():.10} to {starts.max():.10}."
     )
-    rows = [("Asked", asked), ("A catchment", WORDS["catchment"] + ".")]
+    rows = [("Asked", question), ("A catchment", WORDS["catchment"] + ".")]
     rows += [("Found", sentence) for sentence in map(_found, runs)]
-    few = min(entry["blocks"] for one in runs for entry in one.reported)
+    few = min(entry["blocks"] for run in runs for entry in run.reported)
     if few < ENOUGH_BLOCKS:
         blocks = f"{few} block{'s' * (few != 1)} of {BLOCK_DAYS:g} days"
         rows.append(("Mind", f"The scored time spans {blocks}: too few for intervals that can be trusted."))
@@ -104,17 +104,17 @@ def _listed(words: Sequence[str]) -> str:
 
 def main_table(runs: list[Scored]) -> pd.DataFrame:
     """A row a model, two columns a speed: valid % and F %, with intervals; the paper's values in brackets."""
-    models = list(dict.fromkeys(name for one in runs for name in one.models))
+    models = list(dict.fromkeys(name for run in runs for name in run.models))
     rows = []
     for model in models:
         row = {"model": model}
-        for one in runs:
-            entry = next((entry for entry in one.reported if entry["model"] == model), None)
-            paper = found_by_the_paper(model, one.w)
+        for scored in runs:
+            entry = next((entry for entry in scored.reported if entry["model"] == model), None)
+            paper = found_by_the_paper(model, scored.w)
             for label, value, place in (("valid, %", "valid_percent", 0), ("F, %", "f_mean", 1)):
                 text = "–"
                 if entry is not None:
                     text = _percent(entry)[:-2] if place == 0 else f"{100 * entry[value]:.0f}"
-                row[f"{one.w:g} m/d: {label}"] = text + (f" ({paper[place]:g})" if paper else "")
+                row[f"{scored.w:g} m/d: {label}"] = text + (f" ({paper[place]:g})" if paper else "")
         rows.append(row)
     return pd.DataFrame(rows)

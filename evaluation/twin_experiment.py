@@ -131,16 +131,16 @@ def planted_flux(run: Path, chlorophyll: Chlorophyll, noise: float, seed: int) -
     columns: dict = {}
     random = np.random.default_rng([seed, 21])
     for name, (w, mean) in PLANTED.items():
-        one = open_store(run / speed_folder(w) / "particles.zarr", "particles").sel(level=EXPORT_M)
-        met = chlorophyll.sample(one["lon"].values, one["lat"].values, one["time"].values)
+        particles = open_store(run / speed_folder(w) / "particles.zarr", "particles").sel(level=EXPORT_M)
+        met = chlorophyll.sample(particles["lon"].values, particles["lat"].values, particles["time"].values)
         # a cup of which less than half of the particles reached the surface within the record is empty
         enough = np.isfinite(met).mean(axis=1) >= 0.5
         signal = np.full(met.shape[0], np.nan)
         signal[enough] = np.nanmean(met[enough], axis=1)
         signal *= mean / np.nanmean(signal)
         noisy = signal + noise * np.nanstd(signal) * random.standard_normal(signal.size)
-        columns.setdefault("open", pd.to_datetime(one["collection_start"].values))
-        columns.setdefault("close", pd.to_datetime(one["collection_end"].values))
+        columns.setdefault("open", pd.to_datetime(particles["collection_start"].values))
+        columns.setdefault("close", pd.to_datetime(particles["collection_end"].values))
         columns[name] = np.maximum(noisy, 0.0)
     return pd.DataFrame(columns, index=pd.RangeIndex(1, len(columns["open"]) + 1, name="cup"))
 
@@ -149,10 +149,10 @@ def true_catchments(run: Path, w: float) -> xr.Dataset:
     """The smoothed PDFs of a run's particles at 200 m as a catchment file."""
     store = open_pdf(run / speed_folder(w) / "pdf.zarr").sel(level=EXPORT_M)
     pdf = smooth_pdf(store["pdf"].values.astype(np.float32))
-    known = np.isfinite(pdf).all(axis=(1, 2))
+    finite = np.isfinite(pdf).all(axis=(1, 2))
     ends = store["collection_end"].values.astype("datetime64[s]")
     source, site = (str(store.attrs.get(name, default)) for name, default in (("source", "simulation"), ("site", "pap-so")))
-    truth = catchment_dataset(parse_site(site), w, ends[known], pdf[known], source=f"particles of the {source} itself")
+    truth = catchment_dataset(parse_site(site), w, ends[finite], pdf[finite], source=f"particles of the {source} itself")
     return truth.assign_attrs(maps_source=source)
 
 
@@ -176,8 +176,8 @@ def summarise(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
         for kind, of in best.items():
             if (name, "catchment") not in of.index:
                 raise InputError(f"{kind} catchments: {name} has an R² at no lag; the record is too short, give more --years")
-            found = of.loc[(name, "catchment")]
-            row |= {f"lag_{kind}": found["lag"], f"r2_{kind}": found["r2"], f"random_p90_{kind}": found["random_p90"]}
+            best_row = of.loc[(name, "catchment")]
+            row |= {f"lag_{kind}": best_row["lag"], f"r2_{kind}": best_row["r2"], f"random_p90_{kind}": best_row["random_p90"]}
         for box in BOXES_KM:
             row[f"r2_{box}"] = best["truth"]["r2"].get((name, box), np.nan)
         better = max(row["r2_box100"], row["r2_box200"])

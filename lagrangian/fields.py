@@ -50,26 +50,27 @@ def _at_depths(field, z, depths, out):
     The uppermost value above the uppermost centre, and at depth 0 even where a raised sea lifts that centre above z = 0.
     """
     n, ny, nx = field.shape
-    for m in range(depths.size):
-        for j in range(ny):
+    # row by row: the columns of a row stay in the cache while all depths are found, each from where the one before was
+    below = np.empty(nx, np.int64)
+    for j in range(ny):
+        below[:] = n - 2
+        for m in range(depths.size):
+            height = -depths[m]
             for i in range(nx):
-                height = -depths[m]
                 if depths[m] <= 0.0 or height >= z[n - 1, j, i]:
                     out[m, j, i] = field[n - 1, j, i]
                     continue
                 if height < z[0, j, i]:
                     out[m, j, i] = np.nan
                     continue
-                low = 0
-                high = n - 1
-                while high - low > 1:
-                    middle = (low + high) // 2
-                    if z[middle, j, i] <= height:
-                        low = middle
-                    else:
-                        high = middle
-                f = (height - z[low, j, i]) / (z[high, j, i] - z[low, j, i])
-                out[m, j, i] = (1.0 - f) * field[low, j, i] + f * field[high, j, i]
+                low = below[i]
+                while low > 0 and z[low, j, i] > height:
+                    low -= 1
+                while low < n - 2 and z[low + 1, j, i] <= height:
+                    low += 1
+                below[i] = low
+                f = (height - z[low, j, i]) / (z[low + 1, j, i] - z[low, j, i])
+                out[m, j, i] = (1.0 - f) * field[low, j, i] + f * field[low + 1, j, i]
 
 
 def at_depths(field: np.ndarray, z: np.ndarray, depths) -> np.ndarray:
@@ -117,9 +118,9 @@ def horizontal_velocity(ocean: Ocean, snapshot: Snapshot, depths) -> tuple[np.nd
     east, north = u_rho * cosine - v_rho * sine, u_rho * sine + v_rho * cosine
     with np.errstate(divide="ignore", invalid="ignore"):
         vorticity = np.where(grid.coriolis != 0, vorticity / grid.coriolis, np.nan)
-    for field in (east, north, vorticity):
-        field[:, ~sea] = np.nan
-        field[_below_floor(h, depths)] = np.nan
+    missing = _below_floor(h, depths) | ~sea
+    for field in (east, north, vorticity) if missing.any() else ():
+        field[missing] = np.nan
     return east, north, vorticity
 
 
@@ -130,12 +131,11 @@ def _below_floor(h: np.ndarray, depths) -> np.ndarray:
 
 def _faces_to_centres(field: np.ndarray, axis: int, wrap: bool) -> np.ndarray:
     """Mean of two neighbours, n - 1 to n points; the ends are NaN, or wrapped where the last point is the image of the first."""
-    middle = 0.5 * (np.take(field, range(1, field.shape[axis]), axis) + np.take(field, range(field.shape[axis] - 1), axis))
-    if wrap:
-        end = 0.5 * (np.take(field, [0], axis) + np.take(field, [-1], axis))
-    else:
-        end = np.full_like(np.take(field, [0], axis), np.nan)
-    return np.concatenate([end, middle, end], axis=axis)
+    field = np.moveaxis(field, axis, -1)
+    centres = np.empty((*field.shape[:-1], field.shape[-1] + 1), field.dtype)
+    centres[..., 1:-1] = 0.5 * (field[..., 1:] + field[..., :-1])
+    centres[..., [0, -1]] = 0.5 * (field[..., :1] + field[..., -1:]) if wrap else np.nan
+    return np.moveaxis(centres, -1, axis)
 
 
 def snapshot_fields(ocean: Ocean, snapshot: Snapshot, depths=FIELD_DEPTHS) -> dict[str, np.ndarray]:

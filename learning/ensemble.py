@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,8 +71,34 @@ class Ensemble:
             network.to(device)
         return self
 
+    def has_body_of(self, other: Ensemble) -> bool:
+        """Whether its members differ from those of ``other`` in the weights of their speed alone, and take the same inputs."""
+        alike = ("inputs", "normalisation", "run")
+        return (
+            len(self.networks) == len(other.networks)
+            and all(self.card.get(name) == other.card.get(name) for name in alike)
+            and all(one.has_body_of(two) for one, two in zip(self.networks, other.networks, strict=True))
+        )
+
     @torch.no_grad()
-    def predict(self, inputs: torch.Tensor | np.ndarray, level: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def features(self, inputs: torch.Tensor | np.ndarray) -> list[torch.Tensor] | None:
+        """What :meth:`predict` of every ensemble of the same body (:meth:`has_body_of`) makes of inputs first, a member each.
+
+        None where the networks are of an architecture that has no such part.
+        """
+        inputs = self._moved(inputs)
+        # the members' cards agree: what comes before the first weight is the same for all
+        folded = self.networks[0].folded(inputs)
+        return None if folded is None else [network.features(folded) for network in self.networks]
+
+    def _moved(self, inputs: torch.Tensor | np.ndarray) -> torch.Tensor:
+        """Inputs where the networks are."""
+        return torch.as_tensor(inputs).to(next(self.networks[0].parameters()).device)
+
+    @torch.no_grad()
+    def predict(
+        self, inputs: torch.Tensor | np.ndarray, level: int | None = None, features: list[torch.Tensor] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """PDFs from normalised inputs.
 
         Parameters
@@ -79,6 +106,8 @@ class Ensemble:
         inputs : (n, lag * variable, y, x) float32
         level : int, optional
             Number of the one level that is wanted (the results then hold one); all levels by default.
+        features : list of Tensor, optional
+            :meth:`features` of these inputs, by this ensemble or one of the same body; made here by default.
 
         Returns
         -------
@@ -87,10 +116,11 @@ class Ensemble:
         spread : (n, level) float32
             Mean Bhattacharyya loss of the members against it: 0 where all agree (or there is but one), towards 1 where none do.
         """
-        inputs = torch.as_tensor(inputs).to(next(self.networks[0].parameters()).device)
-        # the members' cards agree: what comes before the first weight is the same for all
-        folded = self.networks[0].folded(inputs)
-        members = [network.predict_first_speed(inputs, folded, level) for network in self.networks]
+        inputs = self._moved(inputs)
+        made = features or self.features(inputs)
+        members = [
+            network.predict_first_speed(inputs, made[k] if made else None, level) for k, network in enumerate(self.networks)
+        ]
         middle = median(members)
         middle = middle / middle.sum(dim=(-2, -1), keepdim=True)
         if len(members) == 1:
@@ -138,6 +168,18 @@ class Ensemble:
                     "and 1"
                 )
         return fields
+
+
+def of_one_body(ensembles: Sequence[Ensemble]) -> list[list[int]]:
+    """Numbers of the ensembles in groups that share their bodies (:meth:`Ensemble.has_body_of`), in the order given."""
+    groups: list[list[int]] = []
+    for number, ensemble in enumerate(ensembles):
+        group = next((group for group in groups if ensemble.has_body_of(ensembles[group[0]])), None)
+        if group is None:
+            groups.append([number])
+        else:
+            group.append(number)
+    return groups
 
 
 def torch_device(name: str) -> str:

@@ -23,7 +23,8 @@ from learning.unet import PaperUNet, fitted, particle_source
 CENTRED = ("temp", "ssh")
 #: Variables that change sign in the mirror image of an ocean about a line of latitude, see :func:`mirrored`; u does not.
 ODD_IN_MIRROR = ("temp", "ssh", "v", "vorticity_over_f")
-
+#: Weights of the toolkit's network that belong to speeds and levels; all others are the same for all.
+OF_SPEEDS = ("body.out.weight", "body.out.bias", "body.climatology")
 
 #: Added inside the logarithm of the paper's head (SPARO: softmax of log(y + 1e-10) of the rectified maps).
 HEAD_EPSILON = 1e-10
@@ -57,7 +58,7 @@ class ResidualUNet(nn.Module):
         self.register_buffer("centred", centred.to(torch.float32)[:, None, None])
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return self.after_folding(self.folded(inputs), inputs.shape[-2:])
+        return self.head(self.features(self.folded(inputs)), inputs.shape[-2:])
 
     def folded(self, inputs: torch.Tensor) -> torch.Tensor:
         """Inputs (n, channel, y, x) centred, folded, with the particle source: no weight has a part in it."""
@@ -68,16 +69,20 @@ class ResidualUNet(nn.Module):
         source = particle_source(1, *maps.shape[-2:]).to(maps).expand(maps.shape[0], -1, -1, -1)
         return torch.cat([maps, 4.0 * source], dim=1)
 
-    def after_folding(self, maps: torch.Tensor, size: Sequence[int], wanted: slice = slice(None)) -> torch.Tensor:
-        """(n, wanted maps, y, x) logits of a window of ``size`` points from what :meth:`folded` gives of it."""
-        ny, nx = size
+    def features(self, maps: torch.Tensor) -> torch.Tensor:
+        """(n, width, y, x) on the coarse grid, from what :meth:`folded` gives: what the maps of all speeds are made from."""
         kept = []
         for level, block in enumerate(self.down):
             maps = block(maps if level == 0 else functional.max_pool2d(maps, 2))
             kept.append(maps)
         for level in reversed(range(len(self.up))):
             maps = self.join[level](torch.cat([fitted(self.up[level](maps), kept[level]), kept[level]], dim=1))
-        maps = self.out(maps)[:, wanted]
+        return maps
+
+    def head(self, features: torch.Tensor, size: Sequence[int], wanted: slice = slice(None)) -> torch.Tensor:
+        """(n, wanted maps, y, x) logits of a window of ``size`` points from :meth:`features`."""
+        ny, nx = size
+        maps = self.out(features)[:, wanted]
         rows, columns = (_raise(n, n * self.coarsen).to(maps) for n in maps.shape[-2:])
         maps = (rows @ maps @ columns.T)[..., :ny, :nx]
         prior: torch.Tensor = self.climatology[wanted]
@@ -148,17 +153,28 @@ class CatchmentNetwork(nn.Module):
         """What networks of the same architecture can share of :meth:`predict_first_speed`; None where that is nothing."""
         return self.body.folded(inputs) if isinstance(self.body, ResidualUNet) else None
 
+    def features(self, folded: torch.Tensor) -> torch.Tensor:
+        """What networks of the same body (:meth:`has_body_of`) can share, from :meth:`folded`."""
+        return cast(ResidualUNet, self.body).features(folded)
+
+    def has_body_of(self, other: CatchmentNetwork) -> bool:
+        """Whether all weights but those of speeds and levels are those of ``other``: parts of one network (:meth:`for_speed`)."""
+        if not isinstance(self.body, ResidualUNet) or (self.architecture, self.spec) != (other.architecture, other.spec):
+            return False
+        ours, theirs = self.state_dict(), other.state_dict()
+        return all(torch.equal(ours[name], theirs[name]) for name in ours if name not in OF_SPEEDS)
+
     def predict_first_speed(
-        self, inputs: torch.Tensor, folded: torch.Tensor | None = None, level: int | None = None
+        self, inputs: torch.Tensor, features: torch.Tensor | None = None, level: int | None = None
     ) -> torch.Tensor:
         """PDFs (n, level, y, x) of the first speed, of all levels or, (n, 1, y, x), of one of them (its number).
 
-        ``folded``: :meth:`folded` of another network of the same architecture and inputs; made here where it is None.
+        ``features``: :meth:`features` of this network or of one of the same body; made here where they are None.
         """
         wanted = slice(0, self.n_levels) if level is None else slice(level, level + 1)
         if isinstance(self.body, ResidualUNet):
-            maps = self.body.folded(inputs) if folded is None else folded
-            return pdf_head(self.body.after_folding(maps, inputs.shape[-2:], wanted))
+            features = self.features(self.body.folded(inputs)) if features is None else features
+            return pdf_head(self.body.head(features, inputs.shape[-2:], wanted))
         return pdf_head(self(inputs)[:, 0, wanted])
 
     def start_from(self, climatology: torch.Tensor) -> None:
@@ -176,7 +192,7 @@ class CatchmentNetwork(nn.Module):
         if self.n_speeds > 1:
             if self.architecture.kind != "residual":
                 raise ValueError(f"the {self.architecture.kind} network holds one sinking speed")
-            for name in ("body.out.weight", "body.out.bias", "body.climatology"):
+            for name in OF_SPEEDS:
                 state[name] = state[name][maps]
         alone.load_state_dict(state)
         return alone

@@ -112,8 +112,7 @@ def predict_unet(config: PredictConfig) -> int:
         if config.ssh:
             predict_satellite(config, folders, client)
             return 0
-        for folder in folders:
-            predict_run(config, folder, client)
+        predict_run(config, folders, client)
     return 0
 
 

@@ -7,6 +7,7 @@ network shall see them), the PDFs as the list of bins that hold particles.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -278,14 +279,14 @@ class RunSamples:
     """The experiments of a run with their inputs and, at one or more sinking speeds, their PDFs.
 
     Indexed by arrays of experiment numbers (``batch``); an experiment is usable where all its fields exist and every level of
-    every speed was reached by particles.
+    every speed was reached by particles. ``stores`` (pdf.zarr of each speed) are read when :attr:`pdfs` are first asked for.
     """
 
     run: Path
     speeds: tuple[float, ...]
     levels: np.ndarray
     fields: RegionalFields
-    pdfs: list[SparsePdfs]
+    stores: list[xr.Dataset]
     start: np.ndarray
     end: np.ndarray
     period: np.ndarray
@@ -316,21 +317,31 @@ class RunSamples:
                     f"{run}: the experiments at {speeds[0]:g} and {w:g} m/d differ; fit them in separate commands (--w {w:g})"
                 )
         fields = RegionalFields.read(run, spec)
-        pdfs = [SparsePdfs.read(store) for store in stores]
         offset = np.stack([one["trap_dx"].values, one["trap_dy"].values], axis=1)
         instants = fields.instants(one["collection_end"].values)
-        reached = np.all([pdf.known.all(axis=1) for pdf in pdfs], axis=0)
+        reached = np.all([(store["reached"].values > 0).all(axis=1) for store in stores], axis=0)
         has_fields = (instants >= 0).all(axis=1)
         if not has_fields.any():
             raise InputError(f"{run}: {_no_fields(spec.lags_days, instants, fields.times)}")
         if not (reached & has_fields).any():
             raise InputError(f"{run}: no experiment has particles at every level; its PDFs are all zero (see run.json)")
         start, end = (one[name].values.astype("datetime64[s]") for name in ("collection_start", "collection_end"))
-        return cls(run, tuple(speeds), one["level"].values, fields, pdfs, start, end, one["period"].values, offset, instants,
+        return cls(run, tuple(speeds), one["level"].values, fields, stores, start, end, one["period"].values, offset, instants,
                    reached & has_fields, {**one.attrs})  # fmt: skip
 
     def __len__(self) -> int:
         return self.start.size
+
+    @cached_property
+    def pdfs(self) -> list[SparsePdfs]:
+        """The PDFs of each speed, read once."""
+        return [SparsePdfs.read(store) for store in self.stores]
+
+    @property
+    def n_bins(self) -> tuple[int, int]:
+        """(y, x) bins of the PDFs."""
+        ny, nx = self.stores[0]["counts"].shape[-2:]
+        return ny, nx
 
     def inputs(self, experiments: np.ndarray, normalisation: Normalisation) -> torch.Tensor:
         """(n, lag * variable, 100, 100) float32, normalised."""

@@ -19,7 +19,7 @@ from data.lock import FolderLock
 from data.netcdf import write_dataset
 from data.ocean_names import is_idealised, site_attribute
 from data.progress import Progress
-from data.sites import Site, parse_site
+from data.sites import Site
 from data.sphere import east_north
 from lagrangian.binning import bin_centres
 from lagrangian.config import speed_folder
@@ -35,6 +35,7 @@ from learning.catchment_file import (
 )
 from learning.ensemble import Ensemble, torch_device
 from learning.land import land_notes, mass_on_land, without_land
+from learning.latitudes import Latitudes, home_of
 from learning.network import CENTRED
 from learning.satellite_inputs import SatelliteWindows, adjusted, filled, satellite_windows, write_inputs
 
@@ -87,7 +88,8 @@ def predict_windows(
     spec, card = ensemble.spec, ensemble.card
     levels = np.asarray(card["levels"], float)
     export = export_number(levels)
-    values = adjusted(windows, spec, ensemble.normalisation.mean)
+    latitudes = Latitudes.between(home_of(ensemble.card), windows.site)
+    values = latitudes.turned(adjusted(windows, spec, ensemble.normalisation.mean, latitudes.factor))
     given = [channel for channel, (name, _) in enumerate(spec.variables) if name not in windows.missing]
     with np.errstate(invalid="ignore"):
         far = np.abs(seen(ensemble, values)) > OUTSIDE_STD
@@ -105,13 +107,13 @@ def predict_windows(
         done = 0
         for number, (some, deviation) in (predict_batches or _predict_here(ensemble))(fields):
             rows = batches[number]
-            pdf[rows], spread[rows] = some[:, export], deviation[:, export]
+            pdf[rows], spread[rows] = latitudes.turned(some[:, export]), deviation[:, export]
             done += some.shape[0]
             bar.update(done, n)
     flag = (
         1 * (outside > OUTSIDE_SHARE) + 2 * windows.distant + 4 * (np.full(n, "temp" in windows.missing)) + 8 * unknown
     ).astype(np.int8)
-    notes = list(windows.notes)
+    notes = [*windows.notes, *latitudes.notes()]
     if windows.missing:
         notes.append("no SST was given: the networks' training mean stands for it")
     # an idealised ocean has no coast, wherever its maps claim to lie
@@ -228,6 +230,8 @@ def _predict_folders(config, folders, out: Path, client) -> None:
         if client is not None:
             elsewhere = _predict_by_workers(client, folder.resolve(), config.device, config.threads_each(config.threads))
         dataset = predict_windows(ensemble, windows, elsewhere, no_land_mass=config.no_land_mass)
+        for note in Latitudes.between(home_of(ensemble.card), windows.site).notes():
+            print(f"note: {note}", flush=True)
         told = [*notes_elsewhere(ensemble, windows.site), *_offset_notes(ensemble, windows)]
         for note in [*told, *land_notes(dataset["mass_on_land"].values, w, config.no_land_mass)]:
             print(f"note: {note}", flush=True)
@@ -247,11 +251,9 @@ def _predict_folders(config, folders, out: Path, client) -> None:
 
 
 def notes_elsewhere(ensemble: Ensemble, site: Site) -> list[str]:
-    """A line where the networks were trained elsewhere."""
-    trained = ensemble.card.get("site")
-    try:
-        home = parse_site(str(trained))
-    except OptionError:
+    """Lines where the networks were trained elsewhere, or for a trap at another depth."""
+    home = home_of(ensemble.card)
+    if home is None:
         return []
     away = float(np.hypot(*east_north(site.x, site.y, home.x, home.y)))
     if not away > SAME_SITE_KM:

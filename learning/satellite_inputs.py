@@ -259,14 +259,20 @@ def _ends(stamps, spec: InputSpec, start, end, every: float, persist: bool) -> n
     return low + np.round(np.arange(int((high - low) / (every * DAY) + 1e-9) + 1) * every * 86400).astype("timedelta64[s]")
 
 
-def adjusted(windows: SatelliteWindows, spec: InputSpec, training_mean: np.ndarray) -> np.ndarray:
-    """Values (map, variable, y, x) as the networks know them: SSH with the training mean; what is not given is that mean."""
+def adjusted(windows: SatelliteWindows, spec: InputSpec, training_mean: np.ndarray, factor: float = 1.0) -> np.ndarray:
+    """Values (map, variable, y, x) as the networks know them: SSH with the training mean; what is not given is that mean.
+
+    ``factor``: multiplies SSH about its mean (:class:`learning.latitudes.Latitudes`).
+    """
     out = windows.values.copy()
     for channel, (name, _) in enumerate(spec.variables):
         if name in windows.missing:
             out[:, channel] = training_mean[channel]
         elif name == "ssh":
-            out[:, channel] += np.float32(training_mean[channel] - windows.ssh_mean)
+            if factor == 1.0:
+                out[:, channel] += np.float32(training_mean[channel] - windows.ssh_mean)
+            else:
+                out[:, channel] = training_mean[channel] + factor * (out[:, channel] - np.float32(windows.ssh_mean))
     return out
 
 

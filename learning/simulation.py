@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import zarr
 from data import workers as cluster
 from data.chunks import add_array
 from data.command import provenance, write_json
-from data.errors import StoreError
+from data.errors import CatchmentError, StoreError
 from data.fingerprint import fingerprint_of_file
 from data.lock import Claim, FolderLock
 from data.progress import Progress
@@ -22,115 +23,172 @@ from data.resumable import ResumableStore
 from data.times import SECONDS_ATTRS, whole_seconds
 from lagrangian.binning import bin_centres
 from lagrangian.config import speed_folder
-from learning.ensemble import Ensemble, torch_device
+from learning.ensemble import Ensemble, of_one_body, torch_device
 from learning.folders import CLIMATOLOGY, run_identity
+from learning.latitudes import Latitudes, home_of
 from learning.samples import RunSamples
 from learning.split import PARTS as PARTS
 from learning.weights import load_tensors
 
-#: Experiments in a chunk of the store.
 CHUNK = 36
 #: Variables that are filled chunk by chunk.
 FILLED = ("pdf", "spread")
 #: Bits of the mantissa that a stored PDF keeps: a relative error of 1e-4, and half of the disk.
 KEPT_BITS = 12
+#: Ensembles of one body, and the run that they predict.
+Opened = tuple[list[Ensemble], RunSamples]
 
 
-def predict_run(config, folder: Path, client=None) -> Path:
-    """Write w080/predictions/<inputs>.zarr of a run, a chunk of experiments at a time; an unfinished store is gone on with.
+def predict_run(config, folders: Sequence[Path], client=None) -> list[Path]:
+    """Write w080/predictions/<inputs>.zarr of a run for each folder of networks; goes on with unfinished ones.
 
-    With a Dask ``client``, the client's workers fill the chunks.
+    Experiments are predicted a chunk at a time; networks of several speeds that share their body
+    (:meth:`learning.ensemble.Ensemble.has_body_of`) predict a chunk together. With a Dask ``client``, its workers do the chunks.
+    Returns the stores.
 
     Raises
     ------
     StoreError
-        The run has no PDFs at the networks' speed, or the store cannot be written.
+        The run has no PDFs at the networks' speed, or a store cannot be written.
     """
-    ensemble = Ensemble.load(folder)
-    w = float(ensemble.card["w"])
-    samples = RunSamples.open(config.run, (w,), ensemble.spec)
-    if not np.array_equal(samples.levels, ensemble.card["levels"]):
-        raise StoreError(
-            f"{folder} predicts the levels {ensemble.card['levels']} m, but {config.run} holds {samples.levels.tolist()} m"
-        )
-    for note in samples.fields.notes:
+    ensembles = [Ensemble.load(folder) for folder in folders]
+    made: list[Path] = []
+    for group in of_one_body(ensembles):
+        for numbers, samples in _opened_together(config.run, [ensembles[k] for k in group]):
+            chosen = [group[k] for k in numbers]
+            made += _predict(config, [folders[k] for k in chosen], [ensembles[k] for k in chosen], samples, client)
+    return made
+
+
+def _speed(ensemble: Ensemble) -> float:
+    return float(ensemble.card["w"])
+
+
+def _opened_together(run: Path, ensembles: list[Ensemble]) -> Iterator[tuple[list[int], RunSamples]]:
+    """Numbers of ensembles of one body and their run, opened once for all; for each alone where it cannot be opened for all."""
+    spec = ensembles[0].spec
+    if len(ensembles) > 1:
+        with contextlib.suppress(CatchmentError):
+            yield list(range(len(ensembles))), RunSamples.open(run, tuple(map(_speed, ensembles)), spec)
+            return
+    for k, ensemble in enumerate(ensembles):
+        yield [k], RunSamples.open(run, (_speed(ensemble),), spec)
+
+
+def _predict(config, folders: list[Path], ensembles: list[Ensemble], samples: RunSamples, client) -> list[Path]:
+    """Predict with ensembles of one body, each of another speed, whose experiments are the same."""
+    for folder, ensemble in zip(folders, ensembles, strict=True):
+        if not np.array_equal(samples.levels, ensemble.card["levels"]):
+            raise StoreError(
+                f"{folder} predicts the levels {ensemble.card['levels']} m, but {config.run} holds {samples.levels.tolist()} m"
+            )
+    home, site = (home_of(card) for card in (ensembles[0].card, samples.attributes))
+    elsewhere = Latitudes.between(home, site).of_simulation() if site is not None else []
+    for note in [*samples.fields.notes, *elsewhere]:
         print(f"note: {note}", flush=True)
-    final = config.run / speed_folder(w) / "predictions" / f"{ensemble.spec.name}.zarr"
-    identity = {"networks": [fingerprint_of_file(path) for path in sorted(folder.glob("member-*[0-9].safetensors"))],
-                "run": run_identity(config.run)}  # fmt: skip
-    final.parent.mkdir(parents=True, exist_ok=True)
-    n = len(samples)
-    with FolderLock(final.parent, ensemble.spec.name) as lock:
-        lay_out = partial(_lay_out, samples=samples, ensemble=ensemble, folder=folder)
-        store = _store(final, n, lay_out=lay_out, identity=identity)
-        if store.whole:
-            print(f"{final} is there already", flush=True)
-            return final
-        if store.renewed:
-            print(f"{final} is of other networks and is made anew", flush=True)
-        if store.damaged:
-            print(f"note: {final}: {len(store.damaged)} chunks are damaged or missing and are made again", flush=True)
-        with Progress(f"predicting {ensemble.spec.name} at {w:g} m/d", "experiment") as bar:
-            done = len(store.done)
-            for _ in _chunks_done(client, store.missing(), config, folder, final, lock.claim):
+    name, n = ensembles[0].spec.name, len(samples)
+    finals = [config.run / speed_folder(_speed(one)) / "predictions" / f"{name}.zarr" for one in ensembles]
+    with contextlib.ExitStack() as stack:
+        stores, claims = {}, []
+        for k, (folder, ensemble, final) in enumerate(zip(folders, ensembles, finals, strict=True)):
+            identity = {"networks": [fingerprint_of_file(path) for path in sorted(folder.glob("member-*[0-9].safetensors"))],
+                        "run": run_identity(config.run)}  # fmt: skip
+            final.parent.mkdir(parents=True, exist_ok=True)
+            claims.append(stack.enter_context(FolderLock(final.parent, name)).claim)
+            lay_out = partial(_lay_out, samples=samples, ensemble=ensemble, folder=folder)
+            store = _store(final, n, lay_out=lay_out, identity=identity)
+            if store.whole:
+                print(f"{final} is there already", flush=True)
+                continue
+            if store.renewed:
+                print(f"{final} is of other networks and is made anew", flush=True)
+            if store.damaged:
+                print(f"note: {final}: {len(store.damaged)} chunks are damaged or missing and are made again", flush=True)
+            stores[k] = store, identity
+        if not stores:
+            return finals
+        missing = sorted(set().union(*(store.missing() for store, _ in stores.values())))
+        speeds = ", ".join(f"{_speed(ensembles[k]):g}" for k in stores)
+        with Progress(f"predicting {name} at {speeds} m/d", "experiment") as bar:
+            done = -(-n // CHUNK) - len(missing)
+            given = config, [folders[k] for k in stores], [finals[k] for k in stores]
+            opened = [ensembles[k] for k in stores], samples
+            for _ in _chunks_done(client, missing, *given, opened, claims[0]):
                 done += 1
                 bar.update(min(done * CHUNK, n), n)
-        if not store.close():
-            raise StoreError(f"{store.where}: {len(store.missing())} of its chunks are not in; give the same command again")
-    write_json(final.with_suffix(".json"), {**provenance(config), "identity": identity})
-    print(f"{final}", flush=True)
-    return final
+        for k, (store, identity) in stores.items():
+            if not store.close():
+                raise StoreError(f"{store.where}: {len(store.missing())} of its chunks are not in; give the same command again")
+            write_json(finals[k].with_suffix(".json"), {**provenance(config), "identity": identity})
+            print(f"{finals[k]}", flush=True)
+    return finals
 
 
 def _store(path: Path, experiments: int, **options) -> ResumableStore:
-    """The store of predictions of a number of experiments; a worker joins a store laid out before, without ``lay_out``."""
+    """The predictions of a number of experiments, in chunks; without ``lay_out``, as a worker joins them."""
     return ResumableStore(path, FILLED, -(-experiments // CHUNK), renew=True, parts="chunks", **options)
 
 
-def _chunks_done(client, chunks: list[int], config, folder: Path, store: Path, claim: Claim) -> Iterator[int]:
-    """Yield the number of each chunk once this process, or a worker of ``client``, has filled the chunk."""
-    shared = (config.run.resolve(), folder.resolve(), store.resolve(), config.device)
+def _chunks_done(
+    client, chunks: list[int], config, folders: list[Path], stores: list[Path], opened: Opened, claim: Claim
+) -> Iterator[int]:
+    """Numbers of the chunks as they are done, here or by workers."""
+    places, to = (tuple(path.resolve() for path in paths) for paths in (folders, stores))
+    shared = (config.run.resolve(), places, to, config.device)
     if client is None:
+        for ensemble in opened[0]:
+            ensemble.to(torch_device(config.device))
         for chunk in chunks:
-            yield predict_chunk(chunk, *shared, 0, claim)
+            yield predict_chunk(chunk, *shared, 0, claim, opened)
         return
     threads = config.threads_each(config.threads)
     for chunk, _ in cluster.run_tasks(client, predict_chunk, chunks, (*shared, threads, claim)):
         yield chunk
 
 
-def predict_chunk(chunk: int, run: Path, folder: Path, store: Path, device: str, threads: int, claim: Claim) -> int:
-    """Fill a chunk of experiments in an unfinished store; a task of :func:`data.workers.run_tasks`. Returns its number.
+def predict_chunk(
+    chunk: int, run: Path, folders: tuple[Path, ...], stores: tuple[Path, ...], device: str, threads: int, claim: Claim,
+    opened: Opened | None = None,
+) -> int:  # fmt: skip
+    """Fill a chunk of experiments in unfinished stores that lack it, and return its number; a task of
+    :func:`data.workers.run_tasks`.
 
-    ``store`` is the store's name once the store is whole; ``threads`` is PyTorch's number of threads (0: PyTorch's choice).
+    ``folders`` are of networks of one body, ``stores`` what each fills, by the name that it has once it is whole; ``threads`` of
+    PyTorch (0: as they are); ``opened``: the networks and the run, where they are open already.
 
     Raises
     ------
     CommandGone
-        The command that made ``claim`` has ended.
+        The command that ``claim`` is of has ended.
     StoreError
-        The store cannot be written.
+        A store cannot be written.
     """
     if threads:
         torch.set_num_threads(threads)
     claim.wait()
-    ensemble, samples = _opened(claim.token, run, folder, device)
+    ensembles, samples = opened or _opened(claim.token, run, folders, device)
     rows = np.arange(chunk * CHUNK, min((chunk + 1) * CHUNK, len(samples)))
-    pdf = np.full((rows.size, samples.levels.size, *samples.pdfs[0].n_bins), np.nan, np.float32)
-    spread = np.full(pdf.shape[:2], np.nan, np.float32)
     use = (samples.instants[rows] >= 0).all(axis=1)
-    if use.any():
-        pdf[use], spread[use] = ensemble.predict(samples.inputs(rows[use], ensemble.normalisation))
-    claim.check()
-    _store(store, len(samples)).put(chunk, pdf=shortened(pdf), spread=spread)
+    inputs = samples.inputs(rows[use], ensembles[0].normalisation)
+    features = ensembles[0].features(inputs) if len(ensembles) > 1 and use.any() else None
+    for ensemble, path in zip(ensembles, stores, strict=True):
+        store = _store(path, len(samples))
+        if chunk in store.done:
+            continue
+        pdf = np.full((rows.size, samples.levels.size, *samples.n_bins), np.nan, np.float32)
+        spread = np.full(pdf.shape[:2], np.nan, np.float32)
+        if use.any():
+            pdf[use], spread[use] = ensemble.predict(inputs, features=features)
+        claim.check()
+        store.put(chunk, pdf=shortened(pdf), spread=spread)
     return chunk
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(token: str, run: Path, folder: Path, device: str) -> tuple[Ensemble, RunSamples]:
+def _opened(token: str, run: Path, folders: tuple[Path, ...], device: str) -> Opened:
     """The networks and samples of a worker, opened once for all chunks of the command that ``token`` names."""
-    ensemble = Ensemble.load(folder).to(torch_device(device))
-    return ensemble, RunSamples.open(run, (float(ensemble.card["w"]),), ensemble.spec)
+    ensembles = [Ensemble.load(folder).to(torch_device(device)) for folder in folders]
+    return ensembles, RunSamples.open(run, tuple(map(_speed, ensembles)), ensembles[0].spec)
 
 
 def parts_of(samples: RunSamples, card: dict) -> np.ndarray:
@@ -152,7 +210,7 @@ def shortened(values: np.ndarray, bits: int = KEPT_BITS) -> np.ndarray:
 
 
 def _lay_out(path: Path, *, samples: RunSamples, ensemble: Ensemble, folder: Path) -> None:
-    n, levels, bins = len(samples), samples.levels, samples.pdfs[0].n_bins
+    n, levels, bins = len(samples), samples.levels, samples.n_bins
     group = zarr.create_group(store=str(path), zarr_format=3)
     group.attrs.update({
         "title": "Predicted catchments of a sediment trap", "Conventions": "CF-1.8", "inputs": ensemble.spec.name,

@@ -124,9 +124,7 @@ def train_member(
     preset, samples = task.preset, task.samples
     assert preset.epochs is not None
     torch.manual_seed((1_000_003 * task.seed + task.member) % 2**63)
-    network = CatchmentNetwork(
-        preset.architecture, samples.fields.spec, len(samples.speeds), len(samples.levels), samples.pdfs[0].n_bins
-    )
+    network = CatchmentNetwork(preset.architecture, samples.fields.spec, len(samples.speeds), len(samples.levels), samples.n_bins)
     module = CatchmentTraining(network, preset, task.level)
     chosen = task.train
     if preset.resample == "bootstrap":
@@ -156,13 +154,13 @@ def mean_pdfs(samples: RunSamples, experiments: np.ndarray, batch: int = 256) ->
     mean = MeanPdf()
     for pdfs in _targets(samples, experiments, batch):
         mean.add(pdfs.numpy())
-    smoothed = HeatSmoothing(*samples.pdfs[0].n_bins)(torch.from_numpy(mean.value()).to(torch.float32))
+    smoothed = HeatSmoothing(*samples.n_bins)(torch.from_numpy(mean.value()).to(torch.float32))
     return smoothed / smoothed.sum(dim=(-2, -1), keepdim=True)
 
 
 def root_pdfs(samples: RunSamples, experiments: np.ndarray, batch: int = 32) -> torch.Tensor:
     """(speed, level, y, x) constant PDF of least expected BL from the smoothed PDFs of some experiments."""
-    root, smoothing = MeanPdf(), HeatSmoothing(*samples.pdfs[0].n_bins)
+    root, smoothing = MeanPdf(), HeatSmoothing(*samples.n_bins)
     for pdfs in _targets(samples, experiments, batch):
         root.add(smoothing(pdfs).sqrt().numpy())
     return torch.from_numpy(constant_of_least_bl(root.value())).to(torch.float32)

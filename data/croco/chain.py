@@ -26,7 +26,7 @@ def chained(handles: Handles, files: list[File], origin: np.datetime64, notes: l
     """
     out: list[File] = []
     for file in files:
-        before = next((one for one in reversed(out) if one.times.size), None)
+        before = next((candidate for candidate in reversed(out) if candidate.times.size), None)
         if before is None or not file.times.size or file.times[0] > before.times[-1]:
             out.append(file)
             continue
@@ -85,9 +85,9 @@ def same_values(handles: Handles, one: tuple[File, int], other: tuple[File, int]
     """Whether two records hold the same zeta and velocities, but for rounding."""
     for name in ("zeta", "u"):
         a, b = (_values(handles, file, record, name) for file, record in (one, other))
-        known = np.isfinite(a) & np.isfinite(b) & (np.abs(a) < 1e3) & (np.abs(b) < 1e3)
-        size = np.std(a[known]) if known.any() else 0.0
-        if known.any() and np.median(np.abs(a - b)[known]) > DIFFERENT * size:
+        finite = np.isfinite(a) & np.isfinite(b) & (np.abs(a) < 1e3) & (np.abs(b) < 1e3)
+        size = np.std(a[finite]) if finite.any() else 0.0
+        if finite.any() and np.median(np.abs(a - b)[finite]) > DIFFERENT * size:
             return False
     return True
 

@@ -37,14 +37,14 @@ def decoded(variable: netCDF4.Variable, key=Ellipsis) -> np.ndarray:
     (...) float
         In the type of the file where it has floats without scale, else in that of the scale.
     """
-    held = set(variable.ncattrs())
+    attributes = set(variable.ncattrs())
     variable.set_auto_maskandscale(False)
     raw = np.asarray(variable[key])
-    if raw.dtype.kind == "i" and "_Unsigned" in held and str(variable.getncattr("_Unsigned")).lower() == "true":
+    if raw.dtype.kind == "i" and "_Unsigned" in attributes and str(variable.getncattr("_Unsigned")).lower() == "true":
         raw = raw.view(f"u{raw.dtype.itemsize}")
     packed = raw.dtype.kind in "iu"
-    scale = variable.getncattr("scale_factor") if "scale_factor" in held else None
-    offset = variable.getncattr("add_offset") if "add_offset" in held else None
+    scale = variable.getncattr("scale_factor") if "scale_factor" in attributes else None
+    offset = variable.getncattr("add_offset") if "add_offset" in attributes else None
     values = raw
     if scale is not None and scale != 1:
         values = values * scale
@@ -52,8 +52,8 @@ def decoded(variable: netCDF4.Variable, key=Ellipsis) -> np.ndarray:
         values = values + offset
     if values.dtype.kind != "f":
         values = values.astype(np.float64)
-    missing = _fills(variable, raw, held)
-    bounds = _bounds(variable, held)
+    missing = _fills(variable, raw, attributes)
+    bounds = _bounds(variable, attributes)
     if bounds is not None:
         missing = missing | _beyond(raw, values, bounds, missing, packed)
     if missing.any():
@@ -83,25 +83,25 @@ def decode_record(variable: netCDF4.Variable, record) -> np.ndarray:
     return value
 
 
-def _fills(variable, raw, held):
+def _fills(variable, raw, attributes):
     """Where the raw values are a fill value (or NaN)."""
     missing = np.isnan(raw) if raw.dtype.kind == "f" else np.zeros(raw.shape, bool)
-    fills = [variable.getncattr(name) for name in ("_FillValue", "missing_value") if name in held]
-    if "_FillValue" not in held and raw.dtype.itemsize > 1:
+    fills = [variable.getncattr(name) for name in ("_FillValue", "missing_value") if name in attributes]
+    if "_FillValue" not in attributes and raw.dtype.itemsize > 1:
         fills.append(netCDF4.default_fillvals.get(raw.dtype.str[1:], np.nan))
     for fill in fills:
         fill = np.ravel(fill)
-        for one in fill if fill.dtype.kind in "fiu" else ():
+        for number in fill if fill.dtype.kind in "fiu" else ():
             # 0, which some tools declare for floats, is also water at rest
-            if raw.dtype.kind != "f" or one != 0:
-                missing = missing | (raw == (raw.dtype.type(one) if raw.dtype.kind == "f" else one))
+            if raw.dtype.kind != "f" or number != 0:
+                missing = missing | (raw == (raw.dtype.type(number) if raw.dtype.kind == "f" else number))
     return missing
 
 
-def _bounds(variable, held):
+def _bounds(variable, attributes):
     """(least, largest) of the valid range, None where there is none; what is not finite is no bound."""
-    least, largest = np.ravel(variable.getncattr("valid_range")) if "valid_range" in held else (-np.inf, np.inf)
-    for name in {"valid_min", "valid_max"} & held:
+    least, largest = np.ravel(variable.getncattr("valid_range")) if "valid_range" in attributes else (-np.inf, np.inf)
+    for name in {"valid_min", "valid_max"} & attributes:
         bound = np.ravel(variable.getncattr(name))[0]
         if np.isfinite(bound):
             least, largest = (bound, largest) if name == "valid_min" else (least, bound)
@@ -114,7 +114,7 @@ def _beyond(raw, values, bounds, missing, packed):
     """Where values lie outside of the valid range; a range of integers is that of the packed integers (CF 2.5.1)."""
     least, largest = bounds
     outside = (values < least) | (values > largest)
-    if not packed or any(np.isfinite(one) and np.asarray(one).dtype.kind == "f" for one in bounds):
+    if not packed or any(np.isfinite(bound) and np.asarray(bound).dtype.kind == "f" for bound in bounds):
         return outside
     as_stored = (raw < least) | (raw > largest)
     # a range that leaves nothing is not one of the stored integers

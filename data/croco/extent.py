@@ -36,11 +36,11 @@ def check_size(path: str, dataset, shape: tuple[int, int, int], records: int) ->
             f"{path}: declares {records:.3g} records, more than the {MOST_RECORDS:g} that are read of one file; was it damaged?"
         )
     needed = ny * nx * (8 * GRID_FIELDS + 4 * SNAPSHOT_FIELDS * n)
-    there = memory_bytes()
-    if needed > there:
+    available = memory_bytes()
+    if needed > available:
         raise InputError(
             f"{path}: {n} layers of {ny} x {nx} rho points take about {in_words(needed)} of memory, and this machine has "
-            f"{in_words(there)}; cut the files to the region of the site"
+            f"{in_words(available)}; cut the files to the region of the site"
         )
     declared = 0
     for name in ("u", "v", "zeta", "h"):
@@ -48,12 +48,12 @@ def check_size(path: str, dataset, shape: tuple[int, int, int], records: int) ->
         if variable is not None and variable.dtype is not str:
             declared += math.prod(variable.shape) * np.dtype(variable.dtype).itemsize
     try:
-        held = Path(path).stat().st_size
+        size = Path(path).stat().st_size
     except OSError:  # not a file of this machine
         return
-    if declared > SMALL and declared > EXPANSION * held:
+    if declared > SMALL and declared > EXPANSION * size:
         raise InputError(
-            f"{path}: declares {in_words(declared)} of u, v, zeta and h, but is a file of {in_words(held)}: its values were "
+            f"{path}: declares {in_words(declared)} of u, v, zeta and h, but is a file of {in_words(size)}: its values were "
             "never written; copy or make it again"
         )
 

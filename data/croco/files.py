@@ -58,15 +58,15 @@ def scan(handles, path, origin, notes, repeated) -> File:
     """Read what :class:`File` holds and check that the file has records of a domain."""
     with handles.open(path, "its header") as dataset:
         check_whole(path, dataset)
-        held = dataset.variables
+        variables = dataset.variables
         for name in ("u", "v", "zeta"):
-            if name not in held:
-                grid_hint = " (a grid file goes to --grid)" if "h" in held and "u" not in held else ""
+            if name not in variables:
+                grid_hint = " (a grid file goes to --grid)" if "h" in variables and "u" not in variables else ""
                 raise InputError(
                     f"{path}: no variable {name}; CROCO history or average files with u, v and zeta are needed{grid_hint}"
                 )
-        u, zeta = held["u"], held["zeta"]
-        _check_order(path, held)
+        u, zeta = variables["u"], variables["zeta"]
+        _check_order(path, variables)
         dimension = _record_dimension(dataset)
         lead = 1 if dimension else 0
         if u.ndim != lead + 3 or zeta.ndim != lead + 2:
@@ -82,12 +82,12 @@ def scan(handles, path, origin, notes, repeated) -> File:
             )
         n, ny, nx = shape
         for name, expected in (("u", (n, ny, nx - 1)), ("v", (n, ny - 1, nx)), ("zeta", (ny, nx))):
-            if held[name].dimensions[:lead] != u.dimensions[:lead]:
+            if variables[name].dimensions[:lead] != u.dimensions[:lead]:
                 check_order(path, "u", u.dimensions)
                 raise InputError(f"{path}: {name} does not share the time dimension {dimension} of u")
-            if held[name].shape[lead:] != expected:
+            if variables[name].shape[lead:] != expected:
                 raise InputError(
-                    f"{path}: {name} has shape {held[name].shape[lead:]}, its points on the staggered grid "
+                    f"{path}: {name} has shape {variables[name].shape[lead:]}, its points on the staggered grid "
                     f"of zeta {(ny, nx)} would have {expected}; velocities put on rho points, or cropped "
                     "otherwise than zeta, cannot be used"
                 )
@@ -98,14 +98,16 @@ def scan(handles, path, origin, notes, repeated) -> File:
         times, dated = read_times(path, dataset, dimension, origin, notes)
         text = str(getattr(dataset, "type", "")).lower()
         content = next((kind for kind in ("average", "restart", "history") if kind[:6] in text), "")
-        optional = {name for name in OPTIONAL_VARIABLES if _usable(held, name, shape, lead, path, notes)}
-        rules = {name: conversion_of(path, held[name], name) for name in ("u", "v", "zeta", *optional)}
+        optional = {name for name in OPTIONAL_VARIABLES if _usable(variables, name, shape, lead, path, notes)}
+        rules = {name: conversion_of(path, variables[name], name) for name in ("u", "v", "zeta", *optional)}
         conversions = {name: rule for name, rule in rules.items() if rule is not None}
         notes.extend(
-            f"{name} is in {held[name].units!r} in the files: converted to {UNITS[name]}" for name in conversions
+            f"{name} is in {variables[name].units!r} in the files: converted to {UNITS[name]}" for name in conversions
         )
         attributes = frozenset(dataset.ncattrs())
-        return File(path, frozenset(held), attributes, dimension, shape, times, dated, content, frozenset(optional), conversions)
+        return File(
+            path, frozenset(variables), attributes, dimension, shape, times, dated, content, frozenset(optional), conversions
+        )
 
 
 def _check_order(path, held) -> None:

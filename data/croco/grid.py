@@ -71,10 +71,10 @@ def read_grid(statics, first, spherical, notes) -> HorizontalGrid:
             )
         _check_cells(name, value, expected, sea, first.path)
 
-    told = _field(statics, "angle", shape, sea)
-    if told is None:
+    given_angle = _field(statics, "angle", shape, sea)
+    if given_angle is None:
         notes.append(f"{_unusable(statics, 'angle')}: computed from positions")
-    angle = _angle(told, rotation(x, y, spherical), sea, notes)
+    angle = _angle(given_angle, rotation(x, y, spherical), sea, notes)
 
     f = _field(statics, "f", shape, sea)
     if f is None and spherical:
@@ -121,24 +121,24 @@ def _check_cells(name, value, expected, sea, path):
         )
 
 
-def _angle(told, from_positions, sea, notes):
+def _angle(given_angle, from_positions, sea, notes):
     """The angle of the xi axis, radians: the files' own where it fits the positions, which particles go by; else from these."""
-    if told is None:
+    if given_angle is None:
         return from_positions
 
     def misfit(angle):
         """Radians by which a tenth of the sea is off at least."""
         return np.quantile(np.abs((angle[sea] - from_positions[sea] + np.pi) % (2 * np.pi) - np.pi), 0.9)
 
-    off = misfit(told)
+    off = misfit(given_angle)
     if off <= ANGLE_FITS:
-        return told
-    largest = np.abs(told[sea]).max()
-    what = f"is {np.rad2deg(off):.3g} degrees off the direction of the xi axis"
+        return given_angle
+    largest = np.abs(given_angle[sea]).max()
+    misfit_text = f"is {np.rad2deg(off):.3g} degrees off the direction of the xi axis"
     if largest > 2 * np.pi + 0.01:
-        what = f"exceeds 2 pi radians and {what}"
-    guess = "; it fits in degrees" if misfit(np.deg2rad(told)) <= ANGLE_FITS else ""
-    notes.append(f"angle in the files {what} that positions give{guess}: computed from positions instead")
+        misfit_text = f"exceeds 2 pi radians and {misfit_text}"
+    guess = "; it fits in degrees" if misfit(np.deg2rad(given_angle)) <= ANGLE_FITS else ""
+    notes.append(f"angle in the files {misfit_text} that positions give{guess}: computed from positions instead")
     return from_positions
 
 
@@ -154,10 +154,10 @@ def _field(statics, name, shape, sea=None):
 
 def _unusable(statics, *names):
     """Why a static field is computed: it is not in the files, or those that are cannot be used."""
-    there = [name for name in names if next(statics.variable(name), None) is not None]
-    if not there:
+    present = [name for name in names if next(statics.variable(name), None) is not None]
+    if not present:
         return f"no {', '.join(names)} in the files"
-    return f"{' and '.join(there)} in the files cannot be used (missing values in the sea, or other points)"
+    return f"{' and '.join(present)} in the files cannot be used (missing values in the sea, or other points)"
 
 
 def _lacking(statics, name, shape, first, meaning):
@@ -190,9 +190,9 @@ def _positions(statics, shape, first, spherical, notes):
                     f"{y_name} are in the files: used"
                 )
             return degrees, x, y
-    wanted = " or ".join(f"{POSITION_NAMES[degrees][0][0]} and {POSITION_NAMES[degrees][0][1]}" for degrees in order)
+    needed = " or ".join(f"{POSITION_NAMES[degrees][0][0]} and {POSITION_NAMES[degrees][0][1]}" for degrees in order)
     raise InputError(
-        f"{first.path}: no positions of rho points ({wanted}) that are complete and fit {shape} points; give "
+        f"{first.path}: no positions of rho points ({needed}) that are complete and fit {shape} points; give "
         "the CROCO grid file with --grid"
     )
 

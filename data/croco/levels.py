@@ -36,19 +36,19 @@ def read_s_coordinate(statics, first, grid, notes, vtransform=None) -> SCoordina
     }
     # all models of the family space s evenly
     evenly = {"s_rho": (np.arange(-n, 0) + 0.5) / n, "s_w": np.arange(-n, 1) / n}
-    given = {name: value for name, value in curves.items() if value is not None}
-    if "cs_rho" not in given or "cs_w" not in given:
+    present = {name: value for name, value in curves.items() if value is not None}
+    if "cs_rho" not in present or "cs_w" not in present:
         computed = _stretching_curves(statics, first, n, hc, vtransform, notes)
-        for name, value in given.items():
+        for name, value in present.items():
             if np.abs(value - computed[name]).max() > 1e-3:
                 raise InputError(
                     f"{first.path}: the level curves given do not agree with those of theta_s and theta_b, "
                     "and Cs_r or Cs_w is missing; give a file that has both"
                 )
-        curves = {**computed, **given}
-    elif len(given) < 4:
+        curves = {**computed, **present}
+    elif len(present) < 4:
         notes.append("no s levels in the files: spaced evenly")
-        curves = {**evenly, **given}
+        curves = {**evenly, **present}
     for name in ("s_w", "cs_w"):
         ends = curves[name][[0, -1]]
         if np.abs(ends - [-1, 0]).max() > 1e-3:
@@ -66,17 +66,17 @@ def read_s_coordinate(statics, first, grid, notes, vtransform=None) -> SCoordina
                 "give a file that has both"
             )
     try:
-        made = SCoordinate(**curves, hc=hc, vtransform=vtransform)
+        coordinate = SCoordinate(**curves, hc=hc, vtransform=vtransform)
     except InputError as error:
         raise InputError(f"{first.path}: {error}") from error
     # in both transforms the sign of a layer's thickness is linear in h: its extremes tell for all columns
     for h in (grid.h[grid.mask_rho].min(), grid.h[grid.mask_rho].max()):
-        if made.layer_thickness(h, np.zeros(())).min() <= 0:
+        if coordinate.layer_thickness(h, np.zeros(())).min() <= 0:
             raise InputError(
                 f"{first.path}: layers fold where the sea is {h:.5g} m deep (Vtransform {vtransform}, hc "
                 f"{hc:g} m); the s-coordinate parameters are not those of the run"
             )
-    return made
+    return coordinate
 
 
 def _levels(statics, names, size):
@@ -114,33 +114,33 @@ def _check_number_of_layers(statics, first, n):
 
 def _vtransform(statics, path, n, grid, notes, by_hand):
     """1 or 2: what the user says, else what the files say, else what their curves tell."""
-    found = _told_vtransform(statics)
-    told = next(iter(found.values()), None)
+    claims = _told_vtransform(statics)
+    stated = next(iter(claims.values()), None)
     if by_hand is not None:
-        if told is not None and told != by_hand:
-            notes.append(f"the vertical transform is {by_hand} as --vtransform says; the files say {told}")
+        if stated is not None and stated != by_hand:
+            notes.append(f"the vertical transform is {by_hand} as --vtransform says; the files say {stated}")
         return by_hand
-    if len(set(found.values())) > 1:
-        other = next(name for name, value in found.items() if value != told)
+    if len(set(claims.values())) > 1:
+        by = next(name for name, value in claims.items() if value != stated)
         raise InputError(
-            f"{path}: {next(iter(found))} says Vtransform {told}, {other} says {found[other]}; --vtransform 1 or 2 tells which "
+            f"{path}: {next(iter(claims))} says Vtransform {stated}, {by} says {claims[by]}; --vtransform 1 or 2 tells which "
             "one the run had"
         )
-    if told is not None:
-        return told
+    if stated is not None:
+        return stated
     theta_s, theta_b = statics.number("theta_s"), statics.number("theta_b")
     for kind in ("r", "w"):
         size = n + (kind == "w")
-        given = _levels(statics, (f"Cs_{kind}", *(("Cs_rho",) if kind == "r" else ())), size)
-        if given is None or theta_s is None or theta_b is None:
+        curve = _levels(statics, (f"Cs_{kind}", *(("Cs_rho",) if kind == "r" else ())), size)
+        if curve is None or theta_s is None or theta_b is None:
             continue
         fits = []
         for transform in (1, 2):
             try:
-                made = SCoordinate.from_stretching(n, theta_s, theta_b, 1.0, transform)
+                candidate = SCoordinate.from_stretching(n, theta_s, theta_b, 1.0, transform)
             except (InputError, FloatingPointError):
                 continue
-            if np.abs((made.cs_rho if kind == "r" else made.cs_w) - given).max() < CURVES_AGREE:
+            if np.abs((candidate.cs_rho if kind == "r" else candidate.cs_w) - curve).max() < CURVES_AGREE:
                 fits.append(transform)
         if len(fits) == 1:
             notes.append(f"the files do not name their vertical transform: Cs_{kind} is the curve of Vtransform {fits[0]}")
@@ -161,28 +161,28 @@ def _vtransform(statics, path, n, grid, notes, by_hand):
 
 def _told_vtransform(statics):
     """Who says which transform: the variable, attributes of the levels, VertCoordType; else the CPP options."""
-    found: dict[str, int] = {}
+    claims: dict[str, int] = {}
     number = statics.number("Vtransform")
     if number is not None and number > 0:
-        found["variable Vtransform"] = round(number)
+        claims["variable Vtransform"] = round(number)
     for name in ("sc_r", "s_rho", "s_w"):
-        told = statics.text(name, "Vtransform")
-        if told in ("1", "2"):
-            found[f"attribute Vtransform of {name}"] = int(told)
+        text = statics.text(name, "Vtransform")
+        if text in ("1", "2"):
+            claims[f"attribute Vtransform of {name}"] = int(text)
     for name in ("s_rho", "s_w"):
         standard_name = statics.text(name, "standard_name")
         if "ocean_s_coordinate_g" in standard_name:
-            found[f"standard_name of {name}"] = 2 if "ocean_s_coordinate_g2" in standard_name else 1
+            claims[f"standard_name of {name}"] = 2 if "ocean_s_coordinate_g2" in standard_name else 1
     for _, kind in statics.attribute("VertCoordType"):
         # SM09 is the same transform in another branch of the family
-        found["attribute VertCoordType"] = 2 if str(kind).strip().upper() in ("NEW", "SM09") else 1
+        claims["attribute VertCoordType"] = 2 if str(kind).strip().upper() in ("NEW", "SM09") else 1
         break
-    if not found:
+    if not claims:
         for name in ("CPP-options", "CPP_options"):
             for _, options in statics.attribute(name):
                 if "NEW_S_COORD" in str(options).split():
-                    found[f"attribute {name}"] = 2
-    return found
+                    claims[f"attribute {name}"] = 2
+    return claims
 
 
 def _critical_depth(statics, vtransform, grid, notes):
@@ -212,8 +212,8 @@ def _stretching_curves(statics, first, n, hc, vtransform, notes):
                 f"{first.path}: u has {n} layers, but the s-coordinate is given for {value.size}; files cut "
                 "in the vertical cannot be used"
             )
-    told = statics.number("Vstretching")
-    vstretching = {1: 1, 2: 4}.get(vtransform, 4) if told is None else round(told)
+    number = statics.number("Vstretching")
+    vstretching = {1: 1, 2: 4}.get(vtransform, 4) if number is None else round(number)
     if vstretching not in (1, 4):
         raise InputError(
             f"{first.path}: Vstretching {vstretching} cannot be computed here, and Cs_r and Cs_w are "
@@ -228,7 +228,7 @@ def _stretching_curves(statics, first, n, hc, vtransform, notes):
         return {"s_rho": s_rho, "cs_rho": s_rho, "s_w": s_w, "cs_w": s_w}
     try:
         # the transform goes with the stretching here; the file's own is applied by the caller
-        made = SCoordinate.from_stretching(n, theta_s, theta_b, hc, 1 if vstretching == 1 else 2)
+        coordinate = SCoordinate.from_stretching(n, theta_s, theta_b, hc, 1 if vstretching == 1 else 2)
     except InputError as error:
         raise InputError(f"{first.path}: {error}") from error
-    return {name: getattr(made, name) for name in ("s_rho", "cs_rho", "s_w", "cs_w")}
+    return {name: getattr(coordinate, name) for name in ("s_rho", "cs_rho", "s_w", "cs_w")}

@@ -61,9 +61,9 @@ class PeriodicOcean:
         """Close the files; they open again when a snapshot is asked for."""
         self._inside.close()
 
-    def _of(self, one: Snapshot) -> Snapshot:
-        w, omega, temp = (None if field is None else self._cut(field) for field in (one.w, one.omega, one.temp))
-        return Snapshot(one.time, self._cut(one.u), self._cut(one.v), self._cut(one.zeta), w, omega, temp)
+    def _of(self, snapshot: Snapshot) -> Snapshot:
+        w, omega, temp = (None if field is None else self._cut(field) for field in (snapshot.w, snapshot.omega, snapshot.temp))
+        return Snapshot(snapshot.time, self._cut(snapshot.u), self._cut(snapshot.v), self._cut(snapshot.zeta), w, omega, temp)
 
     def _cut(self, field: np.ndarray) -> np.ndarray:
         """Without the last column, the last row: of rho, u and v points alike."""
@@ -89,25 +89,25 @@ def as_periodic(ocean: CrocoOcean, wanted: str = "auto") -> Ocean:
     """
     if wanted == "no":
         return ocean
-    asked = {"auto": (), "both": AXES}.get(wanted, (wanted,))
+    axes_asked = {"auto": (), "both": AXES}.get(wanted, (wanted,))
     along = []
     for number, axis in enumerate(AXES):
         equal = _ends_are_equal(ocean, number)
         lacking = "" if equal else "the first two and the last two rows of points across it are not the same water"
         if equal and not _positions_repeat(ocean.grid, number):
             lacking = "its ends are equal, but positions neither lie in metres along it nor go round the Earth"
-        if lacking and axis in asked:
+        if lacking and axis in axes_asked:
             raise InputError(f"{ocean.record(0)[0]}: not periodic along {axis}: {lacking}; leave --periodic out")
         if equal and lacking and wanted == "auto":
             ocean.description["assumptions"].append(f"along {axis} {lacking}: read as closed there")
         along.append(not lacking)
     if wanted != "auto":
-        along = [axis in asked for axis in AXES]
+        along = [axis in axes_asked for axis in AXES]
     if not any(along):
         return ocean
-    names = " and ".join(axis for axis, found in zip(AXES, along, strict=True) if found)
-    told = f"the ends of the domain overlap: read as periodic along {names} (--periodic no closes it)"
-    ocean.description["assumptions"].append(told)
+    names = " and ".join(axis for axis, overlaps in zip(AXES, along, strict=True) if overlaps)
+    note = f"the ends of the domain overlap: read as periodic along {names} (--periodic no closes it)"
+    ocean.description["assumptions"].append(note)
     ocean.description["periodic"] = names
     return PeriodicOcean(ocean, (along[0], along[1]))
 
@@ -120,10 +120,10 @@ def _ends_are_equal(ocean: CrocoOcean, axis: int) -> bool:
     if rho[0].shape[-1] < 6 or not all(np.array_equal(field[:, :2], field[:, -2:]) for field in rho):
         return False
     for index in sorted({0, len(ocean.times) // 2}):
-        one = ocean.sample(index)
+        snapshot = ocean.sample(index)
         # along the axis: velocities along it stand between rho points, those across it on their columns
-        between, across = (one.u, one.v) if axis == 0 else (one.v, one.u)
-        between, across, zeta = turned(between), turned(across), turned(one.zeta)
+        between, across = (snapshot.u, snapshot.v) if axis == 0 else (snapshot.v, snapshot.u)
+        between, across, zeta = turned(between), turned(across), turned(snapshot.zeta)
         if not np.array_equal(between[..., 0], between[..., -1]):
             return False
         if not all(np.array_equal(field[..., :2], field[..., -2:]) for field in (across, zeta)):

@@ -194,8 +194,8 @@ class CrocoOcean:
         InputError
             If it does not by far.
         """
-        found = look(self)
-        self.description["assumptions"] = list(dict.fromkeys([*self.description["assumptions"], *found]))
+        notes = look(self)
+        self.description["assumptions"] = list(dict.fromkeys([*self.description["assumptions"], *notes]))
 
     def close(self) -> None:
         """Close the files; they open again when a snapshot is asked for."""

@@ -57,24 +57,24 @@ class Repeated:
             value = static_values(path, variable, record_dimension, slice(None, None, rows))
             if value is not None:
                 self._look(path, name, np.nan_to_num(value) if name == "mask_rho" else value, self._off_field, notes)
-        held = set(dataset.ncattrs())
+        attributes = set(dataset.ncattrs())
         for name in (*CURVES, *INDICES):
-            found = []
+            values = []
             variable = dataset.variables.get(name)
             if variable is not None and kind_of(variable) in "fiu":
-                found.append(static_values(path, variable, record_dimension))
-            if name in held and name in CURVES:  # CROCO writes both
+                values.append(static_values(path, variable, record_dimension))
+            if name in attributes and name in CURVES:  # CROCO writes both
                 with contextlib.suppress(TypeError, ValueError):
-                    found.append(np.asarray(dataset.getncattr(name), dtype=np.float64))
-            for value in found:
+                    values.append(np.asarray(dataset.getncattr(name), dtype=np.float64))
+            for value in values:
                 if value is not None and np.isfinite(value).all():
                     self._look(path, name, np.ravel(value), self._off_curve, notes)
 
     def _look(self, path, name, value, off, notes):
-        first, known = self._known.setdefault(name, (path, value))
-        if known.shape != value.shape:
+        first, reference = self._known.setdefault(name, (path, value))
+        if reference.shape != value.shape:
             return
-        difference = off(name, known, value)
+        difference = off(name, reference, value)
         if difference is None:
             return
         if notes is not None and name not in INDICES and FIELDS.get(name, ()) is not None:
@@ -89,22 +89,22 @@ class Repeated:
             "be one record; give those of one"
         )
 
-    def _off_field(self, name, known, value):
+    def _off_field(self, name, first, value):
         """The largest difference in words, None where there is none to speak of."""
-        difference = np.abs(value - known)
+        difference = np.abs(value - first)
         if name.startswith("lon_"):
-            difference = np.abs((value - known + 180) % 360 - 180)
+            difference = np.abs((value - first + 180) % 360 - 180)
         if FIELDS[name] is None:
-            steps = [np.nanmedian(np.abs(np.diff(known, axis=axis))) for axis in range(known.ndim) if known.shape[axis] > 1]
+            steps = [np.nanmedian(np.abs(np.diff(first, axis=axis))) for axis in range(first.ndim) if first.shape[axis] > 1]
             allowed = POSITIONS * max((step for step in steps if np.isfinite(step)), default=0.0) + 1e-5
         else:
-            allowed = FIELDS[name][0] + FIELDS[name][1] * np.abs(known)
+            allowed = FIELDS[name][0] + FIELDS[name][1] * np.abs(first)
         mask = self._known.get("mask_rho")
-        sea = mask[1] > 0.5 if mask is not None and mask[1].shape == known.shape and name != "mask_rho" else True
+        sea = mask[1] > 0.5 if mask is not None and mask[1].shape == first.shape and name != "mask_rho" else True
         wrong = (difference > allowed) & sea
         return f"{difference[wrong].max():.4g}" if wrong.any() else None
 
-    def _off_curve(self, name, known, value):
-        difference = np.abs(value - known)
-        wrong = difference > 1e-4 * np.maximum(1.0, np.abs(known))
+    def _off_curve(self, name, first, value):
+        difference = np.abs(value - first)
+        wrong = difference > 1e-4 * np.maximum(1.0, np.abs(first))
         return f"{difference[wrong].max():.4g}" if wrong.any() else None

@@ -32,20 +32,20 @@ def check_indices(path: str, dataset) -> None:
     for name in ("u", "v"):
         field = dataset.variables[name]
         for axis, letter in ((-1, "xi"), (-2, "eta")):
-            here, there = field.dimensions[axis], zeta.dimensions[axis]
-            if here == there:
+            dim, at_rho = field.dimensions[axis], zeta.dimensions[axis]
+            if dim == at_rho:
                 continue
             staggered = (name, letter) in (("u", "xi"), ("v", "eta"))
-            first, step = _first_and_step(dataset, here)
-            first_rho, step_rho = _first_and_step(dataset, there)
+            first, step = _first_and_step(dataset, dim)
+            first_rho, step_rho = _first_and_step(dataset, at_rho)
             if not step or not step_rho:
                 continue
             offset = (first - first_rho) / step_rho
             whole = abs(offset - round(offset)) < 0.1
             allowed = ((0.5,) if not whole else (0.0, 1.0)) if staggered else (0.0,)
-            if abs(step / step_rho - 1) > 0.01 or min(abs(offset - one) for one in allowed) > 0.1:
+            if abs(step / step_rho - 1) > 0.01 or min(abs(offset - shift) for shift in allowed) > 0.1:
                 raise InputError(
-                    f"{path}: {here} of {name} begins at {first:g} in steps of {step:g}, {there} of zeta at {first_rho:g} in "
+                    f"{path}: {dim} of {name} begins at {first:g} in steps of {step:g}, {at_rho} of zeta at {first_rho:g} in "
                     f"steps of {step_rho:g}: {name} is not on the points between those of zeta; {MEND}"
                 )
 
@@ -73,7 +73,7 @@ def check_positions(path: str, dataset, record_dimension, grid: HorizontalGrid) 
     names = ("lon", "lat") if grid.spherical else ("x", "y")
     x, y, sea = grid.x_rho, grid.y_rho, grid.mask_rho
     for point, here, there in (("u", np.s_[:, :-1], np.s_[:, 1:]), ("v", np.s_[:-1], np.s_[1:])):
-        found = []
+        seen_positions = []
         for name in names:
             variable = dataset.variables.get(f"{name}_{point}")
             if variable is None or kind_of(variable) not in "fiu":
@@ -81,19 +81,19 @@ def check_positions(path: str, dataset, record_dimension, grid: HorizontalGrid) 
             value = static_values(path, variable, record_dimension)
             if value is None or value.shape != x[here].shape:
                 break
-            found.append(value)
-        if len(found) < 2:
+            seen_positions.append(value)
+        if len(seen_positions) < 2:
             continue
         # seen from the rho points on both sides; the middle is half way
-        before = np.stack(offsets(x[here], y[here], found[0], found[1], grid.spherical))
-        after = np.stack(offsets(x[there], y[there], found[0], found[1], grid.spherical))
+        before = np.stack(offsets(x[here], y[here], seen_positions[0], seen_positions[1], grid.spherical))
+        after = np.stack(offsets(x[there], y[there], seen_positions[0], seen_positions[1], grid.spherical))
         step = np.stack(offsets(x[here], y[here], x[there], y[there], grid.spherical))
-        known = np.isfinite(before).all(axis=0) & sea[here] & sea[there]
-        if not known.any():
+        usable = np.isfinite(before).all(axis=0) & sea[here] & sea[there]
+        if not usable.any():
             continue
         along = ((before + after) / 2 * step).sum(axis=0) / (step**2).sum(axis=0)
         across = ((before + after) / 2 * np.stack([-step[1], step[0]])).sum(axis=0) / (step**2).sum(axis=0)
-        off = float(np.median(along[known])), float(np.median(across[known]))
+        off = float(np.median(along[usable])), float(np.median(across[usable]))
         if max(map(abs, off)) > ALLOWED:
             raise InputError(
                 f"{path}: {names[0]}_{point} and {names[1]}_{point} lie {off[0]:.2g} cells along and {off[1]:.2g} across from "

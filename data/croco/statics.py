@@ -83,8 +83,8 @@ class Statics:
 
     def numbers(self, *names: str) -> Iterator[np.ndarray]:
         """Finite values of the variables named, then of the global attributes, raveled to float64."""
-        found = [self.variable(name) for name in names] + [self.attribute(name) for name in names]
-        for _, value in chain.from_iterable(found):
+        holders = [self.variable(name) for name in names] + [self.attribute(name) for name in names]
+        for _, value in chain.from_iterable(holders):
             try:
                 value = np.ravel(np.asarray(value, dtype=np.float64))
             except (TypeError, ValueError):

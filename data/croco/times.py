@@ -77,14 +77,14 @@ def _date_elsewhere(variable):
             value = "-".join(f"{int(number):04d}" for number in numbers[:3])
         if name == "long_name":
             value = value.partition("since")[2]
-        found = NUMERIC_DATE.search(value)
-        if found:
-            year, month, day, clock = found.groups()
+        match = NUMERIC_DATE.search(value)
+        if match:
+            year, month, day, clock = match.groups()
         else:
-            found = WRITTEN_DATE.search(value)
-            if not found or found[2][:3].lower() not in MONTHS:
+            match = WRITTEN_DATE.search(value)
+            if not match or match[2][:3].lower() not in MONTHS:
                 continue
-            day, month, year, clock = found[1], MONTHS.index(found[2][:3].lower()) + 1, found[3], found[4]
+            day, month, year, clock = match[1], MONTHS.index(match[2][:3].lower()) + 1, match[3], match[4]
         try:
             date = np.datetime64(f"{int(year):04d}-{int(month):02d}-{int(day):02d}")
         except ValueError:

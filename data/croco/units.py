@@ -39,17 +39,17 @@ def conversion_of(path: str, variable, name: str) -> tuple[float, float] | None:
     InputError
         If the attribute ``units`` is no unit, or one of another kind.
     """
-    wanted = UNITS.get(name)
+    own_unit = UNITS.get(name)
     text = str(getattr(variable, "units", ""))
-    if wanted is None:
+    if own_unit is None:
         return None
     try:
-        return conversion(text, wanted)
+        return conversion(text, own_unit)
     except UnitError as error:
         if name in CHECKED_OTHERWISE:
             return None
         raise InputError(
-            f"{path}: the unit of {name}, {error}; mend the attribute 'units' of {name} (CROCO's own is {wanted!r}), "
+            f"{path}: the unit of {name}, {error}; mend the attribute 'units' of {name} (CROCO's own is {own_unit!r}), "
             "or take it out if the values are in that"
         ) from error
 

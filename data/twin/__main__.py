@@ -30,9 +30,9 @@ def main(config: TwinConfig) -> int:
         raise OptionError(f"--out {config.out} is a file; name a folder")
     make_folder(config.out)
     with FolderLock(config.out, "twin"):
-        done = (_products if config.products else _history)(ocean, config)
+        written = (_products if config.products else _history)(ocean, config)
         write_json(config.out / "twin.json", {**provenance(config), "ocean": ocean.description})
-    print(done)
+    print(written)
     return 0
 
 
@@ -53,30 +53,30 @@ def _history(ocean: TwinOcean, config: TwinConfig) -> str:
     if family.static and not (static := config.out / family.static).exists():
         jobs.insert(0, (static, partial(write, stem="", days=range(0))))
     with Progress("writing", "file") as bar:
-        for done, (path, job) in enumerate(jobs, 1):
+        for count, (path, job) in enumerate(jobs, 1):
             try:
                 with written_aside(path) as aside:
                     job(aside)
             except (OSError, RuntimeError) as error:  # the netCDF library tells of a full disk by the latter
                 raise cannot_write(path, error if isinstance(error, OSError) else OSError(str(error))) from None
-            bar.update(done, len(jobs))
-    shown = f"{config.out}/{family.pattern}"
+            bar.update(count, len(jobs))
+    pattern = f"{config.out}/{family.pattern}"
     beside = f" --grid {config.out}/{family.static}" if family.static else ""
-    command = f"\npython -m lagrangian.run --ocean '{shown}'{beside}" if beside else ""
-    return f"{days} days in {len(files)} files: {shown}{command}"
+    command = f"\npython -m lagrangian.run --ocean '{pattern}'{beside}" if beside else ""
+    return f"{days} days in {len(files)} files: {pattern}{command}"
 
 
 def _held(path: Path, ocean: TwinOcean) -> int:
     """Days in a history file of this ocean; StoreError for one of another."""
     try:
         with netCDF4.Dataset(path) as file:
-            found, held = {name: file.getncattr(name) for name in file.ncattrs()}, len(file.dimensions["time"])
+            attributes, length = {name: file.getncattr(name) for name in file.ncattrs()}, len(file.dimensions["time"])
     except (OSError, KeyError):
-        found, held = {}, 0
-    wanted = marks(ocean)
-    if any(found.get(name) != value for name, value in wanted.items()):
+        attributes, length = {}, 0
+    expected = marks(ocean)
+    if any(attributes.get(name) != value for name, value in expected.items()):
         raise StoreError(f"{path} is not of the twin ocean of --seed {ocean.record.seed}; remove it, or choose another --out")
-    return held
+    return length
 
 
 def _products(ocean: TwinOcean, config: TwinConfig) -> str:

@@ -111,13 +111,13 @@ def _stage(c, u, v, east, north, out):
 @njit(nogil=True)
 def _steps(c, u, v, count):
     """``count`` steps of third-order Runge-Kutta, made of forward steps only: what keeps C positive in one does in all."""
-    east, north, one, two = np.empty_like(c), np.empty_like(c), np.empty_like(c), np.empty_like(c)
+    east, north, first_stage, second_stage = np.empty_like(c), np.empty_like(c), np.empty_like(c), np.empty_like(c)
     for _ in range(count):
-        _stage(c, u, v, east, north, one)
-        _stage(one, u, v, east, north, two)
-        one[:] = 0.75 * c + 0.25 * two
-        _stage(one, u, v, east, north, two)
-        c[:] = (c + 2.0 * two) / 3.0
+        _stage(c, u, v, east, north, first_stage)
+        _stage(first_stage, u, v, east, north, second_stage)
+        first_stage[:] = 0.75 * c + 0.25 * second_stage
+        _stage(first_stage, u, v, east, north, second_stage)
+        c[:] = (c + 2.0 * second_stage) / 3.0
     return c
 
 
@@ -135,7 +135,7 @@ class Bloom:
     def rate(self, n: int) -> np.ndarray:
         """(n, n) growth on a periodic domain, mg m-3 d-1."""
         axis = np.arange(n)
-        dy, dx = (np.mod(axis - one + n / 2, n) - n / 2 for one in (self.row, self.column))
+        dy, dx = (np.mod(axis - centre + n / 2, n) - n / 2 for centre in (self.row, self.column))
         shape = np.exp(-((dy / self.radius) ** 2))[:, None] * np.exp(-((dx / self.radius) ** 2))[None, :]
         return self.strength / GROWTH_DAYS * shape
 
@@ -187,8 +187,8 @@ def daily(ocean: TwinOcean, days: int, seed: int = 0) -> Iterator[tuple[int, np.
             weight = (step + 0.5) / STEPS
             u, v = ((1 - weight) * a + weight * b for a, b in zip(flow, later, strict=True))
             values = advect(values, u, v, 86400 / STEPS) + growth / STEPS
-            rest = background(first + day + weight, n)
-            values = rest + (values - rest) * keep
+            mean_state = background(first + day + weight, n)
+            values = mean_state + (values - mean_state) * keep
 
 
 # -- the record ------------------------------------------------------------------------------------------------------
@@ -230,23 +230,24 @@ class Chlorophyll:
             mg m-3, linear in space and time; NaN before the first day, after the last, and where anything is missing.
         """
         lon, lat, time = np.broadcast_arrays(lon, lat, np.asarray(time).astype("datetime64[s]"))
-        known = ~np.isnat(time) & np.isfinite(lon) & np.isfinite(lat)
+        placed = ~np.isnat(time) & np.isfinite(lon) & np.isfinite(lat)
         first = self.ocean.times[0].astype("datetime64[s]")
         out = np.full(lon.shape, np.nan)
-        day = (time[known] - first) / np.timedelta64(86400, "s")
-        rows, columns = cells(self.ocean, lon[known], lat[known])
+        day = (time[placed] - first) / np.timedelta64(86400, "s")
+        rows, columns = cells(self.ocean, lon[placed], lat[placed])
         inside = (day >= 0) & (day <= len(self.values) - 1)
         low = np.clip(np.floor(day).astype(int), 0, len(self.values) - 2)
-        found = np.full(day.shape, np.nan)
-        for one in np.unique(low[inside]):
-            here = inside & (low == one)
-            at = [rows[here], columns[here]]
+        values_at = np.full(day.shape, np.nan)
+        for record in np.unique(low[inside]):
+            now = inside & (low == record)
+            at = [rows[now], columns[now]]
             before, after = (
-                ndimage.map_coordinates(self.values[k].astype(np.float64), at, order=1, mode="grid-wrap") for k in (one, one + 1)
+                ndimage.map_coordinates(self.values[k].astype(np.float64), at, order=1, mode="grid-wrap")
+                for k in (record, record + 1)
             )
-            weight = day[here] - one
-            found[here] = (1 - weight) * before + weight * after
-        out[known] = found
+            weight = day[now] - record
+            values_at[now] = (1 - weight) * before + weight * after
+        out[placed] = values_at
         return out
 
 

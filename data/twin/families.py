@@ -98,10 +98,10 @@ def write_croco(path: Path, ocean: TwinOcean, days: range) -> None:
             )
             stored[name].units = units
         for record, day in enumerate(days):
-            one = ocean.snapshot(day, {"temp"})
+            snapshot = ocean.snapshot(day, {"temp"})
             time[record] = (ocean.times[day] - np.datetime64("2000-01-01")) / np.timedelta64(1, "s")
             for name, variable in stored.items():
-                variable[record] = getattr(one, name)
+                variable[record] = getattr(snapshot, name)
 
 
 # -- longitudes, latitudes, depths ---------------------------------------------------------------------------------------
@@ -136,15 +136,15 @@ class LonLat:
 
     def day(self, index: int) -> dict[str, np.ndarray]:
         """The variables of a day (depth, y, x), zos (y, x); dry below the sea floor."""
-        one = self.ocean.at_depths(index, LEVELS)
-        assert one.temp is not None
-        n = one.zeta.shape[1] - 1
-        u, v = self.values(one.u[:, :n, :n], "u"), self.values(one.v[:, :n, :n], "v")
+        snapshot = self.ocean.at_depths(index, LEVELS)
+        assert snapshot.temp is not None
+        n = snapshot.zeta.shape[1] - 1
+        u, v = self.values(snapshot.u[:, :n, :n], "u"), self.values(snapshot.v[:, :n, :n], "v")
         cosine, sine = np.cos(self.angle), np.sin(self.angle)
-        out = {"uo": u * cosine - v * sine, "vo": u * sine + v * cosine, "thetao": self.values(one.temp[:, :n, :n], "rho")}
+        out = {"uo": u * cosine - v * sine, "vo": u * sine + v * cosine, "thetao": self.values(snapshot.temp[:, :n, :n], "rho")}
         for field in out.values():
             field[LEVELS > DEPTH] = FILL
-        return {**out, "zos": self.values(one.zeta[:n, :n], "rho")}
+        return {**out, "zos": self.values(snapshot.zeta[:n, :n], "rho")}
 
     def write(self, path: Path, stem: str, days: range) -> None:
         """A file of some days, or without ``stem`` the static file."""
@@ -234,7 +234,7 @@ class Nemo:
             if not stem:
                 self._mesh(file)
                 return
-            levels, held = NEMO_POINTS[stem]
+            levels, quantities = NEMO_POINTS[stem]
             for name, size in ((levels, LEVELS.size), ("y", ny), ("x", nx)):
                 file.createDimension(name, size)
             for name, values in (("nav_lon", self.lon), ("nav_lat", self.lat)):
@@ -245,14 +245,14 @@ class Nemo:
             file.comment = "instantaneous fields"
             _clock(file, "time_counter", self.ocean.times[list(days)], "seconds since 1900-01-01 00:00:00")
             stored = {}
-            for name in held:
+            for name in quantities:
                 dimensions = ("time_counter", *(() if name == "zos" else (levels,)), "y", "x")
                 stored[name] = _stored(file, name, dimensions)
                 stored[name].units = WORDS[name][1]
             for record, day in enumerate(days):
-                one = self.ocean.at_depths(day, LEVELS, "thetao" in held)
-                for name, quantity in held.items():
-                    field = getattr(one, quantity)
+                snapshot = self.ocean.at_depths(day, LEVELS, "thetao" in quantities)
+                for name, quantity in quantities.items():
+                    field = getattr(snapshot, quantity)
                     # faces beyond the last column and row are walls
                     beyond = [(0, 0)] * (field.ndim - 2) + [(0, ny - field.shape[-2]), (0, nx - field.shape[-1])]
                     field = np.pad(field, beyond)
@@ -267,12 +267,12 @@ class Nemo:
         level = lambda values: np.broadcast_to(values[:, None, None], (LEVELS.size, *shape))
         side = np.full(shape, SPACING)
         lengths = dict.fromkeys(("e1t", "e2t", "e1u", "e2u", "e1v", "e2v"), side)
-        held = {
+        fields = {
             "glamt": self.lon, "gphit": self.lat, **lengths, "gdept_1d": LEVELS, "gdepw_1d": self.interfaces[:-1],
             "e3t_1d": np.diff(self.interfaces), "tmask": level((self.thickness > 0).astype("f8")),
             **{name: level(self.thickness) for name in ("e3t_0", "e3u_0", "e3v_0")},
         }  # fmt: skip
-        for name, values in held.items():
+        for name, values in fields.items():
             dimensions = {1: ("t", "z"), 2: ("t", "y", "x"), 3: ("t", "z", "y", "x")}[values.ndim]
             file.createVariable(name, "f8", dimensions, zlib=True, complevel=1)[:] = values[None]
 

@@ -102,8 +102,8 @@ class TwinOcean:
 
 def _corners_to_centres(field: np.ndarray) -> np.ndarray:
     """(n, n) at psi points to rho points of one period."""
-    both = field + np.roll(field, 1, axis=0)
-    return 0.25 * (both + np.roll(both, 1, axis=1))
+    pair_sum = field + np.roll(field, 1, axis=0)
+    return 0.25 * (pair_sum + np.roll(pair_sum, 1, axis=1))
 
 
 def _closed(field: np.ndarray) -> np.ndarray:
@@ -115,16 +115,16 @@ def twin_grid(n: int) -> HorizontalGrid:
     """The doubly periodic domain of n cells a side around PAP-SO, in metres, with the place of its centre."""
     axis = (np.arange(n + 1) - n / 2) * SPACING
     x, y = np.meshgrid(axis, axis)
-    ones = np.ones(x.shape)
+    unity = np.ones(x.shape)
     site = SITES["pap-so"]
     return HorizontalGrid(
-        h=DEPTH * ones,
-        pm=ones / SPACING,
-        pn=ones / SPACING,
+        h=DEPTH * unity,
+        pm=unity / SPACING,
+        pn=unity / SPACING,
         x_rho=x,
         y_rho=y,
-        mask_rho=ones > 0,
-        angle=0 * ones,
+        mask_rho=unity > 0,
+        angle=0 * unity,
         coriolis=F0 + BETA * y,
         spherical=False,
         periodic=(True, True),

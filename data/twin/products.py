@@ -87,7 +87,7 @@ def write_products(
         "sst": (_Sst(ocean, seed), common),
         "chl": (_Chl(chlorophyll, seed, cloud, truth), common | {"cloud": int(cloud), "truth": int(truth)}),
     }
-    paths, done = [], 0
+    paths, days_written = [], 0
     for kind, (write, settings) in writers.items():
         for year in np.unique(years):
             days = np.flatnonzero(years == year)
@@ -95,10 +95,10 @@ def write_products(
             if path.exists():
                 _check(path, settings)
             else:
-                _save(path, settings, lambda file, write=write, days=days, before=done: write(
+                _save(path, settings, lambda file, write=write, days=days, before=days_written: write(
                     file, days, lambda k: progress and progress(before + k, total)))  # fmt: skip
             paths.append(path)
-            done += days.size
+            days_written += days.size
     return paths
 
 
@@ -115,10 +115,10 @@ def _check(path: Path, settings: dict) -> None:
     """Refuse a file that these settings would not give."""
     try:
         with netCDF4.Dataset(path) as file:
-            held = {name: int(getattr(file, f"twin_{name}", -1)) for name in settings}
+            stored = {name: int(getattr(file, f"twin_{name}", -1)) for name in settings}
     except (OSError, RuntimeError) as error:
         raise StoreError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}); remove it") from None
-    wrong = [f"{name} {held[name]} instead of {value}" for name, value in settings.items() if held[name] != value]
+    wrong = [f"{name} {stored[name]} instead of {value}" for name, value in settings.items() if stored[name] != value]
     if wrong:
         raise StoreError(f"{path} was written with {', '.join(wrong)}; choose another --out, or remove it")
 
@@ -127,7 +127,7 @@ def _check(path: Path, settings: dict) -> None:
 def smooth(field: np.ndarray, full_width_km: float) -> np.ndarray:
     """A periodic field (n, n) convolved with a Gaussian of a full width at half maximum."""
     sigma = full_width_km * 1000 / np.sqrt(8 * np.log(2))
-    ky, kx = (2 * np.pi * one for one in (fft.fftfreq(field.shape[0], SPACING), fft.rfftfreq(field.shape[1], SPACING)))
+    ky, kx = (2 * np.pi * line for line in (fft.fftfreq(field.shape[0], SPACING), fft.rfftfreq(field.shape[1], SPACING)))
     weight = np.exp(-0.5 * sigma**2 * (ky[:, None] ** 2 + kx[None, :] ** 2))
     return fft.irfft2(fft.rfft2(field) * weight, s=field.shape)
 
@@ -138,7 +138,7 @@ def resolved(field: np.ndarray, resolution_km: float) -> np.ndarray:
     A Butterworth filter of order 4. A Gaussian of that width would take a third off waves of 250 km, which maps sampled every
     80 km hold whole: the networks, trained on such, would then be given eddies too weak.
     """
-    ky, kx = (one * 2000 * resolution_km for one in (fft.fftfreq(field.shape[0], SPACING), fft.rfftfreq(field.shape[1], SPACING)))
+    ky, kx = (k * 2000 * resolution_km for k in (fft.fftfreq(field.shape[0], SPACING), fft.rfftfreq(field.shape[1], SPACING)))
     weight = 1 / (1 + (ky[:, None] ** 2 + kx[None, :] ** 2) ** 4)
     return fft.irfft2(fft.rfft2(field) * weight, s=field.shape)
 
@@ -226,7 +226,7 @@ def _layout(file, title: str, times, lat: tuple[str, np.ndarray], lon: tuple[str
 
 def _variable(file, name, dtype, dims, fill, **attributes):
     """A compressed variable (time, lat, lon), one map a chunk."""
-    sizes = tuple(file.dimensions[one].size for one in dims[1:])
+    sizes = tuple(file.dimensions[dim].size for dim in dims[1:])
     variable = file.createVariable(name, dtype, dims, zlib=True, shuffle=True, fill_value=fill, chunksizes=(1, *sizes))
     variable.setncatts(attributes)
     return variable
@@ -269,7 +269,7 @@ class _Ssh:
             height = self._height(day)
             height += SSH_NOISE * noise(height.shape[0], SSH_NOISE_KM, [self.seed, 11, int(day)])
             dy, dx = ((np.roll(height, -1, axis) - np.roll(height, 1, axis)) / (2 * SPACING) for axis in (0, 1))
-            u, v = (axes.sample(GRAVITY / F0 * one, 3) for one in (-dy, dx))
+            u, v = (axes.sample(GRAVITY / F0 * slope, 3) for slope in (-dy, dx))
             stored["adt"][record] = axes.sample(height, 3) + SSH_ZERO
             stored["sla"][record] = axes.sample(height - mean, 3)
             stored["ugos"][record] = u * cos + v * sin

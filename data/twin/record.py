@@ -139,13 +139,13 @@ class Record:
         for number in range(segments):
             path, noted = self._segment(number), self._checksum(number)
             try:
-                found = checksum(path.read_bytes())
+                digest = checksum(path.read_bytes())
                 if noted.exists():
-                    whole = noted.read_text().strip() == found
+                    whole = noted.read_text().strip() == digest
                 else:
                     whole = self._is_possible(np.load(path))
                     if whole:
-                        self._save(noted, lambda file, text=found: file.write(text.encode()))
+                        self._save(noted, lambda file, text=digest: file.write(text.encode()))
             except FileNotFoundError:  # cleared by a command beside this one
                 return path
             except (OSError, ValueError, EOFError):

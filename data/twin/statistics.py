@@ -71,13 +71,13 @@ def statistics(ocean: TwinOcean, every: int = 5) -> dict:
     for lag in LAGS_DAYS:
         k = lag // every
         correlation[lag] = float(np.mean(anomaly[k:] * anomaly[:-k]) / np.mean(anomaly**2)) if 0 < k < len(anomaly) else np.nan
-    both, top, deep = np.mean(product, axis=0)
+    both_speeds, top, deep = np.mean(product, axis=0)
     return {
         "speed": {depth: float(np.sqrt(np.mean(values))) for depth, values in squares.items()},
         "vorticity": {depth: float(np.mean(values)) for depth, values in vorticity.items()},
         "ssh_std": float(anomaly.std()),
         "ssh_autocorrelation": correlation,
-        "velocity_correlation_0_3000": float(both / np.sqrt(top * deep)),
+        "velocity_correlation_0_3000": float(both_speeds / np.sqrt(top * deep)),
     }
 
 
@@ -112,17 +112,17 @@ def main(config: StatisticsConfig) -> int:
     """Print and draw."""
     with Progress("computing the twin ocean", "day") as bar:
         ocean = open_twin(config.years, config.seed, progress=bar.update)
-    found = statistics(ocean, config.every)
+    results = statistics(ocean, config.every)
     print("depth, m   rms speed, cm/s: twin  paper  ratio")
     for depth, ke in PAPER_KE.items():
         paper = np.sqrt(2 * ke)
-        print(f"{depth:8d} {100 * found['speed'][depth]:20.1f} {paper:6.1f} {100 * found['speed'][depth] / paper:6.2f}")
+        print(f"{depth:8d} {100 * results['speed'][depth]:20.1f} {paper:6.1f} {100 * results['speed'][depth] / paper:6.2f}")
     print("depth, m   std zeta/f: twin  paper")
     for depth, paper in PAPER_VORTICITY.items():
-        print(f"{depth:8d} {found['vorticity'][depth]:16.3f} {paper:6.2f}")
-    print(f"SSH std {100 * found['ssh_std']:.1f} cm; autocorrelation " + ", ".join(
-        f"{value:.2f} at {lag} d" for lag, value in found["ssh_autocorrelation"].items()))  # fmt: skip
-    print(f"correlation of velocity at 0 and 3000 m: {found['velocity_correlation_0_3000']:.2f}")
+        print(f"{depth:8d} {results['vorticity'][depth]:16.3f} {paper:6.2f}")
+    print(f"SSH std {100 * results['ssh_std']:.1f} cm; autocorrelation " + ", ".join(
+        f"{value:.2f} at {lag} d" for lag, value in results["ssh_autocorrelation"].items()))  # fmt: skip
+    print(f"correlation of velocity at 0 and 3000 m: {results['velocity_correlation_0_3000']:.2f}")
     draw(ocean, len(ocean.times) // 2, config.out)
     print(f"picture: {config.out}")
     return 0

@@ -32,12 +32,12 @@ def interface_depths(depth: np.ndarray) -> np.ndarray:
     if depth[0] <= SURFACE_CENTRE or n < 5:
         return midpoints
     index = np.concatenate([[-0.5], np.arange(n)])
-    made = CubicSpline(index, np.concatenate([[0.0], depth]))(np.arange(n + 1) - 0.5)
-    made[0] = 0.0
-    between = np.all(made[:-1] < depth) and np.all(made[1:] > depth)
+    interfaces = CubicSpline(index, np.concatenate([[0.0], depth]))(np.arange(n + 1) - 0.5)
+    interfaces[0] = 0.0
+    between = np.all(interfaces[:-1] < depth) and np.all(interfaces[1:] > depth)
     # on a smooth function spline and midpoint differ by an eighth of the second difference: little beside a layer
-    smooth = between and np.all(np.abs(made - midpoints)[1:-1] < 0.1 * np.diff(depth))
-    return made if smooth else midpoints
+    smooth = between and np.all(np.abs(interfaces - midpoints)[1:-1] < 0.1 * np.diff(depth))
+    return interfaces if smooth else midpoints
 
 
 def checked_depths(path: str, name: str, depth: np.ndarray, positive: str = "") -> tuple[np.ndarray, bool]:

@@ -48,21 +48,21 @@ def axes_of(path: str, dataset, name: str, dimensions: tuple[str, ...]) -> Axes:
     InputError
         It has other axes: two-dimensional positions, layers without depths, an unstructured mesh.
     """
-    found: dict[str, str] = {}
+    dimension_of: dict[str, str] = {}
     for dimension in dimensions:
         kind = _kind_of_axis(dataset, dimension)
         if kind:
-            found[kind] = dimension
+            dimension_of[kind] = dimension
     expected = ("depth", "latitude", "longitude")[-len(dimensions) :]
-    if tuple(found) == expected:
-        values = {kind: numbers(dataset.variables[dimension]) for kind, dimension in found.items()}
-        positive = str(getattr(dataset.variables[found["depth"]], "positive", "")) if "depth" in found else ""
-        names = (found.get("depth"), found["latitude"], found["longitude"])
+    if tuple(dimension_of) == expected:
+        values = {kind: numbers(dataset.variables[dimension]) for kind, dimension in dimension_of.items()}
+        positive = str(getattr(dataset.variables[dimension_of["depth"]], "positive", "")) if "depth" in dimension_of else ""
+        names = (dimension_of.get("depth"), dimension_of["latitude"], dimension_of["longitude"])
         return Axes(names, values["longitude"], values["latitude"], values.get("depth"), positive)
-    if len(found) == len(dimensions):
+    if len(dimension_of) == len(dimensions):
         kinds = {"depth": "depth", "latitude": "y", "longitude": "x"}
-        check_order(path, name, dimensions, [kinds[kind] for kind in found])
-    if len(dimensions) == 3 and "depth" not in found:
+        check_order(path, name, dimensions, [kinds[kind] for kind in dimension_of])
+    if len(dimensions) == 3 and "depth" not in dimension_of:
         raise InputError(
             f"{path}: {name} stands on {dimensions[0]!r}, which has no depths in m (a model's own layers?); put the velocities "
             "on depth levels first"
@@ -208,14 +208,14 @@ def sea_floor(files: Handles, paths: list[str], lon, lat, interfaces, wet, notes
     sea = wet[-1]
     by_levels = wet_depth(wet, interfaces)
     for path in paths:
-        found = _static_floor(files, path, lon, lat, interfaces, notes)
-        if found is None:
+        floor = _static_floor(files, path, lon, lat, interfaces, notes)
+        if floor is None:
             continue
-        unknown = sea & ~(found > 0)
+        unknown = sea & ~(floor > 0)
         if unknown.any():
             counts = f"{np.count_nonzero(unknown)} of {np.count_nonzero(sea)} sea points"
             notes.append(f"{path}: no depth at {counts}: that of the last wet level is taken")
-        h = np.where(unknown, by_levels, found)
+        h = np.where(unknown, by_levels, floor)
         deepest = interfaces[0]
         if (h[sea] > deepest + BELOW * (deepest - interfaces[1])).any():
             return np.minimum(h, deepest), (
@@ -232,9 +232,9 @@ def sea_floor(files: Handles, paths: list[str], lon, lat, interfaces, wet, notes
 def _static_floor(files, path, lon, lat, interfaces, notes) -> np.ndarray | None:
     """The depth of the sea floor in one file at the points of the grid; None where it holds none."""
     with files.open(path) as dataset:
-        held = dataset.variables
-        for name in held:
-            variable = held[name]
+        variables = dataset.variables
+        for name in variables:
+            variable = variables[name]
             standard_name = str(getattr(variable, "standard_name", ""))
             is_floor = name.lower() in FLOOR_NAMES or standard_name.startswith("sea_floor_depth_below")
             levels = name.lower() == "deptho_lev"

@@ -41,16 +41,16 @@ class _Mesh:
 
     def field(self, names, levels: int = 0) -> np.ndarray | None:
         """(eta, xi) or (levels, eta, xi) float64 in the order of the file; None where there is none of that shape."""
-        wanted = (levels, *self._shape) if levels else self._shape
+        shape = (levels, *self._shape) if levels else self._shape
         for path in self._paths:
             with self._files.open(path) as dataset:
                 for name in names:
                     if name not in dataset.variables:
                         continue
                     variable = dataset.variables[name]
-                    if variable.shape[-len(wanted) :] != wanted or any(size != 1 for size in variable.shape[: -len(wanted)]):
+                    if variable.shape[-len(shape) :] != shape or any(size != 1 for size in variable.shape[: -len(shape)]):
                         continue
-                    return numbers(variable).reshape(wanted)
+                    return numbers(variable).reshape(shape)
         return None
 
     def profile(self, names, n: int) -> np.ndarray | None:
@@ -74,11 +74,11 @@ def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_w
 
     def check(dataset, source) -> None:
         """All quantities in all files have the same points and levels."""
-        known = shapes.setdefault("points", source.shape[-2:])
+        same = shapes.setdefault("points", source.shape[-2:])
         layers = shapes.setdefault("layers", source.shape[:1]) if len(source.shape) == 3 else shapes.get("layers", ())
-        if source.shape[-2:] != known or (len(source.shape) == 3 and source.shape[:1] != layers):
+        if source.shape[-2:] != same or (len(source.shape) == 3 and source.shape[:1] != layers):
             raise InputError(
-                f"{source.path}: {source.name} has {source.shape} points, the other files {(*layers, *known)}; one grid is needed"
+                f"{source.path}: {source.name} has {source.shape} points, the other files {(*layers, *same)}; one grid is needed"
             )
 
     series = gather(files, names, NEMO, origin, notes, check)
@@ -111,7 +111,7 @@ def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_w
     lon, lat = cut_static(lon), cut_static(lat)
     u = series["u"].owners[0][0].read(files, record, cut, levels)
     v = series["v"].owners[0][0].read(files, series["v"].owners[0][1], cut, levels)
-    wet, known, masked = _water(mesh, layered, cut_static, n, u, v)
+    wet, by_mask, masked = _water(mesh, layered, cut_static, n, u, v)
     if not masked:
         notes.append("no tmask in the files: points where u and v are 0 at all faces of the cell are taken as land")
     sea = wet[-1]
@@ -121,7 +121,7 @@ def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_w
     if thickness is None and "temp" in series:
         source_t, record_t = series["temp"].owners[0]
         thickness = _with_record(files, source_t, record_t, LEVEL_THICKNESS["t"][1], cut, levels)
-    h, unknown = _sea_floor(mesh, cut_static, thickness, wet, interfaces[::-1], known, notes)
+    h, unknown = _sea_floor(mesh, cut_static, thickness, wet, interfaces[::-1], by_mask, notes)
     faces = {
         "u": (wet[:, :, :-1] & wet[:, :, 1:]) if (mask := layered(mesh.field(("umask",), n))) is None else mask[:, :, :-1] > 0.5,
         "v": (wet[:, :-1] & wet[:, 1:]) if (mask := layered(mesh.field(("vmask",), n))) is None else mask[:, :-1] > 0.5,
@@ -146,10 +146,10 @@ def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_w
 def _check_mesh(files, mesh_path, shape, path) -> None:
     """InputError where the mesh file has no field of the points of the records."""
     with files.open(mesh_path) as dataset:
-        found = {variable.shape[-2:] for variable in dataset.variables.values() if variable.ndim > 1}
-    if shape not in found:
+        shapes = {variable.shape[-2:] for variable in dataset.variables.values() if variable.ndim > 1}
+    if shape not in shapes:
         raise InputError(
-            f"{mesh_path}: other points than {path} ({sorted(found)} and {shape}); cut the mesh file to the same points"
+            f"{mesh_path}: other points than {path} ({sorted(shapes)} and {shape}); cut the mesh file to the same points"
         )
 
 
@@ -157,9 +157,9 @@ def _levels(files, source, mesh, n) -> tuple[np.ndarray, np.ndarray, bool]:
     """(depths of centres (n,), of interfaces (n + 1,), m, from the surface down; whether the file counts from the deepest up)."""
     with files.open(source.path) as dataset:
         dimension = source.dimensions[0]
-        held = dataset.variables.get(dimension)
-        depth = None if held is None else numbers(held)
-        positive = "" if held is None else str(getattr(held, "positive", ""))
+        variable = dataset.variables.get(dimension)
+        depth = None if variable is None else numbers(variable)
+        positive = "" if variable is None else str(getattr(variable, "positive", ""))
     if depth is None or depth.size != n:
         depth = mesh.profile(CENTRES, n)
     if depth is None:
@@ -192,15 +192,15 @@ def _water(mesh, layered, cut_static, n, u, v) -> tuple[np.ndarray, bool, bool]:
     return wet, False, False
 
 
-def _sea_floor(mesh, cut_static, thickness, wet, interfaces, known, notes) -> tuple[np.ndarray, str]:
+def _sea_floor(mesh, cut_static, thickness, wet, interfaces, by_mask, notes) -> tuple[np.ndarray, str]:
     """(depth of the sea floor (eta, xi), m; why it is not known, or empty)."""
-    if thickness is not None and known:
+    if thickness is not None and by_mask:
         return np.where(wet[-1], np.where(wet, np.nan_to_num(thickness), 0.0).sum(axis=0), 0.0), ""
     floor = cut_static(mesh.field(FLOOR))
     by_levels = wet_depth(wet, interfaces)
     if floor is not None:
         return np.minimum(np.where(floor > 0, floor, by_levels), interfaces[0]), ""
-    if known:
+    if by_mask:
         notes.append("no e3t in the files: cells at the sea floor are taken as whole")
         return by_levels, ""
     return by_levels, (
@@ -211,7 +211,7 @@ def _sea_floor(mesh, cut_static, thickness, wet, interfaces, known, notes) -> tu
 
 def _face_thickness(files, mesh, layered, series, cut, levels, n, h, moves, wet):
     """Thickness of layers at rest at u and v points, 0 behind walls; None where the files hold none."""
-    made = []
+    thicknesses = []
     for quantity, axis in (("u", 2), ("v", 1)):
         static = layered(mesh.field(LEVEL_THICKNESS[quantity][:1], n))
         if static is None:
@@ -227,8 +227,8 @@ def _face_thickness(files, mesh, layered, series, cut, levels, n, h, moves, wet)
         if static is None:
             static = layered(mesh.field(LEVEL_THICKNESS[quantity], n))
         inside = (slice(None), slice(None), slice(None, -1)) if quantity == "u" else (slice(None), slice(None, -1))
-        made.append(None if static is None else np.where(wet[quantity], np.nan_to_num(static[inside]), 0.0))
-    return made
+        thicknesses.append(None if static is None else np.where(wet[quantity], np.nan_to_num(static[inside]), 0.0))
+    return thicknesses
 
 
 def _with_record(files, source, record, name, cut, levels):

@@ -171,8 +171,8 @@ def timed(series: dict[str, Series], time_label: str, allow_gaps: bool, notes: l
     kinds = set().union(*(series[name].kinds() for name in ("u", "v")))
     times = instants(u.labels, u.middles(), kinds, time_label, notes)
     if time_label == "auto":
-        other = instants(series["v"].labels, series["v"].middles(), kinds, time_label, [])
-        if not np.array_equal(times, other):
+        aligned = instants(series["v"].labels, series["v"].middles(), kinds, time_label, [])
+        if not np.array_equal(times, aligned):
             raise InputError(
                 f"{series['v'].owners[0][0].path}: time bounds of v are not those of u; u and v are needed at the same times"
             )
@@ -216,8 +216,8 @@ def _open_lonlat(files, names, grid, time_label, origin, allow_gaps, center, hal
     late: list[tuple[Source, lonlat.Axes]] = []
     series = gather(files, names, LONLAT, origin, notes, check)
     axes = first["space"]
-    for source, other in late:
-        _same_axes(source, other, axes)
+    for source, axes_late in late:
+        _same_axes(source, axes_late, axes)
     path = series["u"].owners[0][0].path
     assert axes.names[0] is not None and axes.depth is not None  # velocities without depths were refused by gather
     depth, upward = checked_depths(path, axes.names[0], axes.depth, axes.positive)
@@ -258,9 +258,9 @@ def _same_axes(source: Source, axes: lonlat.Axes, reference: lonlat.Axes) -> Non
     pairs = [("longitudes", axes.longitude, reference.longitude), ("latitudes", axes.latitude, reference.latitude)]
     if axes.depth is not None and reference.depth is not None:
         pairs.append(("depths", axes.depth, reference.depth))
-    for kind, one, other in pairs:
-        if one.shape != other.shape or np.abs(one - other).max() > SAME:
+    for kind, mine, theirs in pairs:
+        if mine.shape != theirs.shape or np.abs(mine - theirs).max() > SAME:
             raise InputError(
-                f"{source.path}: {source.name} has other {kind} ({one.size}: {one[0]:g} to {one[-1]:g}) than the other files "
-                f"({other.size}: {other[0]:g} to {other[-1]:g}); all must share one grid"
+                f"{source.path}: {source.name} has other {kind} ({mine.size}: {mine[0]:g} to {mine[-1]:g}) than the other files "
+                f"({theirs.size}: {theirs[0]:g} to {theirs[-1]:g}); all must share one grid"
             )

@@ -67,14 +67,14 @@ class Source:
 
 def named(dataset, quantity: str, model: Model) -> str | None:
     """The variable of a file that holds a quantity: by name among those of its CF standard name, else by name."""
-    held = [name for name in dataset.variables if dataset.variables[name].ndim >= (2 if quantity == "zeta" else 3)]
+    candidates = [name for name in dataset.variables if dataset.variables[name].ndim >= (2 if quantity == "zeta" else 3)]
     for standard_name in STANDARD_NAMES[quantity]:
-        found = [name for name in held if str(getattr(dataset.variables[name], "standard_name", "")) == standard_name]
+        matches = [name for name in candidates if str(getattr(dataset.variables[name], "standard_name", "")) == standard_name]
         # tides, Stokes drift and other parts have standard names of their own; of several the table's comes first
-        found.sort(key=lambda name: _rank(name, model.names[quantity]))
-        if found:
-            return found[0]
-    return next((name for name in model.names[quantity] if name in held), None)
+        matches.sort(key=lambda name: _rank(name, model.names[quantity]))
+        if matches:
+            return matches[0]
+    return next((name for name in model.names[quantity] if name in candidates), None)
 
 
 def _rank(name, names):
@@ -83,7 +83,7 @@ def _rank(name, names):
 
 def sources_of(path: str, dataset, model: Model, origin: np.datetime64, notes: list[str]) -> dict[str, Source]:
     """All quantities of one file."""
-    found = {}
+    sources = {}
     for quantity in QUANTITIES:
         name = named(dataset, quantity, model)
         if name is None:
@@ -106,10 +106,10 @@ def sources_of(path: str, dataset, model: Model, origin: np.datetime64, notes: l
         if not in_time and times.labels.size != 1:
             continue
         lead = int(in_time)
-        found[quantity] = Source(
+        sources[quantity] = Source(
             path, name, variable.dimensions[lead:], in_time, variable.shape[lead:], scale, offset, times
         )
-    return found
+    return sources
 
 
 def _units_of_axis(dataset, dimension) -> str:
@@ -123,8 +123,8 @@ def _unit(path, quantity, name, variable) -> tuple[float, float]:
     table = LENGTHS if quantity == "zeta" else SPEEDS
     factor = table.get(unit.lower())
     if factor is None:
-        wanted = "m" if quantity == "zeta" else "m s-1"
-        raise InputError(f"{path}: {name} has units {unit!r}; {WORDS[quantity]} is needed in {wanted}")
+        unit_needed = "m" if quantity == "zeta" else "m s-1"
+        raise InputError(f"{path}: {name} has units {unit!r}; {WORDS[quantity]} is needed in {unit_needed}")
     return factor, 0.0
 
 
@@ -144,9 +144,9 @@ class Series:
             The last record holds a value at a point where the first is missing, which is then a hole and not land.
         """
         (source, record), (last_source, last_record) = self.owners[0], self.owners[-1]
-        known = np.isfinite(source.read(files, record, cut, levels))
+        present = np.isfinite(source.read(files, record, cut, levels))
         if len(self.owners) > 1:
-            holes = ~known & np.isfinite(last_source.read(files, last_record, cut, levels))
+            holes = ~present & np.isfinite(last_source.read(files, last_record, cut, levels))
             if holes.any():
                 level, eta, xi = np.argwhere(holes.reshape(-1, *holes.shape[-2:]))[0]
                 where = f"level {level} from the deepest up, " if holes.ndim == 3 else ""
@@ -154,7 +154,7 @@ class Series:
                     f"{source.path}: {source.name} is NaN or a fill value in record {record} (counted from 0), {where}at "
                     f"(eta, xi) = ({eta}, {xi}), where the last record ({last_source.path}) holds a value; mend the record"
                 )
-        return known
+        return present
 
     def middles(self) -> list:
         """Middle of the time bounds of each record, None where there are none."""
@@ -191,19 +191,19 @@ def gather(files: Handles, paths: list[str], model: Model, origin, notes: list[s
     InputError
         u or v is nowhere, or at other times; sea surface height has holes.
     """
-    found: dict[str, list[Source]] = {quantity: [] for quantity in QUANTITIES}
+    by_quantity: dict[str, list[Source]] = {quantity: [] for quantity in QUANTITIES}
     for path in paths:
         with files.open(path) as dataset:
             for quantity, source in sources_of(path, dataset, model, origin, notes).items():
                 check(dataset, source)
-                found[quantity].append(source)
-    for one, other in (("u", "v"), ("v", "u")):
-        if not found[one]:
-            where = found[other][0].path if found[other] else paths[0]
-            names = ", ".join(model.names[one][:3])
-            beside = f" beside {found[other][0].name}" if found[other] else ""
-            raise InputError(f"{where}: no {WORDS[one]} ({names}, ...){beside} in the files; name the files that hold it too")
-    series = {quantity: series_of(sources, notes) for quantity, sources in found.items() if sources}
+                by_quantity[quantity].append(source)
+    for absent, partner in (("u", "v"), ("v", "u")):
+        if not by_quantity[absent]:
+            where = by_quantity[partner][0].path if by_quantity[partner] else paths[0]
+            names = ", ".join(model.names[absent][:3])
+            beside = f" beside {by_quantity[partner][0].name}" if by_quantity[partner] else ""
+            raise InputError(f"{where}: no {WORDS[absent]} ({names}, ...){beside} in the files; name the files that hold it too")
+    series = {quantity: series_of(sources, notes) for quantity, sources in by_quantity.items() if sources}
     u, v = series["u"], series["v"]
     if not np.array_equal(u.labels, v.labels):
         odd = np.setxor1d(u.labels, v.labels)[0]
@@ -216,16 +216,16 @@ def gather(files: Handles, paths: list[str], model: Model, origin, notes: list[s
     for quantity in ("zeta", "temp", "w"):
         if quantity not in series:
             continue
-        own = series[quantity]
-        at = np.searchsorted(own.labels, u.labels)
-        held = at < own.labels.size
-        held[held] = own.labels[at[held]] == u.labels[held]
-        if held.all():
-            series[quantity] = Series(u.labels, tuple(own.owners[k] for k in at))
+        of_quantity = series[quantity]
+        at = np.searchsorted(of_quantity.labels, u.labels)
+        shared = at < of_quantity.labels.size
+        shared[shared] = of_quantity.labels[at[shared]] == u.labels[shared]
+        if shared.all():
+            series[quantity] = Series(u.labels, tuple(of_quantity.owners[k] for k in at))
             continue
-        lacking = f"{own.owners[0][0].name} has no record at {np.datetime_as_string(u.labels[~held][0], unit='s')}"
+        lacking = f"{of_quantity.owners[0][0].name} has no record at {np.datetime_as_string(u.labels[~shared][0], unit='s')}"
         if quantity == "zeta":
-            where = own.owners[0][0].path
+            where = of_quantity.owners[0][0].path
             raise InputError(f"{where}: {lacking}, where u and v have; add the missing files, or leave this one out")
         notes.append(f"{WORDS[quantity]} is not used: {lacking}")
         del series[quantity]

@@ -100,20 +100,20 @@ class _Static:
                     values = numbers(variable)
                     unit = str(getattr(variable, "units", "")).lower()
                     values = values * AREAS.get(unit, LENGTHS.get(unit, 1.0) if unit != "1" else 1.0)
-                held, lead = values.shape[-len(shape) :], values.shape[: -len(shape)]
-                if any(size != 1 for size in lead) or not all(0 <= a - b <= spare for a, b in zip(held, shape, strict=True)):
+                sizes, lead = values.shape[-len(shape) :], values.shape[: -len(shape)]
+                if any(size != 1 for size in lead) or not all(0 <= a - b <= spare for a, b in zip(sizes, shape, strict=True)):
                     continue
-                return values.reshape(held)[tuple(slice(0, size) for size in shape)]
+                return values.reshape(sizes)[tuple(slice(0, size) for size in shape)]
         return None
 
     def positions(self, table: Table) -> tuple[np.ndarray, np.ndarray] | None:
         """(longitude, latitude) of T points, both (eta, xi)."""
         for path in self._paths:
             with self._files.open(path) as dataset:
-                held = [next((n for n in names if n in dataset.variables), None) for names in (table.longitude, table.latitude)]
-                if None in held:
+                pair = [next((n for n in names if n in dataset.variables), None) for names in (table.longitude, table.latitude)]
+                if None in pair:
                     continue
-                lon, lat = (np.squeeze(numbers(dataset.variables[name])) for name in held if name is not None)
+                lon, lat = (np.squeeze(numbers(dataset.variables[name])) for name in pair if name is not None)
             if lon.ndim == lat.ndim == 1:
                 lon, lat = np.meshgrid(lon, lat)
             if lon.ndim == 2 and lon.shape == lat.shape:
@@ -138,13 +138,13 @@ def open_table(family, files, names, grid, time_label, origin, allow_gaps, cente
     notes: list[str] = []
     paths = [*([str(Path(grid).expanduser())] if grid is not None else []), *names]
     static = _Static(files, paths)
-    found = static.positions(table)
-    if found is None:
+    positions = static.positions(table)
+    if positions is None:
         raise InputError(
             f"{paths[0]}: no positions of {model.title}'s T points ({table.longitude[0]}, {table.latitude[0]}); give the file "
             "with the grid to --grid"
         )
-    lon, lat = found
+    lon, lat = positions
     shape = lon.shape
     staggers = {}
 
@@ -196,15 +196,15 @@ def open_table(family, files, names, grid, time_label, origin, allow_gaps, cente
         if shares[0] is not None and shares[1] is not None:
             thickness = [whole * share for share in on_kernel_points(shares[0], shares[1], stagger)]
     faces = {"u": wet[:, :, :-1] & wet[:, :, 1:], "v": wet[:, :-1] & wet[:, 1:], "rho": wet}
-    for name, held in zip("uv", thickness, strict=True):
-        if held is not None:
-            faces[name] = faces[name] & (held > 0)
+    for name, thick in zip("uv", thickness, strict=True):
+        if thick is not None:
+            faces[name] = faces[name] & (thick > 0)
     if table.sea:  # land is missing in such files, and so are cells that the floor leaves next to nothing of
-        for name, one in series.items():
+        for name, owned in series.items():
             if name in ("u", "v", "temp"):
-                known = one.known_in_first(files, cut, levels)
-                known = known if name == "temp" else dict(zip("uv", on_kernel_points(known, known, stagger), strict=True))[name]
-                faces[name] = faces.get(name, wet) & known
+                water = owned.known_in_first(files, cut, levels)
+                water = water if name == "temp" else dict(zip("uv", on_kernel_points(water, water, stagger), strict=True))[name]
+                faces[name] = faces.get(name, wet) & water
     to_faces = None
     if stagger == "corner":
         down = layers[:, None, None]
@@ -272,8 +272,8 @@ def _water(static, table, shared, cut_static, layers, n, shape, path, model: Mod
         return share > 0, h, ""
     floor = static.find(table.floor, shape)
     if floor is None:
-        wanted = ", ".join((*table.count, *(table.open_share or ())[:1], *table.floor))
-        raise InputError(f"{path}: nothing tells land and sea floor of {model.title} ({wanted}); give its grid file to --grid")
+        needed = ", ".join((*table.count, *(table.open_share or ())[:1], *table.floor))
+        raise InputError(f"{path}: nothing tells land and sea floor of {model.title} ({needed}); give its grid file to --grid")
     floor = np.nan_to_num(cut_static(floor))
     sea = static.find(table.sea, shape)
     floor = np.where((floor > 0) & (True if sea is None else np.nan_to_num(cut_static(sea)) > 0.5), floor, 0.0)
@@ -291,7 +291,7 @@ def _horizontal(table, at, stagger, lon, lat, h, sea, around, notes, model) -> H
             pm, pn = 1 / dx, 1 / dy
     else:
         notes.append(f"no {table.dx[0]}, {table.dy[0]} in the files: cell lengths are computed from the positions of T points")
-    pm, pn = (np.where(np.isfinite(one) & (one > 0), one, np.median(one[sea])) for one in (pm, pn))
+    pm, pn = (np.where(np.isfinite(metric) & (metric > 0), metric, np.median(metric[sea])) for metric in (pm, pn))
     widths: dict[str, Any] = {}
     width_u, width_v = at(table.width_u), at(table.width_v)
     if width_u is not None and width_v is not None and dx is not None:

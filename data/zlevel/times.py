@@ -52,26 +52,27 @@ def read_times(path: str, dataset, dimension: str | None, origin: np.datetime64,
     InputError
         No time variable, times that are missing, do not increase, or cannot be read.
     """
-    found = [
+    candidates = [
         name
         for name in dict.fromkeys((*TIMES, dimension, *dataset.variables))
         if name in dataset.variables and _is_time(dataset.variables[name], dimension)
     ]
-    if not found:
+    if not candidates:
         raise InputError(f"{path}: no variable with the times of the records along {dimension!r} (units '... since ...')")
-    name = found[0]
+    name = candidates[0]
     variable = dataset.variables[name]
-    what, values, calendar = f"{path}: variable {name}", numbers(variable).ravel(), str(getattr(variable, "calendar", "standard"))
-    labels, _ = decode_times(what, values, str(variable.units), calendar, origin, notes)
-    check_increasing(what, labels, values)
+    label, values = f"{path}: variable {name}", numbers(variable).ravel()
+    calendar = str(getattr(variable, "calendar", "standard"))
+    labels, _ = decode_times(label, values, str(variable.units), calendar, origin, notes)
+    check_increasing(label, labels, values)
     bounds = dataset.variables.get(str(getattr(variable, "bounds", "")))
     middles = None
     if bounds is not None and bounds.shape == (labels.size, 2):
         units = str((bounds if "since" in str(getattr(bounds, "units", "")) else variable).units)
-        what = f"{path}: variable {bounds.name}"
-        begin, end = (decode_times(what, column, units, calendar, origin, [])[0] for column in numbers(bounds).T)
+        label = f"{path}: variable {bounds.name}"
+        begin, end = (decode_times(label, column, units, calendar, origin, [])[0] for column in numbers(bounds).T)
         if (end < begin).any():
-            raise InputError(f"{what}: an interval ends before it begins; --time-label start, middle or end passes over bounds")
+            raise InputError(f"{label}: an interval ends before it begins; --time-label start, middle or end passes over bounds")
         if (end > begin).all():
             middles = begin + (end - begin) // 2
     text = f"{text_of(dataset)} {cell_methods.lower()}"
@@ -100,12 +101,12 @@ def instants(labels: np.ndarray, middles: list, kinds: set[str], label: str, not
         shift = {"start": spacing // 2, "middle": np.timedelta64(0, "ns"), "end": -(spacing // 2)}[label]
         return labels + shift
     if all(middle is not None for middle in middles):
-        made = np.array(middles, dtype="datetime64[ns]")
-        moved = made - labels
+        stamps = np.array(middles, dtype="datetime64[ns]")
+        moved = stamps - labels
         if moved.any():
             hours = float(np.median(moved) / np.timedelta64(1, "h"))
             notes.append(f"times are the middles of the time bounds ({hours:+g} h from the labels)")
-        return made
+        return stamps
     if _daily_at_midnight(labels) and "instant" not in kinds and kinds & {"mean", "daily source"}:
         notes.append("daily means labelled 00:00 of their day: moved by 12 h to noon (--time-label says otherwise)")
         return labels + HALF_DAY

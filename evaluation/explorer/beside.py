@@ -67,7 +67,7 @@ def flux_record(
 def since_1970(times) -> list[float | None]:
     """Days since 1970 of datetimes (n,), to the hundredth; None for NaT."""
     seconds = np.asarray(times, "datetime64[s]")
-    return [None if np.isnat(one) else round(one.astype(np.int64) / 86400, 2) for one in seconds]
+    return [None if np.isnat(second) else round(second.astype(np.int64) / 86400, 2) for second in seconds]
 
 
 def listed(values) -> list[float | None]:
@@ -94,25 +94,25 @@ def add_chlorophyll(files: Sequence[str], layers: list[Layer], frame: Frame) -> 
     margin = in_seconds(MARGIN_DAYS)
     days, length = dataset["first_day"].values.astype("datetime64[D]"), dataset["days"].values
     ends = days + (length - 1) * np.timedelta64(1, "D")
-    wanted = np.flatnonzero((ends >= dates.min() - margin) & (days <= dates.max() + margin))
-    if not wanted.size:
+    near_dates = np.flatnonzero((ends >= dates.min() - margin) & (days <= dates.max() + margin))
+    if not near_dates.size:
         raise InputError(f"--chlorophyll has no map from {str(dates.min())[:10]} to {str(dates.max())[:10]}; give those years")
     half_width = float(max(np.abs(frame.x).max(), np.abs(frame.y).max()))
-    variable = around(dataset, frame.center, half_width)["chlorophyll"].isel(time=wanted)
+    variable = around(dataset, frame.center, half_width)["chlorophyll"].isel(time=near_dates)
     small = coarse_frame(frame)
 
     def regridded() -> Iterator[np.ndarray]:
         with Progress("regridding chlorophyll", "map") as bar:
-            for first in range(0, wanted.size, BATCH):
+            for first in range(0, near_dates.size, BATCH):
                 batch = on_frame(variable.isel(time=slice(first, first + BATCH)).load(), small, method="linear").values
-                bar.update(first + len(batch), wanted.size)
+                bar.update(first + len(batch), near_dates.size)
                 yield batch.reshape(len(batch), -1)
 
-    maps = DailyMaps.of(days[wanted], regridded(), small.x.size * small.y.size, length[wanted])
+    maps = DailyMaps.of(days[near_dates], regridded(), small.x.size * small.y.size, length[near_dates])
     for layer in layers:
         if layer.dates.size > 1 or not np.isnat(layer.dates).any():
             layer.facts["chlorophyll"] = _within(layer, maps, margin)
-    return _page_maps(maps, days[wanted], small.shape), time_notes(dataset, "chlorophyll")
+    return _page_maps(maps, days[near_dates], small.shape), time_notes(dataset, "chlorophyll")
 
 
 def coarse_frame(frame: Frame) -> Frame:
@@ -125,17 +125,17 @@ def coarse_frame(frame: Frame) -> Frame:
 
 def _within(layer: Layer, maps: DailyMaps, margin: np.timedelta64) -> np.ndarray:
     """(n,) chlorophyll in the catchments of a layer, mg m-3; NaN where more than 99 % of a catchment is under cloud."""
-    found = np.full(layer.dates.size, np.nan)
+    chlorophyll = np.full(layer.dates.size, np.nan)
     for first in range(0, layer.dates.size, BATCH):
         rows = slice(first, first + BATCH)
         dates = layer.dates[rows].astype("datetime64[s]")
         mean = maps.mean(dates - margin, dates + margin)
         weight = square(_rows(layer, rows)).reshape(len(mean), -1)
-        known = np.where(np.isfinite(mean), weight, 0.0)
-        total, whole = known.sum(axis=1), weight.sum(axis=1)
+        clear = np.where(np.isfinite(mean), weight, 0.0)
+        total, whole = clear.sum(axis=1), weight.sum(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            found[rows] = np.where(total > 0.01 * whole, (np.nan_to_num(mean) * known).sum(axis=1) / total, np.nan)
-    return found
+            chlorophyll[rows] = np.where(total > 0.01 * whole, (np.nan_to_num(mean) * clear).sum(axis=1) / total, np.nan)
+    return chlorophyll
 
 
 def _rows(layer: Layer, rows: slice) -> Layer:
@@ -150,8 +150,8 @@ def _page_maps(maps: DailyMaps, days: np.ndarray, shape: tuple[int, int]) -> Chl
     mean = maps.mean(first.astype("datetime64[s]"), (first + step - np.timedelta64(1, "D")).astype("datetime64[s]"))
     with np.errstate(invalid="ignore", divide="ignore"):
         tenth = np.where(mean > 0, np.log10(mean), np.nan)
-    known = tenth[np.isfinite(tenth)]
-    low, high = np.percentile(known, (1, 99)) if known.size else (-1.0, 0.0)
+    finite = tenth[np.isfinite(tenth)]
+    low, high = np.percentile(finite, (1, 99)) if finite.size else (-1.0, 0.0)
     high = max(high, low + 0.1)
     steps = np.clip(np.rint(STEPS * (np.nan_to_num(tenth, nan=low) - low) / (high - low)), 0, STEPS)
     steps = np.where(np.isfinite(tenth), steps, UNKNOWN).astype(np.uint8)

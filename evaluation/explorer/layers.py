@@ -85,15 +85,15 @@ def coarse(pdf: np.ndarray) -> np.ndarray:
 def small_maps(pdf: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """``maps``, ``peak`` and ``contours`` of PDFs (n, y, x): see :class:`Layer`."""
     cells = coarse(np.asarray(pdf, np.float64))
-    known = np.isfinite(cells).all(axis=(1, 2))
-    peak = np.where(known, np.where(known[:, None, None], cells, 0).max(axis=(1, 2)), 0.0)
-    known &= peak > 0
+    present = np.isfinite(cells).all(axis=(1, 2))
+    peak = np.where(present, np.where(present[:, None, None], cells, 0).max(axis=(1, 2)), 0.0)
+    present &= peak > 0
     maps = np.full(cells.shape, UNKNOWN, np.uint8)
-    maps[known] = np.rint(STEPS * np.sqrt(cells[known] / peak[known, None, None])).astype(np.uint8)
+    maps[present] = np.rint(STEPS * np.sqrt(cells[present] / peak[present, None, None])).astype(np.uint8)
     contours = np.full((len(cells), len(SHARES)), np.nan)
-    for row in np.flatnonzero(known):
+    for row in np.flatnonzero(present):
         contours[row] = STEPS * np.sqrt(np.array(mass_levels(cells[row], SHARES)) / peak[row])
-    return maps, np.where(known, peak, 0.0), contours
+    return maps, np.where(present, peak, 0.0), contours
 
 
 def facts_of(pdf: np.ndarray, x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
@@ -101,15 +101,15 @@ def facts_of(pdf: np.ndarray, x: np.ndarray, y: np.ndarray) -> dict[str, np.ndar
     (``box100``, ``box200``, ``within``), and the area of the densest bins that hold half (``area``, km2)."""
     pdf = np.asarray(pdf, np.float64)
     east, north = scores.mass_centre(pdf, x, y)
-    found = {"east": east, "north": north}
+    facts = {"east": east, "north": north}
     for name, width in BOXES_KM.items():
-        found[name] = pdf[:, in_box(width, x, y)].sum(axis=1)
-    found["within"] = pdf.sum(axis=(1, 2))
+        facts[name] = pdf[:, in_box(width, x, y)].sum(axis=1)
+    facts["within"] = pdf.sum(axis=(1, 2))
     descending = np.sort(pdf.reshape(len(pdf), -1), axis=1)[:, ::-1]
-    held = np.cumsum(descending, axis=1)
-    bins = (held < HALF * held[:, -1:]).sum(axis=1) + 1.0
-    found["area"] = np.where(np.isfinite(east), bins * (x[1] - x[0]) * (y[1] - y[0]), np.nan)
-    return found
+    mass_held = np.cumsum(descending, axis=1)
+    bins = (mass_held < HALF * mass_held[:, -1:]).sum(axis=1) + 1.0
+    facts["area"] = np.where(np.isfinite(east), bins * (x[1] - x[0]) * (y[1] - y[0]), np.nan)
+    return facts
 
 
 def reach(layers: Iterable[Layer], half_width: float) -> float:

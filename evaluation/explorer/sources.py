@@ -74,11 +74,11 @@ def from_run(run: Path, position: int | None = None, levels: Sequence[float] = (
     first = None
     with Progress("reading catchments", "speed") as bar:
         for number, w in enumerate(speeds):
-            one = SpeedRun.open(run, w)
-            store = one.store
+            speed_run = SpeedRun.open(run, w)
+            store = speed_run.store
             rows, place = experiments_at(store, position)
-            wanted = chosen_levels(store, levels)
-            layers += _layers_of(one, rows, wanted)
+            level_numbers = chosen_levels(store, levels)
+            layers += _layers_of(speed_run, rows, level_numbers)
             bar.update(number + 1, len(speeds))
             if first is None:
                 first = store, place, rows
@@ -87,7 +87,7 @@ def from_run(run: Path, position: int | None = None, levels: Sequence[float] = (
                     f"the run has {np.unique(store['position'].values).size} trap positions; this page shows number {place} "
                     "(--position chooses another)"
                 )
-            if one.predictions and (one.split[rows] == "train").any():
+            if speed_run.predictions and (speed_run.split[rows] == "train").any():
                 notes.append(f"{w:g} m/d: predictions of days that the networks were trained on flatter them; each is marked")
     assert first is not None
     store, _, rows = first
@@ -127,12 +127,12 @@ def chosen_levels(store: xr.Dataset, levels: Sequence[float]) -> list[int]:
     InputError
         The run has no such level.
     """
-    there = store["level"].values.astype(np.float64)
+    depths = store["level"].values.astype(np.float64)
     for level in levels:
-        if not np.isclose(there, level).any():
-            raise InputError(f"--levels {level:g}: the run keeps {', '.join(f'{one:g}' for one in sorted(there))} m")
-    order = np.argsort(there, kind="stable")
-    return [int(k) for k in order if not levels or np.isclose(there[k], levels).any()]
+        if not np.isclose(depths, level).any():
+            raise InputError(f"--levels {level:g}: the run keeps {', '.join(f'{depth:g}' for depth in sorted(depths))} m")
+    order = np.argsort(depths, kind="stable")
+    return [int(k) for k in order if not levels or np.isclose(depths[k], levels).any()]
 
 
 def _layers_of(one: SpeedRun, rows: np.ndarray, levels: list[int]) -> list[Layer]:
@@ -140,10 +140,10 @@ def _layers_of(one: SpeedRun, rows: np.ndarray, levels: list[int]) -> list[Layer
     store, x, y = one.store, one.store["x"].values, one.store["y"].values
     dates = store["collection_start"].values[rows]
     layers = []
-    here = store[["counts", "reached"]].isel(experiment=rows).load()
+    counts_of_rows = store[["counts", "reached"]].isel(experiment=rows).load()
     for level in levels:
         depth = float(store["level"][level])
-        counted = true_pdfs(here, level, slice(0, rows.size))
+        counted = true_pdfs(counts_of_rows, level, slice(0, rows.size))
         truth = smooth_pdf(counted)
         layer = Layer.of(TRUTH, one.w, depth, dates, [truth], x, y)
         layer.facts["within"] = counted.sum(axis=(1, 2))
@@ -156,9 +156,9 @@ def _layers_of(one: SpeedRun, rows: np.ndarray, levels: list[int]) -> list[Layer
             layer.facts["spread"] = predictions["spread"][rows, level].values.astype(np.float64)
             layer.facts["part"] = predictions["part"].values[rows].astype(np.float64)
             layers.append(layer)
-        kept = next((one for one in one.predictions.values() if "climatology_root" in one), None)
-        if kept is not None:
-            constant = kept["climatology_root"][level].values[None]
+        with_constant = next((predictions for predictions in one.predictions.values() if "climatology_root" in predictions), None)
+        if with_constant is not None:
+            constant = with_constant["climatology_root"][level].values[None]
             layers.append(Layer.of(CONSTANT, one.w, depth, np.array(["NaT"], "datetime64[s]"), [constant], x, y))
     return layers
 
@@ -179,23 +179,23 @@ def from_files(patterns: Sequence[str]) -> Source:
     first = None
     names = _names(list(groups))
     for folder, paths in groups.items():
-        found = read_catchments(paths)
+        catchments = read_catchments(paths)
         # read_catchments tells of flags by an option that this command has not; each map says its own here
-        notes += [note for note in found.notes if " are flagged " not in note]
+        notes += [note for note in catchments.notes if " are flagged " not in note]
         if first is None:
-            first = found.frame, paths
-        elif found.frame.center != first[0].center or found.frame.shape != first[0].shape:
+            first = catchments.frame, paths
+        elif catchments.frame.center != first[0].center or catchments.frame.shape != first[0].shape:
             raise InputError(f"{paths[0]}: its trap or lattice differs from that of {first[1][0]}; give files of one trap")
         with xr.open_dataset(paths[0]) as file:
             if of := file.attrs.get("source"):
                 notes.append(f"{names[folder]}: {of}")
-        told = {speed: facts for speed, facts in map(_told, paths)}
-        for speed, one in found.predictions.items():
-            shape = (len(one.pdf), *found.frame.shape)
-            pdfs = (one.pdf[part].reshape(-1, *shape[1:]) for part in batches(len(one.pdf), BATCH))
-            times, facts, depth = told[speed]
-            layer = Layer.of(names[folder], speed, depth, one.times, pdfs, found.frame.x, found.frame.y)
-            places = [int(np.flatnonzero(times == time)[0]) for time in one.times]
+        facts_of_speed = {speed: facts for speed, facts in map(_told, paths)}
+        for speed, predictions in catchments.predictions.items():
+            shape = (len(predictions.pdf), *catchments.frame.shape)
+            pdfs = (predictions.pdf[part].reshape(-1, *shape[1:]) for part in batches(len(predictions.pdf), BATCH))
+            times, facts, depth = facts_of_speed[speed]
+            layer = Layer.of(names[folder], speed, depth, predictions.times, pdfs, catchments.frame.x, catchments.frame.y)
+            places = [int(np.flatnonzero(times == time)[0]) for time in predictions.times]
             layer.facts |= {name: values[places] for name, values in facts.items()}
             layers.append(layer)
     flags = np.concatenate([layer.facts.get("flag", np.zeros(layer.dates.size)) for layer in layers])
@@ -233,7 +233,7 @@ def _names(folders: list[Path]) -> dict[Path, str]:
     names = {}
     for folder in folders:
         parts = 1
-        while parts < len(folder.parts) and sum(one.parts[-parts:] == folder.parts[-parts:] for one in folders) > 1:
+        while parts < len(folder.parts) and sum(path.parts[-parts:] == folder.parts[-parts:] for path in folders) > 1:
             parts += 1
         names[folder] = "/".join(folder.parts[-parts:])
     return names
@@ -253,15 +253,15 @@ def _told(path: str) -> tuple[float, tuple[np.ndarray, dict[str, np.ndarray], fl
 
 def flag_names() -> Iterator[tuple[int, str]]:
     """Bits of ``flag``, and what each says."""
-    said = {"outside": "maps unlike those that the networks learnt from", "date": "a map of another date stood in",
+    words = {"outside": "maps unlike those that the networks learnt from", "date": "a map of another date stood in",
             "sst": "no SST was given", "unknown": "part of the window is unknown"}  # fmt: skip
     for name, bit in FLAG_BITS.items():
-        yield bit, said[name]
+        yield bit, words[name]
 
 
 def part_names() -> list[str]:
     """What is said of an experiment of each part of the networks' record, in the order of :data:`learning.split.PARTS`."""
-    said = {"train": "training day: the networks have seen it", "validation": "validation day",
+    words = {"train": "training day: the networks have seen it", "validation": "validation day",
             "test": "test day: the networks have not seen it", "between": "day between two parts of the record",
             "unseen": "of a run that the networks have not seen"}  # fmt: skip
-    return [said[name] for name in PARTS]
+    return [words[name] for name in PARTS]

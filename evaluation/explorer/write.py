@@ -102,7 +102,7 @@ def _days(layer: Layer) -> tuple[str, str]:
 def pack(about: dict, maps: list[np.ndarray]) -> bytes:
     """A gzip stream: the length of a JSON text (4 bytes, the least first), the text, and the bytes of the maps in order."""
     text = json.dumps(about, separators=(",", ":"), allow_nan=False).encode()
-    raw = len(text).to_bytes(4, "little") + text + b"".join(np.ascontiguousarray(one).tobytes() for one in maps)
+    raw = len(text).to_bytes(4, "little") + text + b"".join(np.ascontiguousarray(array).tobytes() for array in maps)
     return gzip.compress(raw, 9, mtime=0)
 
 

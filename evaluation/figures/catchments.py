@@ -24,6 +24,7 @@ from lagrangian.chart import (
     HALO,
     TRAP_STYLE,
     depth_contours,
+    edges,
     legend_lines,
     light_blues,
     map_axes,
@@ -110,11 +111,11 @@ def _site_axes(figure: Figure, place, fields: xr.Dataset):
 def _sea_floor(figure: Figure, axes, fields: xr.Dataset) -> None:
     """Depth of the sea floor by colour, over the range that it has, with contours; a flat one in one colour, said in words."""
     depth = fields["h"].values
-    known = depth[np.isfinite(depth)]
-    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
+    finite = depth[np.isfinite(depth)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     if high - low < 1.0:
         axes.set_facecolor(FLAT_SEA)
-        axes.set_title(f"flat sea floor, {low:.0f} m" if known.size else "no sea floor known", fontsize=9)
+        axes.set_title(f"flat sea floor, {low:.0f} m" if finite.size else "no sea floor known", fontsize=9)
         return
     x, y = (1e3 * fields[name].values for name in ("x", "y"))
     mesh = axes.pcolormesh(x, y, depth, cmap="cividis_r", vmin=low, vmax=high, rasterized=True, zorder=1)
@@ -146,9 +147,9 @@ def _cloud(figure: Figure, axes, one: xr.Dataset) -> None:
     colours = ListedColormap(deep_to_light()(np.linspace(1, 0, levels.size)))
     for rank, level in enumerate(order):
         x, y = (one[name].values[:, level] for name in ("x", "y"))
-        known = np.isfinite(x) & np.isfinite(y)
-        dots = axes.scatter(x[known], y[known], np.full(known.sum(), levels[level]), c=np.full(known.sum(), rank), cmap=colours,
-                            norm=norm, s=3, linewidths=0, depthshade=False, rasterized=True)  # fmt: skip
+        inside = np.isfinite(x) & np.isfinite(y)
+        dots = axes.scatter(x[inside], y[inside], np.full(inside.sum(), levels[level]), c=np.full(inside.sum(), rank),
+                            cmap=colours, norm=norm, s=3, linewidths=0, depthshade=False, rasterized=True)  # fmt: skip
     axes.scatter([0], [0], [trap], marker="*", s=130, color=BOX_COLOUR, edgecolor="black", linewidth=0.8, depthshade=False)
     axes.text(0, 0, trap, f"  trap, {trap:g} m", fontsize=8, path_effects=[HALO])
     half = reach_km(one)
@@ -194,15 +195,15 @@ def figure_2(
         Shapes that do not fit together.
     """
     truth = np.asarray(truth, np.float64)
-    columns = {"truth": truth, **{name: np.asarray(one, np.float64) for name, one in predictions.items()}}
+    columns = {"truth": truth, **{name: np.asarray(maps, np.float64) for name, maps in predictions.items()}}
     shape = (len(titles), len(y_km), len(x_km))
-    wrong = [name for name, one in columns.items() if one.shape != shape]
+    wrong = [name for name, maps in columns.items() if maps.shape != shape]
     if wrong or not titles:
         raise ValueError(f"PDFs must be (n, y, x) = {shape} with n titles; not so: {', '.join(wrong) or 'no title'}")
     least = 0.6 * max(scores.BOXES_KM.values()) + 2 * BIN_KM
-    means = (np.nan_to_num(one).sum(axis=0) for one in columns.values())
+    means = (np.nan_to_num(maps).sum(axis=0) for maps in columns.values())
     half = view_km(np.asarray(x_km), np.asarray(y_km), means, BIN_KM, share=0.99, least=least, margin=2 * BIN_KM)
-    top = max(100 * float(np.nanmax(one, initial=0.0)) for one in columns.values()) or 1.0
+    top = max(100 * float(np.nanmax(maps, initial=0.0)) for maps in columns.values()) or 1.0
     norm = PowerNorm(0.5, vmin=0, vmax=top)
     figure = new_figure(1.4 + 2.5 * len(columns), 1.2 + 2.45 * len(titles))
     axes = figure.subplots(len(titles), len(columns), squeeze=False, sharex=True, sharey=True)
@@ -225,7 +226,10 @@ def figure_2(
 
 def _draw_pdf(axis, x, y, percent: np.ndarray, norm, nothing: str):
     """One PDF (y, x) in per cent with its contours, the boxes and the trap; the words ``nothing`` where it holds nothing."""
-    mesh = axis.pcolormesh(x, y, np.ma.masked_invalid(percent), norm=norm, cmap=light_blues(), rasterized=True, zorder=1)
+    # an image: what is rasterised in a PDF is drawn on a canvas of the whole figure, artist by artist
+    sides = (*edges(np.asarray(x), BIN_KM, 1)[[0, -1]], *edges(np.asarray(y), BIN_KM, 1)[[0, -1]])
+    mesh = axis.imshow(np.ma.masked_invalid(percent), extent=sides, origin="lower", interpolation="nearest", norm=norm,
+                       cmap=light_blues(), zorder=1)  # fmt: skip
     if np.isfinite(percent).all() and percent.sum() > 0:
         mass_contours(axis, x, y, percent, unit=1)
     else:
@@ -262,7 +266,7 @@ def figure_a1(sets: Mapping[str, Mapping[str, np.ndarray]], *, axis_labels: Mapp
         raise ValueError("no set of data to draw")
     axis_labels = {**INPUT_LABELS, **(axis_labels or {})}
     panels = {
-        axis_labels.get(name, name): {label: one[name] for label, one in sets.items() if name in one}
+        axis_labels.get(name, name): {label: quantities[name] for label, quantities in sets.items() if name in quantities}
         for name in next(iter(sets.values()))
     }
     return _distributions(panels)
@@ -282,7 +286,7 @@ def figure_a2(true: xr.Dataset, predicted: Mapping[str, xr.Dataset], *, level: f
     """
     sets = {"true": true, **predicted}
     labels = {"mass_centre_distance": f"mass centre at {level:g} m from the trap, km", "entropy": f"entropy at {level:g} m, nats"}
-    panels = {label: {key: one[name].values for key, one in sets.items()} for name, label in labels.items()}
+    panels = {label: {key: quantities[name].values for key, quantities in sets.items()} for name, label in labels.items()}
     return _distributions(panels, bins=30)
 
 
@@ -295,13 +299,13 @@ def _distributions(panels: Mapping[str, Mapping[str, np.ndarray]], bins: int = 5
     figure = new_figure(max(4.4, 3.9 * columns), 3.4 * rows)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, (label, sets) in zip(axes, panels.items(), strict=False):
-        known = {name: np.asarray(values, np.float64)[np.isfinite(values)].ravel() for name, values in sets.items()}
-        edges = _shared_edges(list(known.values()), bins)
-        for number, (name, values) in enumerate(known.items()):
+        finite = {name: np.asarray(values, np.float64)[np.isfinite(values)].ravel() for name, values in sets.items()}
+        edges = _shared_edges(list(finite.values()), bins)
+        for number, (name, values) in enumerate(finite.items()):
             colour, style = LINES[number % len(LINES)]
             axis.stairs(density(values, edges), edges, color=colour, linestyle=style, linewidth=1.5, label=_moments(name, values))
         axis.set(xlabel=label, xlim=edges[[0, -1]])
-        axis.set_ylim(0, (axis.get_ylim()[1] or 1.0) * (1.08 + 0.11 * len(known)))
+        axis.set_ylim(0, (axis.get_ylim()[1] or 1.0) * (1.08 + 0.11 * len(finite)))
         axis.legend(fontsize=7.5, loc="upper center", frameon=False)
         axis.grid(alpha=0.3)
     for axis in axes[: len(panels) : columns]:

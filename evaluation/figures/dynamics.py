@@ -116,9 +116,9 @@ def _panels(
     bar = figure.colorbar(mesh, ax=list(axes[: len(bl)]), label="mean BL (0 best)")
     if limits["vmin"] < VALID_BL < limits["vmax"]:
         bar.ax.axhline(VALID_BL, color="white", linewidth=2)
-    shown = max(int(count.sum()) for _, count in binned.values())
+    drawn = max(int(count.sum()) for _, count in binned.values())
     n = max(int(np.isfinite([x, y, values]).all(axis=0).sum()) for values in bl.values())
-    tails = f" ({n - shown} in the tails beyond the axes, but in r)" if shown < n else ""
+    tails = f" ({n - drawn} in the tails beyond the axes, but in r)" if drawn < n else ""
     note = f"{n} experiments{tails}\nbins of fewer than {MINIMUM} blank; dots: mean BL < {VALID_BL:g}"
     figure.suptitle(f"{title}\n{note}" if title else note, fontsize=10)
     return figure
@@ -126,10 +126,10 @@ def _panels(
 
 def _limits(means: Sequence[np.ndarray]) -> dict[str, float]:
     """Colour limits that all panels share; 0 to 1 where no bin is filled."""
-    known = np.concatenate([mean[np.isfinite(mean)] for mean in means])
-    if known.size == 0:
+    finite = np.concatenate([mean[np.isfinite(mean)] for mean in means])
+    if finite.size == 0:
         return {"vmin": 0.0, "vmax": 1.0}
-    low, high = float(known.min()), float(known.max())
+    low, high = float(finite.min()), float(finite.max())
     return {"vmin": low, "vmax": high if high > low else low + 1e-3}
 
 

@@ -32,8 +32,8 @@ BREAK_DAYS = 60
 
 def example_cups(chlorophyll: np.ndarray, most: int = EXAMPLES) -> np.ndarray:
     """(n,) numbers of up to four cups with chlorophyll (cup,), spread evenly over the record."""
-    known = np.flatnonzero(np.isfinite(chlorophyll))
-    return known[np.unique(np.linspace(0, known.size - 1, min(most, known.size)).round().astype(int))]
+    finite = np.flatnonzero(np.isfinite(chlorophyll))
+    return finite[np.unique(np.linspace(0, finite.size - 1, min(most, finite.size)).round().astype(int))]
 
 
 def figure_7(
@@ -69,11 +69,11 @@ def figure_7(
     coast = not is_idealised(ocean)
     name_ocean(figure, ocean)
     spacing = frame.spacing_km
-    least, shown = 0.7 * max(BOXES_KM.values()) + spacing, [*pdfs, *average.values()]
-    half = view_km(frame.x, frame.y, shown, spacing, share=0.98, least=least, margin=spacing)
+    least, pdfs_shown = 0.7 * max(BOXES_KM.values()) + spacing, [*pdfs, *average.values()]
+    half = view_km(frame.x, frame.y, pdfs_shown, spacing, share=0.98, least=least, margin=spacing)
     cell_edges = edges(frame.x, spacing), edges(frame.y, spacing)
-    known = chlorophyll[np.isfinite(chlorophyll) & (chlorophyll > 0)]
-    low, high = np.percentile(known, (1, 99)) if known.size else (0.1, 1.0)
+    finite = chlorophyll[np.isfinite(chlorophyll) & (chlorophyll > 0)]
+    low, high = np.percentile(finite, (1, 99)) if finite.size else (0.1, 1.0)
     norm = LogNorm(low, max(high, 1.5 * low))
     colours = colormaps["viridis"].with_extremes(bad=CLOUD)
     axes, cells = [], [row.add_gridspec(1, 2 * columns) for row in rows]
@@ -93,7 +93,7 @@ def figure_7(
     rows[0].suptitle(
         f"Catchments predicted at {speed:g} m d⁻¹ for cups of these dates, over chlorophyll {lag:g} days before", fontsize=10
     )
-    axes, top = [], max(100 * float(one.max()) for one in average.values())
+    axes, top = [], max(100 * float(mean_pdf.max()) for mean_pdf in average.values())
     for number, (w, pdf) in enumerate(sorted(average.items())):
         place = _in_row(cells[1], columns, len(average), number)
         axis = map_axes(rows[1], place, frame.center, half, size=7, sides=_sides(number), coast=coast)
@@ -155,8 +155,8 @@ def figure_8(series: xr.Dataset, lags: Mapping[str, float]) -> Figure:
         right.set_ylim(0, None)
         axis.set_title(f"{FLUX_LABELS.get(variable, variable)}: chlorophyll {lag:g} days before", fontsize=9, loc="left")
         axis.grid(axis="x", alpha=0.3)
-        for one in (axis, right):
-            one.tick_params(labelsize=8)
+        for each_axis in (axis, right):
+            each_axis.tick_params(labelsize=8)
     axes[-1].set_xlabel("date of collection; lines at the middles of the cups", fontsize=9)
     handles, labels = right.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), fontsize=9, frameon=False)
@@ -178,12 +178,12 @@ def figure_9(table: pd.DataFrame) -> Figure:
     for row, variable in enumerate(variables):
         for column, period in enumerate(periods):
             axis = axes[row, column]
-            one = table[(table["variable"] == variable) & (table["period"] == period)]
-            ours = one[one["catchment"] == "catchment"].sort_values("lag")
+            of_period = table[(table["variable"] == variable) & (table["period"] == period)]
+            ours = of_period[of_period["catchment"] == "catchment"].sort_values("lag")
             axis.fill_between(ours["lag"], ours["random_p10"], ours["random_p90"], color="0.85", linewidth=0, zorder=1,
                               label="catchments of random dates, 10–90 %")  # fmt: skip
             for name, (colour, style, marker) in STYLES.items():
-                line = one[one["catchment"] == name].sort_values("lag")
+                line = of_period[of_period["catchment"] == name].sort_values("lag")
                 axis.plot(line["lag"], line["r2"], color=colour, linestyle=style, marker=marker, markersize=3, linewidth=1.4,
                           label=_name(name), zorder=3 if name == "catchment" else 2)  # fmt: skip
             counts = ours["n"].min(), ours["n"].max()

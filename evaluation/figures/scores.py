@@ -45,9 +45,9 @@ def figure_4(
     speeds = sorted(table["w"].unique())
     for axis, (name, label, scale) in zip(axes[:3], QUANTITIES, strict=True):
         for number, model in enumerate(models):
-            one = table[table["model"] == model].sort_values("w")
-            values, bars = _with_bars(one, name, scale)
-            place = np.array([speeds.index(w) for w in one["w"]]) + 0.06 * (number - (len(models) - 1) / 2)
+            of_model = table[table["model"] == model].sort_values("w")
+            values, bars = _with_bars(of_model, name, scale)
+            place = np.array([speeds.index(w) for w in of_model["w"]]) + 0.06 * (number - (len(models) - 1) / 2)
             axis.errorbar(place, values, yerr=bars, capsize=3, linewidth=1.2, markersize=6, label=model, **style_of(model))
         axis.set_xticks(range(len(speeds)), [f"{w:g}" for w in speeds])
         axis.set_xlim(-0.5, len(speeds) - 0.5)
@@ -58,7 +58,7 @@ def figure_4(
     axes[0].legend(fontsize=8)
     _f_against_bl(axes[3], scores)
     parts = {w: table[table["w"] == w] for w in speeds}
-    n = ", ".join(f"{w:g} m/d: {int(one['n'].max())} {'/'.join(one['split'].unique())}" for w, one in parts.items())
+    n = ", ".join(f"{w:g} m/d: {int(rows['n'].max())} {'/'.join(rows['split'].unique())}" for w, rows in parts.items())
     at = f" at {level}" if level else " at the export level"
     figure.suptitle(f"Scores on smoothed PDFs{at} (experiments at {n})", fontsize=11)
     return figure
@@ -73,9 +73,9 @@ def _with_bars(table: pd.DataFrame, name: str, scale: float = 1.0) -> tuple[np.n
 def _f_against_bl(axis, scores: Mapping[float, tuple[str, np.ndarray, np.ndarray]]) -> None:
     for number, (w, (model, bl, f)) in enumerate(sorted(scores.items())):
         colour, _ = LINES[number % len(LINES)]
-        known = np.isfinite(bl)
-        axis.plot(bl[known], 100 * f[known], MARKERS[number % len(MARKERS)], color=colour, label=f"{model}, {w:g} m d⁻¹",
-                  **_dots(known.sum()))  # fmt: skip
+        finite = np.isfinite(bl)
+        axis.plot(bl[finite], 100 * f[finite], MARKERS[number % len(MARKERS)], color=colour, label=f"{model}, {w:g} m d⁻¹",
+                  **_dots(finite.sum()))  # fmt: skip
     x = np.linspace(0, 1, 100)
     axis.plot(x, 100 * np.polynomial.polynomial.polyval(x, AUTHORS_FIT), "k--", linewidth=1.2, label="authors' fit")
     axis.axvline(VALID_BL, color="0.6", linewidth=0.8)
@@ -109,9 +109,9 @@ def figure_3(table: pd.DataFrame, w: float, training_km: Mapping[str, float], sp
         ("ssh", "SSH (SST fixed)", "#0072B2", "o", "-"),
         ("temp", "SST (SSH fixed)", "#D55E00", "s", "--"),
     ):
-        one = table[table["variable"] == variable].sort_values("resolution_km")
-        values, bars = _with_bars(one, "valid_percent")
-        axis.errorbar(one["resolution_km"], values, yerr=bars, capsize=3, color=colour, marker=marker, ls=line, label=label)
+        part = table[table["variable"] == variable].sort_values("resolution_km")
+        values, bars = _with_bars(part, "valid_percent")
+        axis.errorbar(part["resolution_km"], values, yerr=bars, capsize=3, color=colour, marker=marker, ls=line, label=label)
         if variable in training_km:
             axis.axvline(training_km[variable], color=colour, linestyle=":", linewidth=1)
     axis.set(xlabel="effective resolution, km (dotted: that of the training)", ylabel=VALID, ylim=(0, None))
@@ -139,18 +139,18 @@ def figure_calibration(
     figure = new_figure(9.5, 4.3)
     left, right = figure.subplots(1, 2)
     left.plot([0, 100], [0, 100], color="0.6", linewidth=1)
-    for model, one in calibration.groupby("model", sort=False):
-        values, bars = _with_bars(one, "within")
-        left.errorbar(one["contour"], values, yerr=bars, capsize=3, label=model, **style_of(model))
+    for model, of_model in calibration.groupby("model", sort=False):
+        values, bars = _with_bars(of_model, "within")
+        left.errorbar(of_model["contour"], values, yerr=bars, capsize=3, label=model, **style_of(model))
     left.set(
         xlabel="share of the prediction within the contour, %", ylabel="true particles within it, %", xlim=(0, 100), ylim=(0, 100)
     )
     left.legend(fontsize=8)
     left.grid(alpha=0.3)
     for model, (x, bl) in spread.items():
-        known = np.isfinite(x) & np.isfinite(bl)
+        finite = np.isfinite(x) & np.isfinite(bl)
         label = f"{model}, rank correlation {ranks[model]}"
-        right.plot(x[known], bl[known], **style_of(model), **_dots(known.sum()), label=label)
+        right.plot(x[finite], bl[finite], **style_of(model), **_dots(finite.sum()), label=label)
     right.axhline(VALID_BL, color="0.6", linewidth=0.8)
     right.set(xlabel="ensemble spread (BL of members to their median)", ylabel="BL of the prediction")
     right.xaxis.set_major_locator(MaxNLocator(5))

@@ -27,6 +27,7 @@ from lagrangian.binning import BINS, bin_centres
 from lagrangian.design import Design, speed_folder
 from lagrangian.stores import ocean_of
 from learning.folders import found_speeds, run_identity
+from learning.latitudes import Latitudes
 from learning.simulation import PARTS, shortened
 from learning.velocity.ensemble import predict_catchments
 from learning.velocity.fit import prepare
@@ -34,7 +35,7 @@ from learning.velocity.maps import Maps
 from learning.velocity.members import Catchments, check_depths
 from learning.velocity.model import VelocityModel
 from learning.velocity.residuals import EXPECTED, Residuals
-from learning.velocity.runs import Experiments, RunOptions, run_options, training_means
+from learning.velocity.runs import Experiments, RunOptions, learnt_at, run_options, training_means
 from learning.velocity.targets import Velocities
 
 #: Periods of one sweep: their members' displacements are held at once.
@@ -105,6 +106,8 @@ def predict_velocity(config, folder: Path, client=None) -> list[Path]:
     plan = make_plan(config, model)
     check_depths(model.depths, plan.design.trap_depth, plan.design.levels)
     model.check_lattice(prepare(run).lattice)
+    for note in Latitudes.between(learnt_at(folder, run), run_options(run).design.place).of_simulation():
+        print(f"note: {note}", flush=True)
     name = Path(folder).name
     residuals = model.known_residuals
     identity = {"networks": model.checksum, "amplitude": residuals.amplitude, "expected": residuals.expected,

@@ -11,6 +11,7 @@ import numpy as np
 from data.command import read_json
 from data.errors import StoreError
 from data.oceans import OceanSource
+from data.sites import Site
 from lagrangian.binning import smooth_pdf
 from lagrangian.design import Design, speed_folder
 from lagrangian.fields import open_fields
@@ -56,6 +57,12 @@ def run_options(run: Path) -> RunOptions:
         )
     record = read_json(path)
     return RunOptions(recorded_design(record), recorded_integration(record), record)
+
+
+def learnt_at(folder: Path, run: Path) -> Site:
+    """The place of the run that holds the networks of ``folder``; that of ``run`` where they were put elsewhere."""
+    home = Path(folder).resolve().parents[1]
+    return run_options(home if (home / "run.json").exists() else run).design.place
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,7 @@ from lagrangian.design import Design, speed_folder
 from lagrangian.stores import ocean_of
 from learning.catchment_file import catchment_dataset
 from learning.folders import found_speeds
+from learning.latitudes import Latitudes
 from learning.ready import introduction
 from learning.satellite_inputs import LEAST_KNOWN
 from learning.velocity.catchment import OUTSIDE, flags, notes_of, outside_share, with_land
@@ -38,7 +39,7 @@ from learning.velocity.maps import Maps
 from learning.velocity.members import check_depths, instants_needed
 from learning.velocity.model import VelocityModel
 from learning.velocity.residuals import EXPECTED
-from learning.velocity.runs import run_options
+from learning.velocity.runs import learnt_at, run_options
 
 #: Half width of the lattice about the trap, km: whole cells of three resolutions, within the 500 km that data.download fetches.
 HALF_KM = 448.0
@@ -68,8 +69,12 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     integration = dataclasses.replace(run_options(config.run).integration, threads=config.threads)
     check_depths(model.depths, options.trap_depth, options.levels)
     lattice = Lattice(_frame(site, model.card["spacing_km"]), False)
+    latitudes = Latitudes.between(learnt_at(folder, config.run), site)
     series, known, notes = read_series(config.ssh, config.sst, lattice)
-    notes = [*standing, *notes]
+    notes = [*standing, *latitudes.notes(), *notes]
+    # from here to the catchments all is as the networks know it
+    series |= {"ssh": latitudes.turned(np.float32(latitudes.factor) * series["ssh"]), "temp": latitudes.turned(series["temp"])}
+    sea = latitudes.turned(known)
     maps_source = _source_of(config.ssh, site)
     source = _source(model, folder.name, config.run, maps_source)
     maps = Maps.of(model.spec, series["time"], {name: series[name] for name in ("ssh", "temp")}, lattice.frame.spacing_km)
@@ -86,9 +91,10 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     with FolderLock(out, "predict-velocity"), Progress("following particles", "date") as bar:
         for first in range(0, ends.size, DATES):
             chosen = starts[first : first + DATES]
-            sizes = {"members": config.members, "seed": config.seed, "levels": last, "sea": known, "integration": integration}
+            sizes = {"members": config.members, "seed": config.seed, "levels": last, "sea": sea, "integration": integration}
             for one in predict_catchments(model, maps, lattice, options, chosen, **sizes):
-                found[one.w].append(one)
+                mean, root = latitudes.turned(one.mean), latitudes.turned(one.root)
+                found[one.w].append(dataclasses.replace(one, mean=mean, root=root))
             bar.update(min(first + DATES, ends.size), ends.size)
         written = []
         for w, parts in found.items():

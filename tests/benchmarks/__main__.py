@@ -34,6 +34,8 @@ BENCHMARKS = {
     "velocity": ["velocity"],
     "velocity-start": ["velocity_cost", "start"],
     "window": ["window"],
+    "commands": ["commands"],
+    "sizes": ["sizes", "fields"],
     "help": ["door", "help"],
     "check": ["door", "check"],
 }

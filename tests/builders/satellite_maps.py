@@ -8,10 +8,10 @@ import xarray as xr
 DAYS = 61
 
 
-def maps(path, name, units, value, *, days=range(DAYS), lon=None, hole=None):
+def maps(path, name, units, value, *, days=range(DAYS), lon=None, hole=None, lat=None):
     """A file of daily maps whose values are value(day, lon, lat)."""
     lon = np.arange(-25.0, -8, 0.5) if lon is None else lon
-    lat = np.arange(43.0, 55, 0.5)
+    lat = np.arange(43.0, 55, 0.5) if lat is None else lat
     east, north = np.meshgrid(lon, lat)
     values = np.stack([value(day, east, north) for day in days]).astype("f4")
     if hole is not None:

@@ -10,6 +10,7 @@ import xarray as xr
 from data.errors import InputError
 from learning import Ensemble, predict
 from learning.architecture import Architecture
+from learning.ensemble import of_one_body
 from learning.inputs import InputSpec, Normalisation
 from learning.network import CatchmentNetwork
 
@@ -70,3 +71,26 @@ def test_what_the_fields_lack_is_said(ensemble, fields):
     ):
         with pytest.raises(InputError, match=words):
             predict(ensemble, dataset)
+
+
+def test_speeds_of_one_body_share_what_comes_before_their_own_weights(fields):
+    torch.manual_seed(1)
+    architecture = Architecture("residual", width=4, levels=2, coarsen=4, kernel=3)
+    both = CatchmentNetwork(architecture, SPEC, 2, 2).eval()
+    with torch.no_grad():
+        both.body.out.weight.normal_()
+        both.body.climatology.normal_()
+    n = len(SPEC.variables)
+    normalisation = Normalisation(np.zeros(n, np.float32), np.ones(n, np.float32))
+    slow, fast = (
+        Ensemble([both.for_speed(k).eval()], normalisation, {"levels": [1000, 200], "w": w}) for k, w in enumerate((80, 300))
+    )
+    assert of_one_body([slow, fast]) == [[0, 1]]
+    inputs = fields.reshape(2, -1, 100, 100)
+    shared, alone = fast.predict(inputs, features=slow.features(inputs)), fast.predict(inputs)
+    for one, two in zip(shared, alone, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert np.abs(slow.predict(inputs)[0] - alone[0]).max() > 1e-4
+    # training may have kept the weights of another epoch for one of them
+    fast.networks[0].body.down[0].norm1.running_mean += 0.5
+    assert of_one_body([slow, fast]) == [[0], [1]]
