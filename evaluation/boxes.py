@@ -37,11 +37,11 @@ class BoxMeans:
     def __call__(self, field: np.ndarray) -> np.ndarray:
         """(..., eta, xi) with NaN where missing -> (position, ...) float64, NaN where a box holds nothing."""
         flat = np.asarray(field, np.float64).reshape(-1, self.grid.mask_rho.size).T
-        known = np.isfinite(flat)
-        whole = known.all()
-        total = self._weights @ (flat if whole else np.where(known, flat, 0.0))
+        finite = np.isfinite(flat)
+        whole = finite.all()
+        total = self._weights @ (flat if whole else np.where(finite, flat, 0.0))
         with np.errstate(invalid="ignore"):
-            mean = total / (self._whole[:, None] if whole else self._weights @ known.astype(np.float64))
+            mean = total / (self._whole[:, None] if whole else self._weights @ finite.astype(np.float64))
         return mean.reshape(-1, *np.shape(field)[:-2])
 
 

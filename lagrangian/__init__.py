@@ -14,8 +14,8 @@ if _first == os.getcwd() and os.path.realpath(_first) != os.path.dirname(os.path
 try:
     import data.start  # noqa: F401
 except ImportError as error:
-    there = getattr(sys.modules.get("data"), "__file__", None)
-    line = f"{there or 'another data'} stands in for the toolkit's package 'data' ({error}); rename it, or work in another folder"
+    place = getattr(sys.modules.get("data"), "__file__", None)
+    line = f"{place or 'another data'} stands in for the toolkit's package 'data' ({error}); rename it, or work in another folder"
     if sys.argv[:1] != ["-m"]:
         raise ImportError(line) from None
     print(f"{__name__}: {line}", file=sys.stderr)

@@ -53,7 +53,7 @@ class AGrid:
     def fields(self, earlier: PreparedSnapshot, later: PreparedSnapshot) -> dict[str, np.ndarray]:
         """U, V in cells/s and W in m/s positive up, each (2, depth, eta, xi) float32, at the two instants."""
         pair = [self._at_depths(earlier), self._at_depths(later)]
-        return {name: np.stack([one[name] for one in pair]) for name in ("U", "V", "W")}
+        return {name: np.stack([fields[name] for fields in pair]) for name in ("U", "V", "W")}
 
     def _at_depths(self, snapshot: PreparedSnapshot) -> dict[str, np.ndarray]:
         grid, s = self.grid, self.vertical

@@ -159,8 +159,8 @@ class Design:
             Names the option of the command, its value and its bounds.
         """
         check_bounds(self, {"speeds": "w"})
-        known = isinstance(self.positions, int) or self.positions == "domain"
-        need(known, f"--positions {self.positions!r}: give a whole number, or 'domain'")
+        valid = isinstance(self.positions, int) or self.positions == "domain"
+        need(valid, f"--positions {self.positions!r}: give a whole number, or 'domain'")
         need(self.speeds, "--w needs at least one sinking speed, m/d")
         for w in self.speeds:
             need(w >= 0.001, f"--w {w:g}: must be at least 0.001 m/d")

@@ -141,17 +141,17 @@ def _steps(design: PlacedDesign, integration: Integration, w: float) -> float:
 
 def _rows_in_flight(design: PlacedDesign, missing: list[Cohort]) -> float:
     """Rows of the table of particles when most cohorts are in flight."""
-    asked, total = design.design, 0.0
+    plain_design, total = design.design, 0.0
     for w in {cohort.w for cohort in missing}:
         periods = sum(cohort.w == w for cohort in missing)
-        days = asked.collection + (design.trap_depth - design.levels[-1]) / w
-        total += min(periods, math.ceil(days / asked.every)) * design.n_positions * design.n_particles
+        days = plain_design.collection + (design.trap_depth - design.levels[-1]) / w
+        total += min(periods, math.ceil(days / plain_design.every)) * design.n_positions * design.n_particles
     return total
 
 
 def _path_bytes(design: PlacedDesign) -> float:
-    asked = design.design
-    return 12.0 * max(asked.observations_per_path(w) for w in design.speeds) if asked.trajectories else 0.0
+    plain_design = design.design
+    return 12.0 * max(plain_design.observations_per_path(w) for w in design.speeds) if plain_design.trajectories else 0.0
 
 
 def _sample(ocean: Ocean, design: PlacedDesign, integration: Integration, missing: list[Cohort]) -> _Sample:
@@ -179,8 +179,8 @@ def _sample(ocean: Ocean, design: PlacedDesign, integration: Integration, missin
     with contextlib.suppress(Terminated):
         campaign.run()
     after = bytes_read()
-    kept = marks[WARM:] if len(marks) > WARM + 1 else marks
-    cpu, steps = (np.diff(np.array([mark[k] for mark in kept], np.float64)) for k in (0, 1))
+    warm = marks[WARM:] if len(marks) > WARM + 1 else marks
+    cpu, steps = (np.diff(np.array([mark[k] for mark in warm], np.float64)) for k in (0, 1))
     cpu_window, cpu_step = _line(steps, cpu)
     read_bytes = None if before is None or after is None else (after - before) / max(1, len(reading))
     seconds_each = float(np.median(reading)) if reading else 0.0
@@ -192,21 +192,21 @@ def _sample(ocean: Ocean, design: PlacedDesign, integration: Integration, missin
 
 def _wobble(campaign: Campaign, finished: dict[float, CohortResult], design: PlacedDesign) -> float:
     """How uneven the times of crossings are, over the time of the rise: of finished cohorts, or at the first level of others."""
-    found = []
+    spreads = []
     for w, result in finished.items():
         rise = 86400.0 * (design.trap_depth - design.levels[-1]) / w
         times = result.crossings[:, -1, 2].reshape(design.n_positions, design.n_releases, -1)
         crossed = times[np.isfinite(times).all(axis=2)]
         if len(crossed):
-            found.append(float(crossed.std(axis=1).mean()) / rise)
+            spreads.append(float(crossed.std(axis=1).mean()) / rise)
     for flight in campaign.flying:
         rise = 86400.0 * (design.trap_depth - design.levels[0]) / flight.cohort.w
         rows = slice(flight.block * campaign.rows_per_cohort, (flight.block + 1) * campaign.rows_per_cohort)
         times = campaign.table.crossings[rows, 0, 2].reshape(design.n_positions, design.n_releases, -1)
         crossed = times[np.isfinite(times).all(axis=2)]
         if len(crossed):
-            found.append(float(crossed.std(axis=1).mean()) / rise)
-    return float(np.mean(found)) if found else WOBBLE
+            spreads.append(float(crossed.std(axis=1).mean()) / rise)
+    return float(np.mean(spreads)) if spreads else WOBBLE
 
 
 class _Watched(Campaign):

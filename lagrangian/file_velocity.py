@@ -36,20 +36,20 @@ def look_at_vertical_velocity(ocean: Ocean) -> list[str]:
     expected = omega_by_continuity(*flow, ocean.grid, ocean.vertical)
     if name == "w":
         expected = vertical_velocity_from_omega(*flow, expected, ocean.grid, ocean.vertical)
-    found = np.asarray(getattr(snapshot, name), dtype=np.float64)
-    if found.shape[0] == expected.shape[0] + 1:
-        found = (found[1:] + found[:-1]) / 2
-    inside = np.broadcast_to(ocean.grid.mask_rho, found.shape)[1:-1, 2:-2, 2:-2]
-    found, expected = found[1:-1, 2:-2, 2:-2][inside], expected[1:-1, 2:-2, 2:-2][inside].astype(np.float64)
-    size, usual = float(np.sqrt(np.mean(found**2))), float(np.sqrt(np.mean(expected**2)))
-    if found.size < 16 or usual == 0:
+    in_files = np.asarray(getattr(snapshot, name), dtype=np.float64)
+    if in_files.shape[0] == expected.shape[0] + 1:
+        in_files = (in_files[1:] + in_files[:-1]) / 2
+    inside = np.broadcast_to(ocean.grid.mask_rho, in_files.shape)[1:-1, 2:-2, 2:-2]
+    in_files, expected = in_files[1:-1, 2:-2, 2:-2][inside], expected[1:-1, 2:-2, 2:-2][inside].astype(np.float64)
+    size, usual = float(np.sqrt(np.mean(in_files**2))), float(np.sqrt(np.mean(expected**2)))
+    if in_files.size < 16 or usual == 0:
         return []
     where = f"{ocean.record(index)[0]}: " if hasattr(ocean, "record") else ""
     text = f"{where}{name} is {size:.2g} m/s (rms), where continuity gives {usual:.2g} m/s"
     mend = "--vertical-velocity continuity does without it"
     if not usual / REFUSED < size < usual * REFUSED:
         raise InputError(f"{text}: {name} is in another unit, or of another run; set its attribute 'units', or {mend}")
-    together = float(np.corrcoef(found, expected)[0, 1])
+    together = float(np.corrcoef(in_files, expected)[0, 1])
     if together < -RELATED:
         raise InputError(
             f"{where}{name} goes against that by continuity (correlation {together:.2f}): it must be positive up; turn its "

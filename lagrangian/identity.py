@@ -44,16 +44,16 @@ def brought_forward(known: dict, now: dict, n: int) -> tuple[dict, bool]:
     return {**known, "values": now["values"] if same else {}}, True
 
 
-def difference(known, now) -> str:
+def difference(recorded, now) -> str:
     """In words, what differs between two results of :func:`values_of`."""
-    known = known if isinstance(known, dict) else {}
-    if known and known.get("grid") != now["grid"]:
+    recorded = recorded if isinstance(recorded, dict) else {}
+    if recorded and recorded.get("grid") != now["grid"]:
         return "files of the same names hold another grid (depth, positions, mask or metrics)"
-    if known and known.get("curves") != now["curves"]:
+    if recorded and recorded.get("curves") != now["curves"]:
         return "files of the same names hold another vertical coordinate"
-    records, before = now["records"], known.get("records", {})
+    records, before = now["records"], recorded.get("records", {})
     wrong = [index for index in records if before.get(index) != records[index]]
-    at = f"record {wrong[0]}" if known and wrong else "the middle of the record"
+    at = f"record {wrong[0]}" if recorded and wrong else "the middle of the record"
     return f"files of the same names hold other values of u, v or zeta in {at}"
 
 

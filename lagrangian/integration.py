@@ -74,8 +74,8 @@ class Integration:
         """
         check_bounds(self)
         for name, kinds in (("vertical_velocity", VerticalVelocity), ("kernel", Kernel)):
-            known, value = typing.get_args(kinds), getattr(self, name)
-            need(value in known, f"--{name.replace('_', '-')} {value!r}: must be one of {', '.join(known)}")
+            choices, value = typing.get_args(kinds), getattr(self, name)
+            need(value in choices, f"--{name.replace('_', '-')} {value!r}: must be one of {', '.join(choices)}")
         if len(self.diffusivity) > 1:
             need(len(self.diffusivity) % 2 == 0, "--diffusivity takes one value in m2/s, or pairs DEPTH KAPPA")
             depths = self.diffusivity[::2]

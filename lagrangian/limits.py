@@ -41,10 +41,10 @@ def particle_steps(design: PlacedDesign, integration: Integration) -> float:
 def flying_bytes(design: PlacedDesign) -> float:
     """Memory, bytes, of the particles that are in flight at once in one sweep over the record."""
     total = 0.0
-    asked = design.design
+    plain_design = design.design
     for w in design.speeds:
-        periods = min(design.n_periods, (asked.collection + asked.ascent_days(w)) / asked.every + 1)
-        path = 12 * asked.observations_per_path(w) if asked.trajectories else 0
+        periods = min(design.n_periods, (plain_design.collection + plain_design.ascent_days(w)) / plain_design.every + 1)
+        path = 12 * plain_design.observations_per_path(w) if plain_design.trajectories else 0
         row = PARTICLE_BYTES + 8 * CROSSING_VALUES * len(design.levels) + path
         total += periods * design.n_positions * design.n_particles * row
     return total

@@ -19,8 +19,8 @@ def export_number(levels) -> int:
     Every command asks here: fit (which epoch is best), predict and its satellite files, report, maps, correlation.
     """
     levels = np.asarray(levels, np.float64)
-    found = np.flatnonzero(np.isclose(levels, EXPORT_M))
-    return int(found[0]) if found.size else int(np.argmin(levels))
+    numbers = np.flatnonzero(np.isclose(levels, EXPORT_M))
+    return int(numbers[0]) if numbers.size else int(np.argmin(levels))
 
 
 def export_level(levels) -> float:
@@ -68,13 +68,13 @@ class MeanPdf:
     def add(self, pdfs: np.ndarray, weights: np.ndarray | None = None) -> None:
         """Add PDFs (n, ..., y, x) with weights (n, ...), 1 by default."""
         pdfs = np.asarray(pdfs)
-        known = np.isfinite(pdfs).all(axis=(-2, -1))
-        if weights is None and known.all():
+        complete = np.isfinite(pdfs).all(axis=(-2, -1))
+        if weights is None and complete.all():
             self.total = self.total + pdfs.sum(axis=0, dtype=np.float64)
             self.weight = self.weight + np.full(pdfs.shape[1:-2], float(len(pdfs)))
             return
-        weights = np.where(known, 1.0 if weights is None else weights, 0.0)
-        self.total = self.total + (weights[..., None, None] * np.where(known[..., None, None], pdfs, 0.0)).sum(axis=0)
+        weights = np.where(complete, 1.0 if weights is None else weights, 0.0)
+        self.total = self.total + (weights[..., None, None] * np.where(complete[..., None, None], pdfs, 0.0)).sum(axis=0)
         self.weight = self.weight + weights.sum(axis=0)
 
     def value(self) -> np.ndarray:

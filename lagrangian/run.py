@@ -243,10 +243,10 @@ def _sweep(
     total = Effort()
     shared = (sharing.task, design, identity, record_of(ocean), sharing.claim)
     with BlockProgress(blocks) as bar:
-        done = cluster.run_tasks(sharing.client, work, blocks, shared, on_report=lambda report: bar.report(*report))
-        for block, made in done:
-            bar.report(block.name, block.windows, made)
-            total = total.plus(made)
+        finished = cluster.run_tasks(sharing.client, work, blocks, shared, on_report=lambda report: bar.report(*report))
+        for block, block_effort in finished:
+            bar.report(block.name, block.windows, block_effort)
+            total = total.plus(block_effort)
     return total
 
 
@@ -255,8 +255,8 @@ def _work_here(job: Job, speeds, fields, identity, blocks: list[Block]) -> Effor
     with _ending_on_sigterm() as ending, BlockProgress(blocks) as bar:
         for block in blocks:
 
-            def progress(done: int, made: Effort, name: str = block.name) -> None:
-                bar.report(name, done, made)
+            def progress(windows_done: int, effort: Effort, name: str = block.name) -> None:
+                bar.report(name, windows_done, effort)
 
             made = run_block(
                 block, job.design, job.integration, job.ocean, speeds, fields, identity, progress,
@@ -272,15 +272,15 @@ def _ending_on_sigterm() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    told = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: told.set())
+    terminated = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: terminated.set())
     try:
-        yield told.is_set
+        yield terminated.is_set
     except Terminated:
         pass
     finally:
         signal.signal(signal.SIGTERM, before)
-        if told.is_set():
+        if terminated.is_set():
             signal.raise_signal(signal.SIGTERM)
 
 
@@ -335,9 +335,9 @@ def _with_known_periods(config: RunConfig, ocean: Ocean) -> RunConfig:
     """A folder that already holds other speeds lends its periods where the command names none."""
     if config.start is not None or config.end is not None:
         return config
-    known = run_record(config.out).get("identity", {})
-    starts = known.get("starts")
-    if not starts or known.get("options") != _options(config, ocean):
+    identity = run_record(config.out).get("identity", {})
+    starts = identity.get("starts")
+    if not starts or identity.get("options") != _options(config, ocean):
         return config
     if not set(map(speed_folder, config.w)) <= {path.name for path in config.out.glob("w*")}:
         _say(f"note: the {len(starts)} periods of {config.out}, {starts[0]} to {starts[-1]}, are taken again")
@@ -382,10 +382,10 @@ def _claim_folder(out: Path, identity: dict, files: dict) -> list[str]:
     record = run_record(out)
     if not record:
         return [source_fingerprint()]
-    known, earlier = brought_forward(record.get("identity", {}), identity, identity["record"][2])
-    if not (out / "run.json").exists() and known == identity:
+    written, earlier = brought_forward(record.get("identity", {}), identity, identity["record"][2])
+    if not (out / "run.json").exists() and written == identity:
         _say(f"note: {out / 'run.json'} was gone; it is made anew from what the stores tell")
-    if known == identity:
+    if written == identity:
         if earlier:
             _say(f"note: {out} was begun by a version that looked at the values in mid-record only; they are the same")
         before = record.get("files", {})
@@ -397,16 +397,16 @@ def _claim_folder(out: Path, identity: dict, files: dict) -> list[str]:
         if sources and source_fingerprint() not in sources:
             _say(f"note: {out} was begun by another version of the program ({sources[-1]}, now {source_fingerprint()})")
         return [*(source for source in sources if source != source_fingerprint()), source_fingerprint()]
-    old, new = known.get("options", {}), identity["options"]
+    old, new = written.get("options", {}), identity["options"]
     changed = [
         f"{name.replace('_', '-')} was {old.get(name)}, now {new.get(name)}" for name in new if old.get(name) != new.get(name)
     ]
-    if not changed and known.get("record") != identity["record"]:
-        changed = [f"the record was {known.get('record')}, now {identity['record']}"]
-    if not changed and known.get("values") != identity["values"]:
-        changed = [difference(known.get("values"), identity["values"])]
+    if not changed and written.get("record") != identity["record"]:
+        changed = [f"the record was {written.get('record')}, now {identity['record']}"]
+    if not changed and written.get("values") != identity["values"]:
+        changed = [difference(written.get("values"), identity["values"])]
     if not changed:
-        was, now = (f"{len(days)} from {days[0]} to {days[-1]}" for days in (known.get("starts") or ["?"], identity["starts"]))
+        was, now = (f"{len(days)} from {days[0]} to {days[-1]}" for days in (written.get("starts") or ["?"], identity["starts"]))
         changed = [f"its collection periods were {was}, now {now} (--start, --end or a slower --w)"]
     raise StoreError(f"--out {out} holds results of another configuration ({'; '.join(changed)}); choose another --out")
 

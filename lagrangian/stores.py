@@ -257,10 +257,10 @@ def with_bin_positions(dataset: xr.Dataset) -> xr.Dataset:
     else:
         shape = (dataset.sizes["experiment"], dataset.sizes["y"], dataset.sizes["x"])
         chunks = (lon0.chunks[0], *((size,) for size in shape[1:]))
-        both = da.map_blocks(
+        lonlat = da.map_blocks(
             _positions, lon0, lat0, east, north, dtype=np.float64, chunks=((2,), *chunks), new_axis=0
         )  # fmt: skip
-        lon, lat = both[0], both[1]
+        lon, lat = lonlat[0], lonlat[1]
     dims = ("experiment", "y", "x")
     places = {
         name: (dims, values, dataset[f"trap_{name}"].attrs) for name, values in (("lon", lon), ("lat", lat))

@@ -150,10 +150,10 @@ def face_thickness(grid: HorizontalGrid, vertical: ZCoordinate) -> tuple[np.ndar
     """
     h = _geometry(grid, vertical)[0]
     beside = (np.minimum(h[:, 1:], h[:, :-1]), np.minimum(h[1:], h[:-1]))
-    given = (vertical.thickness_u, vertical.thickness_v)
+    in_files = (vertical.thickness_u, vertical.thickness_v)
     faces = [
-        vertical.layer_thickness(depth, np.zeros_like(depth)).astype(np.float32) if own is None else own
-        for depth, own in zip(beside, given, strict=True)
+        vertical.layer_thickness(depth, np.zeros_like(depth)).astype(np.float32) if face is None else face
+        for depth, face in zip(beside, in_files, strict=True)
     ]
     return faces[0], faces[1]
 

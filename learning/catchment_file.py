@@ -71,7 +71,7 @@ def catchment_dataset(
 ) -> xr.Dataset:
     """Catchments (time, y, x) of collection periods that end at ``ends``, as the CF file of the contract holds them."""
     n = ends.size
-    spread, outside = (np.zeros(n, np.float32) if one is None else one for one in (spread, outside))
+    spread, outside = (np.zeros(n, np.float32) if values is None else values for values in (spread, outside))
     flag = np.zeros(n, np.int8) if flag is None else flag
     time = arrival(ends, w, trap_depth, level, collection_days)
     half = np.timedelta64(round(collection_days * 43200), "s")

@@ -63,8 +63,8 @@ def fit_unet(config: FitConfig) -> None:
             with config.client(_say, config.run) as client:
                 _fit_with_workers(client, config, preset, sets, tasks)
         else:
-            for one in sets:
-                _fit(config, preset, *one)
+            for input_set in sets:
+                _fit(config, preset, *input_set)
 
 
 def effective_preset(config: FitConfig) -> Preset:
@@ -100,7 +100,7 @@ def _fit(config: FitConfig, preset: Preset, inputs: str, speeds: tuple[float, ..
 
 def _fit_with_workers(client, config: FitConfig, preset: Preset, sets: list[tuple[str, tuple[float, ...]]], tasks: list) -> None:
     """The same, each member a task of a Dask worker."""
-    plans = [make_plan(config, preset, *one) for one in sets]
+    plans = [make_plan(config, preset, *input_set) for input_set in sets]
     for plan in plans:
         check_training(plan)
         plan.announce(_say)

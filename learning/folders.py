@@ -33,9 +33,9 @@ def found_speeds(run: Path) -> tuple[float, ...]:
                 continue
             if (folder / "pdf.zarr").exists():
                 speeds.append(w)
-            elif made := [name for name in _WITH_PDFS if (folder / name).exists()]:
+            elif left := [name for name in _WITH_PDFS if (folder / name).exists()]:
                 raise StoreError(
-                    f"{folder / 'pdf.zarr'} does not exist, and {folder / made[0]} does: give the same lagrangian.run again, and "
+                    f"{folder / 'pdf.zarr'} does not exist, and {folder / left[0]} does: give the same lagrangian.run again, and "
                     "it is made again"
                 )
     if not speeds:

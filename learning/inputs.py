@@ -126,7 +126,7 @@ class Normalisation:
         mean = np.asarray(np.nanmean(fields, axis=(0, 2, 3), dtype=np.float64))
         std = np.nanstd(fields, axis=(0, 2, 3), dtype=np.float64)
         within = np.nanmean([np.nanvar(maps, axis=(1, 2), dtype=np.float64) for maps in fields], axis=0) ** 0.5
-        std, within = (np.asarray(np.where(one > 0, one, 1.0), np.float32) for one in (std, within))
+        std, within = (np.asarray(np.where(deviation > 0, deviation, 1.0), np.float32) for deviation in (std, within))
         return cls(mean.astype(np.float32), std, within)
 
     def __call__(self, windows: np.ndarray) -> np.ndarray:

@@ -135,9 +135,9 @@ class FitPlan:
         """Gather the histories; say what is there and what comes next."""
         for w, folder in zip(self.samples.speeds, self.folders, strict=True):
             _gather_history(folder)
-            done = sorted(folder.glob("member-*[0-9].safetensors"))
-            say(f"{len(done)} of {self.preset.members} members in {folder}")
-            if len(done) == self.preset.members:
+            finished = sorted(folder.glob("member-*[0-9].safetensors"))
+            say(f"{len(finished)} of {self.preset.members} members in {folder}")
+            if len(finished) == self.preset.members:
                 run = self.config.test_run or self.config.run
                 say(f"next: python -m learning.predict --models {folder} --run {run}  (w = {w:g} m/d)")
 
@@ -206,9 +206,9 @@ def _claim(folder: Path, record: dict) -> None:
     """
     path = folder / "fit.json"
     if path.exists() and any(folder.glob("member-*.safetensors")):
-        known = read_json(path)
-        old, new = known.get("identity", {}), json_ready(record["identity"])
-        if old != new or known.get("run_identity") != record["run_identity"] or known.get("split") != record["split"]:
+        recorded = read_json(path)
+        old, new = recorded.get("identity", {}), json_ready(record["identity"])
+        if old != new or recorded.get("run_identity") != record["run_identity"] or recorded.get("split") != record["split"]:
             changed = [name for name in new if old.get(name) != new[name]] or ["the run's experiments"]
             raise StoreError(
                 f"{folder} holds members trained otherwise ({', '.join(changed)} differ); remove it, or give the same options"

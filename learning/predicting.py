@@ -45,7 +45,7 @@ def predict_catchments(networks: Ensemble | Path | str, fields: np.ndarray | xr.
         dim, coords, fields = _stacked(ensemble, fields)
     pdf, spread = ensemble.predict_fields(fields)
     levels = np.asarray(ensemble.card["levels"], np.float64)
-    made = xr.Dataset(
+    dataset = xr.Dataset(
         {
             "pdf": ((dim, "level", "y", "x"), pdf, {"units": "1", "long_name": "probability that a particle came from the bin"}),
             "spread": ((dim, "level"), spread,
@@ -59,22 +59,22 @@ def predict_catchments(networks: Ensemble | Path | str, fields: np.ndarray | xr.
         attrs={"sinking_speed_m_per_day": float(ensemble.card["w"]), "inputs": ensemble.spec.name,
                "members": len(ensemble.networks)},
     )  # fmt: skip
-    return made
+    return dataset
 
 
 def _stacked(ensemble: Ensemble, fields: xr.Dataset) -> tuple[str, dict, np.ndarray]:
     """The dimension of the samples, its coordinates, and the variables in the order of the networks."""
     spec = ensemble.spec
-    known = {"lag", "depth", "y", "x"}
-    dims = sorted({str(dim) for name, _ in spec.variables if name in fields for dim in fields[name].dims} - known)
+    own_dims = {"lag", "depth", "y", "x"}
+    dims = sorted({str(dim) for name, _ in spec.variables if name in fields for dim in fields[name].dims} - own_dims)
     if len(dims) > 1:
         raise InputError(f"the fields have the dimensions {', '.join(dims)} beside lag, depth, y and x; one counts samples")
     dim = dims[0] if dims else "sample"
     maps = []
     for name, depth in spec.variables:
         if name not in fields:
-            wanted = ", ".join(dict.fromkeys(one for one, _ in spec.variables))
-            raise InputError(f"the fields lack {name}; networks of {spec.name} take {wanted}")
+            names = ", ".join(dict.fromkeys(variable_name for variable_name, _ in spec.variables))
+            raise InputError(f"the fields lack {name}; networks of {spec.name} take {names}")
         variable = fields[name] if dims else fields[name].expand_dims(dim)
         if "lag" not in variable.coords or not set(spec.lags_days) <= set(variable["lag"].values.tolist()):
             raise InputError(f"{name}: the coordinate lag must hold {', '.join(map(str, spec.lags_days))} days")
@@ -87,5 +87,5 @@ def _stacked(ensemble: Ensemble, fields: xr.Dataset) -> tuple[str, dict, np.ndar
         if dim not in variable.dims:
             raise InputError(f"{name} has no dimension {dim}, which counts the samples of other variables")
         maps.append(variable.transpose(dim, "lag", "y", "x").values)
-    coords = {name: one for name, one in fields.coords.items() if one.dims == (dim,)}
+    coords = {name: coordinate for name, coordinate in fields.coords.items() if coordinate.dims == (dim,)}
     return dim, coords, np.stack(maps, axis=2)

@@ -60,9 +60,9 @@ def seen(ensemble: Ensemble, values: np.ndarray) -> np.ndarray:
     std = normalisation.std.copy()
     for channel, (name, _) in enumerate(spec.variables):
         if centring(ensemble) and name in CENTRED:
-            known = np.isfinite(out[:, channel])
-            count = np.maximum(known.sum(axis=(1, 2)), 1)
-            out[:, channel] -= (np.where(known, out[:, channel], 0).sum(axis=(1, 2)) / count)[:, None, None]
+            finite = np.isfinite(out[:, channel])
+            count = np.maximum(finite.sum(axis=(1, 2)), 1)
+            out[:, channel] -= (np.where(finite, out[:, channel], 0).sum(axis=(1, 2)) / count)[:, None, None]
             if normalisation.anomaly_std is not None:
                 std[channel] = normalisation.anomaly_std[channel]
     return out / std[:, None, None]
@@ -90,12 +90,12 @@ def predict_windows(
     export = export_number(levels)
     latitudes = Latitudes.between(home_of(ensemble.card), windows.site)
     values = latitudes.turned(adjusted(windows, spec, ensemble.normalisation.mean, latitudes.factor))
-    given = [channel for channel, (name, _) in enumerate(spec.variables) if name not in windows.missing]
+    channels = [channel for channel, (name, _) in enumerate(spec.variables) if name not in windows.missing]
     with np.errstate(invalid="ignore"):
         far = np.abs(seen(ensemble, values)) > OUTSIDE_STD
-    known = np.isfinite(values[:, given]).sum(axis=(1, 2, 3))
-    outside = (far[:, given].sum(axis=(1, 2, 3)) / np.maximum(known, 1))[windows.instants].mean(axis=1)
-    unknown = ~np.isfinite(values[:, given]).all(axis=(1, 2, 3))[windows.instants].all(axis=1)
+    count_known = np.isfinite(values[:, channels]).sum(axis=(1, 2, 3))
+    outside = (far[:, channels].sum(axis=(1, 2, 3)) / np.maximum(count_known, 1))[windows.instants].mean(axis=1)
+    unknown = ~np.isfinite(values[:, channels]).all(axis=(1, 2, 3))[windows.instants].all(axis=1)
     if centring(ensemble):
         values = filled(values, spec)
     n = windows.ends.size
@@ -104,12 +104,12 @@ def predict_windows(
     with Progress(f"predicting at {card['w']:g} m/d", "date") as bar:
         batches = [slice(first, min(first + BATCH, n)) for first in range(0, n, BATCH)]
         fields = (_cut(values, windows.instants[rows]) for rows in batches)
-        done = 0
+        dates_done = 0
         for number, (some, deviation) in (predict_batches or _predict_here(ensemble))(fields):
             rows = batches[number]
             pdf[rows], spread[rows] = latitudes.turned(some[:, export]), deviation[:, export]
-            done += some.shape[0]
-            bar.update(done, n)
+            dates_done += some.shape[0]
+            bar.update(dates_done, n)
     flag = (
         1 * (outside > OUTSIDE_SHARE) + 2 * windows.distant + 4 * (np.full(n, "temp" in windows.missing)) + 8 * unknown
     ).astype(np.int8)
@@ -125,9 +125,9 @@ def predict_windows(
         collection_days=float(card.get("collection_days") or COLLECTION_DAYS), spread=spread, outside=outside, flag=flag,
         source=_source(ensemble, windows), comment="; ".join(notes) or "none",
     )  # fmt: skip
-    kept = "taken away, and the rest brought to sum 1" if no_land_mass else "part of pdf"
+    comment = "taken away, and the rest brought to sum 1" if no_land_mass else "part of pdf"
     dataset["mass_on_land"] = "time", mass, {"units": "1", "long_name": "share of the probability that was predicted on land",
-                                             "comment": kept}  # fmt: skip
+                                             "comment": comment}  # fmt: skip
     dataset["land"] = ("y", "x"), land.astype(np.int8), {"units": "1", "standard_name": "land_binary_mask",
                                                          "grid_mapping": PROJECTION, "coordinates": "lon lat"}  # fmt: skip
     return dataset.assign_attrs(
@@ -171,7 +171,7 @@ def _predict_here(ensemble: Ensemble) -> Callable:
 
 def _predict_by_workers(client, folder: Path, device: str, threads: int) -> Callable:
     def predict(fields):
-        tasks = [(number, *one) for number, one in enumerate(fields)]
+        tasks = [(number, *pair) for number, pair in enumerate(fields)]
         shared = (folder, device, threads, cluster.command_token())
         for task, result in cluster.run_tasks(client, predict_batch, tasks, shared):
             yield task[0], result
@@ -232,8 +232,8 @@ def _predict_folders(config, folders, out: Path, client) -> None:
         dataset = predict_windows(ensemble, windows, elsewhere, no_land_mass=config.no_land_mass)
         for note in Latitudes.between(home_of(ensemble.card), windows.site).notes():
             print(f"note: {note}", flush=True)
-        told = [*notes_elsewhere(ensemble, windows.site), *_offset_notes(ensemble, windows)]
-        for note in [*told, *land_notes(dataset["mass_on_land"].values, w, config.no_land_mass)]:
+        notes = [*notes_elsewhere(ensemble, windows.site), *_offset_notes(ensemble, windows)]
+        for note in [*notes, *land_notes(dataset["mass_on_land"].values, w, config.no_land_mass)]:
             print(f"note: {note}", flush=True)
             dataset.attrs["comment"] = "; ".join(filter(None, (dataset.attrs["comment"].removesuffix("none"), note)))
         flagged = int(((dataset["flag"].values & 1) > 0).sum())
@@ -243,7 +243,8 @@ def _predict_folders(config, folders, out: Path, client) -> None:
                 "(evaluation.correlation --exclude-flags outside leaves them out)",
                 flush=True,
             )
-        dataset.attrs["networks"] = " ".join(fingerprint_of_file(one) for one in sorted(folder.glob("member-*[0-9].safetensors")))
+        members = sorted(folder.glob("member-*[0-9].safetensors"))
+        dataset.attrs["networks"] = " ".join(map(fingerprint_of_file, members))
         write_dataset(path, dataset)
         write_json(path.with_suffix(".json"), {**provenance(config), "models": str(folder)})
         first, last = (str(time)[:10] for time in dataset["time"].values[[0, -1]])

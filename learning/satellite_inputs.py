@@ -122,10 +122,10 @@ def satellite_windows(
     InputError
         A file cannot be used, the maps miss the trap's window, or no prediction can be made of them.
     """
-    others = [name for name, _ in spec.variables if name not in ("ssh", "temp")]
-    if others:
+    unseen = [name for name, _ in spec.variables if name not in ("ssh", "temp")]
+    if unseen:
         raise OptionError(
-            f"networks of {spec.name} take {', '.join(sorted(set(others)))} as well, which no satellite sees; use sst-ssh"
+            f"networks of {spec.name} take {', '.join(sorted(set(unseen)))} as well, which no satellite sees; use sst-ssh"
         )
     if not every > 0:
         raise OptionError(f"--every {every:g}: must be greater than 0 days")
@@ -140,33 +140,33 @@ def satellite_windows(
     source = str(heights["ssh"].attrs["source_variable"])
     if source == "sla":
         notes.append("SSH is sla, without mean dynamic topography: standing currents are missing from it; adt is wanted")
-    stamps = {name: one["time"].values.astype("datetime64[s]") for name, one in sources.items()}
+    stamps = {name: dataset["time"].values.astype("datetime64[s]") for name, dataset in sources.items()}
     _check_common(stamps)
     ends = _ends(stamps, spec, start, end, every, persist)
-    wanted = ends[:, None] - np.round(np.array(spec.lags_days) * 86400).astype("timedelta64[s]")
-    near = {name: nearest(one, wanted) for name, one in stamps.items()}
-    distance = {name: abs(stamps[name][near[name]] - wanted) for name in near}
-    furthest = np.max([one.max(axis=1) for one in distance.values()], axis=0)
+    target = ends[:, None] - np.round(np.array(spec.lags_days) * 86400).astype("timedelta64[s]")
+    near = {name: nearest(instants, target) for name, instants in stamps.items()}
+    distance = {name: abs(stamps[name][near[name]] - target) for name in near}
+    furthest = np.max([distances.max(axis=1) for distances in distance.values()], axis=0)
     limit = PERSIST_DAYS if persist else TOLERANCE_DAYS
     far = furthest > limit * DAY
-    other = "" if persist else f" (--persist takes the nearest within {PERSIST_DAYS:g} days)"
+    advice = "" if persist else f" (--persist takes the nearest within {PERSIST_DAYS:g} days)"
     if far.all():
         raise InputError(
             f"no date between {ends[0]} and {ends[-1]} has maps {', '.join(f'{lag:g}' for lag in spec.lags_days)} days before "
             f"it, or within {limit:g} days of that: SSH is of {_span(stamps['ssh'])}"
             + (f", SST of {_span(stamps['temp'])}" if sst else "")
-            + f"; give more files, or other dates{other}"
+            + f"; give more files, or other dates{advice}"
         )
     if far.any():
-        notes.append(f"{int(far.sum())} of {far.size} dates left out: no map within {limit:g} days of a lag{other}")
-    ends, wanted, furthest = ends[~far], wanted[~far], furthest[~far]
+        notes.append(f"{int(far.sum())} of {far.size} dates left out: no map within {limit:g} days of a lag{advice}")
+    ends, target, furthest = ends[~far], target[~far], furthest[~far]
     distant = furthest > TOLERANCE_DAYS * DAY
     if distant.any():
         notes.append(
             f"{int(distant.sum())} of {distant.size} dates use maps of other dates, up to {furthest.max() / DAY:.3g} days away; "
             "they are flagged"
         )
-    instants_asked, instants = np.unique(wanted, return_inverse=True)
+    instants_asked, instants = np.unique(target, return_inverse=True)
     values = np.full((instants_asked.size, len(spec.variables), *frame.shape), np.nan, np.float32)
     for channel, (name, _) in enumerate(spec.variables):
         if name not in sources:
@@ -175,14 +175,14 @@ def satellite_windows(
         used, back = np.unique(index, return_inverse=True)
         maps = np.empty((used.size, *frame.shape), np.float32)
         with Progress(f"regridding {name}", "map") as bar:
-            for number, one in enumerate(used):
-                maps[number] = on_frame(sources[name][[one]], frame, method="bicubic").values[0]
+            for number, record in enumerate(used):
+                maps[number] = on_frame(sources[name][[record]], frame, method="bicubic").values[0]
                 bar.update(number + 1, used.size)
-        known = np.isfinite(maps).mean(axis=(1, 2))
-        if (known < LEAST_KNOWN).any():
-            worst = int(np.argmin(known))
+        clear = np.isfinite(maps).mean(axis=(1, 2))
+        if (clear < LEAST_KNOWN).any():
+            worst = int(np.argmin(clear))
             raise InputError(
-                f"{name} map of {stamps[name][used[worst]]}: only {100 * known[worst]:.0f} % of the {2 * HALF_WINDOW_KM:g} km "
+                f"{name} map of {stamps[name][used[worst]]}: only {100 * clear[worst]:.0f} % of the {2 * HALF_WINDOW_KM:g} km "
                 f"around {place.name} is known; give gap-free (L4) maps, or a site farther from land"
             )
         values[:, channel] = maps[back]
@@ -191,12 +191,12 @@ def satellite_windows(
     if ssh_mean is None:
         ssh_mean, mean_of = _mean_height(heights["ssh"], frame)
         if (days := (stamps["ssh"][-1] - stamps["ssh"][0]) / DAY) < YEAR:
-            what = (
+            consequence = (
                 "which does not matter to these networks: they take each window's own mean off"
                 if centred
                 else "so that the season is taken off with it; give maps of whole years, or --ssh-mean"
             )
-            notes.append(f"SSH: its mean, {ssh_mean:.3f} m, is of maps of {days:.0f} days, {what}")
+            notes.append(f"SSH: its mean, {ssh_mean:.3f} m, is of maps of {days:.0f} days, {consequence}")
     elif centred:
         notes.append("SSH: --ssh-mean changes nothing for these networks: they take each window's own mean off")
     unknown = 1 - np.isfinite(values[:, [name not in missing for name, _ in spec.variables]]).mean(axis=(0, 2, 3))
@@ -205,7 +205,7 @@ def satellite_windows(
             filled = "the mean of the rest of the window" if centred and name in CENTRED else "the training mean"
             notes.append(f"{100 * share:.2g} % of the window has no {name} (land, ice): {filled} stands there")
     return SatelliteWindows(
-        place, instants_asked, values, ends, instants.reshape(wanted.shape), distant, float(ssh_mean), mean_of, source, missing,
+        place, instants_asked, values, ends, instants.reshape(target.shape), distant, float(ssh_mean), mean_of, source, missing,
         tuple(notes), _source_of(heights),
     )  # fmt: skip
 
@@ -219,16 +219,16 @@ def _source_of(maps: xr.Dataset) -> str:
 def _mean_height(variable: xr.DataArray, frame: Frame) -> tuple[float, str]:
     """Mean SSH (m) over the window and the maps, at most :data:`MEAN_MAPS` of them, and what it is of."""
     n = variable.sizes["time"]
-    chosen = np.unique(np.linspace(0, n - 1, min(n, MEAN_MAPS)).round().astype(int))
-    total, known = 0.0, 0
+    sample = np.unique(np.linspace(0, n - 1, min(n, MEAN_MAPS)).round().astype(int))
+    total, count = 0.0, 0
     with Progress("mean SSH", "map") as bar:
-        for done, one in enumerate(chosen, 1):
-            values = on_frame(variable[[one]], frame, method="bicubic").values
+        for number, record in enumerate(sample, 1):
+            values = on_frame(variable[[record]], frame, method="bicubic").values
             total += np.nansum(values, dtype=np.float64)
-            known += int(np.isfinite(values).sum())
-            bar.update(done, chosen.size)
+            count += int(np.isfinite(values).sum())
+            bar.update(number, sample.size)
     first, last = variable["time"].values[[0, -1]]
-    return total / max(known, 1), f"{chosen.size} of the {n} maps from {first:.10} to {last:.10}"
+    return total / max(count, 1), f"{sample.size} of the {n} maps from {first:.10} to {last:.10}"
 
 
 def _span(times: np.ndarray) -> str:
@@ -287,11 +287,11 @@ def filled(values: np.ndarray, spec: InputSpec) -> np.ndarray:
         if name not in CENTRED:
             continue
         maps = out[:, channel]
-        known = np.isfinite(maps)
-        count = known.sum(axis=(1, 2))
-        mean = np.where(known, maps, 0).sum(axis=(1, 2), dtype=np.float64) / np.maximum(count, 1)
+        finite = np.isfinite(maps)
+        count = finite.sum(axis=(1, 2))
+        mean = np.where(finite, maps, 0).sum(axis=(1, 2), dtype=np.float64) / np.maximum(count, 1)
         fill = np.where(count > 0, mean, np.nan).astype(np.float32)
-        out[:, channel] = np.where(known, maps, fill[:, None, None])
+        out[:, channel] = np.where(finite, maps, fill[:, None, None])
     return out
 
 
@@ -303,9 +303,9 @@ def write_inputs(path: Path, windows: SatelliteWindows, spec: InputSpec) -> None
         "temp": {"units": "degree_Celsius", "standard_name": "sea_surface_temperature", "long_name": "sea surface temperature"},
     }
     on_map = {"grid_mapping": PROJECTION, "coordinates": "lon lat"}
-    given = {channel: name for channel, (name, _) in enumerate(spec.variables) if name not in windows.missing}
+    present = {channel: name for channel, (name, _) in enumerate(spec.variables) if name not in windows.missing}
     dataset = xr.Dataset(
-        {name: (("time", "y", "x"), windows.values[:, channel], named[name] | on_map) for channel, name in given.items()}
+        {name: (("time", "y", "x"), windows.values[:, channel], named[name] | on_map) for channel, name in present.items()}
         | {PROJECTION: projection(windows.site)},
         coords={"time": ("time", windows.times.astype("datetime64[ns]"), {"standard_name": "time", "axis": "T"}),
                 **places(windows.site)},

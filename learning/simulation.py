@@ -1,4 +1,4 @@
-"""Predictions of all experiments of a run: w080/predictions/<inputs>.zarr, filled chunk by chunk, here or by workers."""
+"""Predictions of all experiments of a run: w080/predictions/<inputs>.zarr, a chunk at a time, by this process or workers."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ Opened = tuple[list[Ensemble], RunSamples]
 
 
 def predict_run(config, folders: Sequence[Path], client=None) -> list[Path]:
-    """Write w080/predictions/<inputs>.zarr of a run for each folder of networks; goes on with unfinished ones.
+    """Write w080/predictions/<inputs>.zarr of a run for each folder of networks; unfinished stores are gone on with.
 
     Experiments are predicted a chunk at a time; networks of several speeds that share their body
-    (:meth:`learning.ensemble.Ensemble.has_body_of`) predict a chunk together. With a Dask ``client``, its workers do the chunks.
-    Returns the stores.
+    (:meth:`learning.ensemble.Ensemble.has_body_of`) predict a chunk together. With a Dask ``client``, the client's workers
+    fill the chunks. Returns the stores.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def _store(path: Path, experiments: int, **options) -> ResumableStore:
 def _chunks_done(
     client, chunks: list[int], config, folders: list[Path], stores: list[Path], opened: Opened, claim: Claim
 ) -> Iterator[int]:
-    """Numbers of the chunks as they are done, here or by workers."""
+    """Yield the number of each chunk once this process, or a worker of ``client``, has filled the chunk."""
     places, to = (tuple(path.resolve() for path in paths) for paths in (folders, stores))
     shared = (config.run.resolve(), places, to, config.device)
     if client is None:
@@ -186,7 +186,7 @@ def predict_chunk(
 
 @functools.lru_cache(maxsize=1)
 def _opened(token: str, run: Path, folders: tuple[Path, ...], device: str) -> Opened:
-    """The networks and samples of a worker, opened once for all chunks of the command that ``token`` names."""
+    """The networks and the run, opened once in a worker for all chunks of the command that ``token`` names."""
     ensembles = [Ensemble.load(folder).to(torch_device(device)) for folder in folders]
     return ensembles, RunSamples.open(run, tuple(map(_speed, ensembles)), ensembles[0].spec)
 

@@ -36,16 +36,16 @@ class PaperUNet(nn.Module):
     def __init__(self, n_channels: int, n_maps: int, width: int = 64):
         super().__init__()
         self.n_maps = n_maps
-        one, two, three = width, 2 * width, 4 * width
-        self.down1 = paper_block(n_channels + n_maps, one)
-        self.down2 = paper_block(one, two)
-        self.bottom = paper_block(two, three)
+        single, double, quadruple = width, 2 * width, 4 * width
+        self.down1 = paper_block(n_channels + n_maps, single)
+        self.down2 = paper_block(single, double)
+        self.bottom = paper_block(double, quadruple)
         self.pool = nn.MaxPool2d(2)
-        self.up2 = nn.ConvTranspose2d(three, two, 2, stride=2)
-        self.join2 = paper_block(2 * two, two)
-        self.up1 = nn.ConvTranspose2d(two, one, 2, stride=2)
-        self.join1 = paper_block(2 * one, one)
-        self.out = nn.Conv2d(one, n_maps, 1)
+        self.up2 = nn.ConvTranspose2d(quadruple, double, 2, stride=2)
+        self.join2 = paper_block(2 * double, double)
+        self.up1 = nn.ConvTranspose2d(double, single, 2, stride=2)
+        self.join1 = paper_block(2 * single, single)
+        self.out = nn.Conv2d(single, n_maps, 1)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         source = particle_source(self.n_maps, *inputs.shape[-2:]).to(inputs)

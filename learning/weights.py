@@ -71,8 +71,8 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise StoreError(f"{path} is damaged or no safetensors file: {str(error).splitlines()[0]}") from None
-    known = card.pop(CHECKSUM, None) if isinstance(card, dict) else None
-    if known is not None and known != _checksum(json.dumps(card), tensors):
+    written = card.pop(CHECKSUM, None) if isinstance(card, dict) else None
+    if written is not None and written != _checksum(json.dumps(card), tensors):
         raise StoreError(f"{path} is damaged: its checksum is another; remove it, and give the command that wrote it again")
     if not isinstance(card, dict):
         raise StoreError(f"{path} has no model card: it was not written by learning.fit")

@@ -41,9 +41,9 @@ class Choice:
 
 def held_within(guess: np.ndarray, truth: np.ndarray, share: float = SHARE) -> np.ndarray:
     """(n,) part of ``truth`` (n, y, x) within the densest cells that hold ``share`` of ``guess`` (n, y, x)."""
-    guess, truth = (one.reshape(one.shape[0], -1).astype(np.float64) for one in (guess, truth))
+    guess, truth = (maps_of.reshape(maps_of.shape[0], -1).astype(np.float64) for maps_of in (guess, truth))
     order = np.argsort(-guess, axis=1, kind="stable")
-    inside, true = (np.cumsum(np.take_along_axis(one, order, axis=1), axis=1) for one in (guess, truth))
+    inside, true = (np.cumsum(np.take_along_axis(values, order, axis=1), axis=1) for values in (guess, truth))
     return np.array([np.interp(share * a[-1], np.append(0, a), np.append(0, b)) for a, b in zip(inside, true, strict=True)])
 
 
@@ -52,20 +52,20 @@ def score_amplitude(model, maps, lattice, options: RunOptions, starts, stores, k
     tried = dataclasses.replace(model, residuals=dataclasses.replace(model.residuals, amplitude=amplitude))
     design, last = options.design, len(options.design.levels) - 1
     bl: dict[float, list] = {w: [] for w in design.speeds}
-    held: dict[float, list] = {w: [] for w in design.speeds}
+    within_contour: dict[float, list] = {w: [] for w in design.speeds}
     pairs: list[np.ndarray] = []
-    found = predict_catchments(tried, maps, lattice, design, starts, members=members, seed=1, levels=np.array([last]),
+    catchments = predict_catchments(tried, maps, lattice, design, starts, members=members, seed=1, levels=np.array([last]),
                                integration=options.integration)  # fmt: skip
-    for one in found:
-        rows = np.flatnonzero((known.start == starts[one.period]) & known.usable)
-        counts = stores[one.w]["counts"][rows, last].values.astype(np.float64)
-        truth = smooth_pdf(counts / stores[one.w]["reached"][rows, last].values[:, None, None])
-        places = np.flatnonzero(known.start == starts[one.period]).searchsorted(rows)
-        guess = one.mean[places, 0]
-        bl[one.w].append(1 - np.sqrt(truth * guess).sum(axis=(-2, -1)))
-        held[one.w].append(held_within(guess, truth))
-        pairs.append(np.stack([one.spread[places, 0], bl[one.w][-1]], axis=1))
-    return Choice(amplitude, _means(bl), _means(held), np.concatenate(pairs).astype(np.float64))
+    for catchment in catchments:
+        rows = np.flatnonzero((known.start == starts[catchment.period]) & known.usable)
+        counts = stores[catchment.w]["counts"][rows, last].values.astype(np.float64)
+        truth = smooth_pdf(counts / stores[catchment.w]["reached"][rows, last].values[:, None, None])
+        places = np.flatnonzero(known.start == starts[catchment.period]).searchsorted(rows)
+        guess = catchment.mean[places, 0]
+        bl[catchment.w].append(1 - np.sqrt(truth * guess).sum(axis=(-2, -1)))
+        within_contour[catchment.w].append(held_within(guess, truth))
+        pairs.append(np.stack([catchment.spread[places, 0], bl[catchment.w][-1]], axis=1))
+    return Choice(amplitude, _means(bl), _means(within_contour), np.concatenate(pairs).astype(np.float64))
 
 
 def _means(values: dict[float, list]) -> dict[float, float]:
@@ -74,18 +74,18 @@ def _means(values: dict[float, list]) -> dict[float, float]:
 
 def choose_amplitude(choices: list[Choice]) -> tuple[float, list[dict]]:
     """The amplitude at which the contour holds its share best, mean over speeds, between the tried ones; and what each gave."""
-    told = [
+    rows = [
         {
-            "amplitude": one.amplitude,
-            "bl": float(np.mean(list(one.bl.values()))),
-            "held": 100 * float(np.mean(list(one.held.values()))),
+            "amplitude": choice.amplitude,
+            "bl": float(np.mean(list(choice.bl.values()))),
+            "held": 100 * float(np.mean(list(choice.held.values()))),
         }
-        for one in choices
+        for choice in choices
     ]
-    held = np.array([row["held"] for row in told])
-    amplitude = np.array([row["amplitude"] for row in told])
-    order = np.argsort(held)
-    return float(np.interp(100 * SHARE, held[order], amplitude[order])), told
+    within_contour = np.array([row["held"] for row in rows])
+    amplitude = np.array([row["amplitude"] for row in rows])
+    order = np.argsort(within_contour)
+    return float(np.interp(100 * SHARE, within_contour[order], amplitude[order])), rows
 
 
 def fit_expected(choices: list[Choice], amplitude: float) -> tuple[float, float]:
@@ -94,7 +94,7 @@ def fit_expected(choices: list[Choice], amplitude: float) -> tuple[float, float]
     All speeds together, at the tried amplitude nearest to ``amplitude``. (mean BL, 0) where spread and BL have no relation, or a
     falling one: then spread tells nothing.
     """
-    pairs = min(choices, key=lambda one: abs(one.amplitude - amplitude)).pairs
+    pairs = min(choices, key=lambda choice: abs(choice.amplitude - amplitude)).pairs
     spread, loss = pairs[np.isfinite(pairs).all(axis=1)].T
     if spread.size < 2 or not spread.std() > 0:
         return float(loss.mean()) if loss.size else float("nan"), 0.0

@@ -22,7 +22,7 @@ def outside_share(model: VelocityModel, maps: Maps, instants: np.ndarray) -> np.
     """(instant,) float32 share of what the networks see about each instant that is far from what they learnt from."""
     scale = model.card["map_scale"]
     return np.array(
-        [(np.abs(maps.stack(maps.instants(one), scale)) > OUTSIDE_STD).mean() for one in instants], np.float32
+        [(np.abs(maps.stack(maps.instants(instant), scale)) > OUTSIDE_STD).mean() for instant in instants], np.float32
     )  # fmt: skip
 
 
@@ -49,9 +49,9 @@ def with_land(dataset: xr.Dataset, maps_source: str, *, remove: bool, names: Seq
         for name in names:
             out[name] = dataset[name].dims, without_land(dataset[name].values, land)
             out[name].attrs = dataset[name].attrs
-    kept = "taken away, and the rest brought to sum 1" if remove else "part of pdf"
-    told = {"units": "1", "long_name": "share of the probability that was predicted on land", "comment": kept}
-    out["mass_on_land"] = "time", mass, told
+    comment = "taken away, and the rest brought to sum 1" if remove else "part of pdf"
+    attributes = {"units": "1", "long_name": "share of the probability that was predicted on land", "comment": comment}
+    out["mass_on_land"] = "time", mass, attributes
     mask = {"units": "1", "standard_name": "land_binary_mask", "coordinates": "lon lat"}
     if "grid_mapping" in dataset["pdf"].attrs:
         mask["grid_mapping"] = dataset["pdf"].attrs["grid_mapping"]

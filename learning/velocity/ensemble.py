@@ -88,7 +88,7 @@ def predict_catchments(
     times = instants_needed(starts, design, EVERY_DAYS)
     psi = predicted(times) if predicted is not None else model.predict(maps, within(times, maps.times), lattice)
     residuals = model.residuals if members else None
-    size = [residuals.size(one, lattice) for one in psi] if residuals is not None else []
+    size = [residuals.size(field, lattice) for field in psi] if residuals is not None else []
     kappa = integration.diffusivity[0] if len(integration.diffusivity) == 1 else 0.0
     prediction = predicted_ocean(lattice, model.depths, times, lambda k: psi[k], model.flow, diffusivity=kappa, sea=sea)
     oceans, integrations = [], []

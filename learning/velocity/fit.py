@@ -73,10 +73,10 @@ class Parts:
         lead = np.timedelta64(round(86400 * max(LEAD_DAYS, -min(0, *spec.ssh_days) + LEAD_DAYS)), "s")
         train = np.flatnonzero((times >= first - lead) & (times <= last - later * DAY))
         validation = np.flatnonzero((times >= begin - np.timedelta64(round(86400 * LEAD_DAYS), "s")) & (times <= end))
-        for name, one in (("training", train), ("validation", validation)):
-            if one.size < 2:
+        for name, numbers in (("training", train), ("validation", validation)):
+            if numbers.size < 2:
                 raise InputError(
-                    f"the {name} part of the record holds {one.size} instants of velocities; give a longer record (--years)"
+                    f"the {name} part of the record holds {numbers.size} instants of velocities; give a longer record (--years)"
                 )
         return cls(train, validation)
 
@@ -119,18 +119,18 @@ def fit_velocities(config: FitConfig, say: Callable[[str], None] = print) -> Non
     OptionError
         ``--method velocity`` with none of those input sets.
     """
-    chosen = [name for name in config.inputs if name in VARIABLES]
-    asked = "velocity" in config.method
-    if not chosen:
-        need(not asked, f"--method velocity takes --inputs {', '.join(VARIABLES)}, not {', '.join(config.inputs)}")
+    usable = [name for name in config.inputs if name in VARIABLES]
+    required = "velocity" in config.method
+    if not usable:
+        need(not required, f"--method velocity takes --inputs {', '.join(VARIABLES)}, not {', '.join(config.inputs)}")
         return
-    if not asked and not run_record(config.run).get("configuration"):
+    if not required and not run_record(config.run).get("configuration"):
         say(f"note: {config.run} does not tell its ocean (run.json): no velocities are learnt (--method unet leaves them out)")
         return
-    if not asked and config.member:  # jobs that train one network each would all train this one
+    if not required and config.member:  # jobs that train one network each would all train this one
         say("note: --member trains a network of binned PDFs; velocities are learnt by --method velocity")
         return
-    for inputs in chosen:
+    for inputs in usable:
         fit_velocity(config, inputs, say)
 
 
@@ -157,13 +157,13 @@ def fit_velocity(config: FitConfig, inputs: str, say: Callable[[str], None] = pr
         The run cannot be learnt from; the folder holds networks trained otherwise.
     """
     run = Path(config.run)
-    own = prepare(run, say=say)
+    velocities_of_run = prepare(run, say=say)
     experiments = Experiments.open(run)
     split, gap = experiments.split(test=config.test_run is None)
     spec = MapSpec.of(inputs, config.ssh_resolution, config.sst_resolution, causal=config.causal, method=config.resolution_method)
-    parts = Parts.of(own.times, experiments, split, spec)
+    parts = Parts.of(velocities_of_run.times, experiments, split, spec)
     need_distinct_runs(config)
-    velocities, more = joined(own, [(other, prepare(other, say=say)) for other in config.more_runs], spec)
+    velocities, more = joined(velocities_of_run, [(path, prepare(path, say=say)) for path in config.more_runs], spec)
     parts = Parts(np.concatenate([parts.train, more]), parts.validation)
     flow = velocities.flow[parts.train].mean(axis=0, dtype=np.float64)
     psi = velocities.anomaly(flow)
@@ -183,7 +183,7 @@ def fit_velocity(config: FitConfig, inputs: str, say: Callable[[str], None] = pr
             "instants": {"train": int(parts.train.size), "validation": int(parts.validation.size)},
             "rotational": velocities.rotational[parts.train].mean(axis=0).tolist(),
             "threads": torch.get_num_threads(),
-            "more_runs": [run_identity(other) for other in config.more_runs],
+            "more_runs": [run_identity(further_run) for further_run in config.more_runs],
         }
         _claim(folder, record)
         say(
@@ -239,10 +239,10 @@ def _residuals(run, folder, velocities, maps, psi, parts, split, experiments, sa
     every = float(np.median(np.diff(velocities.times[parts.validation])) / DAY)
     model.residuals = Residuals.of(predicted, psi[parts.validation], lattice, every)
     choices = calibration(run, model, maps, lattice, split.validation, experiments)
-    best, told = choose_amplitude(choices)
+    best, amplitudes = choose_amplitude(choices)
     model.residuals.amplitude, model.residuals.expected = best, fit_expected(choices, best)
-    model.residuals.about = {"amplitudes": told, "validation_days": int(parts.validation.size)}
-    for row in told:
+    model.residuals.about = {"amplitudes": amplitudes, "validation_days": int(parts.validation.size)}
+    for row in amplitudes:
         say("amplitude {amplitude:g}: validation BL of the mean {bl:.3f}, the 50 % contour holds {held:.0f} %".format(**row))
     say(f"members' residuals are multiplied by {best:g}")
     model.residuals.save(folder, model.checksum)
@@ -267,10 +267,10 @@ def _claim(folder: Path, record: dict) -> None:
     """Make a folder of networks ours, or find that it is; StoreError where it holds networks of another configuration."""
     path = folder / "fit.json"
     if path.exists() and any(folder.glob("member-*.safetensors")):
-        known = read_json(path)
-        changed = [name for name, value in record["identity"].items() if known.get("identity", {}).get(name) != value]
-        changed += [name for name in ("run_identity", "split", "depths") if known.get(name) != json_ready(record[name])]
-        changed += ["more_runs"] if known.get("more_runs", []) != record["more_runs"] else []
+        recorded = read_json(path)
+        changed = [name for name, value in record["identity"].items() if recorded.get("identity", {}).get(name) != value]
+        changed += [name for name in ("run_identity", "split", "depths") if recorded.get(name) != json_ready(record[name])]
+        changed += ["more_runs"] if recorded.get("more_runs", []) != record["more_runs"] else []
         if changed:
             raise StoreError(
                 f"{folder} holds networks trained otherwise ({', '.join(changed)} differ); remove it, or give the same options"

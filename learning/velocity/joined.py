@@ -43,15 +43,15 @@ def joined(velocities: Velocities, further: Sequence[tuple[Path, Velocities]], s
     times = [velocities.times]
     days = (*spec.ssh_days, *spec.other_days)
     before, after = (np.timedelta64(DAY_SECONDS * int(span), "s") for span in (-min(0, *days), max(0, *days)))
-    for place, (run, other) in enumerate(further, 1):
-        _check(run, velocities, other)
-        usable = (other.times - before >= other.times[0]) & (other.times + after <= other.times[-1])
+    for place, (run, later) in enumerate(further, 1):
+        _check(run, velocities, later)
+        usable = (later.times - before >= later.times[0]) & (later.times + after <= later.times[-1])
         if not usable.any():
             raise InputError(f"{run}: its record is shorter than the maps around one instant; give a longer one, or leave it out")
         numbers.append(first + np.flatnonzero(usable))
-        first += other.times.size
-        times.append(other.times + place * APART)
-    parts = [velocities, *(other for _, other in further)]
+        first += later.times.size
+        times.append(later.times + place * APART)
+    parts = [velocities, *(part_further for _, part_further in further)]
     names = [name for name in velocities.surface if all(name in part.surface for part in parts)]
     attributes = dict(velocities.attributes)
     attributes["identity"] = {"first": velocities.attributes.get("identity"),

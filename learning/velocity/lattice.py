@@ -100,10 +100,10 @@ class Lattice:
 
         u, v as :meth:`velocity` gives them, NaN where unknown: no flow is asked for there, weakly.
         """
-        known = np.concatenate([np.isfinite(u).ravel(), np.isfinite(v).ravel()])
-        wanted = np.concatenate([-np.nan_to_num(u).ravel(), np.nan_to_num(v).ravel()]) * self.spacing
-        weight = np.where(known, 1.0, WEIGHT_UNKNOWN)
-        psi = self._solver(weight.tobytes(), weight).solve(self._difference.T @ (weight * wanted)).reshape(self.shape)
+        finite = np.concatenate([np.isfinite(u).ravel(), np.isfinite(v).ravel()])
+        target = np.concatenate([-np.nan_to_num(u).ravel(), np.nan_to_num(v).ravel()]) * self.spacing
+        weight = np.where(finite, 1.0, WEIGHT_UNKNOWN)
+        psi = self._solver(weight.tobytes(), weight).solve(self._difference.T @ (weight * target)).reshape(self.shape)
         return (psi - psi.mean()).astype(np.float32)
 
     @cached_property

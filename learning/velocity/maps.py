@@ -108,15 +108,15 @@ def nearest_maps(times: np.ndarray, instant: np.datetime64, days: tuple[int, ...
     elapsed = (np.asarray(times).astype("datetime64[s]") - now).astype(np.float64) / SECONDS
     allowed = elapsed <= 1e-9 if causal else np.ones(elapsed.size, bool)
     distance = np.where(allowed[None], np.abs(elapsed[None] - np.array(days, np.float64)[:, None]), np.inf)
-    found = distance.argmin(axis=1) if elapsed.size else np.zeros(len(days), int)
-    far = distance[np.arange(len(days)), found] if elapsed.size else np.full(len(days), np.inf)
+    nearest_map = distance.argmin(axis=1) if elapsed.size else np.zeros(len(days), int)
+    far = distance[np.arange(len(days)), nearest_map] if elapsed.size else np.full(len(days), np.inf)
     if far.max() > REACH_DAYS + 1e-6:
         worst = now + np.timedelta64(86400, "s") * int(days[int(far.argmax())])
         raise InputError(
             f"maps are too far apart: none {'up to the instant ' if causal else ''}within {REACH_DAYS:g} days of "
             f"{str(worst)[:10]}; give maps of those days too, or other dates"
         )
-    return found
+    return nearest_map
 
 
 @dataclass(eq=False)
@@ -151,8 +151,8 @@ class Maps:
             raise StoreError(f"no maps of {', '.join(lacking)}, which {spec.name} needs: the ocean of this run holds none")
         values = {}
         for name in spec.variables:
-            one = np.asarray(surface[name], np.float32)
-            values[name] = one if np.isfinite(one).all() else fill_missing(one)
+            surface_maps = np.asarray(surface[name], np.float32)
+            values[name] = surface_maps if np.isfinite(surface_maps).all() else fill_missing(surface_maps)
         return cls(spec, np.asarray(times).astype("datetime64[s]"), values, spacing_km)
 
     def instants(self, instant: np.datetime64) -> dict[str, np.ndarray]:

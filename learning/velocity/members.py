@@ -110,17 +110,17 @@ def ensemble_catchments(
         Numbers of the levels wanted among ``design.ordered_levels`` (default: all). No others are looked for.
     """
     if levels is not None:
-        wanted = design.ordered_levels
-        design = dataclasses.replace(design, levels=tuple(wanted[number] for number in np.sort(levels)))
+        depths = design.ordered_levels
+        design = dataclasses.replace(design, levels=tuple(depths[number] for number in np.sort(levels)))
     placed = placed_in(design, oceans[0](), starts)
-    kept: dict[Cohort, list[np.ndarray]] = {}
-    found = displacements(oceans, placed, integrations, integrations[0].threads)
-    for number, member in enumerate(found):
+    collected: dict[Cohort, list[np.ndarray]] = {}
+    members = displacements(oceans, placed, integrations, integrations[0].threads)
+    for number, member in enumerate(members):
         for cohort, place in member.items():
-            kept.setdefault(cohort, []).append(place)
+            collected.setdefault(cohort, []).append(place)
         progress(number + 1, len(oceans))
-    for cohort in sorted(kept, key=lambda one: (one.period, one.w)):
-        yield Catchments(cohort.period, cohort.w, *combine(kept.pop(cohort)))
+    for cohort in sorted(collected, key=lambda cohort_key: (cohort_key.period, cohort_key.w)):
+        yield Catchments(cohort.period, cohort.w, *combine(collected.pop(cohort)))
 
 
 def combine(members: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -129,16 +129,16 @@ def combine(members: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.n
     mean, root = np.full((2, n_positions, n_levels, BINS, BINS), np.nan, np.float32)
     spread, inside = np.full((2, n_positions, n_levels), np.nan, np.float32)
     for position in range(n_positions):
-        together = np.stack([one[position] for one in members])  # (member, particle, level, 2)
+        together = np.stack([places[position] for places in members])  # (member, particle, level, 2)
         counts, _ = count_crossings(together[..., 0], together[..., 1])
         inside[position] = counts.sum(axis=(0, 2, 3)) / (len(members) * n_particles)
         for level in range(n_levels):
-            held = counts[:, level].sum(axis=(1, 2))
-            used = held > 0
+            total = counts[:, level].sum(axis=(1, 2))
+            used = total > 0
             if not used.any():
                 continue
             place = _around(counts[used, level].any(axis=0))
-            part = (counts[used, level][:, *place] / held[used, None, None]).astype(np.float32)
+            part = (counts[used, level][:, *place] / total[used, None, None]).astype(np.float32)
             pdf = smooth_pdf(part)
             average = pdf.mean(axis=0)
             square = np.sqrt(pdf).mean(axis=0) ** 2
@@ -152,8 +152,8 @@ def _around(held: np.ndarray) -> tuple[slice, slice]:
     """The part of the bins (y, x) that smoothing spreads what is in ``held`` over; a multiple of :data:`STEP` bins on a side."""
 
     def along(axis: int) -> slice:
-        found = np.flatnonzero(held.any(axis=axis))
-        first, last = max(0, found[0] - MARGIN), min(BINS, found[-1] + 1 + MARGIN)
+        filled = np.flatnonzero(held.any(axis=axis))
+        first, last = max(0, filled[0] - MARGIN), min(BINS, filled[-1] + 1 + MARGIN)
         size = min(BINS, -(-(last - first) // STEP) * STEP)
         first = min(first, BINS - size)
         return slice(first, first + size)

@@ -97,12 +97,12 @@ class VelocityNetwork(nn.Module):
     def forward(self, maps: torch.Tensor, periodic: bool = True) -> torch.Tensor:
         out = self.linear(maps[:, : self.n_ssh], periodic)
         if self.architecture.kind == "residual":
-            kept = []
+            skips = []
             for level, block in enumerate(self.down):
                 maps = block(maps if level == 0 else functional.max_pool2d(maps, 2), periodic)
-                kept.append(maps)
+                skips.append(maps)
             for level in reversed(range(len(self.up))):
-                maps = self.join[level](torch.cat([fitted(self.up[level](maps), kept[level]), kept[level]], dim=1), periodic)
+                maps = self.join[level](torch.cat([fitted(self.up[level](maps), skips[level]), skips[level]], dim=1), periodic)
             out = out + self.out(maps)
         return functional.pixel_shuffle(out, FOLD)
 

@@ -49,14 +49,14 @@ def ocean_grid(lattice: Lattice, floor: float, sea: np.ndarray | None = None, co
     # rho points between the corners; of a periodic domain the last is the image of the first
     n_x, n_y = (nx + 1, ny + 1) if lattice.periodic else (nx - 1, ny - 1)
     x, y = np.meshgrid(first_x + (np.arange(n_x) + 0.5) * spacing, first_y + (np.arange(n_y) + 0.5) * spacing)
-    ones = np.ones(x.shape)
-    mask = ones > 0
+    unity = np.ones(x.shape)
+    mask = unity > 0
     if sea is not None and not sea.all():
         rows, columns = (np.rint((np.arange(n) + 0.5) / FINER).astype(int) for n in (n_y, n_x))
         mask = sea[rows % sea.shape[0]][:, columns % sea.shape[1]]
     return HorizontalGrid(
-        h=floor * ones, pm=ones / spacing, pn=ones / spacing, x_rho=x, y_rho=y, mask_rho=mask, angle=0 * ones,
-        coriolis=coriolis * ones, spherical=False, periodic=(lattice.periodic,) * 2,
+        h=floor * unity, pm=unity / spacing, pn=unity / spacing, x_rho=x, y_rho=y, mask_rho=mask, angle=0 * unity,
+        coriolis=coriolis * unity, spherical=False, periodic=(lattice.periodic,) * 2,
         center=lattice.frame.center if lattice.degrees else None,
     )  # fmt: skip
 

@@ -120,11 +120,11 @@ def predict_velocity(config, folder: Path, client=None) -> list[Path]:
         todo = {w: store.missing() for w, store in stores.items()}
         missing = set().union(*todo.values())
         blocks = [block for block in plan.blocks if missing & set(block)]
-        n, done = sum(map(len, plan.blocks)), sum(map(len, plan.blocks)) - sum(map(len, blocks))
+        n, n_done = sum(map(len, plan.blocks)), sum(map(len, plan.blocks)) - sum(map(len, blocks))
         with Progress(f"predicting {name}", "period") as bar:
             for block in _blocks_done(client, blocks, config, Path(folder), todo, lock.claim):
-                done += len(block)
-                bar.update(done, n)
+                n_done += len(block)
+                bar.update(n_done, n)
         for store in stores.values():
             store.close()
             write_json(store.final.with_suffix(".json"), {**provenance(config), "identity": identity})
@@ -165,10 +165,10 @@ def predict_block(
     sizes = {"members": config.members, "seed": config.seed, "integration": integration}
     starts = plan.starts[list(block)]
     stores = {w: _store(plan.path(w, folder.name), plan.starts.size) for w, missing in todo.items() if set(missing) & set(block)}
-    for one in predict_catchments(model, maps, velocities.lattice, plan.design, starts, **sizes):
+    for catchments in predict_catchments(model, maps, velocities.lattice, plan.design, starts, **sizes):
         claim.check()
-        if block[one.period] in todo[one.w]:
-            put(stores[one.w], block[one.period], one, model.known_residuals)
+        if block[catchments.period] in todo[catchments.w]:
+            put(stores[catchments.w], block[catchments.period], catchments, model.known_residuals)
     return block
 
 
@@ -195,7 +195,7 @@ def put(store: ResumableStore, period: int, found: Catchments, residuals: Residu
 def make_plan(config, model: VelocityModel) -> Plan:
     """Which experiments, at which speeds, depths and collection."""
     run = Path(config.run)
-    known = run_options(run)
+    run_design = run_options(run)
     experiments = Experiments.open(run)
     changes = {
         name: value
@@ -205,7 +205,7 @@ def make_plan(config, model: VelocityModel) -> Plan:
     if changes and config.out is None:
         words = ", ".join(f"--{name.replace('_', '-')}" for name in changes)
         raise OptionError(f"{words}: such catchments are not those of {run}; give --out, another folder for them")
-    options = known.changed(**changes, speeds=tuple(config.w) or found_speeds(run))
+    options = run_design.changed(**changes, speeds=tuple(config.w) or found_speeds(run))
     options.design.validate()
     numbers = np.unique(experiments.period)
     firsts = [np.flatnonzero(experiments.period == number)[0] for number in numbers]
@@ -250,11 +250,11 @@ class PredictionStore:
 
     def missing(self) -> list[int]:
         """Periods that are to be predicted and are not in; those that are not to be predicted are put in as unknown."""
-        wanted = self.plan.wanted
+        periods = self.plan.wanted
         shape = self.plan.n_positions, len(self.plan.design.levels)
         unknown = {name: np.full((*shape, BINS, BINS) if "pdf" in name else shape, np.nan, np.float32) for name in FILLED}
         for number in self.store.missing():
-            if not wanted[number]:
+            if not periods[number]:
                 self.store.put(number, **unknown)
         return self.store.missing()
 
@@ -279,23 +279,23 @@ class PredictionStore:
             "pdf": "mean of the members' smoothed PDFs",
             "pdf_root": "(mean square root of the members' smoothed PDFs)^2",
         }
-        for one, title in long_names.items():
-            array(one, (n, *chunk[1:]), chunk, "float32", ("experiment", "level", "y", "x"), {"long_name": title}, fill=np.nan)
+        for key, title in long_names.items():
+            array(key, (n, *chunk[1:]), chunk, "float32", ("experiment", "level", "y", "x"), {"long_name": title}, fill=np.nan)
         array("spread", (n, n_levels), chunk[:2], "float32", ("experiment", "level"),
               {"long_name": "mean Bhattacharyya loss of the members against their mean"}, fill=np.nan)  # fmt: skip
         array("expected_bl", (n, n_levels), chunk[:2], "float32", ("experiment", "level"), {"long_name": EXPECTED}, fill=np.nan)
         array("reached", (n, n_levels), chunk[:2], "float32", ("experiment", "level"),
               {"long_name": "share of the members' particles that reached the level within +-400 km"}, fill=np.nan)  # fmt: skip
-        for one, values in self._climatologies(w, levels, model, run).items():
-            array(one, values.shape, values.shape, "float32", ("level", "y", "x"), {"long_name": f"{one} of the training PDFs"},
+        for key, values in self._climatologies(w, levels, model, run).items():
+            array(key, values.shape, values.shape, "float32", ("level", "y", "x"), {"long_name": f"{key} of the training PDFs"},
                   values.astype(np.float32))  # fmt: skip
         array("level", levels.shape, levels.shape, "float64", ("level",), {"units": "m", "positive": "down"}, levels)
-        for one in ("y", "x"):
-            array(one, (BINS,), (BINS,), "float64", (one,), {"units": "km"}, bin_centres())
+        for key in ("y", "x"):
+            array(key, (BINS,), (BINS,), "float64", (key,), {"units": "km"}, bin_centres())
         start = np.repeat(plan.starts, plan.n_positions)
         end = start + np.timedelta64(round(86400 * design.collection), "s")
-        for one, values in (("collection_start", start), ("collection_end", end)):
-            array(one, (n,), (n,), "int64", ("experiment",), SECONDS_ATTRS, whole_seconds(values))
+        for key, values in (("collection_start", start), ("collection_end", end)):
+            array(key, (n,), (n,), "int64", ("experiment",), SECONDS_ATTRS, whole_seconds(values))
         meanings = {"flag_values": list(range(len(PARTS))), "flag_meanings": " ".join(PARTS),
                     "long_name": "what the experiment was to the networks"}  # fmt: skip
         array("part", (n,), (n,), "int8", ("experiment",), meanings, np.repeat(plan.part, plan.n_positions))
@@ -304,11 +304,11 @@ class PredictionStore:
         """Mean PDF and root of the training experiments, where this is the run they belong to, at a speed and levels it holds."""
         if model.card["run"] != run_identity(run) or not (run / speed_folder(w) / "pdf.zarr").exists():
             return {}
-        known = Experiments.open(run)
-        if not np.array_equal(known.levels, levels) or self.plan.out != run:
+        experiments = Experiments.open(run)
+        if not np.array_equal(experiments.levels, levels) or self.plan.out != run:
             return {}
-        first, last = (np.datetime64(one) for one in model.card["split"]["train"])
-        train = np.flatnonzero(known.usable & (known.start >= first) & (known.end <= last))
+        first, last = (np.datetime64(day) for day in model.card["split"]["train"])
+        train = np.flatnonzero(experiments.usable & (experiments.start >= first) & (experiments.end <= last))
         return dict(zip(("climatology", "climatology_root"), training_means(run, w, train), strict=True))
 
 

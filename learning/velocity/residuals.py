@@ -83,18 +83,18 @@ class Residuals:
         """
         if len(psi) < 2:
             raise InputError("residuals need two held-out days or more; give a longer record (--years)")
-        rest = psi - predicted
+        difference = psi - predicted
         local = local_energy(predicted, lattice)
         mean = local.mean(axis=(0, 2, 3))
         exponent = np.zeros(mean.size)
         if conditioned:
-            error = local_energy(rest, lattice)
+            error = local_energy(difference, lattice)
             exponent = np.array([_slope(np.log(local[:, k]), np.log(error[:, k])) / 2 for k in range(mean.size)]).clip(0, 1)
         size = _size(local, mean, exponent, WHOLE_EXPONENT if conditioned else None)
         # of zero mean at each instant: only differences of a streamfunction mean anything, and sizes multiply it
-        rest = rest - rest.mean(axis=(-2, -1), keepdims=True)
+        difference = difference - difference.mean(axis=(-2, -1), keepdims=True)
         return cls(
-            (rest / size).astype(np.float32), float(every_days), lattice.frame.spacing_km, lattice.periodic, exponent, mean,
+            (difference / size).astype(np.float32), float(every_days), lattice.frame.spacing_km, lattice.periodic, exponent, mean,
             whole_exponent=WHOLE_EXPONENT if conditioned else None,
         )  # fmt: skip
 
@@ -125,10 +125,10 @@ class Residuals:
             place = _reflected(first + days / self.every_days, n - 1)
             low = min(int(place), n - 2)
             part = np.float32(place - low)
-            both = self.values[low : low + 2][:, :, rows][:, :, :, columns]
-            mean = (1 - part) * both[0] + part * both[1]
+            two_days = self.values[low : low + 2][:, :, rows][:, :, :, columns]
+            mean = (1 - part) * two_days[0] + part * two_days[1]
             # two days' mean has less energy than either: what is lost is given back
-            return self.amplitude * _full(both, mean)
+            return self.amplitude * _full(two_days, mean)
 
         return residual
 
@@ -176,13 +176,13 @@ def local_energy(psi: np.ndarray, lattice: Lattice, radius_km: float = RADIUS_KM
         along = ((np.roll(psi, -1, axis) - np.roll(psi, 1, axis)) / (2 * spacing) for axis in (-2, -1))
     else:
         along = (np.gradient(psi, spacing, axis=axis) for axis in (-2, -1))
-    speed = 0.5 * sum(one**2 for one in along)
+    speed = 0.5 * sum(slope**2 for slope in along)
     sigma = radius_km / lattice.frame.spacing_km
     return np.maximum(gaussian_filter(speed, [0] * (psi.ndim - 2) + [sigma, sigma], mode=mode), 1e-12)
 
 
 def _size(local: np.ndarray, mean: np.ndarray, exponent: np.ndarray, whole_exponent: float | None) -> np.ndarray:
-    mean, exponent = (np.asarray(one)[:, None, None] for one in (mean, exponent))
+    mean, exponent = (np.asarray(coefficients)[:, None, None] for coefficients in (mean, exponent))
     if whole_exponent is None:
         return np.clip((local / mean) ** exponent, *SIZE_BOUNDS)
     whole = local.mean(axis=(-2, -1), keepdims=True)

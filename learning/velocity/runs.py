@@ -98,14 +98,14 @@ class Experiments:
         """
         speeds = speeds or found_speeds(run)
         stores = [open_store(Path(run) / speed_folder(w) / "pdf.zarr", "pdf") for w in speeds]
-        one = stores[0]
+        first_store = stores[0]
         reached = np.all([(store["reached"].values > 0).all(axis=1) for store in stores], axis=0)
-        start, end = (one[name].values.astype("datetime64[s]") for name in ("collection_start", "collection_end"))
+        start, end = (first_store[name].values.astype("datetime64[s]") for name in ("collection_start", "collection_end"))
         spec = InputSpec.of("sst-ssh")
         times = open_fields(Path(run) / "fields.zarr")["time"].values.astype("datetime64[s]")
         has_fields = (RegionalFields(spec, None, times, None).instants(end) >= 0).all(axis=1)
-        offset = np.stack([one["trap_dx"].values, one["trap_dy"].values], axis=1)
-        return cls(start, end, one["period"].values, reached & has_fields, one["level"].values, offset)
+        offset = np.stack([first_store["trap_dx"].values, first_store["trap_dy"].values], axis=1)
+        return cls(start, end, first_store["period"].values, reached & has_fields, first_store["level"].values, offset)
 
     def split(self, *, test: bool) -> tuple[Split, float]:
         """Training, validation and test experiments as :mod:`learning.plan` splits them, and the days between."""
@@ -128,4 +128,4 @@ def training_means(run: Path, w: float, experiments: np.ndarray, block: int = 72
         mean += pdf.sum(axis=0, dtype=np.float64)
         root += np.sqrt(pdf).sum(axis=0, dtype=np.float64)
     mean, root = mean / len(experiments), (root / len(experiments)) ** 2
-    return tuple(one / one.sum(axis=(-2, -1), keepdims=True) for one in (mean, root))
+    return tuple(pdf / pdf.sum(axis=(-2, -1), keepdims=True) for pdf in (mean, root))

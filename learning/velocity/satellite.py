@@ -61,20 +61,20 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
         Inputs that no satellite sees, files that cannot be used, no date whose maps suffice.
     """
     model = VelocityModel.load(folder)
-    others = [name for name in model.spec.variables if name not in ("ssh", "temp")]
-    if others:
-        raise OptionError(f"networks of {folder.name} take {', '.join(others)} as well, which no satellite sees; use sst-ssh")
+    unseen = [name for name in model.spec.variables if name not in ("ssh", "temp")]
+    if unseen:
+        raise OptionError(f"networks of {folder.name} take {', '.join(unseen)} as well, which no satellite sees; use sst-ssh")
     site = run_options(config.run).design.place if config.site is None else parse_site(config.site)
     options, standing = design_at(config, site, model.depths[-1])
     integration = dataclasses.replace(run_options(config.run).integration, threads=config.threads)
     check_depths(model.depths, options.trap_depth, options.levels)
     lattice = Lattice(_frame(site, model.card["spacing_km"]), False)
     latitudes = Latitudes.between(learnt_at(folder, config.run), site)
-    series, known, notes = read_series(config.ssh, config.sst, lattice)
+    series, sea, notes = read_series(config.ssh, config.sst, lattice)
     notes = [*standing, *latitudes.notes(), *notes]
-    # from here to the catchments all is as the networks know it
+    # from here to the catchments all maps are as the networks know them
     series |= {"ssh": latitudes.turned(np.float32(latitudes.factor) * series["ssh"]), "temp": latitudes.turned(series["temp"])}
-    sea = latitudes.turned(known)
+    sea = latitudes.turned(sea)
     maps_source = _source_of(config.ssh, site)
     source = _source(model, folder.name, config.run, maps_source)
     maps = Maps.of(model.spec, series["time"], {name: series[name] for name in ("ssh", "temp")}, lattice.frame.spacing_km)
@@ -82,22 +82,22 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     notes += [f"{left_out} dates left out: maps are too far apart"] if left_out else []
     starts = ends - np.timedelta64(round(86400 * options.collection), "s")
     outside = outside_share(model, maps, ends)
-    flag = flags(outside, has_sst=bool(config.sst), all_known=bool(known.all()))
+    flag = flags(outside, has_sst=bool(config.sst), all_known=bool(sea.all()))
     for line in [*introduction(folder, (flag & OUTSIDE) > 0), *(f"note: {note}" for note in notes)]:
         print(line, flush=True)
     make_folder(out)
-    found: dict[float, list] = {w: [] for w in options.speeds}
+    by_speed: dict[float, list] = {w: [] for w in options.speeds}
     last = np.array([len(options.levels) - 1])
     with FolderLock(out, "predict-velocity"), Progress("following particles", "date") as bar:
         for first in range(0, ends.size, DATES):
-            chosen = starts[first : first + DATES]
+            begins = starts[first : first + DATES]
             sizes = {"members": config.members, "seed": config.seed, "levels": last, "sea": sea, "integration": integration}
-            for one in predict_catchments(model, maps, lattice, options, chosen, **sizes):
-                mean, root = latitudes.turned(one.mean), latitudes.turned(one.root)
-                found[one.w].append(dataclasses.replace(one, mean=mean, root=root))
+            for catchments in predict_catchments(model, maps, lattice, options, begins, **sizes):
+                mean, root = latitudes.turned(catchments.mean), latitudes.turned(catchments.root)
+                by_speed[catchments.w].append(dataclasses.replace(catchments, mean=mean, root=root))
             bar.update(min(first + DATES, ends.size), ends.size)
         written = []
-        for w, parts in found.items():
+        for w, parts in by_speed.items():
             path = out / f"catchment_{speed_folder(w)}.nc"
             dataset = _dataset(parts, site, w, ends, options, flag, outside, source, model)
             dataset = with_land(dataset, maps_source, remove=config.no_land_mass)
@@ -114,11 +114,11 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
 
 def design_at(config, site: Site, deepest: float) -> tuple[Design, list[str]]:
     """The design of the predictions, and notes: at another site than the run's the trap stands at that site's own depth."""
-    known = run_options(config.run).design
+    run_design = run_options(config.run).design
     names = ("trap_depth", "levels", "collection")
     changes = {name: getattr(config, name) for name in names if getattr(config, name) not in (None, ())}
     notes = []
-    elsewhere = (site.x, site.y) != (known.place.x, known.place.y)
+    elsewhere = (site.x, site.y) != (run_design.place.x, run_design.place.y)
     if elsewhere and "trap_depth" not in changes:
         if site.trap_depths:
             depth = Design.standing(site)[0]
@@ -128,13 +128,13 @@ def design_at(config, site: Site, deepest: float) -> tuple[Design, list[str]]:
                     f"learn from a run with a trap as deep, or give --trap-depth {deepest:g} for one that hangs higher"
                 )
             changes["trap_depth"] = depth
-            changes.setdefault("levels", tuple(level for level in known.levels if level < depth) or known.levels)
-        depth = changes.get("trap_depth", known.trap_depth)
-        own = f", as that of {site.name}" if site.trap_depths else ", as in the run that the networks learnt from"
-        notes.append(f"the trap stands at {depth:g} m{own} (--trap-depth chooses another)")
+            changes.setdefault("levels", tuple(level for level in run_design.levels if level < depth) or run_design.levels)
+        depth = changes.get("trap_depth", run_design.trap_depth)
+        reason = f", as that of {site.name}" if site.trap_depths else ", as in the run that the networks learnt from"
+        notes.append(f"the trap stands at {depth:g} m{reason} (--trap-depth chooses another)")
     speeds = tuple(config.w) or found_speeds(config.run)
-    place = known.site if config.site is None else config.site
-    design = dataclasses.replace(known, **changes, speeds=speeds, site=place, positions=1)
+    place = run_design.site if config.site is None else config.site
+    design = dataclasses.replace(run_design, **changes, speeds=speeds, site=place, positions=1)
     design.validate()
     return design, notes
 
@@ -162,14 +162,14 @@ def read_series(ssh, sst, lattice: Lattice) -> tuple[dict[str, np.ndarray], np.n
         notes += time_notes(dataset, "SST")
     else:
         notes.append("no SST was given: the networks see no anomaly of it")
-    stamps = {name: one["time"].values.astype("datetime64[s]") for name, one in sources.items()}
-    first, last = max(one[0] for one in stamps.values()), min(one[-1] for one in stamps.values())
+    stamps = {name: dataset["time"].values.astype("datetime64[s]") for name, dataset in sources.items()}
+    first, last = max(instants[0] for instants in stamps.values()), min(instants[-1] for instants in stamps.values())
     if first > last:
         raise InputError("SSH and SST do not overlap in time; give files of the same dates")
-    wanted = first + np.timedelta64(round(86400 * EVERY_DAYS), "s") * np.arange(int((last - first) / DAY / EVERY_DAYS + 1e-9) + 1)
-    near = {name: nearest(one, wanted) for name, one in stamps.items()}
-    good = np.all([np.abs(stamps[name][near[name]] - wanted) <= TOLERANCE_DAYS * DAY for name in stamps], axis=0)
-    out: dict[str, np.ndarray] = {"time": wanted[good]}
+    days = first + np.timedelta64(round(86400 * EVERY_DAYS), "s") * np.arange(int((last - first) / DAY / EVERY_DAYS + 1e-9) + 1)
+    near = {name: nearest(instants, days) for name, instants in stamps.items()}
+    good = np.all([np.abs(stamps[name][near[name]] - days) <= TOLERANCE_DAYS * DAY for name in stamps], axis=0)
+    out: dict[str, np.ndarray] = {"time": days[good]}
     for name, source in sources.items():
         values = np.empty((int(good.sum()), *lattice.shape), np.float32)
         with Progress(f"regridding {name}", "map") as bar:
@@ -177,14 +177,14 @@ def read_series(ssh, sst, lattice: Lattice) -> tuple[dict[str, np.ndarray], np.n
                 values[number] = on_frame(source[[index]], frame, method="bicubic").values[0]
                 bar.update(number + 1, values.shape[0])
         out[name] = values
-    known = np.isfinite(out["ssh"]).mean(axis=0) > 0.5
-    if known.mean() < LEAST_KNOWN:
+    usual = np.isfinite(out["ssh"]).mean(axis=0) > 0.5
+    if usual.mean() < LEAST_KNOWN:
         raise InputError(
-            f"SSH: only {100 * known.mean():.0f} % of the {2 * HALF_KM:.0f} km around the trap is known; give gap-free (L4) "
+            f"SSH: only {100 * usual.mean():.0f} % of the {2 * HALF_KM:.0f} km around the trap is known; give gap-free (L4) "
             "maps, or a site farther from land"
         )
     out.setdefault("temp", np.zeros_like(out["ssh"]))
-    return out, known, notes
+    return out, usual, notes
 
 
 def possible_ends(maps: Maps, options: Design, start, end, every: float) -> tuple[np.ndarray, int]:
@@ -207,13 +207,13 @@ def possible_ends(maps: Maps, options: Design, start, end, every: float) -> tupl
     ends = first + np.round(np.arange(max(0, int((last - first) / DAY / every + 1e-9) + 1)) * every * 86400).astype(
         "timedelta64[s]"
     )
-    kept = np.array([_is_possible(maps, one, options) for one in ends], bool)
-    if not kept.any():
+    possible = np.array([_is_possible(maps, end, options) for end in ends], bool)
+    if not possible.any():
         raise InputError(
             f"no date has maps throughout the {lead / DAY:.0f} days of its particles' way: the maps are of {maps.times[0]:.10} "
             f"to {maps.times[-1]:.10}; give more files, other dates, or faster --w"
         )
-    return ends[kept], int((~kept).sum())
+    return ends[possible], int((~possible).sum())
 
 
 def _span(options: Design) -> np.timedelta64:
@@ -245,8 +245,8 @@ def _source(model: VelocityModel, name: str, run: Path, maps_source: str) -> str
 
 
 def _dataset(parts, site, w, ends, options, flag, outside, source, model) -> xr.Dataset:
-    pdf, root = (np.concatenate([getattr(one, kind)[:, 0] for one in parts]) for kind in ("mean", "root"))
-    spread, reached = (np.concatenate([getattr(one, kind)[:, 0] for one in parts]) for kind in ("spread", "reached"))
+    pdf, root = (np.concatenate([getattr(part, kind)[:, 0] for part in parts]) for kind in ("mean", "root"))
+    spread, reached = (np.concatenate([getattr(part, kind)[:, 0] for part in parts]) for kind in ("spread", "reached"))
     dataset = catchment_dataset(
         site, w, ends, pdf, trap_depth=options.trap_depth, level=float(min(options.levels)), collection_days=options.collection,
         spread=spread, outside=outside, flag=flag,
@@ -256,6 +256,6 @@ def _dataset(parts, site, w, ends, options, flag, outside, source, model) -> xr.
     dataset["spread"].attrs["long_name"] = "mean Bhattacharyya loss of the members against their mean"
     dataset["expected_bl"] = ("time", model.known_residuals.expected_bl(spread), {"units": "1", "long_name": EXPECTED})
     dataset["pdf_root"] = (("time", "y", "x"), root, attrs)
-    told = "share of the particles that came to the export depth within the box; others left it or the maps, or met land"
-    dataset["reached"] = ("time", reached, {"units": "1", "long_name": told})
+    meaning = "share of the particles that came to the export depth within the box; others left it or the maps, or met land"
+    dataset["reached"] = ("time", reached, {"units": "1", "long_name": meaning})
     return dataset.assign_attrs(networks=model.checksum, method="velocity")

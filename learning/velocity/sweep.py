@@ -68,15 +68,15 @@ class Releases:
         particle = np.arange(placed.n_particles)
         release, member = particle // placed.n_members, particle % placed.n_members
         delay = (placed.release_delay / np.timedelta64(1, "s"))[release]
-        start = seconds(placed.starts)[[one.period for one in cohorts]]
+        start = seconds(placed.starts)[[cohort.period for cohort in cohorts]]
         whole = len(cohorts), *shape
         time = np.broadcast_to(start[:, None, None] + delay, whole)
-        w = np.array([one.w for one in cohorts])[:, None, None]
+        w = np.array([cohort.w for cohort in cohorts])[:, None, None]
         position = np.arange(placed.n_positions)[:, None]
         with np.errstate(over="ignore"):  # as the campaign: integers wrap
             uid = (np.rint(time).astype(np.int64) * np.int64(2**24) + position * 4096 + member) * np.int64(1_000_003)
             uid = uid + np.rint(1000 * w).astype(np.int64)
-        xi, eta = (np.broadcast_to(one[:, member], whole).ravel() for one in (placed.release_xi, placed.release_eta))
+        xi, eta = (np.broadcast_to(index[:, member], whole).ravel() for index in (placed.release_xi, placed.release_eta))
         time = time.ravel()
         order = np.argsort(-time, kind="stable")
         speed = np.broadcast_to(w / 86400.0, whole).ravel()
@@ -163,9 +163,9 @@ def displacements(
 
     def follow(number: int) -> dict[Cohort, np.ndarray]:
         ocean = oceans[number]()
-        found = crossings_in(ocean, releases, placed.levels, integrations[number])
-        start = (one[:, None] for one in (releases.xi, releases.eta))
-        place = np.stack(ocean.grid.displacement_km(found[..., 0], found[..., 1], *start), axis=-1).astype(np.float32)
+        crossings = crossings_in(ocean, releases, placed.levels, integrations[number])
+        start = (index[:, None] for index in (releases.xi, releases.eta))
+        place = np.stack(ocean.grid.displacement_km(crossings[..., 0], crossings[..., 1], *start), axis=-1).astype(np.float32)
         place = place.reshape(len(releases.cohorts), *releases.shape, *place.shape[1:])
         return dict(zip(releases.cohorts, place, strict=True))
 

@@ -107,8 +107,8 @@ class Velocities:
         """(time, depth, y, x) psi of the flow less ``mean`` (depth, 2), m/s; a periodic lattice holds no uniform flow."""
         if self.lattice.periodic:
             return self.psi
-        rest = self.flow - mean
-        return self.psi + self.lattice.tilt(rest[..., 0], rest[..., 1]).astype(np.float32)
+        anomaly = self.flow - mean
+        return self.psi + self.lattice.tilt(anomaly[..., 0], anomaly[..., 1]).astype(np.float32)
 
 
 def write_velocities(
@@ -164,8 +164,8 @@ def write_velocities(
 def _indices(times: np.ndarray, every: float) -> np.ndarray:
     """Snapshots nearest to every so many days from the first."""
     days = (times - times[0]) / np.timedelta64(86400 * 10**9, "ns")
-    wanted = np.arange(0, days[-1] + 1e-6, every)
-    return np.unique(nearest(days, wanted, later=True))
+    regular = np.arange(0, days[-1] + 1e-6, every)
+    return np.unique(nearest(days, regular, later=True))
 
 
 class _Reader:
@@ -184,17 +184,17 @@ class _Reader:
         rows, columns = (None, None) if lattice.periodic else (-1, -1)
         u = np.stack([self.north(level)[:rows] for level in east])
         v = np.stack([self.east(level)[:, :columns] for level in north])
-        for depth, one in zip(self.depths, u, strict=True):
-            if not np.isfinite(one).any():
+        for depth, layer in zip(self.depths, u, strict=True):
+            if not np.isfinite(layer).any():
                 raise InputError(
                     f"the ocean knows no velocity at {depth:g} m around the traps; choose a shallower --trap-depth for the run"
                 )
         flow = np.stack([np.nanmean(u, axis=(1, 2)), np.nanmean(v, axis=(1, 2))], axis=1)
-        rest = (u - flow[:, 0, None, None], v - flow[:, 1, None, None])
-        psi = np.stack([lattice.streamfunction(*pair) for pair in zip(*rest, strict=True)])
-        held = lattice.velocity(psi)
-        left = sum(np.nansum((a - b) ** 2, axis=(1, 2)) for a, b in zip(rest, held, strict=True))
-        energy = sum(np.nansum(a**2, axis=(1, 2)) for a in rest)
+        anomalies = (u - flow[:, 0, None, None], v - flow[:, 1, None, None])
+        psi = np.stack([lattice.streamfunction(*pair) for pair in zip(*anomalies, strict=True)])
+        represented = lattice.velocity(psi)
+        left = sum(np.nansum((a - b) ** 2, axis=(1, 2)) for a, b in zip(anomalies, represented, strict=True))
+        energy = sum(np.nansum(a**2, axis=(1, 2)) for a in anomalies)
         out = {"psi": psi, "flow": flow, "rotational": 1 - left / np.maximum(energy, 1e-30)}
         fields = snapshot_fields(ocean, snapshot, (0.0,))
         for name in SURFACE:

@@ -56,7 +56,7 @@ class VelocityTask:
     def __post_init__(self):
         self.scale = self.psi[self.train].std(axis=(0, 2, 3), dtype=np.float64).astype(np.float32)
         used = self.instants(self.train)
-        self.map_scale = self.maps.scale(np.unique(np.concatenate([one for row in used for one in row.values()])))
+        self.map_scale = self.maps.scale(np.unique(np.concatenate([instants for row in used for instants in row.values()])))
 
     def instants(self, numbers: np.ndarray) -> list[dict[str, np.ndarray]]:
         """Numbers of the maps of some instants."""
@@ -92,10 +92,10 @@ class Batches(Dataset):
         rng = np.random.default_rng([task.seed, task.member, self.epoch, number])
         lattice = task.velocities.lattice
         maps, psi = [], []
-        for one in rng.choice(task.train, task.schedule.batch):
+        for drawn in rng.choice(task.train, task.schedule.batch):
             shift = tuple(int(rng.integers(n)) for n in lattice.shape) if lattice.periodic else None
-            maps.append(task.maps.stack(self._instants[int(one)], task.map_scale, shift))
-            psi.append(task.psi[one] if shift is None else np.roll(task.psi[one], shift, axis=(-2, -1)))
+            maps.append(task.maps.stack(self._instants[int(drawn)], task.map_scale, shift))
+            psi.append(task.psi[drawn] if shift is None else np.roll(task.psi[drawn], shift, axis=(-2, -1)))
         return torch.from_numpy(np.stack(maps)), torch.from_numpy(np.stack(psi))
 
 
@@ -111,7 +111,7 @@ class Held(Dataset):
 
     def __getitem__(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         rows = self.parts[number]
-        maps = np.stack([self.task.maps.stack(one, self.task.map_scale) for one in self.task.instants(rows)])
+        maps = np.stack([self.task.maps.stack(instants, self.task.map_scale) for instants in self.task.instants(rows)])
         return torch.from_numpy(maps), torch.from_numpy(np.ascontiguousarray(self.task.psi[rows]))
 
 
@@ -163,7 +163,7 @@ def unit_of(task: VelocityTask) -> float:
 
 def explained(predicted: np.ndarray, psi: np.ndarray, spacing: float, periodic: bool) -> np.ndarray:
     """(depth,) share of the kinetic energy of psi (n, depth, y, x) that a prediction explains."""
-    left, whole = (energy(torch.from_numpy(one), spacing, periodic).mean(dim=0) for one in (predicted - psi, psi))
+    left, whole = (energy(torch.from_numpy(field), spacing, periodic).mean(dim=0) for field in (predicted - psi, psi))
     return (1 - left / whole).numpy()
 
 
