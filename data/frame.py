@@ -106,14 +106,15 @@ class Regridder:
         self.method, self.partial = method, partial
         m = max(1, round(frame.spacing_km / grid.spacing_km))
         shifts = ((np.arange(m) + 0.5) / m - 0.5) * frame.spacing_km
+        # all samples at once: where some lie outside the domain, the search takes as long for a few as for many
+        sampled = [frame.positions(grid, dx, dy) for dy in shifts for dx in shifts]
+        xi, eta = grid.locate(*(np.stack([position[axis] for position in sampled]) for axis in (0, 1)))
+        px, py = grid.period
         self._places = []
-        for dy in shifts:
-            for dx in shifts:
-                xi, eta = grid.locate(*frame.positions(grid, dx, dy))
-                inside = np.isfinite(xi.ravel())
-                x, y = (np.where(inside, one.ravel(), 0.0) for one in (xi, eta))
-                px, py = grid.period
-                self._places.append((inside, np.mod(x, px) if px else x, np.mod(y, py) if py else y))
+        for one_xi, one_eta in zip(xi.reshape(m * m, -1), eta.reshape(m * m, -1), strict=True):
+            inside = np.isfinite(one_xi)
+            x, y = (np.where(inside, one, 0.0) for one in (one_xi, one_eta))
+            self._places.append((inside, np.mod(x, px) if px else x, np.mod(y, py) if py else y))
         self._corners: list | None = None
 
     def __call__(self, field: np.ndarray) -> np.ndarray:
