@@ -74,6 +74,10 @@ class Frame:
         return grid.offset(self.center[0], self.center[1], east, north)
 
 
+#: Shifts of the samples within a cell up to which their corners are kept: 3 MB at the method's 100 x 100 cells and 4 shifts.
+KEPT_SHIFTS = 16
+
+
 class Regridder:
     """Interpolates fields from rho points to the points of a frame; positions are found once for all fields.
 
@@ -102,27 +106,28 @@ class Regridder:
         self.method, self.partial = method, partial
         m = max(1, round(frame.spacing_km / grid.spacing_km))
         shifts = ((np.arange(m) + 0.5) / m - 0.5) * frame.spacing_km
+        # all samples at once: where some lie outside the domain, the search takes as long for a few as for many
+        sampled = [frame.positions(grid, dx, dy) for dy in shifts for dx in shifts]
+        xi, eta = grid.locate(*(np.stack([position[axis] for position in sampled]) for axis in (0, 1)))
+        px, py = grid.period
         self._places = []
-        for dy in shifts:
-            for dx in shifts:
-                xi, eta = grid.locate(*frame.positions(grid, dx, dy))
-                self._places.append((xi.ravel(), eta.ravel()))
+        for one_xi, one_eta in zip(xi.reshape(m * m, -1), eta.reshape(m * m, -1), strict=True):
+            inside = np.isfinite(one_xi)
+            x, y = (np.where(inside, one, 0.0) for one in (one_xi, one_eta))
+            self._places.append((inside, np.mod(x, px) if px else x, np.mod(y, py) if py else y))
+        self._corners: list | None = None
 
     def __call__(self, field: np.ndarray) -> np.ndarray:
         """(eta, xi) with NaN where missing -> (y, x) float32."""
         field = np.asarray(field, np.float64)
         missing = ~np.isfinite(field) | ~self.grid.mask_rho
         filled = np.where(missing, 0.0, field)
-        sample = self._linear(filled, missing) if self.method == "linear" else self._bicubic(field, filled, missing)
+        sample = None if self.method == "linear" else self._bicubic(field, filled, missing)
         total = np.zeros(self.frame.x.size * self.frame.y.size)
         counts = np.zeros(total.size, np.int64)
-        for xi, eta in self._places:
-            inside = np.isfinite(xi)
-            x, y = np.where(inside, xi, 0.0), np.where(inside, eta, 0.0)
-            px, py = self.grid.period
-            x = np.mod(x, px) if px else x
-            y = np.mod(y, py) if py else y
-            values = np.where(inside, sample(x, y), np.nan)
+        for number, (inside, x, y) in enumerate(self._places):
+            values = _mean_known(filled, missing, self._around(number, filled.shape)) if sample is None else sample(x, y)
+            values = np.where(inside, values, np.nan)
             inside_sea = np.isfinite(values)
             total += np.where(inside_sea, values, 0.0)
             counts += inside_sea
@@ -130,10 +135,13 @@ class Regridder:
         mean = np.where(enough, total / np.maximum(counts, 1), np.nan)
         return mean.reshape(self.frame.shape).astype(np.float32)
 
-    @staticmethod
-    def _linear(filled, missing):
-        """Sampler (x, y) -> values of the bilinear interpolation."""
-        return lambda x, y: _bilinear_known(filled, missing, x, y)
+    def _around(self, number: int, shape: tuple[int, int]):
+        """Corners about the samples of a shift; kept for the next field where they are few."""
+        if len(self._places) > KEPT_SHIFTS:
+            return corners(*self._places[number][1:], shape)
+        if self._corners is None:
+            self._corners = [list(corners(x, y, shape)) for _, x, y in self._places]
+        return self._corners[number]
 
     def _bicubic(self, field, filled, missing):
         """Sampler (x, y) -> values of the cubic spline, or of bilinear interpolation near missing points."""
@@ -197,11 +205,16 @@ def fill_nearest(field: np.ndarray, missing: np.ndarray) -> np.ndarray:
 
 def _bilinear_known(filled: np.ndarray, missing: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Bilinear mean over the known corners; NaN where they hold less than half of the weight."""
-    total, weight = np.zeros(x.shape), np.zeros(x.shape)
-    for row, column, share in corners(x, y, filled.shape):
+    return _mean_known(filled, missing, corners(x, y, filled.shape))
+
+
+def _mean_known(filled: np.ndarray, missing: np.ndarray, around) -> np.ndarray:
+    """Mean over the known ones of some corners (:func:`data.bilinear.corners`), as :func:`_bilinear_known` has it."""
+    total, weight = 0.0, 0.0
+    for row, column, share in around:
         share_known = share * ~missing[row, column]
-        total += share_known * filled[row, column]
-        weight += share_known
+        total = total + share_known * filled[row, column]
+        weight = weight + share_known
     return np.where(weight >= 0.5, total / np.where(weight > 0, weight, 1.0), np.nan)
 
 

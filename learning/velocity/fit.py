@@ -96,6 +96,9 @@ def prepare(run: Path, *, say: Callable[[str], None] = print, spacing_km: float 
         if velocities.attributes.get("identity", {}).get("run") != {"run": run_identity(run)}:
             raise StoreError(f"{Path(run) / VELOCITIES} is of another run; remove it, and it is made anew")
         return velocities
+    if not run_record(run).get("configuration"):
+        lacking = f"{run} does not tell its ocean (run.json), whose velocities would be learnt"
+        raise InputError(f"{lacking}; give a run that lagrangian.run made, or --method unet")
     options = run_options(run)
     design, site = options.design, options.design.place
     experiments = Experiments.open(run)

@@ -43,7 +43,7 @@ def python(*arguments, more=(), **options):
                           capture_output=True, cwd=options.get("cwd", ROOT))  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # a run, networks and a report, in a process of its own
 def test_a_strangers_script_of_less_than_60_lines_adds_an_ocean_a_site_a_score_and_a_network(tmp_path):
     assert len(SCRIPT.read_text().splitlines()) < 60
     run = tmp_path / "run"
