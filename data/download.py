@@ -443,11 +443,11 @@ def _checked(path: Path, request: Request) -> int:
             days = file.dimensions["time"].size if "time" in file.dimensions else 0
     except OSError as error:
         raise InputError(
-            f"{request.path}: what came is no netCDF file ({one_line(error)}); give the same command again"
+            f"{request.path}: the fetched file is no netCDF file ({one_line(error)}); give the same command again"
         ) from error
     if lacking or not (days or request.part):
         lack = f"no variable {', '.join(lacking)}" if lacking else "no day"
-        raise InputError(f"{request.path}: what came of {request.dataset} has {lack}; check --dataset, --start and --end")
+        raise InputError(f"{request.path}: the file of {request.dataset} has {lack}; check --dataset, --start and --end")
     return 0 if request.part else days
 
 

@@ -157,5 +157,5 @@ def opened(word: str, opener: Callable, argument: str):
         raise InputError(f"--ocean {word}: its opener fails: {type(error).__name__}: {line}") from error
     lacking = [name for name in ("grid", "vertical", "times", "variables", "description", "snapshot") if not hasattr(ocean, name)]
     if lacking:
-        raise InputError(f"--ocean {word}: what its opener gives lacks {', '.join(lacking)} of data.ocean.Ocean")
+        raise InputError(f"--ocean {word}: the ocean that its opener returns lacks {', '.join(lacking)} of data.ocean.Ocean")
     return ocean

@@ -213,7 +213,7 @@ class PredictConfig(WorkerOptions):
     ssh: tuple[str, ...] = ()
     """Satellite maps of sea surface height (DUACS L4 files or quoted globs): predict from these instead of a run."""
     sst: tuple[str, ...] = ()
-    """Satellite maps of sea surface temperature (OSTIA or other GHRSST L4); without, the training mean stands for it."""
+    """Satellite maps of sea surface temperature (OSTIA or other GHRSST L4); without, the training mean replaces it."""
     site: str | None = None
     """With --ssh: place of the trap, a name from the site table or LON,LAT (default: the one the networks were trained at)."""
     start: str | None = None

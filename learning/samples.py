@@ -63,7 +63,7 @@ class RegionalFields:
             return []
         return [
             f"{100 * self.unknown:.0f} % of the fields around the traps are not known (land, or beyond the ocean's domain); "
-            "their training mean stands there, and what networks make of it is the less certain"
+            "their training mean replaces them, which makes predictions less certain"
         ]
 
     @classmethod

@@ -115,7 +115,7 @@ def predict_windows(
     ).astype(np.int8)
     notes = [*windows.notes, *latitudes.notes()]
     if windows.missing:
-        notes.append("no SST was given: the networks' training mean stands for it")
+        notes.append("no SST was given: the networks' training mean replaces it")
     # an idealised ocean has no coast, wherever its maps claim to lie
     coast = not is_idealised(windows.maps_source)
     pdf, mass, land = _by_land(pdf, windows.site, no_land_mass, coast)
@@ -223,7 +223,7 @@ def _predict_folders(config, folders, out: Path, client) -> None:
             for note in windows.notes:
                 print(f"note: {note}", flush=True)
             if windows.missing:
-                print("note: no --sst: the networks' training mean stands for it", flush=True)
+                print("note: no --sst: the networks' training mean replaces it", flush=True)
             write_inputs(out / "satellite_inputs.nc", windows, spec)
         path = out / f"catchment_{speed_folder(w)}.nc"
         elsewhere = None

@@ -97,7 +97,7 @@ def satellite_windows(
     Parameters
     ----------
     ssh, sst : files or globs
-        DUACS-like and GHRSST-like maps; ``sst`` may be empty: the training mean stands for it.
+        DUACS-like and GHRSST-like maps; ``sst`` may be empty: the training mean replaces it.
     spec : InputSpec
         Of the networks; only SSH and surface temperature can be given by satellites.
     site : str
@@ -203,7 +203,7 @@ def satellite_windows(
     for name, share in zip((name for name, _ in spec.variables if name not in missing), unknown, strict=True):
         if share > 0:
             filled = "the mean of the rest of the window" if centred and name in CENTRED else "the training mean"
-            notes.append(f"{100 * share:.2g} % of the window has no {name} (land, ice): {filled} stands there")
+            notes.append(f"{100 * share:.2g} % of the window has no {name} (land, ice): {filled} replaces it")
     return SatelliteWindows(
         place, instants_asked, values, ends, instants.reshape(target.shape), distant, float(ssh_mean), mean_of, source, missing,
         tuple(notes), _source_of(heights),

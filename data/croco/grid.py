@@ -83,7 +83,7 @@ def read_grid(statics, first, spherical, notes) -> HorizontalGrid:
     elif f is not None and spherical and np.median(np.abs(f[sea] - coriolis(y)[sea])) > F_FITS:
         notes.append(
             f"f in the files is {np.median(f[sea]):.3g} s-1, where the latitude gives {np.median(coriolis(y)[sea]):.3g} s-1: "
-            "the files' own is used for what is compared with f"
+            "vorticity is divided by the files' own f"
         )
     elif f is None:
         f = np.zeros(shape)

@@ -118,7 +118,7 @@ def test_entry_points_of_an_installed_package_are_found_and_imported_when_asked_
     ("options", "told"),
     [
         (["--ocean", "lost:x"], "ocean 'lost' (island_of_yesterday:ocean) cannot be imported: ModuleNotFoundError"),
-        (["--ocean", "word:x"], "--ocean word:x: what its opener gives lacks grid, vertical, times"),
+        (["--ocean", "word:x"], "--ocean word:x: the ocean that its opener returns lacks grid, vertical, times"),
         (["--ocean", "word:x", "y.nc"], "--ocean takes either 'word:x' or files, not both"),
         (["--ocean", "nobody:x"], "nobody:x: no such file"),
         (["--site", "nowhere"], "is neither LON,LAT nor one of the known sites: pap-so, bats, ofp, "),
