@@ -74,6 +74,10 @@ class Frame:
         return grid.offset(self.center[0], self.center[1], east, north)
 
 
+#: Shifts of the samples within a cell up to which their corners are kept: 3 MB at the method's 100 x 100 cells and 4 shifts.
+KEPT_SHIFTS = 16
+
+
 class Regridder:
     """From fields at rho points to the points of a frame; places are found once, fields follow.
 
@@ -106,23 +110,23 @@ class Regridder:
         for dy in shifts:
             for dx in shifts:
                 xi, eta = grid.locate(*frame.positions(grid, dx, dy))
-                self._places.append((xi.ravel(), eta.ravel()))
+                inside = np.isfinite(xi.ravel())
+                x, y = (np.where(inside, one.ravel(), 0.0) for one in (xi, eta))
+                px, py = grid.period
+                self._places.append((inside, np.mod(x, px) if px else x, np.mod(y, py) if py else y))
+        self._corners: list | None = None
 
     def __call__(self, field: np.ndarray) -> np.ndarray:
         """(eta, xi) with NaN where missing -> (y, x) float32."""
         field = np.asarray(field, np.float64)
         missing = ~np.isfinite(field) | ~self.grid.mask_rho
         filled = np.where(missing, 0.0, field)
-        sample = self._linear(filled, missing) if self.method == "linear" else self._bicubic(field, filled, missing)
+        sample = None if self.method == "linear" else self._bicubic(field, filled, missing)
         total = np.zeros(self.frame.x.size * self.frame.y.size)
         counts = np.zeros(total.size, np.int64)
-        for xi, eta in self._places:
-            inside = np.isfinite(xi)
-            x, y = np.where(inside, xi, 0.0), np.where(inside, eta, 0.0)
-            px, py = self.grid.period
-            x = np.mod(x, px) if px else x
-            y = np.mod(y, py) if py else y
-            values = np.where(inside, sample(x, y), np.nan)
+        for number, (inside, x, y) in enumerate(self._places):
+            values = _mean_known(filled, missing, self._around(number, filled.shape)) if sample is None else sample(x, y)
+            values = np.where(inside, values, np.nan)
             inside_sea = np.isfinite(values)
             total += np.where(inside_sea, values, 0.0)
             counts += inside_sea
@@ -130,10 +134,13 @@ class Regridder:
         mean = np.where(enough, total / np.maximum(counts, 1), np.nan)
         return mean.reshape(self.frame.shape).astype(np.float32)
 
-    @staticmethod
-    def _linear(filled, missing):
-        """Sampler (x, y) -> values of the bilinear interpolation."""
-        return lambda x, y: _bilinear_known(filled, missing, x, y)
+    def _around(self, number: int, shape: tuple[int, int]):
+        """Corners about the samples of a shift; kept for the next field where they are few."""
+        if len(self._places) > KEPT_SHIFTS:
+            return corners(*self._places[number][1:], shape)
+        if self._corners is None:
+            self._corners = [list(corners(x, y, shape)) for _, x, y in self._places]
+        return self._corners[number]
 
     def _bicubic(self, field, filled, missing):
         """Sampler (x, y) -> values of the cubic spline, bilinear near what is missing."""
@@ -197,11 +204,16 @@ def fill_nearest(field: np.ndarray, missing: np.ndarray) -> np.ndarray:
 
 def _bilinear_known(filled: np.ndarray, missing: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Bilinear mean over the known corners; NaN where they hold less than half of the weight."""
-    total, weight = np.zeros(x.shape), np.zeros(x.shape)
-    for row, column, share in corners(x, y, filled.shape):
+    return _mean_known(filled, missing, corners(x, y, filled.shape))
+
+
+def _mean_known(filled: np.ndarray, missing: np.ndarray, around) -> np.ndarray:
+    """Mean over the known ones of some corners (:func:`data.bilinear.corners`), as :func:`_bilinear_known` has it."""
+    total, weight = 0.0, 0.0
+    for row, column, share in around:
         share_known = share * ~missing[row, column]
-        total += share_known * filled[row, column]
-        weight += share_known
+        total = total + share_known * filled[row, column]
+        weight = weight + share_known
     return np.where(weight >= 0.5, total / np.where(weight > 0, weight, 1.0), np.nan)
 
 

@@ -24,10 +24,10 @@ from data.command import read_json, write_file
 from data.errors import CatchmentError, StoreError
 from data.files import make_folder
 from data.progress import Progress
-from evaluation.figures.canvas import name_ocean
+from evaluation.figures.canvas import name_ocean, png
 
-#: Of the figures in the page; those for print are vectors, what is rasterised in them has PRINT_DPI.
-DPI, PRINT_DPI = 130, 300
+#: Of what is rasterised in the figures for print, which are vectors.
+PRINT_DPI = 300
 FOLDERS = ("figures", "tables")
 Item = TypeVar("Item")
 
@@ -117,17 +117,14 @@ class Page:
     def figure(self, section: Section, name: str, caption: str, figure: Figure) -> None:
         """Keep a figure, named by its ocean, as PNG, as PDF for print, and in the page."""
         name_ocean(figure, self.ocean)
-        made = {}
-        for kind, options in (("png", {"dpi": DPI}), ("pdf", {"dpi": PRINT_DPI, "metadata": {"CreationDate": None}})):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, **options)
-            # the places of its parts are found once: finding them draws all of it
-            figure.set_layout_engine("none")
-            made[kind] = buffer.getvalue()
-        for kind in ("pdf", "png"):
-            self._keep(f"figures/{name}.{kind}", made[kind])
+        picture, printed = png(figure), io.BytesIO()
+        # the places of its parts are known by now: to find them again is to draw all of it once more
+        figure.set_layout_engine(None)
+        figure.savefig(printed, format="pdf", dpi=PRINT_DPI, metadata={"CreationDate": None})
+        self._keep(f"figures/{name}.pdf", printed.getvalue())
+        self._keep(f"figures/{name}.png", picture)
         self.printed.add(name)
-        section.figures.append((name, caption, made["png"], "png", b""))
+        section.figures.append((name, caption, picture, "png", b""))
 
     def image(self, section: Section, name: str, caption: str, data: bytes, kind: str) -> None:
         """Keep a picture that is there already (png, gif) and show it."""

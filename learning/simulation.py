@@ -43,8 +43,8 @@ def predict_run(config, folders: Sequence[Path], client=None) -> list[Path]:
     """Write w080/predictions/<inputs>.zarr of a run for each folder of networks; unfinished stores are gone on with.
 
     Experiments are predicted a chunk at a time; networks of several speeds that share their body
-    (:meth:`learning.ensemble.Ensemble.has_body_of`) predict a chunk together. With a Dask ``client``, the client's workers
-    fill the chunks. Returns the stores.
+    (:meth:`learning.ensemble.Ensemble.has_body_of`) predict a chunk together. With a Dask ``client``, the client's workers fill
+    the chunks. Returns the stores.
 
     Raises
     ------
@@ -67,10 +67,13 @@ def _speed(ensemble: Ensemble) -> float:
 def _opened_together(run: Path, ensembles: list[Ensemble]) -> Iterator[tuple[list[int], RunSamples]]:
     """Numbers of ensembles of one body and their run, opened once for all; for each alone where it cannot be opened for all."""
     spec = ensembles[0].spec
+    together = None
     if len(ensembles) > 1:
         with contextlib.suppress(CatchmentError):
-            yield list(range(len(ensembles))), RunSamples.open(run, tuple(map(_speed, ensembles)), spec)
-            return
+            together = RunSamples.open(run, tuple(map(_speed, ensembles)), spec)
+    if together is not None:
+        yield list(range(len(ensembles))), together
+        return
     for k, ensemble in enumerate(ensembles):
         yield [k], RunSamples.open(run, (_speed(ensemble),), spec)
 
@@ -154,7 +157,7 @@ def predict_chunk(
     :func:`data.workers.run_tasks`.
 
     ``folders`` are of networks of one body, ``stores`` what each fills, by the name that it has once it is whole; ``threads`` of
-    PyTorch (0: as they are); ``opened``: the networks and the run, where they are open already.
+    PyTorch (0: PyTorch's choice); ``opened``: the networks and the run, where they are open already.
 
     Raises
     ------
@@ -186,7 +189,7 @@ def predict_chunk(
 
 @functools.lru_cache(maxsize=1)
 def _opened(token: str, run: Path, folders: tuple[Path, ...], device: str) -> Opened:
-    """The networks and the run, opened once in a worker for all chunks of the command that ``token`` names."""
+    """The networks and samples of a worker, opened once for all chunks of the command that ``token`` names."""
     ensembles = [Ensemble.load(folder).to(torch_device(device)) for folder in folders]
     return ensembles, RunSamples.open(run, tuple(map(_speed, ensembles)), ensembles[0].spec)
 

@@ -141,6 +141,8 @@ def _layers_of(one: SpeedRun, rows: np.ndarray, levels: list[int]) -> list[Layer
     dates = store["collection_start"].values[rows]
     layers = []
     counts_of_rows = store[["counts", "reached"]].isel(experiment=rows).load()
+    # a chunk holds all levels: it is read once for all
+    models = {name: made[["pdf", "spread", "part"]].isel(experiment=rows).load() for name, made in one.predictions.items()}
     for level in levels:
         depth = float(store["level"][level])
         counted = true_pdfs(counts_of_rows, level, slice(0, rows.size))
@@ -148,13 +150,13 @@ def _layers_of(one: SpeedRun, rows: np.ndarray, levels: list[int]) -> list[Layer
         layer = Layer.of(TRUTH, one.w, depth, dates, [truth], x, y)
         layer.facts["within"] = counted.sum(axis=(1, 2))
         layers.append(layer)
-        for name, predictions in one.predictions.items():
-            guess = predictions["pdf"][rows, level].values
+        for name, predictions in models.items():
+            guess = predictions["pdf"][:, level].values
             layer = Layer.of(name, one.w, depth, dates, [guess], x, y)
             layer.facts["bl"] = scores.bhattacharyya_loss(truth, guess)
             layer.facts["f"] = scores.overlap(truth, guess)
-            layer.facts["spread"] = predictions["spread"][rows, level].values.astype(np.float64)
-            layer.facts["part"] = predictions["part"].values[rows].astype(np.float64)
+            layer.facts["spread"] = predictions["spread"][:, level].values.astype(np.float64)
+            layer.facts["part"] = predictions["part"].values.astype(np.float64)
             layers.append(layer)
         with_constant = next((predictions for predictions in one.predictions.values() if "climatology_root" in predictions), None)
         if with_constant is not None:

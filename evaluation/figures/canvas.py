@@ -34,9 +34,10 @@ def name_ocean(figure: Figure, ocean: str | None) -> None:
 
 
 def png(figure: Figure) -> bytes:
-    """A figure as a PNG file holds it."""
+    """A figure as a PNG file holds it; drawn once, where savefig would draw it once more to find the places of its parts."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=DPI, format="png")
+    figure.set_dpi(DPI)
+    FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
 
 

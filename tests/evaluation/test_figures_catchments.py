@@ -200,14 +200,17 @@ def test_figure_2_draws_all_pdfs_by_one_scale_with_boxes_and_units(pdfs):
     figure = figure_2(x, x, truth, predictions, ["first", "second"])
     panels = figure.axes[:6]
     assert len(figure.axes) == 7  # and one colour bar
-    meshes = [axis.collections[0] for axis in panels]
-    assert len({(mesh.norm.vmin, mesh.norm.vmax) for mesh in meshes}) == 1
+    images = [axis.images[0] for axis in panels]
+    assert len({(image.norm.vmin, image.norm.vmax) for image in images}) == 1
     highest = 100 * max(truth.max(), *(one.max() for one in predictions.values()))
-    assert meshes[0].norm.vmax == pytest.approx(highest)
-    np.testing.assert_allclose(np.ravel(meshes[3].get_array()), 100 * truth[1].ravel())
+    assert images[0].norm.vmax == pytest.approx(highest)
+    np.testing.assert_allclose(np.ravel(images[3].get_array()), 100 * truth[1].ravel())
     for axis in panels:
         assert [patch.get_width() for patch in axis.patches] == [96.0, 192.0]
-        assert len(axis.collections) == 2  # the PDF and its contours
+        assert len(axis.images) == len(axis.collections) == 1  # the PDF and its contours
+        # cells about their centres, north up
+        np.testing.assert_allclose(axis.images[0].get_extent(), [x[0] - 4, x[-1] + 4, x[0] - 4, x[-1] + 4])
+        assert axis.images[0].origin == "lower"
     labels = axis_labels(figure)
     assert len(labels) == 2 + 3 + 1
     assert all("km" in label for label in labels)
@@ -218,7 +221,7 @@ def test_figure_2_draws_all_pdfs_by_one_scale_with_boxes_and_units(pdfs):
 def test_the_contours_hold_the_shares_that_the_legend_says(pdfs):
     x, truth, predictions = pdfs
     axis = figure_2(x, x, truth, predictions, ["first", "second"]).axes[0]
-    contours = axis.collections[1]
+    contours = axis.collections[0]
     for level, width, share in zip(contours.levels, contours.get_linewidths(), (0.75, 0.5, 0.25), strict=True):
         percent = 100 * truth[0]
         assert percent[percent >= level].sum() == pytest.approx(100 * share, abs=1.5)

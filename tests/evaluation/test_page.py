@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 
 from data.command import write_json
 from data.errors import InputError, StoreError
@@ -35,6 +36,18 @@ def test_what_is_missing_is_said_once_and_referred_to(page):
     first, second, third = page.sections
     assert first.missing == ["particles.zarr does not exist", "another thing"] and first.text == ["went on"]
     assert second.missing == third.missing == ["Parts of this are left out for what is missing under “First”."]
+
+
+def test_a_figure_is_drawn_once_for_each_of_its_two_files(page, monkeypatch):
+    """Finding the places of its parts is to draw all of it: savefig does so before it draws."""
+    drawn, real = [], Axes.draw
+    monkeypatch.setattr(Axes, "draw", lambda self, renderer: drawn.append(type(renderer).__name__) or real(self, renderer))
+    figure = new_figure(3, 2)
+    figure.subplots().plot([0, 1], [0, 1])
+    page.section("One", lambda section: page.figure(section, "new", "a figure", figure))
+    assert len(drawn) == 2 and len(set(drawn)) == 2
+    assert (page.folder / "figures/new.png").read_bytes() == page.sections[0].figures[0][2]
+    assert (page.folder / "figures/new.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_files_of_an_earlier_report_are_removed_and_no_others(page, tmp_path):

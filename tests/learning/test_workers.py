@@ -113,6 +113,14 @@ def test_an_unfinished_prediction_goes_on_with_workers(alone, client, tmp_path, 
     np.testing.assert_array_equal(stores[0]["pdf"].values, stores[1]["pdf"].values)
 
 
+def test_speeds_that_are_predicted_one_by_one_give_the_bytes_of_those_predicted_together(alone, tmp_path):
+    run = shutil.copytree(alone, tmp_path / "run", ignore=shutil.ignore_patterns("predictions"))
+    for w in ("w300", "w080"):
+        assert predicted(run, "--models", str(run / w / "models/sst-ssh")) == 0
+    stores = "w*/predictions/*.zarr/**/*"
+    assert bytes_of(run, stores) == bytes_of(alone, stores) != {}
+
+
 def test_a_prediction_that_is_damaged_is_made_again(alone, tmp_path, capsys, monkeypatch):
     """After it was finished, and while it is being filled."""
     run = shutil.copytree(alone, tmp_path / "run")

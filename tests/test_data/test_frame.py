@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+import data.frame
 from data.frame import Frame, Regridder, cut_window
 from tests.builders.analytic import plane, sphere
 
@@ -88,3 +89,17 @@ def test_near_what_is_missing_a_point_is_the_mean_of_its_known_corners_where_the
             mean = sum(weight * field[place] for place, weight in weights.items() if mask[place]) / known
             assert value == pytest.approx(mean, abs=1e-5)
     assert min(seen.values()) > 10
+
+
+def test_corners_that_are_kept_give_every_next_field_the_bytes_of_corners_found_anew(monkeypatch):
+    grid = sphere(nx=40, ny=36, dx=4e3)
+    frame = Frame.around((-16.5, 49.0), 60.0, 8.0)
+    rng = np.random.default_rng(3)
+    fields = rng.normal(size=(3, *grid.shape))
+    fields[rng.random(fields.shape) < 0.3] = np.nan
+    keeping = Regridder(grid, frame, method="linear", partial=True)
+    found = [keeping(field) for field in fields]
+    monkeypatch.setattr(data.frame, "KEPT_SHIFTS", 0)
+    for one, field in zip(found, fields, strict=True):
+        np.testing.assert_array_equal(one, Regridder(grid, frame, method="linear", partial=True)(field))
+        assert np.isfinite(one).any()
