@@ -15,7 +15,8 @@ from PIL import Image
 
 from data.errors import InputError, OptionError, StoreError
 from data.sphere import lon_lat
-from evaluation import animation, scores
+from evaluation import scores
+from evaluation.figures import film
 from evaluation.figures.catchments import density, figure_1, figure_2, figure_a1, figure_a2, open_experiment
 from evaluation.figures.film import Paths, Scene, animate_experiment
 from lagrangian.binning import bin_centres, smooth_pdf
@@ -346,7 +347,7 @@ def test_a_scene_shows_the_particles_the_date_and_units(run):
 
 def pixels_at(image, axis, x, y):
     """(9, 3) colours, 0 to 1, of the 3 x 3 pixels about a point of ``axis`` in a frame of the film."""
-    across, up = axis.transData.transform((x, y)) * animation.DPI / axis.figure.dpi
+    across, up = axis.transData.transform((x, y)) * film.DPI / axis.figure.dpi
     pixels = np.asarray(image.convert("RGB"), float)[::-1] / 255
     row, column = int(up), int(across)
     return pixels[row - 1 : row + 2, column - 1 : column + 2].reshape(9, 3)
