@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -20,12 +20,23 @@ def cell_of(x: np.ndarray, y: np.ndarray, shape: tuple[int, int]) -> tuple[np.nd
 
 def bilinear(field: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Values of a field (y, x) at index coordinates; NaN coordinates give NaN."""
+    return bilinear_each((field,), x, y)[0]
+
+
+def bilinear_each(fields: Sequence[np.ndarray], x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
+    """:func:`bilinear` of several fields of one lattice; the cells and the places in them are found once."""
     finite = np.isfinite(x) & np.isfinite(y)
-    i, j, fx, fy = cell_of(np.where(finite, x, 0.0), np.where(finite, y, 0.0), field.shape)
-    value = (1 - fy) * ((1 - fx) * field[j, i] + fx * field[j, i + 1]) + fy * (
-        (1 - fx) * field[j + 1, i] + fx * field[j + 1, i + 1]
-    )
-    return np.where(finite, value, np.nan)
+    shape = fields[0].shape
+    i, j, fx, fy = cell_of(np.where(finite, x, 0.0), np.where(finite, y, 0.0), shape)
+    corner = j * shape[1] + i
+    gx, gy = 1 - fx, 1 - fy
+    values = []
+    for field in fields:
+        flat = np.ascontiguousarray(field).reshape(-1)
+        v00, v01, v10, v11 = (flat.take(corner + step) for step in (0, 1, shape[1], shape[1] + 1))
+        value = gy * (gx * v00 + fx * v01) + fy * (gx * v10 + fx * v11)
+        values.append(np.where(finite, value, np.nan))
+    return values
 
 
 def corners(x: np.ndarray, y: np.ndarray, shape: tuple[int, int]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:

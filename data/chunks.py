@@ -65,12 +65,12 @@ def add_array(group, name, shape, chunks, dtype, dims, attrs=None, data=None, fi
         array[...] = data
 
 
-def put_chunk(group, name: str, number: int, values) -> None:
+def put_chunk(array, number: int, values) -> None:
     """Fill chunk ``number`` of the first dimension (of one chunk in all others) of an array; it is on disk when this returns.
 
     ``values`` (rows of the chunk, ...).
     """
-    array = group[name].with_config(EVERY_CHUNK)
+    array = array.with_config(EVERY_CHUNK)
     rows = array.chunks[0]
     array[number * rows : (number + 1) * rows] = values
     put_on_disk(_chunk_path(array, number))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import cKDTree
 
-from data.bilinear import bilinear, cell_of
+from data.bilinear import bilinear, bilinear_each, cell_of
 from data.errors import InputError
 from data.sphere import east_north, lon_lat
 
@@ -155,7 +155,7 @@ class HorizontalGrid:
         px, py = self.period
         turns_x = np.floor(xi / px) if px else 0.0
         turns_y = np.floor(eta / py) if py else 0.0
-        x, y = (bilinear(field, xi - turns_x * px, eta - turns_y * py) for field in (self._unwrapped_x, self.y_rho))
+        x, y = bilinear_each((self._unwrapped_x, self.y_rho), xi - turns_x * px, eta - turns_y * py)
         if px:
             x = x + turns_x * (self.x_rho[0, -1] - self.x_rho[0, 0])
             y = y + turns_x * (self.y_rho[0, -1] - self.y_rho[0, 0])
@@ -166,7 +166,10 @@ class HorizontalGrid:
 
     def position(self, xi, eta):
         """(lon, lat) in degrees, or (x, y) in metres on a grid without them, of index coordinates. NaN gives NaN."""
-        x, y = self.native_position(xi, eta)
+        return self.position_of_native(*self.native_position(xi, eta))
+
+    def position_of_native(self, x, y):
+        """What :meth:`position` gives of places that :meth:`native_position` has found."""
         if self.center is not None and not self.spherical:
             return lon_lat(x / 1000, y / 1000, *self.center)
         return x, y
@@ -182,8 +185,10 @@ class HorizontalGrid:
 
     def displacement_km(self, xi, eta, xi0, eta0):
         """Kilometres east and north of (xi, eta) as seen from (xi0, eta0). Index coordinates, shapes broadcast."""
-        x, y = self.native_position(xi, eta)
-        x0, y0 = self.native_position(xi0, eta0)
+        return self.displacement_of_native(*self.native_position(xi, eta), *self.native_position(xi0, eta0))
+
+    def displacement_of_native(self, x, y, x0, y0):
+        """What :meth:`displacement_km` gives of places that :meth:`native_position` has found."""
         if self.spherical:
             return east_north(x, y, x0, y0)
         return (x - x0) / 1000, (y - y0) / 1000

@@ -128,7 +128,7 @@ class ResumableStore:
         self._lay_out_at: Any = lay_out
         self._aside = self.partial.with_name(f"{self.partial.name}.new")
         self._old = self.path.with_name(f"{self.path.name}.old")
-        self._group: Any = None
+        self._arrays: Any = None
         self.done: set[int] = set()
         self.damaged: list[int] = []
         self.renewed = False
@@ -329,10 +329,11 @@ class ResumableStore:
             The disk is full or cannot be written; what was marked before stays valid.
         """
         try:
-            if self._group is None:
-                self._group = zarr.open_group(str(self.partial), mode="r+", use_consolidated=False)
-            for name in self.filled:
-                put_chunk(self._group, name, number, values[name].astype(self._group[name].dtype, copy=False))
+            if self._arrays is None:  # kept open: to open an array costs more than to write a small chunk
+                group = zarr.open_group(str(self.partial), mode="r+", use_consolidated=False)
+                self._arrays = {name: group[name] for name in self.filled}
+            for name, array in self._arrays.items():
+                put_chunk(array, number, values[name].astype(array.dtype, copy=False))
         except OSError as error:
             raise cannot_write(self.path, error) from None
 

@@ -66,8 +66,9 @@ X, Y, Z, X_RATE, Y_RATE, Q_RATE, Z_RATE, A, C, HALF = range(10)
 SINK, BEGAN, STEP, DONE, STEPS, TARGET, KAPPA = range(10, 17)
 #: At the end of the step; there Z1 may still lie above the surface ZETA.
 X1, Y1, Q1, Z1, ZETA, X1_RATE, Y1_RATE, Z1_RATE = range(17, 25)
-#: 1 or 0: there is a particle; it is about to begin at (X1, Y1, height Q1); it has come to its end, with status STATE.
-#: FRESH is KNOWN where HALF is the half layer, or one near it, and NEW where nothing is known of it.
+#: TAKEN is 1 where the lane holds a particle, else 0. FRESH is 0 unless the particle is about to begin at (X1, Y1, height Q1);
+#: then it is KNOWN where HALF is the particle's half layer, or one near it, and NEW where HALF says nothing. FINISHED is 1 where
+#: the particle has come to its end; STATE is its status then.
 TAKEN, FRESH, FINISHED, STATE = range(25, 29)
 #: For the moment: part of a step at which a level is crossed; a random step, m.
 PART, EAST, NORTH = range(29, 32)
@@ -455,7 +456,10 @@ def _kappa_at(depth, kappa_depth, kappa, n_kappa):
 
 @njit(nogil=True, error_model="numpy")
 def _jump(lane, at, some, key, sea):
-    """Random horizontal steps of ``some``, of variance 2 kappa |step| each way; none that would end on land or outside."""
+    """Random horizontal steps of ``some``, of variance 2 kappa |step| each way.
+
+    A particle whose random step would end on land or outside the domain makes none.
+    """
     for i in range(LANES):
         length = math.sqrt(2.0 * lane[KAPPA, i] * abs(lane[STEP, i]))
         east, north = _uniform_pair(key[i], int(round((lane[BEGAN, i] + lane[DONE, i] * lane[STEP, i]) * 1000.0)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -47,10 +48,12 @@ def count_crossings(x: Displacements, y: Displacements) -> tuple[Counts, Reached
     i = np.floor((np.where(valid, x, 1e9) + HALF_WIDTH_KM) / BIN_KM)
     j = np.floor((np.where(valid, y, 1e9) + HALF_WIDTH_KM) / BIN_KM)
     inside = (i >= 0) & (i < BINS) & (j >= 0) & (j < BINS)
-    experiment, _, level = np.nonzero(inside)
-    flat = ((experiment * n_levels + level) * BINS + j[inside].astype(np.int64)) * BINS + i[inside].astype(np.int64)
-    counts = np.bincount(flat, minlength=n_experiments * n_levels * BINS * BINS)
+    # number of the bin among all bins of all experiments and levels; those outside go into one more, behind them
     shape = (n_experiments, n_levels, BINS, BINS)
+    n_bins = math.prod(shape)
+    first = BINS * BINS * np.arange(n_experiments * n_levels).reshape(n_experiments, 1, n_levels)
+    within = np.where(inside, BINS * j + i, 0).astype(np.int64)
+    counts = np.bincount(np.where(inside, first + within, n_bins).ravel(), minlength=n_bins + 1)[:n_bins]
     return counts.reshape(shape).astype(np.uint32), valid.sum(axis=1).astype(np.uint32)
 
 

@@ -41,7 +41,7 @@ from lagrangian.oceans import open_for
 from lagrangian.results import SpeedResults, Writer
 
 BLOCKS_PER_WORKER, READ_TWICE = 10, 0.5
-#: Seconds between two words of a worker about how far it is.
+#: Least number of seconds between two reports in which a worker tells how far its block has come.
 REPORT_SECONDS = 0.5
 
 

@@ -33,6 +33,7 @@ from lagrangian.kernels import (
     ParcelsSinkingRK4,
     SinkingAdvectionRK4,
     bathymetry_fieldset,
+    clock_of,
     index_fieldset,
     particle_set,
 )
@@ -286,8 +287,7 @@ class Campaign:
         """Add the particles of one release at all positions; ``clock`` s after the window's earlier snapshot."""
         design = self.design
         flight = next((flight for flight in self.flying if flight.cohort == cohort), None) or self._start_cohort(cohort)
-        position, member = np.meshgrid(np.arange(design.n_positions), np.arange(design.n_members), indexing="ij")
-        position, member = position.ravel(), member.ravel()
+        position, member = np.divmod(np.arange(design.n_positions * design.n_members), design.n_members)
         particle = release * design.n_members + member
         row = flight.block * self.rows_per_cohort + position * design.n_particles + particle
         instant = int(round(self.table.window_start + clock))
@@ -298,10 +298,12 @@ class Campaign:
         xi, eta = design.release_xi[position, member], design.release_eta[position, member]
         z = np.full(xi.shape, -self.design.trap_depth)
         speed = np.full(xi.shape, cohort.w / 86400.0)
-        fresh = particle_set(self.fieldset, xi, eta, z, np.full(xi.shape, clock), speed, row, uid)
         if self.n_obs:
             self.paths[row, 0] = np.stack([xi, eta, z], axis=-1)
-        self._add(fresh)
+        if self.pset is None:
+            self.pset = particle_set(self.fieldset, xi, eta, z, np.full(xi.shape, clock), speed, row, uid)
+        else:
+            self.pset.release(xi.size, x=xi, y=eta, z=z, t=clock_of(clock), sinking_speed=speed, row=row, uid=uid)
 
     def _add(self, particles) -> None:
         if self.pset is None or len(self.pset) == 0:

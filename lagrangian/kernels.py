@@ -32,6 +32,17 @@ SinkingParticle = get_default_particle(np.float64).add_variable(
 )
 
 
+class _Loop(Kernel):
+    """Parcels' loop; positions and clocks are brought forward in the particle set's own arrays, not in copies of them."""
+
+    def _position_update(self, particles, fieldset) -> None:
+        """As that of Parcels does, which knows no more of a view than to copy it."""
+        for name, change in (("x", "dx"), ("y", "dy"), ("z", "dz"), ("t", "dt")):
+            _set_values(particles, name, _values(particles, name) + _values(particles, change))
+        for change in ("dx", "dy", "dz"):
+            _set_values(particles, change, 0.0)
+
+
 class FlyingParticles(ParticleSet):
     """A ParticleSet that particles enter and leave at the cost of those alone, not of all that are under way.
 
@@ -51,33 +62,50 @@ class FlyingParticles(ParticleSet):
         each time: that takes a millisecond.
         """
         if self._loop is None or self._loop.fieldset is not self.fieldset or self._loop._kernels != [kernel]:
-            self._loop = Kernel([kernel], self)
+            self._loop = _Loop([kernel], self)
         self._data["dt"][:] = dt
         self._loop.execute(self, endtime=stop, dt=dt)
 
     def add(self, particles: ParticleSet) -> FlyingParticles:
         """Take in the particles of another set."""
-        n, n_new = len(self), len(particles)
-        if n_new == 0:
-            return self
-        first = self._data["particle_id"].max() + 1 if n else 0
+        if len(particles):
+            first = self._data["particle_id"].max() + 1 if len(self) else 0
+            for name, rows in self._new_rows(len(particles)).items():
+                rows[:] = particles._data[name] + (first if name == "particle_id" else 0)
+        return self
+
+    def release(self, n: int, **values) -> None:
+        """Take in ``n`` particles as :func:`particle_set` makes them, without making a set: that takes a millisecond.
+
+        values : (n,) arrays, or numbers, of some variables; the others are as at a release.
+        """
+        values["particle_id"] = (self._data["particle_id"].max() + 1 if len(self) else 0) + np.arange(n)
+        initial = {variable.name: variable.initial for variable in self._pclass.variables}
+        for name, rows in self._new_rows(n).items():
+            value = values.get(name, initial.get(name, 0))
+            if callable(value):
+                raise ValueError(f"{name} of a released particle follows from another variable and must be given")
+            rows[:] = value
+
+    def _new_rows(self, n_new: int) -> dict[str, np.ndarray]:
+        """Places at the end of each variable's array for new particles; what is in them is to be written."""
+        n, places = len(self), {}
         for name, array in self._data.items():
             room = self._room.get(name)
             if room is None or array.base is not room or len(room) < n + n_new:
                 room = np.empty((n + n_new + (n + n_new) // 2, *array.shape[1:]), array.dtype)
                 room[:n] = array
                 self._room[name] = room
-            room[n : n + n_new] = particles._data[name] + (first if name == "particle_id" else 0)
+            places[name] = room[n : n + n_new]
             self._data[name] = room[: n + n_new]
-        return self
+        return places
 
     def remove_indices(self, indices) -> None:
         """Let the particles at ``indices`` go."""
-        indices = np.unique(indices)
-        n_left = len(self) - indices.size
-        stays = np.ones(indices.size, bool)
-        stays[indices[indices >= n_left] - n_left] = False
-        places, movers = indices[indices < n_left], n_left + np.flatnonzero(stays)
+        stays = np.ones(len(self), bool)
+        stays[indices] = False
+        n_left = int(np.count_nonzero(stays))
+        places, movers = np.flatnonzero(~stays[:n_left]), n_left + np.flatnonzero(stays[n_left:])
         for name, array in self._data.items():
             array[places] = array[movers]
             self._data[name] = array[:n_left]
@@ -166,6 +194,11 @@ def particle_set(fieldset, xi, eta, z, clock, sinking_speed, row, uid, status=No
         )
 
 
+def clock_of(seconds: float) -> float:
+    """A reading of a particle's clock, s, as :func:`particle_set` sets it: a whole number of nanoseconds."""
+    return float(np.round(seconds * 1e9) / 1e9)
+
+
 def _values(particles, name: str) -> np.ndarray:
     """A variable of a view's particles: the particle set's own array where the view is of all of them, else a copy.
 
@@ -175,7 +208,7 @@ def _values(particles, name: str) -> np.ndarray:
     return array if chosen.all() else array[chosen]
 
 
-def _set_values(particles, name: str, values: np.ndarray) -> None:
+def _set_values(particles, name: str, values: np.ndarray | float) -> None:
     """Set a variable of a view's particles."""
     particles._data[name][slice(None) if particles._index.all() else particles._index] = values
 

@@ -203,14 +203,15 @@ def cohort_values(
     xi, eta, time = (result.crossings[..., k].reshape(shape) for k in range(3))
     members = np.arange(design.n_particles) % design.n_members
     xi0, eta0 = design.release_xi[:, members], design.release_eta[:, members]
-    x, y = grid.displacement_km(xi, eta, xi0[..., None], eta0[..., None])
+    native, native0 = grid.native_position(xi, eta), grid.native_position(xi0, eta0)
+    x, y = grid.displacement_of_native(*native, *(place[..., None] for place in native0))
     x, y = x.astype(np.float32), y.astype(np.float32)
     delay = np.repeat(design.release_delay, design.n_members)
     release = whole_seconds(design.starts[result.cohort.period].astype("datetime64[s]") + delay)
     values = {}
     if "particles" in kinds:
-        lon, lat = grid.position(xi, eta)
-        lon0, lat0 = grid.position(xi0, eta0)
+        lon, lat = grid.position_of_native(*native)
+        lon0, lat0 = grid.position_of_native(*native0)
         time = np.where(np.isfinite(time), np.rint(np.nan_to_num(time)), NO_TIME).astype(np.int64)
         values["particles"] = {
             "x": x, "y": y, "lon": lon, "lat": lat, "time": time, "status": result.status.reshape(shape[:2]),

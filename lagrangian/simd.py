@@ -248,8 +248,9 @@ def kept(typing_context, value):
 def located(typing_context, array, size, offset):
     """Address (int64) of the eight addresses, kept likewise, of array[offset].
 
-    array: address (int64); size: bytes (int64) of an element; offset: lanes. What is to be read had better be located well
-    before: sums that wait for their addresses fill the processor's queues, and all behind them waits too.
+    array: address (int64); size: bytes (int64) of an element; offset: lanes. A caller locates what it is going to
+    read well before it reads it: sums that wait for their addresses fill the processor's queues, and the instructions behind
+    those sums wait too.
     """
 
     def codegen(context, builder, sig, args):

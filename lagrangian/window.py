@@ -32,8 +32,8 @@ from lagrangian.advection import (
 if TYPE_CHECKING:
     from data.shapes import Crossings, HalfLayers, Numbers, Particles, States
 
-#: Cells on a side of the blocks that particles are taken in turn of; velocities of a few blocks fit a core's cache.
-BLOCK = 4
+#: Cells on a side of a tile. Particles are taken tile by tile; the velocities of a few tiles fit a core's cache.
+TILE = 4
 #: Particles of more steps than these are taken together, whatever their number.
 MOST_STEPS = 2**16 - 1
 
@@ -96,12 +96,12 @@ def _zeros(shape, dtype) -> np.ndarray:
 
 
 @njit(nogil=True, error_model="numpy")
-def _block(position, period, n):
-    """Number of the block of BLOCK cells that a position lies in, on an axis of n points."""
+def _tile(position, period, n):
+    """Number of the tile that a position lies in, on an axis of n points."""
     if period > 0 and not 0.0 <= position < period:
         position = position - period * np.floor(position / period)
-    # what is not a number is in the first block
-    return int(min(position, n) / BLOCK) if position > 0.0 else 0
+    # what is not a number is in the first tile
+    return int(min(position, n) / TILE) if position > 0.0 else 0
 
 
 @njit(nogil=True, error_model="numpy")
@@ -120,19 +120,19 @@ def _sorted_by(key, size, order, result):
 
 @njit(nogil=True, error_model="numpy")
 def _in_order(xi, eta, duration, dt, px, py, ny, nx):
-    """(p,) int64 order in which particles are taken: by number of steps, then by the block of BLOCK x BLOCK cells they are in.
+    """(p,) int64 order in which particles are taken: by number of steps, then by the tile they are in.
 
-    Those side by side in the kernel had better take as many steps, and share what the processor has at hand.
+    Particles that go side by side in the kernel then take equally many steps and read the same part of memory.
     """
     n = xi.size
-    across = nx // BLOCK + 1
+    across = nx // TILE + 1
     key = np.empty(n, np.int32)
     few, many = np.inf, 0.0
     for p in range(n):
-        key[p] = _block(eta[p], py, ny) * across + _block(xi[p], px, nx)
+        key[p] = _tile(eta[p], py, ny) * across + _tile(xi[p], px, nx)
         few, many = min(few, abs(duration[p])), max(many, abs(duration[p]))
     by_place = np.empty(n, np.int64)
-    _sorted_by(key, across * (ny // BLOCK + 1), np.arange(n), by_place)
+    _sorted_by(key, across * (ny // TILE + 1), np.arange(n), by_place)
     fewest, most = (0, 0) if n == 0 else (int(min(few / dt, MOST_STEPS)), int(min(many / dt, MOST_STEPS)))
     if fewest == most:
         return by_place

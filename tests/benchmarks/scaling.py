@@ -703,7 +703,7 @@ def estimate(years: float = 30.0, nx: int = 512, ny: int = 512, levels: int = 80
         numbers = np.random.default_rng(0).standard_normal((8, 1_000_000), np.float32)
         add_array(group, "x", numbers.shape, (1, numbers.shape[1]), "float32", ("row", "column"))
         for k, row in enumerate(numbers):
-            put_chunk(group, "x", k, row[None])
+            put_chunk(group["x"], k, row[None])
         began = time.process_time()
         damaged_parts(Path(name) / "store", ("x",), len(numbers))
         checking = (time.process_time() - began) / numbers.nbytes

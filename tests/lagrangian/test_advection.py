@@ -8,7 +8,7 @@ import pytest
 from data.sphere import EARTH_RADIUS_KM, east_north
 from lagrangian.advection import ACTIVE, GROUNDED, LEFT_DOMAIN, REACHED
 from lagrangian.config import DT_MINUTES, LEVELS
-from lagrangian.window import BLOCK, Diffusivity, PreparedSnapshot, Window, _in_order
+from lagrangian.window import TILE, Diffusivity, PreparedSnapshot, Window, _in_order
 from tests.builders.analytic import (
     OLD_TRANSFORM,
     SHALLOW_TO_DEEP,
@@ -709,8 +709,8 @@ def test_particles_are_taken_by_steps_and_then_by_place_each_once(period):
     xi[0] = np.nan
     duration = -RNG.choice([0.0, 21600.0, 43200.0, 100000.0], n)
     order = _in_order(xi, eta, duration, 7200.0, px, py, ny, nx)
-    x = np.nan_to_num(np.mod(xi, px) if px else np.clip(xi, 0, nx)) // BLOCK
-    y = (np.mod(eta, py) if py else np.clip(eta, 0, ny)) // BLOCK
+    x = np.nan_to_num(np.mod(xi, px) if px else np.clip(xi, 0, nx)) // TILE
+    y = (np.mod(eta, py) if py else np.clip(eta, 0, ny)) // TILE
     assert order.tolist() == np.lexsort((x, y, np.abs(duration) // 7200.0)).tolist()
     assert _in_order(xi[:0], eta[:0], duration[:0], 7200.0, px, py, ny, nx).size == 0
 
