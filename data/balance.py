@@ -8,27 +8,27 @@ from data.errors import InputError
 from data.ocean import Ocean, Snapshot, preferences_of
 from data.vertical import ZCoordinate
 
-#: Shares of the record at which it is looked at: others than those that a run's identity keeps.
+#: Shares of the record whose snapshots are looked at; a run's identity samples others.
 LOOKED_AT = (0.1, 0.4, 0.9)
 #: The free surface moves by its usual departure in this time at the fastest, s: a tide of twelve hours takes 7000 s.
 SURFACE_TIME = 1800.0
-#: What rounding of velocities may amount to, m/s: files hold them in steps of up to a millimetre per second.
+#: Largest rounding of a velocity, m/s: files hold velocities in steps of up to a millimetre per second.
 ROUNDING = 1e-3
-#: What averaging u and zeta apart may amount to, m/s.
+#: Largest imbalance from averaging u and zeta separately, m/s.
 FLOOR = 2e-5
-#: A flow that misses the balance by this factor is refused, above 1 it is told.
+#: A flow that misses the balance by this factor is refused; a flow that misses it by a smaller factor above 1 gets a note.
 REFUSED = 3.0
 #: Rows that are looked at together: a few layers' thicknesses in memory at a time.
 ROWS = 64
 #: Too few points to tell.
 FEW = 16
-#: Surface speeds that are this many times off those in geostrophic balance, either way, are told (median over the deep sea).
+#: A note tells of surface speeds this many times too fast or too slow for geostrophic balance (median over the deep sea).
 FAR_FROM_GEOSTROPHY = 5.0
-#: A correlation of surface flow and that in geostrophic balance below this is told: zeta or the flow has the other sign.
+#: A note tells of a correlation of surface flow and geostrophic flow below this: zeta or the flow has the other sign.
 AGAINST_GEOSTROPHY = -0.5
-#: A mean height of the free surface beyond this is told, m: the zero of zeta is another than that of h.
+#: A note tells of a mean height of the free surface beyond this, m: zeta and h are measured from different zeros.
 FAR_FROM_ZERO = 5.0
-#: A share of the sea's points that never move beyond this is told: the mask is not that of the run.
+#: A note tells of a larger share of sea points that never move: the mask is not the run's own.
 STILL = 0.005
 GRAVITY = 9.81
 
@@ -106,7 +106,7 @@ def look(ocean: Ocean) -> list[str]:
     Returns
     -------
     list of str
-        What is to be told.
+        Notes for the user.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def _file(ocean, index):
 
 
 def _mass(ocean, indices, zeta, motions):
-    """What is to be told of the mass balance. zeta, motions: (records, eta, xi)."""
+    """Notes on the mass balance. zeta, motions: (records, eta, xi)."""
     grid = ocean.grid
     departure = zeta - (zeta.mean(axis=0) if len(zeta) > 2 else zeta[:, grid.mask_rho].mean())
     size = float(np.sqrt(np.mean(departure[:, grid.mask_rho] ** 2)))
@@ -207,7 +207,7 @@ def _surface_speeds(ocean, snapshot):
 
 
 def _speeds(speeds):
-    """What is to be told of surface speeds that the slope of the surface does not go with."""
+    """Notes on surface speeds that do not follow from the slope of the surface."""
     u, v, u_balanced, v_balanced = (np.concatenate(values) for values in zip(*speeds))
     if u.size < FEW:
         return []

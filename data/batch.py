@@ -11,7 +11,7 @@ from typing import Any
 
 from data.option_rows import arguments_of
 
-#: What is asked for over what was estimated: time (an estimate is of an idle machine) and memory.
+#: Factors from the estimates of time (which is of an idle machine) and of memory to what the script asks for.
 TIME_MARGIN, MEMORY_MARGIN = 2.0, 1.3
 #: Options that a job does not pass on: they belong to the look before it.
 LEFT_OUT = ("check", "script", "cluster", "cluster_options", "scheduler")

@@ -66,7 +66,7 @@ def add_array(group, name, shape, chunks, dtype, dims, attrs=None, data=None, fi
 
 
 def put_chunk(array, number: int, values) -> None:
-    """Fill chunk ``number`` of the first dimension (of one chunk in all others) of an array; it is on disk when this returns.
+    """Fill chunk ``number`` of the first dimension (of one chunk in all others) of an array; on return the chunk is on disk.
 
     ``values`` (rows of the chunk, ...).
     """
@@ -107,7 +107,7 @@ def has_checksums(array) -> bool:
 def arrays_of(path: Path, *, consolidated: bool = False) -> dict:
     """The arrays of a store by name; whatever zarr raises where it cannot be opened."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # marks of what is done may lie beside the arrays
+        warnings.simplefilter("ignore")  # the folder of marks may lie beside the arrays
         group = zarr.open_group(str(path), mode="r", use_consolidated=None if consolidated else False)
         return dict(group.arrays())
 
@@ -149,7 +149,7 @@ def damaged_parts(path: Path, filled: Sequence[str], n: int, progress=lambda don
 
 
 def _what(path: Path, filled: Sequence[str]) -> str:
-    """Of a store whose layout is not whole: what is not, in brackets."""
+    """The damaged part of a store's layout, in brackets, for an error line."""
     try:
         arrays, named = arrays_of(path), set(arrays_of(path, consolidated=True))
     except Exception as error:
@@ -162,12 +162,12 @@ def _what(path: Path, filled: Sequence[str]) -> str:
 
 
 class CheckedPipeline(BatchedCodecPipeline):
-    """zarr's own way from chunks to arrays; a chunk that cannot be decoded, or is lost, is named, and what makes it again."""
+    """zarr's codec pipeline, whose errors name a lost or damaged chunk and the command that makes the chunk again."""
 
     _lost_is_damaged = True
 
     async def decode_batch(self, chunk_bytes_and_specs):
-        """As in zarr; an error that is no OSError becomes :class:`_Undecodable`, which :meth:`read_batch` knows the place of."""
+        """As in zarr; an error that is no OSError becomes :class:`_Undecodable`, whose place :meth:`read_batch` knows."""
         chunk_bytes_and_specs = list(chunk_bytes_and_specs)
         checksums = any(isinstance(codec, Crc32cCodec) for codec in self.bytes_bytes_codecs)
         if self._lost_is_damaged and checksums and any(content is None for content, _ in chunk_bytes_and_specs):
@@ -196,7 +196,7 @@ class CheckedPipeline(BatchedCodecPipeline):
 
 
 class SparsePipeline(CheckedPipeline):
-    """The same for stores of earlier versions in which a chunk that is not there may hold fill values."""
+    """The pipeline for stores of earlier versions, in which an absent chunk may stand for fill values."""
 
     _lost_is_damaged = False
 
@@ -255,7 +255,7 @@ def checked_setting(path: Path, kind: str) -> dict:
 
 
 def open_checked(path: Path, kind: str, variables: Sequence[str], *, chunks: dict | None = None) -> xr.Dataset:
-    """Open a zarr store that is there, lazily; every chunk must be there now, and is checked when it is read.
+    """Open an existing zarr store lazily; every chunk must exist on opening, and is checked when it is read.
 
     Raises
     ------

@@ -13,7 +13,7 @@ FOLDER = Path(__file__).resolve().parent / "coast"
 
 
 def on_land(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
-    """Which positions (degrees, any shape) lie on Natural Earth's land (1:50 million): bool."""
+    """Whether positions (degrees, any shape) lie on Natural Earth's land (1:50 million): bool."""
     lon, lat = np.mod(np.asarray(lon, np.float64) + 180, 360) - 180, np.asarray(lat, np.float64)
     inside = np.zeros(lon.shape, bool)
     extent = shapely.box(lon.min(), lat.min(), lon.max(), lat.max())

@@ -1,4 +1,4 @@
-"""What every command shares: options from a typed dataclass and a TOML file, one line for an error, exit codes, provenance."""
+"""The parts that all commands share: options from a typed dataclass and a TOML file, error lines, exit codes, provenance."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def run_command(
         streams = plain_streams(log=log, quiet=common.quiet and not answers, stamped=not answers)
         with streams, threadpool_limits(1, user_api="blas"):
             code = int(cast(Any, command)(config) or 0)
-            sys.stdout.flush()  # what a full disk does not take is told here, not while Python ends
+            sys.stdout.flush()  # a full disk gives its error here, not while Python ends
             return code
 
     with log:
@@ -97,7 +97,7 @@ def run_command(
 
 
 def answered(prog: str, act: Callable[[], int], *, debug: bool = False, log: LogFile | None = None) -> int:
-    """The exit code of ``act()``; where the user can mend what it raises, that is one line on stderr and code 2 (130: Ctrl-C)."""
+    """The exit code of ``act()``; an error that the user can mend becomes a line on stderr and code 2 (Ctrl-C: 130)."""
     caught: BaseException
     try:
         return act()
@@ -133,7 +133,7 @@ class _Common:
 
 
 def _split_common(argv: Sequence[str]) -> tuple[_Common, list[str]]:
-    """The options of every command, and the other arguments (``--config`` among them)."""
+    """Split the options that every command has from the other arguments (``--config`` is one of these)."""
     others_of_command: list[str] = []
     quiet, log_file = False, None
     arguments = iter(argv)
@@ -184,7 +184,7 @@ def parse(kind: type[Config], argv: Sequence[str], *, prog: str) -> Config:
 
 
 def _parser_message(text: str, kind: type) -> str:
-    """The words of a boxed parser error, with the options that may be meant by those that there are not."""
+    """The text of a boxed parser error, with an existing option proposed for each unknown option."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
     plain = re.sub(r"[─-╿]+|-{5,}", " ", plain)
     plain = re.sub(r"\s+", " ", plain)
@@ -231,7 +231,7 @@ def _with_config_file(kind: type[Config], argv: list[str]) -> tuple[Config, list
 
 
 def _read_options(path: str) -> dict:
-    """What a TOML file of options holds, or the options that results were made with (run.json, fit.json: ``configuration``)."""
+    """Read the options in a TOML file, or the options in run.json or fit.json that made a result (``configuration``)."""
     try:
         text = Path(path).read_text()
         if not path.endswith(".json"):
@@ -352,7 +352,7 @@ def source_fingerprint() -> str:
 
 
 def provenance(config) -> dict:
-    """What ran: options, command line, package versions, Python, machine, git commit (None where unknown), hash of the source."""
+    """A record of the call: options, command line, versions, machine, git commit (None if unknown), source fingerprint."""
     versions = {}
     for package in RECORDED_PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -380,7 +380,7 @@ def _git_commit() -> str | None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file aside and rename it, so that it is complete or absent; StoreError with one line where it cannot be written."""
+    """Write a file under another name and rename it, so that the file is complete or absent; StoreError if that fails."""
     try:
         with written_aside(path) as aside:
             aside.write_bytes(content)

@@ -84,21 +84,21 @@ def options_of(command: str) -> type:
 
 
 def word_of(kind: type) -> str:
-    """The subcommand whose options a dataclass holds, which is also its table in a TOML file; empty where it is nobody's."""
+    """The subcommand whose options a dataclass holds, also the name of its TOML table; empty if no subcommand has them."""
     place = f"{kind.__module__}:{kind.__qualname__}"
     modules = [module for module, options in OPTIONS.items() if options == place]
     return next((word for word, command in COMMANDS.items() if command.module in modules), "")
 
 
 def missing_extra(command: str) -> str:
-    """One line where the modules of an extra that a command needs are not installed; empty where they are."""
+    """One line if modules that a command needs from an extra are not installed; empty if they are."""
     extra = NEEDS.get(command, "")
     lacking = [name for name in EXTRAS.get(extra, ()) if importlib.util.find_spec(name) is None]
     return install_line(lacking[0]) if lacking else ""
 
 
 def install_line(module: str) -> str:
-    """What to do about a module that is not installed; empty where no extra brings it."""
+    """One line that tells how to install a missing module; empty if no extra brings the module."""
     name = module.partition(".")[0]
     extra = next((extra for extra, modules in EXTRAS.items() if name in modules), "")
     return f"{name} is not installed, which this needs; pip install 'catchment-toolkit[{extra}]'" if extra else ""
@@ -117,7 +117,7 @@ def need_module(name: str) -> None:
 
 
 def answer_early() -> None:
-    """In ``python -m COMMAND …``: print the help that is asked for, or what is not installed, and exit; else do nothing."""
+    """For ``python -m COMMAND …``: print the help asked for, or a line on a missing module, and exit; else do nothing."""
     command = _command_of(getattr(sys, "orig_argv", []))
     arguments = sys.argv[1:]
     if command not in OPTIONS:

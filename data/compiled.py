@@ -24,7 +24,7 @@ from data.fingerprint import fingerprint as short_hash
 #: Packages whose sources count; other libraries are known to numba's cache by their own versions or do not reach machine code.
 _PACKAGES = ("data", "lagrangian", "learning", "evaluation")
 _IMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+import\s+(\([^)]*\)|[^\n#]*)|import\s+([\w., ]+))", re.MULTILINE)
-#: Machine code that nobody has loaded for this long is removed, s.
+#: Machine code that no process has loaded for this long is removed, s.
 _KEEP = 30 * 86400.0
 _LOCK = threading.Lock()
 
@@ -89,7 +89,7 @@ def _writable_folder(path: Path) -> Path | None:
 
 
 def _prune(base: Path) -> None:
-    """Remove the folders of sources that nobody has used for a long time."""
+    """Remove the folders of sources that no process has used for 30 days."""
     for folder in base.iterdir():
         try:
             if folder.is_dir() and time.time() - folder.stat().st_mtime > _KEEP:

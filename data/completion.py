@@ -14,7 +14,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def completion(shell: str) -> str:
-    """The script of a shell; how it is installed stands in its first lines."""
+    """The completion script of a shell; the script's first lines tell how to install it."""
     table = {word: option_rows(options_of(COMMANDS[word].module)) for word in words() if COMMANDS[word].module}
     return {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell](table)
 
@@ -28,7 +28,7 @@ def _first_words() -> list[str]:
 
 
 def _after(word: str) -> str:
-    """What may follow a command that has no options of its own."""
+    """Arguments that may follow a command without options of its own."""
     return " ".join(SHELLS) if word == "completion" else " ".join(words())
 
 

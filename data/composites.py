@@ -1,4 +1,4 @@
-"""The days that maps stand for: a monthly or 8-day composite is of its whole interval, wherever in it the file puts its date."""
+"""The days that maps cover: a monthly or 8-day composite covers its whole interval, whatever date in it the file gives."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def resolution(attrs: dict) -> tuple[int | str, str] | None:
 def map_days(
     times: np.ndarray, bounds: np.ndarray | None, told: tuple[int | str, str] | None
 ) -> tuple[np.ndarray, np.ndarray, str | None]:
-    """First day and number of days that each map stands for, and in words why, where it is more than its own day.
+    """First day and number of days that each map covers, and the reason in words if a map covers more than its own day.
 
     Bounds win; without, the attribute; without, the spacing. Months are calendar months, whatever day of theirs the date is.
     Other composites begin at their date, unless 8-day ones are dated at the middle of the periods that begin with a year.

@@ -107,7 +107,7 @@ PRODUCTS = {
         first=1993,
     ),
 }
-#: Part of the static dataset that holds the sea floor, and what is fetched of it.
+#: Part of the static dataset that holds the sea floor, and the variables that are fetched from this part.
 STATIC_PART, STATIC_VARIABLES = "bathy", ("deptho", "deptho_lev")
 #: Depth that only the uppermost level of an ocean lies above, m.
 SURFACE_M = 1.0
@@ -136,7 +136,7 @@ class DownloadConfig:
     start: str = "2000-01-01"
     """First day, YYYY-MM-DD."""
     end: str = "2019-06-01"
-    """Last day, YYYY-MM-DD; it is fetched too."""
+    """Last day, YYYY-MM-DD (included)."""
     half_width: Annotated[float | None, *bounds(above=0, most=5000, unit="km")] = None
     """Half the side of the box around the site, km (default: 500, ocean 520). The networks' inputs reach 400 km from the trap."""
     dataset: str = ""
@@ -201,7 +201,7 @@ class Request:
         }
 
     def command(self) -> str:
-        """The same as a command line of the toolbox."""
+        """The request as a command line of the Copernicus Marine toolbox."""
         words = ["copernicusmarine", "subset"]
         for name, value in self.arguments().items():
             option = "--" + ("variable" if name == "variables" else name).replace("_", "-")
@@ -294,7 +294,7 @@ def ocean_bytes_a_day(box: Box, product: Product = PRODUCTS["ocean"]) -> float:
 
 
 def _size_in_words(wanted: list[Request]) -> tuple[float, str]:
-    """(bytes that files not there will take, how it is known): from the files that are there, else from the number of points."""
+    """(bytes that missing files will take, basis of the estimate): existing files, or else the number of points."""
     timed = [request for request in wanted if request.days and request.deepest is None]
     present = [request for request in timed if request.path.exists()]
     days = sum(request.days for request in timed if not request.path.exists())
@@ -443,11 +443,11 @@ def _checked(path: Path, request: Request) -> int:
             days = file.dimensions["time"].size if "time" in file.dimensions else 0
     except OSError as error:
         raise InputError(
-            f"{request.path}: what came is no netCDF file ({one_line(error)}); give the same command again"
+            f"{request.path}: the fetched file is no netCDF file ({one_line(error)}); give the same command again"
         ) from error
     if lacking or not (days or request.part):
         lack = f"no variable {', '.join(lacking)}" if lacking else "no day"
-        raise InputError(f"{request.path}: what came of {request.dataset} has {lack}; check --dataset, --start and --end")
+        raise InputError(f"{request.path}: the file of {request.dataset} has {lack}; check --dataset, --start and --end")
     return 0 if request.part else days
 
 

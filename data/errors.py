@@ -11,7 +11,7 @@ _IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno
 
 
 class CatchmentError(Exception):
-    """Base class: something the user can mend. The message says what is wrong, where, and what would mend it."""
+    """Base class of errors that the user can mend. The message tells the fault, its place and its remedy."""
 
 
 class InputError(CatchmentError):

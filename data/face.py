@@ -1,4 +1,4 @@
-"""The public face of a package: a few names, each imported from its module when it is first asked for.
+"""The public face of a package: a few names, each imported from its module at the name's first use.
 
 numba, torch and cartopy take seconds to import; ``import lagrangian`` must not.
 """

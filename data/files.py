@@ -16,7 +16,7 @@ from data.errors import cannot_write
 
 @contextlib.contextmanager
 def written_aside(path: Path, ending: str = "", *, make_folder: bool = True) -> Iterator[Path]:
-    """The path to write to, beside ``path``; on leaving, what is there is put on disk and takes the name ``path``.
+    """Give a path beside ``path`` to write to; on leaving, the file written there is put on disk and renamed to ``path``.
 
     Several processes may write one name at once: each writes aside under a name of its own, the last to rename stays. Where the
     block raises, what it wrote is removed; what a killed process of this host left is removed by the next that writes the name.
@@ -55,7 +55,7 @@ def written_aside(path: Path, ending: str = "", *, make_folder: bool = True) -> 
 
 
 def make_folder(path: Path) -> None:
-    """Make the folder that results go to, where it is not there; StoreError in one line where it cannot be made."""
+    """Make the folder of the results if it is absent; StoreError if the folder cannot be made."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:

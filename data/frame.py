@@ -24,7 +24,7 @@ HALF_WINDOW_KM = WINDOW_POINTS * WINDOW_SPACING_KM / 2
 
 
 class Plane(Protocol):
-    """What a frame asks of the grid that it is laid upon: :class:`data.grid.HorizontalGrid`, or a map's grid of degrees."""
+    """The parts of a grid that a frame uses: of :class:`data.grid.HorizontalGrid`, or of a map's grid in degrees."""
 
     @property
     def mask_rho(self) -> np.ndarray: ...
@@ -79,7 +79,7 @@ KEPT_SHIFTS = 16
 
 
 class Regridder:
-    """From fields at rho points to the points of a frame; places are found once, fields follow.
+    """Interpolates fields from rho points to the points of a frame; positions are found once for all fields.
 
     Where the grid is finer than the frame, each cell is the mean of m x m samples, m the ratio of the spacings. Samples are
     bicubic where all that is around them is known, else bilinear over what is known, and missing (NaN) where less than half of
@@ -106,14 +106,15 @@ class Regridder:
         self.method, self.partial = method, partial
         m = max(1, round(frame.spacing_km / grid.spacing_km))
         shifts = ((np.arange(m) + 0.5) / m - 0.5) * frame.spacing_km
+        # all samples at once: where some lie outside the domain, the search takes as long for a few as for many
+        sampled = [frame.positions(grid, dx, dy) for dy in shifts for dx in shifts]
+        xi, eta = grid.locate(*(np.stack([position[axis] for position in sampled]) for axis in (0, 1)))
+        px, py = grid.period
         self._places = []
-        for dy in shifts:
-            for dx in shifts:
-                xi, eta = grid.locate(*frame.positions(grid, dx, dy))
-                inside = np.isfinite(xi.ravel())
-                x, y = (np.where(inside, one.ravel(), 0.0) for one in (xi, eta))
-                px, py = grid.period
-                self._places.append((inside, np.mod(x, px) if px else x, np.mod(y, py) if py else y))
+        for one_xi, one_eta in zip(xi.reshape(m * m, -1), eta.reshape(m * m, -1), strict=True):
+            inside = np.isfinite(one_xi)
+            x, y = (np.where(inside, one, 0.0) for one in (one_xi, one_eta))
+            self._places.append((inside, np.mod(x, px) if px else x, np.mod(y, py) if py else y))
         self._corners: list | None = None
 
     def __call__(self, field: np.ndarray) -> np.ndarray:
@@ -143,11 +144,11 @@ class Regridder:
         return self._corners[number]
 
     def _bicubic(self, field, filled, missing):
-        """Sampler (x, y) -> values of the cubic spline, bilinear near what is missing."""
+        """Sampler (x, y) -> values of the cubic spline, or of bilinear interpolation near missing points."""
         wrap_xi, wrap_eta = self.grid.periodic
         pad = 12
         if missing.any():
-            # with the periodic images beside, so that what is missing across the seam counts as near
+            # with the periodic images beside, so that missing points across the seam count as near
             wide, core = _images(missing, pad, wrap_xi, wrap_eta)
             near = ndimage.maximum_filter(wide, size=5, mode="nearest")[core]
             filled_cubic = fill_nearest(_images(field, pad, wrap_xi, wrap_eta)[0], wide)[core]
@@ -229,13 +230,13 @@ def cut_window(field: Fields, frame: Frame, offset_x: float, offset_y: float) ->
     exact where the offset is a multiple of the spacing, else cubic between lattice points. Missing where the frame ends or
     where a value is missing. Returns (..., 100, 100) float32.
     """
-    block = round(WINDOW_SPACING_KM / frame.spacing_km)
-    inside = (np.arange(block) + 0.5) * frame.spacing_km - WINDOW_SPACING_KM / 2
+    fold = round(WINDOW_SPACING_KM / frame.spacing_km)
+    inside = (np.arange(fold) + 0.5) * frame.spacing_km - WINDOW_SPACING_KM / 2
     points_x = ((window_offsets()[:, None] + inside).ravel() + offset_x - frame.x[0]) / frame.spacing_km
     points_y = ((window_offsets()[:, None] + inside).ravel() + offset_y - frame.y[0]) / frame.spacing_km
     flat = field.reshape(-1, *field.shape[-2:])
     rows, columns = (
-        _weights(points, n).reshape(WINDOW_POINTS, block, n).mean(axis=1)
+        _weights(points, n).reshape(WINDOW_POINTS, fold, n).mean(axis=1)
         for points, n in ((points_y, frame.y.size), (points_x, frame.x.size))
     )
     if all(np.isfinite(values).all() for values in (rows, columns, flat)):

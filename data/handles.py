@@ -1,4 +1,4 @@
-"""A few netCDF files kept open at a time, and what has gone wrong with one told in one line."""
+"""A few netCDF files kept open at a time; an error in reading a file becomes one line."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from data.option_rows import OptionRow, option_rows
 
-#: Widest page, and the column in which what is said of an option begins.
+#: Width of the widest page, and the column in which an option's description begins.
 WIDEST, COLUMN = 100, 28
-#: Options of every command, as they are given, and what is said of them.
+#: Options that every command has, and their descriptions.
 COMMON = (
     ("--config FILE.toml", "Take options from a TOML file, of this command alone or with a table for each ([run], [fit], ...), "
                       "or the run.json or fit.json of earlier results. What is given beside it counts more."),
@@ -54,7 +54,7 @@ def help_page(kind: type, prog: str, width: int | None = None) -> str:
 
 
 def entry(words: str, text: str, width: int) -> list[str]:
-    """Lines of one option or command and what is said of it."""
+    """The lines of one option or command with its description."""
     body = textwrap.wrap(text, max(20, width - COLUMN)) or [""]
     head = f"  {words}"
     lines = [f"{head:<{COLUMN}}{body[0]}"] if len(head) < COLUMN else [head, " " * COLUMN + body[0]]
@@ -62,7 +62,7 @@ def entry(words: str, text: str, width: int) -> list[str]:
 
 
 def said_of(row: OptionRow) -> str:
-    """What an option is for, its default where its text names none, and its bounds."""
+    """An option's description, its default if the description names none, and its bounds."""
     notes = []
     default = in_words(row.default)
     if default and "default" not in row.about:

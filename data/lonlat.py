@@ -47,7 +47,7 @@ class LonLatGrid:
 
     @cached_property
     def mask_rho(self) -> np.ndarray:
-        """(lat, lon) True: what is missing is told by the fields."""
+        """(lat, lon) True: missing points are NaN in the fields themselves."""
         return np.ones((self.lat.size, self.lon.size), bool)
 
     def offset(self, lon, lat, east_km, north_km):
@@ -65,7 +65,7 @@ class LonLatGrid:
 
 
 class LonLatRegridder:
-    """From maps (lat, lon) to the points of a frame; places are found once, maps follow.
+    """Interpolates maps (lat, lon) to the points of a frame; positions are found once for all maps.
 
     Samples are those of :class:`~data.frame.Regridder`: bicubic where all around is known, else bilinear over what is known, so
     that nothing reaches more than half a cell into land or cloud. Where the product is finer than the frame, a cell is the mean

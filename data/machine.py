@@ -1,4 +1,4 @@
-"""What the machine has: memory and free disk, which requests are compared with before they are begun."""
+"""Memory and free disk of the machine; commands compare their needs with these before work begins."""
 
 from __future__ import annotations
 

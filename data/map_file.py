@@ -20,14 +20,14 @@ AXIS_NAMES = {
 }
 #: Years that maps may be of.
 FIRST_YEAR, LAST_YEAR = 1900, 2200
-#: Words of names and attributes that tell a product that is made once, in the end, and one that will be made again.
+#: Words in names and attributes of a final product (LATE), and of a preliminary product that a final one will replace (NEAR).
 LATE = ("dt", "rep", "my", "delayed time", "reprocessed", "multi year", "multiyear", "final")
 NEAR = ("nrt", "near real time", "preliminary", "prelim", "interim", "myint", "provisional")
 STANDARD_NAMES = {"lat": "latitude", "lon": "longitude", "time": "time"}
 
 
 class MapFile:
-    """What a file of maps holds; opened to look and to read, closed in between.
+    """The content of a file of maps; the file is open only while its header or its maps are read.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class MapFile:
         return self._decoded(variable, np.atleast_1d(_plain(variable)), _attributes(variable))
 
     def _bounds(self, held, time):
-        """Bounds of the times: of CF, or of a file of one map by time_coverage_start and _end; None where none are told."""
+        """Bounds of the times, of CF, or of time_coverage_start and _end in a file of one map; None if the file tells none."""
         name = str(getattr(time, "bounds", "")) if time is not None else ""
         if name in held and held[name].ndim == 2 and held[name].shape == (self.times.size, 2):
             variable = held[name]

@@ -1,4 +1,4 @@
-"""netCDF files: which ones a user means, opened with one line for what is wrong, written aside, and their library's lock."""
+"""netCDF files: patterns expanded, files opened with one-line errors, files written under another name first, and the lock."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CLASSIC_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11
 
 
 def expand(paths) -> list[str]:
-    """Paths with patterns replaced by what they match, each file once."""
+    """Paths, with each pattern replaced by the files that match it; each file once."""
     items = [paths] if isinstance(paths, (str, Path)) else list(paths)
     paths_found = []
     for item in items:
@@ -56,13 +56,13 @@ def expand(paths) -> list[str]:
 
 
 def _by_numbers(name: str) -> tuple:
-    """What sorts names with numbers in them as people count."""
+    """A key that sorts names with numbers in them by the numbers' values."""
     pieces = re.split(r"(\d+)", name)
     return [*(int(piece) if k % 2 else piece for k, piece in enumerate(pieces))], name
 
 
 def open_dataset(path: str) -> netCDF4.Dataset:
-    """Open a file for reading; InputError where it is none, damaged, or shorter than its header says."""
+    """Open a netCDF file for reading; InputError if the file is of another kind, damaged, or shorter than its header says."""
     try:
         dataset = netCDF4.Dataset(path)
     except FileNotFoundError as error:
@@ -119,7 +119,7 @@ def _check_packing(path: str, dataset: netCDF4.Dataset) -> None:
 
 
 def write_dataset(path: Path, dataset: xr.Dataset) -> None:
-    """Write a CF file aside and rename it, so that it is complete or absent.
+    """Write a CF file under another name and rename it, so that the file is complete or absent.
 
     Instants are written as seconds since 1970 in double precision, missing values of data as netCDF's own fill value (coordinates
     have none), and maps (..., y, x) compressed, one a chunk.

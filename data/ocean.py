@@ -1,4 +1,4 @@
-"""The one interface behind which every ocean stands: CROCO and ROMS files, oceans on z-levels, the twin, and models to come."""
+"""The interface of every ocean: CROCO and ROMS files, oceans on z-levels, the twin, and oceans of other packages."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Preferences:
-    """What an ocean asks of a run that leaves these options open.
+    """Values that an ocean proposes for options that a run leaves open.
 
     Attributes
     ----------
@@ -69,13 +69,13 @@ class Preferences:
 
 
 def preferences_of(ocean: Ocean) -> Preferences:
-    """What an ocean prefers; the defaults where it declares nothing."""
+    """The preferences of an ocean; the defaults if the ocean declares none."""
     return getattr(ocean, "preferences", None) or Preferences()
 
 
 @runtime_checkable
 class Ocean(Protocol):
-    """What the toolkit needs of an ocean simulation.
+    """An ocean simulation, as the toolkit uses it.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What an ocean is called: in stores (the attribute ``source``), on pictures, in the report; and that the twin is no real sea."""
+"""Names of an ocean in stores (the attribute ``source``), on pictures and in the report; the twin's name says "idealised"."""
 
 from __future__ import annotations
 

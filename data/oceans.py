@@ -1,4 +1,4 @@
-"""From files, or the word ``twin``, to an ocean: one door for every family of ocean."""
+"""Opens every family of ocean, from files or from the name ``twin``."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class OceanSource:
 
     @property
     def of_files(self) -> bool:
-        """Whether the ocean stands in files that are named here, and not behind a name (the twin, registered oceans)."""
+        """Whether the ocean is read from the named files; False of the twin and of registered oceans."""
         return "twin" not in self.files and registered_ocean(self.files) is None
 
     def open(

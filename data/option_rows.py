@@ -23,7 +23,7 @@ OTHER = "Options"
 
 @dataclasses.dataclass(frozen=True)
 class OptionRow:
-    """One option.
+    """One option of a command, for its help, completion and TOML table.
 
     Attributes
     ----------
@@ -61,14 +61,14 @@ class OptionRow:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """All that stand for it on a command line: a switch can be taken back."""
+        """All flags of the option on a command line; a switch has a second flag that takes it back."""
         if self.positional:
             return ()
         return (self.flag, f"--no-{self.flag[2:]}") if self.kind is bool else (self.flag,)
 
     @property
     def value(self) -> str:
-        """What follows the flag, for ``--help``; empty for a switch."""
+        """The placeholder after the flag in ``--help``; empty for a switch."""
         if self.kind is bool:
             return ""
         if self.choices:
@@ -90,7 +90,7 @@ def option_rows(kind: type) -> list[OptionRow]:
 
 
 def arguments_of(config: Any, *, without: Collection[str] = ()) -> list[str]:
-    """The arguments that give a command these options: those that are not the defaults, but for the fields ``without``."""
+    """The arguments that give a command these options; defaults and the fields ``without`` are left out."""
     words = []
     for row in option_rows(type(config)):
         value = getattr(config, row.name)
@@ -154,7 +154,7 @@ def _values(hint: Any) -> tuple[type, bool, tuple[str, ...]]:
 
 
 def _docstrings(kind: type) -> dict[str, str]:
-    """The string below each field of a dataclass and of those that it inherits from, on one line."""
+    """The string below each field of a dataclass and of its base classes, on one line, by field."""
     strings: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         if not dataclasses.is_dataclass(base):

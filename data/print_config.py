@@ -17,7 +17,7 @@ WIDTH = 100
 
 
 def config_text(kind: type, argv: Sequence[str] = ()) -> str:
-    """The table of a command: options that ``argv`` gives stand in it, the others are commented out with their defaults.
+    """The TOML table of a command: options in ``argv`` with their values, the others commented out with their defaults.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def config_text(kind: type, argv: Sequence[str] = ()) -> str:
     """
     word = word_of(kind)
     rows = option_rows(kind)
-    # an argument that must be given stands in as its first choice, commented out
+    # a required argument is written as its first choice, commented out
     needed = next((row for row in rows if row.positional and row.default is None), None)
     stands_in = needed is not None and not set(argv) & set(needed.choices)
     config: Any = parse(kind, [needed.choices[0], *argv] if needed is not None and stands_in else argv, prog=f"catchment {word}")

@@ -13,7 +13,7 @@ from data.times import gaps
 
 #: Step to which instants are rounded, so that times written in days and in seconds agree.
 TIME_STEP = "ms"
-#: What 64 bits of nanoseconds can hold, in whole years.
+#: First and last whole year that 64 bits of nanoseconds can hold.
 FIRST_YEAR, END_YEAR = np.datetime64("1678"), np.datetime64("2262")
 STANDARD_CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
 #: Clocks that show no year as late as this give no dates: ROMS and NEMO begin runs without a date in year 1.
@@ -115,8 +115,8 @@ def check_gaps(times: np.ndarray, paths: list[str], allowed: bool, notes: list[s
     longest = holes[np.argmax(steps[holes])]
     before, after = (np.datetime_as_string(times[k], unit="m") for k in (longest, longest + 1))
     more = f", and {holes.size - 1} more such holes" if holes.size > 1 else ""
-    what = f"no record between {before} and {after} ({steps[longest]:.3g} days, where {usual:.3g} days are usual{more})"
+    gap = f"no record between {before} and {after} ({steps[longest]:.3g} days, where {usual:.3g} days are usual{more})"
     if not allowed:
         files = " and ".join(dict.fromkeys(paths[k] for k in (longest, longest + 1)))
-        raise InputError(f"{files}: {what}; add the missing files, or --allow-gaps to interpolate in time across")
-    notes.append(f"{what}: velocities are interpolated in time across")
+        raise InputError(f"{files}: {gap}; add the missing files, or --allow-gaps to interpolate in time across")
+    notes.append(f"{gap}: velocities are interpolated in time across")

@@ -1,4 +1,4 @@
-"""What others add without editing the toolkit: scores, networks, oceans and sites, by entry point or by decorator.
+"""Scores, networks, oceans and sites that other packages add without editing the toolkit, by entry point or decorator.
 
 A package declares entry points, which every command and every worker finds::
 
@@ -64,7 +64,7 @@ class Registry:
         self._registered[name] = thing
 
     def decorator(self, name: str) -> Callable[[Any], Any]:
-        """``@register(name)`` for what is defined below it."""
+        """The decorator ``@register(name)`` of a function or class."""
 
         def keep(thing):
             self.register(name, thing)
@@ -141,7 +141,7 @@ def registered_ocean(option: tuple[str, ...]) -> tuple[Callable, str] | None:
 
 
 def opened(word: str, opener: Callable, argument: str):
-    """The ocean of a registered opener; what it lacks of :class:`data.ocean.Ocean` is told in one line.
+    """The ocean of a registered opener; an error line names the parts of :class:`data.ocean.Ocean` that the ocean lacks.
 
     Raises
     ------
@@ -157,5 +157,5 @@ def opened(word: str, opener: Callable, argument: str):
         raise InputError(f"--ocean {word}: its opener fails: {type(error).__name__}: {line}") from error
     lacking = [name for name in ("grid", "vertical", "times", "variables", "description", "snapshot") if not hasattr(ocean, name)]
     if lacking:
-        raise InputError(f"--ocean {word}: what its opener gives lacks {', '.join(lacking)} of data.ocean.Ocean")
+        raise InputError(f"--ocean {word}: the ocean that its opener returns lacks {', '.join(lacking)} of data.ocean.Ocean")
     return ocean

@@ -37,17 +37,17 @@ from data.progress import Progress
 MARKS = "parts_done"
 #: Attribute that holds what a store was made of.
 IDENTITY = "identity"
-#: Notes of earlier versions on what is in: beside the stores of a speed, within other stores, in an array of fields.zarr.
+#: Where earlier versions noted finished parts: beside the stores of a speed, within other stores, in an array of fields.zarr.
 OLDER_MARKS, OLDER_NOTES, OLDER_ARRAY = "periods_done", "done.json", "written"
 
 
 def partial_path(folder: Path, name: str) -> Path:
-    """Where the store ``name`` (such as ``pdf.zarr``) stands until it is complete."""
+    """The path of the store ``name`` (such as ``pdf.zarr``) while the store is incomplete."""
     return Path(folder) / f"{name}.partial"
 
 
 def identity_of(path: Path) -> dict | None:
-    """What a store says it was made of; None where it is absent, cannot be read or does not say."""
+    """The identity that a store holds; None if the store is absent, damaged or without an identity."""
     try:
         identity = zarr.open_group(str(path), mode="r", use_consolidated=False).attrs.get(IDENTITY)
         return cast("dict | None", identity)
@@ -56,13 +56,13 @@ def identity_of(path: Path) -> dict | None:
 
 
 def holds(path: Path, number: int) -> bool:
-    """Whether part ``number`` of a store is in, by its marks."""
+    """Whether part ``number`` of an unfinished store is marked as finished."""
     path = Path(path)
     return path.exists() or (partial_path(path.parent, path.name) / MARKS / f"{number:05d}").exists()
 
 
 def differences(old, new, name: str = "") -> list[str]:
-    """What differs between two identities, each as "NAME was OLD, now NEW"."""
+    """The differences of two identities, each as "NAME was OLD, now NEW"."""
     if isinstance(old, dict) and isinstance(new, dict):
         names = sorted(old.keys() | new.keys())
         return [line for name_of in names for line in differences(old.get(name_of), new.get(name_of), name_of.replace("_", "-"))]
@@ -75,39 +75,39 @@ def _short(value) -> str:
 
 
 class ResumableStore:
-    """A store that is whole, or is filled part by part.
+    """A store that is whole, or that is filled part by part.
 
     Parameters
     ----------
     path : Path
-        Its name once it is whole, such as ``OUT/w080/pdf.zarr``.
+        The store's name once the store is whole, such as ``OUT/w080/pdf.zarr``.
     filled : sequence of str
-        Arrays that are filled; others are laid out with the store.
+        Arrays that are filled part by part; other arrays are laid out with the store.
     n_parts : int
         Number of parts: chunks of the first dimension of each of them.
     lay_out : callable, optional
-        Makes an empty store (a zarr group with its arrays) at a path, the same bytes each time. Without it the store must be
-        there: what a worker joins.
+        Makes an empty store (a zarr group with its arrays) at a path, the same bytes each time. Without it the store must
+        exist, as when a worker joins.
     identity : dict, optional
-        What must be equal for a store to be gone on with (as JSON holds it); kept in the store.
+        Facts (as JSON holds them) that must equal those kept in an unfinished store for the store to be gone on with.
     renew : bool
         Make a store of another identity anew (its name goes over when the new one is whole) instead of refusing it.
     parts : str
-        What parts are called in error lines.
+        The parts' name, in the plural, for error lines.
 
     Attributes
     ----------
     done : set of int
-        Parts that are in.
+        Numbers of the parts that the store holds.
     damaged : list of int
-        Parts that had been in and were lost or damaged when the store was opened; they are missing now.
+        Numbers of the parts that were lost or damaged when the store was opened; these parts are missing now.
     renewed : bool
-        Whether a finished store of another identity is there, which this one will replace.
+        Whether a finished store of another identity exists, which this store will replace.
 
     Raises
     ------
     StoreError
-        The store is of another identity, or its metadata are damaged; or it is not there and not to be laid out; or the disk
+        The store has another identity, damaged metadata, or is absent and not to be laid out; or the disk
         cannot be written.
     """
 
@@ -144,16 +144,16 @@ class ResumableStore:
 
     @property
     def where(self) -> Path:
-        """Where the store lies now."""
+        """The path of the store as it is now, finished or unfinished."""
         return self.partial if self.partial.exists() and (self.renewed or not self.path.exists()) else self.path
 
     @property
     def whole(self) -> bool:
-        """Whether the store has its name."""
+        """Whether the store is finished and has its name."""
         return self.where == self.path
 
     def missing(self) -> list[int]:
-        """Parts that are not in, in order."""
+        """Numbers of the parts that the store lacks, in order."""
         return [number for number in range(self.n_parts) if number not in self.done]
 
     def _all(self) -> set[int]:
@@ -188,12 +188,12 @@ class ResumableStore:
             self._lay_out()
 
     def _is_ours(self, path: Path) -> bool:
-        """Whether a store is of this identity. One that does not say is: who opened it vouches for it; not where it is renewed.
+        """Whether a store has this identity. A store without one counts as having it, unless stores are renewed.
 
         Raises
         ------
         StoreError
-            It is of another, and not to be made anew.
+            The store has another identity, and is not to be made anew.
         """
         if self.identity is None:
             return True
@@ -219,7 +219,7 @@ class ResumableStore:
             raise StoreError(
                 f"{self.partial} is damaged ({one_line(error)}); remove it and give the same command again"
             ) from error
-        if self._lay_out_at:  # what is damaged is found at the end, what is lost can be seen now
+        if self._lay_out_at:  # damaged chunks are found at the end, lost chunks can be seen now
             lost = [number for number in sorted(self.done) if not all(has_chunk(array, number) for array in arrays)]
             self.damaged = sorted({*self.damaged, *lost})
             self.forget(lost)
@@ -230,7 +230,7 @@ class ResumableStore:
         return {int(mark.name) for mark in (self.partial / MARKS).glob("[0-9]*")} & self._all()
 
     def _write_marks(self, path: Path, numbers: Iterable[int]) -> None:
-        """Make the marks of a store anew: all of them or none are there."""
+        """Make the marks of a store anew; a kill leaves all of the marks or none."""
         new = path / f"{MARKS}.new"
         for old in (new, path / MARKS):
             if old.exists():
@@ -241,7 +241,7 @@ class ResumableStore:
         new.rename(path / MARKS)
 
     def _has_marks(self) -> bool:
-        """Whether an unfinished store tells what is in it; what an earlier version noted becomes marks."""
+        """Whether an unfinished store marks its finished parts; notes of an earlier version are turned into marks."""
         if not (self.partial / MARKS).exists():
             older = _older_marks(self.partial, self.filled)
             if older is None:
@@ -256,7 +256,7 @@ class ResumableStore:
         self._lay_out_aside()
         if self.partial.exists():
             shutil.rmtree(self.partial)
-        self._aside.rename(self.partial)  # with its marks: there, it is laid out
+        self._aside.rename(self.partial)  # the folder of marks comes with the store: a store with this name is laid out
         self._go_on()
 
     def _lay_out_aside(self) -> None:
@@ -271,7 +271,7 @@ class ResumableStore:
         (self._aside / MARKS).mkdir()
 
     def _found_whole(self) -> bool:
-        """Look through a finished store; where it is not whole, make it an unfinished one with the parts that are."""
+        """Check a finished store; if parts are damaged, make it an unfinished store that holds the other parts."""
         reopened = (self.path / MARKS).exists()  # killed between its name and the end of its marks, or while it was mended
         (self.path / OLDER_NOTES).unlink(missing_ok=True)
         if not layout_is_whole(self.path, self.filled):
@@ -292,7 +292,7 @@ class ResumableStore:
         return False
 
     def _mend_layout(self, path: Path) -> None:
-        """Put what is damaged of a store's metadata and coordinates in again, from a new layout."""
+        """Replace damaged metadata and coordinates of a store by those of a new layout."""
         self._lay_out_aside()
         try:
             zarr.open_group(str(path), mode="r", use_consolidated=False)
@@ -338,7 +338,7 @@ class ResumableStore:
             raise cannot_write(self.path, error) from None
 
     def mark(self, number: int) -> None:
-        """Note part ``number`` as being in."""
+        """Mark part ``number`` as finished."""
         try:
             (self.partial / MARKS / f"{number:05d}").touch()
         except OSError as error:
@@ -378,11 +378,11 @@ class ResumableStore:
         return True
 
     def told(self, damaged: Sequence[int]) -> str:
-        """That some parts are damaged or missing, for a line."""
+        """The beginning of a line which tells that some parts are damaged or missing."""
         return f"{self.where}: {len(damaged)} of {self.n_parts} {self.parts} are damaged or missing"
 
     def forget(self, numbers: Iterable[int]) -> None:
-        """Count parts as not in."""
+        """Count parts as missing."""
         for number in numbers:
             (self.partial / MARKS / f"{number:05d}").unlink(missing_ok=True)
             self.done.discard(number)
@@ -409,7 +409,7 @@ class ResumableStore:
 
 
 def _older_marks(partial: Path, filled: Sequence[str]) -> set[int] | None:
-    """Parts of an unfinished store that an earlier version noted as being in; None where it noted nothing."""
+    """Parts of an unfinished store that an earlier version noted as finished; None if there is no note."""
     notes = partial / OLDER_NOTES
     try:
         if notes.exists():

@@ -43,15 +43,15 @@ MG_PER_M3 = {name: 1.0 for name in ("mgm-3", "mg/m3", "mg/m**3", "mgm**-3", "mil
 HIDDEN = ("land", "ice")
 #: Least ``quality_level`` of GHRSST data that is used: 4 acceptable, 5 best (GDS 2.0, table 9-8).
 LEAST_QUALITY = 4
-#: Maps less often than this, days, are not the daily ones that the method asks for.
+#: Largest usual time between maps that counts as daily, days; the method asks for daily maps.
 DAILY = 2.0
-#: Gaps that are told one by one.
+#: Number of gaps that notes tell one by one.
 GAPS_TOLD = 3
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """What an opener looks for.
+    """A kind of satellite map: the variables and units that its opener looks for.
 
     ``names``: variables in order of preference; ``units``: factor, or offset where ``additive``; ``valid``: bounds beyond which
     a number is a fill value that no attribute declares, in the toolkit's unit; ``extras``: variables kept where all files hold
@@ -205,7 +205,7 @@ class _Reader:
         return np.where(bad, np.nan, values)
 
     def _check_unit(self, values, bad) -> None:
-        """InputError where a map has no possible temperature, and would have if kelvin were degrees Celsius, or the reverse."""
+        """InputError if a map's temperatures are impossible, and would be possible with kelvin and degrees Celsius exchanged."""
         finite = values[np.isfinite(values)]
         if not finite.size or not bad.all():
             return
@@ -275,7 +275,7 @@ def _check_one_grid(files):
 
 
 def _merge(files):
-    """Times in order, (time, 2) the number of the file and the record that stand for each, and lines on what was chosen.
+    """Times in order, (time, 2) number of the file and the record used for each, and notes on the choices.
 
     Where two maps are of one instant, the one of the higher rank (:func:`~data.map_file.reprocessing_rank`) stands for it, of
     equal ranks the one of the file given later. The preliminary and the final map of a day may be dated at different hours: where
@@ -287,7 +287,7 @@ def _merge(files):
     equal: list[tuple[str, str]] = []
 
     def one_of(first, second):
-        """The better of two (rank, file, record); what is passed over is counted."""
+        """The better of two (rank, file, record); the other is counted as passed over."""
         better, worse = (second, first) if second[0] >= first[0] else (first, second)
         if better[0] != worse[0]:
             passed[better[0], worse[0]] = passed.get((better[0], worse[0]), 0) + 1
@@ -316,7 +316,7 @@ def _merge(files):
 
 
 def _choices(passed: dict[tuple[int, int], int], equal: list[tuple[str, str]]) -> list[str]:
-    """Lines on maps that others were taken for, by rank; ``equal``: files of what was taken and what was not, of equal ranks."""
+    """Notes on maps that were passed over, by rank; ``equal``: (file used, file passed over) of maps of equal rank."""
     words = {0: "near-real-time or preliminary", 1: "other", 2: "reprocessed or final"}
     lines = []
     for (better, worse), count in sorted(passed.items()):

@@ -9,15 +9,15 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int, Int16, Int32, Int64, UInt32
 
-#: At rho points.
+#: A field at rho points.
 Rho = Float[np.ndarray, "eta xi"]
-#: At u points: xi_u is xi - 1, on an A-grid xi.
+#: A field at u points: xi_u is xi - 1, on an A-grid xi.
 U = Float[np.ndarray, "s eta xi_u"]
-#: At v points: eta_v is eta - 1, on an A-grid eta.
+#: A field at v points: eta_v is eta - 1, on an A-grid eta.
 V = Float[np.ndarray, "s eta_v xi"]
-#: At rho points of layer centres.
+#: A field at rho points of layer centres.
 Layers = Float32[np.ndarray, "s eta xi"]
-#: At rho points of layer interfaces, from the sea floor to the surface.
+#: A field at rho points of layer interfaces, from the sea floor to the surface.
 Interfaces = Float32[np.ndarray, "s+1 eta xi"]
 
 #: Displacements of particles where they crossed levels, km.
@@ -26,7 +26,7 @@ Counts = UInt32[np.ndarray, "experiment level y x"]
 Reached = UInt32[np.ndarray, "experiment level"]
 #: Probability by bin.
 Pdfs = Float[np.ndarray, "*n y x"]
-#: One number for each PDF or pair of PDFs.
+#: A number for each PDF or pair of PDFs.
 Scores = Float[np.ndarray, "*n"]
 
 #: Fields on a frame, and the window of the networks cut out of them.

@@ -37,7 +37,7 @@ class Site:
     source: str = ""
 
 
-#: Nominal positions and depths of long series of moored traps: those that the paper's introduction names, and others.
+#: Nominal positions and depths of long series of moored traps; the paper's introduction names the first of them.
 SITES = {
     site.name: site
     for site in (
@@ -121,7 +121,7 @@ def parse_site(text: str) -> Site:
 
 
 def _meant(text: str) -> str:
-    """Of the known sites, those that a text may mean, in brackets; empty where there is none."""
+    """Names of known sites close to a text, in brackets, for an error line; empty if there are none."""
     plain = text.lower().strip().replace(" ", "-").replace("_", "-")
     near = difflib.get_close_matches(plain, [*SITES, *registry.SITES.names(), *ALIASES], n=3, cutoff=0.6)
     names = list(dict.fromkeys(ALIASES.get(name, name) for name in near))

@@ -1,4 +1,4 @@
-"""What a grid file leaves out, computed from the positions of its rho points: metrics, rotation, Coriolis.
+"""Metrics, rotation and Coriolis parameters computed from positions of rho points, for grid files that lack them.
 
 All from the tangent vectors of the grid lines, by second-order differences in the local frame of each point,
 so that the date line, rotated grids and the convergence of meridians need no special care.

@@ -1,4 +1,4 @@
-"""What operating systems do not have alike: locks, whether a process lives, reading at a place, putting a file on disk.
+"""Functions that differ between operating systems: locks, whether a process lives, reading at an offset, syncing a file.
 
 Linux and macOS have ``fcntl``, Windows ``msvcrt``; where there is neither, nothing locks, and callers are told.
 """
@@ -26,7 +26,7 @@ else:
 LOCK_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 #: Whether the system itself refuses symbolic links.
 REFUSES_LINKS = hasattr(os, "O_NOFOLLOW")
-#: Place of the byte that is locked on Windows, where what is locked cannot be read: far beyond what a lock file holds.
+#: Offset of the locked byte on Windows, where locked bytes cannot be read: far beyond the end of a lock file.
 LOCKED_BYTE = 2**30
 
 

@@ -1,4 +1,4 @@
-"""What reaches the terminal: text without control characters, and no error where nobody reads any longer.
+"""Output to the terminal: text without control characters, and no error if the reader of a pipe is gone.
 
 Names, attributes and messages of files can hold escape sequences that move the cursor, hide text or rename the window. All that a
 command prints goes through :func:`plain_streams`, the one place that makes such characters visible instead.
@@ -22,7 +22,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202
 
 
 def clean(text: str) -> str:
-    """Text whose control characters, and what stands for bytes of undecodable names, are written as escapes: ``\\x1b``."""
+    """Text whose control characters and undecodable bytes are written as escapes: ``\\x1b``."""
     text = _CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
     return text.encode("utf-8", "backslashreplace").decode()
 
@@ -124,7 +124,7 @@ class PlainStream:
 
 @contextlib.contextmanager
 def _nobody_reads(stream: Any) -> Iterator[None]:
-    """Where the other end of a pipe was closed (``| head``): what is still to be written goes nowhere; the work goes on."""
+    """Drop further output if the other end of a pipe was closed (``| head``); the work goes on."""
     try:
         yield
     except BrokenPipeError:

@@ -1,4 +1,4 @@
-"""What the columns of a flux record hold, by their headers: dates, durations, places, depths, and fluxes with their units."""
+"""Recognises columns of a flux record by their headers: dates, durations, places, depths, and fluxes with their units."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FLUXES = ("dry_weight", "poc", "pic")
 #: All flux columns of a frame; total particulate nitrogen is not in every record.
 COLUMNS = (*FLUXES, "tpn")
 UNIT = "mg m-2 d-1"
-#: g mol-1 of what is counted: carbon, carbon, nitrogen.
+#: Molar masses, g mol-1: carbon, carbon, nitrogen.
 MOLAR_MASS = {"poc": 12.011, "pic": 12.011, "tpn": 14.007}
 MASSES = {"kg": 1e6, "g": 1e3, "mg": 1.0, "ug": 1e-3}
 MOLES = {"mol": 1e3, "mmol": 1.0, "umol": 1e-3}
@@ -28,11 +28,11 @@ UNIT_PATTERN = re.compile(
 #: Words of columns that say something of a flux and are none.
 NOT_A_FLUX = {"std", "sd", "stdev", "error", "err", "flag", "qc", "duration", "mid", "ratio", "uncertainty", "dissolved"}
 REPLICATE = re.compile(r"\brep\s?\d")
-#: At most so many rows below the header go on with it.
+#: Largest number of rows below the header that continue the header.
 MORE_HEADERS = 2
 
 OPEN, CLOSE = {"open", "opened", "opening", "start", "begin", "beginning"}, {"close", "closed", "closing", "end", "stop"}
-#: What is said of moorings as well as of cups; a column of the words above is preferred.
+#: Words for opening and closing that headers use of moorings as well as of cups; columns with the words above are preferred.
 DEPLOYED = {"deployed", "deploy", "deployment"}
 RETRIEVED = {"retrieved", "retrieve", "retrieval", "recovered", "recover", "recovery"}
 PARTS = {
@@ -70,7 +70,7 @@ def plain(title: str) -> str:
 
 
 def quantity(title: str) -> str | None:
-    """What a column holds, by its header; None for what the toolkit has no use for.
+    """The quantity of a column, by its header; None for a column that the toolkit does not use.
 
     A key of :data:`KEYS`, a part of a date (``open_year``), ``date`` for one that does not tell what it is of, or ``deployed``
     and ``retrieved``.
@@ -159,7 +159,7 @@ def chosen_columns(texts) -> dict[str, str]:
 
 
 def recognise(path: Path, rows: list[Row], chosen: Mapping[str, str]) -> Layout | None:
-    """The layout of a table, or None where no row is a header; ``chosen``: headers by quantity that win over what is guessed.
+    """The layout of a table, or None if no row is a header; ``chosen``: headers by quantity that win over guesses.
 
     Raises
     ------
@@ -245,7 +245,7 @@ def _columns(path: Path, titles: list[str], rows: list[Row], indices: Mapping[st
 
 
 def _tell_dates_apart(titles, rows: list[Row], candidates: dict[str, list[int]], notes: list[str]) -> None:
-    """Times of day beside dates, moorings beside cups, and dates that do not tell what they are of."""
+    """Sort candidate columns: times of day from dates, events of moorings from those of cups, and dates without an event."""
     sample = [row.cells for row in rows[:50]]
     for kind in ("open", "close"):
         places = candidates.get(kind, [])

@@ -35,7 +35,7 @@ def undecided(cell) -> bool:
 
 
 def parse_date(cell, order: str) -> dt.datetime | None:
-    """An instant (UTC, without zone) of the years 1900 to 2099, or None for what is none; ``order``: one of :data:`ORDERS`."""
+    """An instant (UTC, without zone) of 1900 to 2099; None if the cell holds no such date; ``order``: one of :data:`ORDERS`."""
     if isinstance(cell, dt.date) and not pd.isna(cell):
         value = pd.Timestamp(cell).to_pydatetime()
     else:
@@ -88,7 +88,7 @@ def _of_clock(found: re.Match) -> dt.timedelta:
 
 
 def parse_time(cell) -> dt.timedelta | None:
-    """A time of day (12:00, 1200, 12, or a sheet's own) since midnight; none is midnight, None what cannot be read."""
+    """A time of day (12:00, 1200, 12, or a sheet's own) since midnight; an empty cell is midnight, an unreadable one None."""
     if isinstance(cell, dt.datetime):
         cell = cell.time()
     if isinstance(cell, dt.time):

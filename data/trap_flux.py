@@ -44,7 +44,7 @@ NINES = re.compile(r"-?9+(\.9+)?")
 LONGEST_LIST = 300
 #: Rows that a line names.
 ROWS_NAMED = 5
-#: What remarks are of, in words, one and many.
+#: Nouns for the problems that remarks count, singular and plural.
 KINDS = {
     "row": ("row cannot be read", "rows cannot be read"),
     "text": ("cell is no number", "cells are no numbers"),
@@ -59,7 +59,7 @@ KINDS = {
     "gap": ("gap is longer than the median cup", "gaps are longer than the median cup"),
     "long": (f"cup is longer than {LONG_CUP_DAYS:g} days", f"cups are longer than {LONG_CUP_DAYS:g} days"),
 }
-#: What becomes of them where bad rows and values are dropped, and where they are not.
+#: The fate of rows and values with each problem: if bad rows and values are dropped, and if they are not.
 FATES = {
     "row": ("left out", ""), "text": ("set to missing", ""),
     "negative": ("set to missing", "kept"),
@@ -72,7 +72,7 @@ FATES = {
 
 @dataclass
 class _Findings:
-    """What is wrong with the rows. Hard problems stop the reading unless they are dropped."""
+    """The problems of the rows. Hard problems stop the reading unless bad rows are dropped."""
 
     drop: bool
     lines: list[tuple[int, str, str]] = field(default_factory=list)
@@ -94,7 +94,7 @@ class _Findings:
         return [line for _, line, _ in sorted(self.lines, key=lambda item: item[0])]
 
     def by_kind(self) -> list[str]:
-        """One line a kind: how many, which rows, and what became of them."""
+        """A line for each kind of problem: how many rows, their numbers, and their fate."""
         lines = []
         for kind, (single, plural) in KINDS.items():
             rows = sorted(row for row, _, kind_found in self.lines if kind_found == kind)
@@ -108,7 +108,7 @@ class _Findings:
 
 
 def _listed(rows: list[int], most: int = ROWS_NAMED) -> str:
-    """Numbers of rows in words, the first ones named."""
+    """The first of some numbers of rows, and how many more there are, in words."""
     more = f" and {len(rows) - most} more" if len(rows) > most else ""
     return f"row{'s' * (len(rows) > 1)} {', '.join(map(str, rows[:most]))}{more}"
 
@@ -253,13 +253,13 @@ def cup_length_days(frame: pd.DataFrame) -> pd.Series:
 
 
 def outweighed(frame: pd.DataFrame) -> pd.Series:
-    """Which cups have PIC that as CaCO3 (x 8.33) outweighs their dry weight (bool): one of the two is wrong."""
+    """Whether each cup's PIC, as CaCO3 (x 8.33), outweighs its dry weight (bool): one of the two values is wrong."""
     return CACO3_PER_PIC * frame["pic"] > frame["dry_weight"]
 
 
 # -- the table -------------------------------------------------------------------------------------------------------
 def _layout(path: Path, chosen: Mapping[str, str], sheet: str | None) -> tuple[Layout, list[str]]:
-    """The one table of a file that is a flux record, and what there is to say of the sheets."""
+    """The only table of a file that is a flux record, and notes on the other sheets."""
     sheets = tables(path, sheet)
     recognised = []
     for table in sheets:
@@ -352,7 +352,7 @@ def _record(row: Row, layout: Layout, order: str, findings: _Findings) -> list |
 
 
 def _dates(cells: dict, columns: Mapping[str, Column], order: str) -> tuple[dt.datetime | None, dt.datetime | None, list[str]]:
-    """Opening, closing, and what is wrong with them."""
+    """Opening and closing of a cup, and the problems of both."""
     wrong: list[str] = []
     instants = {side: _instant(cells, side, order, wrong) for side in ("open", "close") if _tells(columns, side)}
     length = None

@@ -1,4 +1,4 @@
-"""Which trap of a table is meant: compilations hold traps of many places, and of several depths, under one header."""
+"""Chooses one trap of a table: compilations hold traps of many places and of several depths under one header."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from data.sphere import east_north
 DEPTH_TOLERANCE = 250.0
 #: Moorings of one site stand within so many km of each other, deployment after deployment.
 SITE_KM = 100.0
-#: At most so many sites are named in a line.
+#: Largest number of sites that an error line names.
 SITES_NAMED = 12
 DAY = pd.Timedelta(days=1)
 
@@ -28,7 +28,7 @@ def distance_km(lon, lat, lon0: float, lat0: float) -> np.ndarray:
 def select_depth(
     depths: Iterable[float], wanted: float, *, tolerance: float = DEPTH_TOLERANCE, where: str = "the record"
 ) -> np.ndarray:
-    """Which depths (m, positive down) are within ``tolerance`` of the wanted one: booleans of the same length.
+    """Whether depths (m, positive down) are within ``tolerance`` of the ``wanted`` depth: booleans of the same length.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def select_depth(
 
 
 def at_depth(cups: pd.DataFrame, wanted: float, where: str) -> tuple[np.ndarray, list[str]]:
-    """Which rows of ``cups`` (``depth``, ``open``, ``close``) are the trap's at ``wanted`` m; a line where two were so near.
+    """Whether rows of ``cups`` (``depth``, ``open``, ``close``) are of the trap at ``wanted`` m; a note if two traps are near.
 
     Depths that differ by less than the tolerance are one trap, unless cups at different ones were open at the same time: then the
     rows at the nearest depth are taken.
@@ -65,7 +65,7 @@ def at_depth(cups: pd.DataFrame, wanted: float, where: str) -> tuple[np.ndarray,
 def choose_site(
     cups: pd.DataFrame, wanted: str | None, near: tuple[float, float] | None, where: str
 ) -> tuple[np.ndarray, list[str]]:
-    """Which rows belong to the trap that is meant, and what there is to say.
+    """Whether each row belongs to the chosen trap, and notes on the choice.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ import pandas as pd
 
 from data.errors import InputError, OptionError
 
-#: The header stands in one of the first rows.
+#: The header is one of this many first rows.
 HEADER_ROWS = 60
 
 
@@ -91,7 +91,7 @@ def _readings(path: Path, content: bytes) -> list[Table]:
     while (line := whole.partition("\n")[0]).startswith(("#", "//")) and "\n" in whole:
         passed, whole = passed + 1, whole[len(line) + 1 :]
     first = whole.splitlines()[:HEADER_ROWS] or [""]
-    # the separator is the one that the lines hold most of, unless only another one makes a header of flux records
+    # the most frequent separator counts, unless only another separator makes a header of flux records
     counts = {sign: sorted(line.count(sign) for line in first)[-1] for sign in ",;\t"}
     separators = sorted((sign for sign in counts if counts[sign]), key=lambda sign: counts[sign], reverse=True)
     blanks = [Row(passed + number, line.split()) for number, line in enumerate(whole.splitlines(), 1)]

@@ -42,7 +42,7 @@ from data.errors import CatchmentError, InputError, OptionError, need
 
 #: Seconds that a scheduler may take to answer, and that its first worker may take to be there.
 ANSWER_SECONDS, WORKER_SECONDS = 10, 60
-#: Times that a task may lose its worker, and times that it is tried again after an unforeseen error.
+#: How often a task may lose its worker, and how often the task is tried again after an unforeseen error.
 ALLOWED_LOSSES, RETRIES = 5, 2
 START_ATTEMPTS = 3
 #: Environment of local workers. Threads that wait for others of their process sleep: where workers have more threads than there
@@ -50,13 +50,13 @@ START_ATTEMPTS = 3
 WORKER_ENVIRON = {
     "OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "OMP_WAIT_POLICY": "PASSIVE",
 }  # fmt: skip
-#: Numbers of glibc's mallopt (malloc.h), and what they are set to in workers: the most that its own adjustment would come to.
+#: Parameters of glibc's mallopt (malloc.h) and their values in workers: the largest that glibc's own adjustment reaches.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, KEPT_BYTES = -1, -3, 32 * 2**20
 #: Seconds without any worker after which that is said.
 WITHOUT_WORKERS_SECONDS = 60.0
-#: Of this process, as it was when it was imported.
+#: Fingerprint of the source that this process has imported.
 SOURCE = source_fingerprint()
-#: What the extra of pyproject.toml that brings dask-jobqueue is called.
+#: The extra of pyproject.toml that brings dask-jobqueue.
 EXTRA = "catchment-toolkit[cluster]"
 
 
@@ -124,7 +124,7 @@ def open_client(
     say: Callable[[str], None] = lambda text: None,
     folder: Path | None = None,
 ) -> Iterator[Any]:
-    """A Dask client with workers; a context manager that ends what it started.
+    """Give a Dask client with workers; on leaving, the workers that were started here are ended.
 
     Each worker takes one task at a time, in a process of its own. What is started here talks by TLS, with certificates made for
     this once, and serves no web pages: a Dask scheduler runs code for whoever reaches it, and others share the machine.
@@ -208,7 +208,7 @@ def _remove_keys(dask_cluster) -> None:
 
 
 def _without_pages():
-    """A plugin that ends the web server of every worker, those that replace dead ones too."""
+    """A plugin that ends the web server of every worker, including workers that replace dead workers."""
     from distributed import WorkerPlugin
 
     class WithoutPages(WorkerPlugin):
@@ -221,7 +221,7 @@ def _without_pages():
 
 
 def _submit(dask_cluster, kind: str, jobs: int) -> None:
-    """Submit the first jobs of a batch system's cluster here and now: what goes wrong later, in its thread, nobody hears."""
+    """Submit the first jobs of a batch system's cluster at once: later errors, in the cluster's thread, reach nobody."""
     from distributed import Status
 
     command = dask_cluster.job_cls.submit_command.split()[0]
@@ -243,7 +243,7 @@ def _submit(dask_cluster, kind: str, jobs: int) -> None:
 
 
 def _check_workers(client, what: str, folder: Path | None) -> None:
-    """See that the workers can do what they will be given."""
+    """Refuse workers that lack the toolkit, this version of it, or the run's folder."""
     ours, path = (source_fingerprint(), sys.version_info[:2]), folder and str(folder.resolve())
 
     def look():  # without a name in a module, it goes to the workers by value, who may lack this package
@@ -432,7 +432,7 @@ def run_tasks(
 
 
 def _watch(client, ended: threading.Event, say: Callable[[str], None]) -> None:
-    """Say it, once each time, when there has been no worker for :data:`WITHOUT_WORKERS_SECONDS`."""
+    """Call ``say`` once for each time without a worker that lasts :data:`WITHOUT_WORKERS_SECONDS`."""
     since, noted = time.monotonic(), False
     while not ended.wait(WITHOUT_WORKERS_SECONDS / 6):
         try:
@@ -451,12 +451,12 @@ def command_token() -> str:
     return uuid.uuid4().hex
 
 
-#: In a worker's task, where its reports go.
+#: The topic that the reports of a worker's task are sent to.
 _topic: contextvars.ContextVar[str | None] = contextvars.ContextVar("topic", default=None)
 
 
 def _guarded(topic: str, home: str, function, item, *arguments):
-    """In the worker: an error that the user can mend is a result, so that it is not tried again."""
+    """Call ``function`` in the worker; an error that the user can mend is returned, so that the task is not tried again."""
     _keep_freed_memory()
     _topic.set(topic)
     try:
@@ -468,7 +468,7 @@ def _guarded(topic: str, home: str, function, item, *arguments):
 
 @functools.cache
 def _keep_freed_memory() -> None:
-    """Let the C library reuse what was freed.
+    """Let the C library reuse freed memory.
 
     Dask starts its workers with a low MALLOC_TRIM_THRESHOLD_, which gives the pages of every freed array back to the system and
     asks for them anew: a quarter of the CPU time of a run (``python -m tests.benchmarks.scaling workers``).
@@ -480,7 +480,7 @@ def _keep_freed_memory() -> None:
 
 
 def report(message: Any) -> None:
-    """In a task: send a small message to ``on_report``; does nothing elsewhere."""
+    """Send a small message from a task to ``on_report``; elsewhere nothing happens."""
     from distributed import get_worker
 
     topic = _topic.get()

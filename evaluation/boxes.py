@@ -52,12 +52,12 @@ def _corner_weights(grid: HorizontalGrid, xi: np.ndarray, eta: np.ndarray) -> cs
     row, point = np.nonzero(np.isfinite(xi) & np.isfinite(eta))
     x, y = xi[row, point], eta[row, point]
     x, y = np.mod(x, px) if px else x, np.mod(y, py) if py else y
-    found = list(corners(x, y, grid.shape))
-    weights = np.concatenate([weight for *_, weight in found])
-    columns = np.concatenate([j * nx + i for j, i, _ in found])
-    made = csr_array((weights, (np.tile(row, 4), columns)), shape=(xi.shape[0], ny * nx))
-    made.eliminate_zeros()
-    return made
+    corner_list = list(corners(x, y, grid.shape))
+    weights = np.concatenate([weight for *_, weight in corner_list])
+    columns = np.concatenate([j * nx + i for j, i, _ in corner_list])
+    matrix = csr_array((weights, (np.tile(row, 4), columns)), shape=(xi.shape[0], ny * nx))
+    matrix.eliminate_zeros()
+    return matrix
 
 
 def trap_boxes(grid: HorizontalGrid, trap_offset_km: np.ndarray, site: tuple[float, float], box_km: float) -> BoxMeans:

@@ -20,7 +20,7 @@ from lagrangian.pdf import EXPORT_M
 SAME_PLACE = 1e-3
 #: Traps farther apart than this in the vertical, m, are two.
 SAME_DEPTH = 1.0
-#: Bits of a prediction's flag (``learning.catchment_file.FLAGS``) by the names of --exclude-flags, and what they say.
+#: Bits of a prediction's flag (``learning.catchment_file.FLAGS``) by the names of --exclude-flags, and their meanings in words.
 FLAG_BITS = {"outside": 1, "date": 2, "sst": 4, "unknown": 8}
 FLAG_WORDS = {
     "outside": "as of inputs outside the training range", "date": "as of maps of another date", "sst": "as without SST",
@@ -70,8 +70,8 @@ def read_catchments(patterns, exclude: tuple[str, ...] = ()) -> Catchments:
                 "lat); give files of one trap"
             )
         elif np.abs(np.subtract(depths, first[4])).max() > SAME_DEPTH:
-            one, other = (f"{trap:g} m, its catchments at {export:g} m" for trap, export in (depths, first[4]))
-            raise InputError(f"{path}: its trap stands at {one}, that of {first[0]} at {other}; give files of one trap and depth")
+            own, past = (f"{trap:g} m, its catchments at {export:g} m" for trap, export in (depths, first[4]))
+            raise InputError(f"{path}: its trap stands at {own}, that of {first[0]} at {past}; give files of one trap and depth")
         elif not all(a.shape == b.shape and np.allclose(a, b, atol=1e-3) for a, b in ((x, first[2]), (y, first[3]))):
             raise InputError(f"{path}: x and y differ from those of {first[0]}; give files of one lattice")
         flat = pdf.reshape(len(pdf), -1)
@@ -99,7 +99,7 @@ def read_catchments(patterns, exclude: tuple[str, ...] = ()) -> Catchments:
 
 
 def idealised_ocean(patterns) -> str:
-    """What pictures call the ocean of catchment files that are of an idealised one; empty where they are of the sea."""
+    """The name of an idealised ocean of catchment files, for pictures; empty if the files are of the sea."""
     with xr.open_dataset(expand(patterns)[0]) as file:
         return IDEALISED if is_idealised(file.attrs.get("maps_source")) else ""
 

@@ -24,7 +24,7 @@ CHUNK = 64
 
 
 def daily_maps(dataset: xr.Dataset, frame: Frame, flux: pd.DataFrame, lags: np.ndarray, out: Path) -> DailyMaps:
-    """Chlorophyll on the cells of the predictions, as running sums; regridded once, into OUT/chlorophyll_on_frame.zarr.
+    """Chlorophyll on the cells of the predictions, as running sums; maps are regridded once, into OUT/chlorophyll_on_frame.zarr.
 
     All days that any cup of the record may want are regridded, whichever period is asked for. A killed command goes on where it
     was; a store of other files, frame or days is made anew.
@@ -66,7 +66,7 @@ def _batches(stored) -> Iterator[np.ndarray]:
 
 
 def _regrid(variable: xr.DataArray, frame: Frame, final: Path, identity: dict) -> None:
-    """Fill the store with what it lacks of the maps (time, latitude, longitude) on the frame."""
+    """Regrid the maps (time, latitude, longitude) that the store lacks onto the frame."""
     n = variable.sizes["time"]
 
     def lay_out(path: Path) -> None:

@@ -46,7 +46,7 @@ from evaluation.intervals import ENOUGH_BLOCKS
 from evaluation.options import CorrelationConfig
 from evaluation.scores import BOXES_KM, box_pdf
 
-#: What is told of the best lags.
+#: Columns of the table of best lags on the terminal.
 BEST = ["variable", "period", "catchment", "lag", "r2", "r2_low", "r2_high", "random_p90", "random_best_p90", "n", "n_effective",
         "gain", "gain_low", "gain_high"]  # fmt: skip
 
@@ -229,7 +229,7 @@ def block_notes(table: pd.DataFrame, days: float) -> list[str]:
 
 
 def series_of(cups: pd.DataFrame, variables: list[str], found: LaggedChlorophyll) -> xr.Dataset:
-    """What correlation_series.nc holds: chlorophyll (lag, catchment, cup), mg m-3, and the fluxes (cup), mg m-2 d-1."""
+    """The content of correlation_series.nc: chlorophyll (lag, catchment, cup), mg m-3, and fluxes (cup), mg m-2 d-1."""
     names = list(found.series)
     values = np.stack([found.series[name] for name in names], axis=1)
     coords = {

@@ -46,7 +46,7 @@ def sinking_speed(lag: float, ascent: float = PAPER_ASCENT_M) -> float:
 
 
 def nearest_speed(wanted: float, given: Iterable[float]) -> float:
-    """The one of some speeds (m/d) that is nearest to the wanted one; of two equally near, the slower."""
+    """The nearest of the ``given`` speeds to the ``wanted`` speed, m/d; of two equally near speeds, the slower."""
     return min(given, key=lambda speed: (abs(speed - wanted), speed))
 
 
@@ -77,32 +77,32 @@ class DailyMaps:
     count: np.ndarray
 
     @classmethod
-    def of(cls, times: np.ndarray, blocks: Iterable[np.ndarray], cells: int, length: np.ndarray | None = None) -> DailyMaps:
-        """From maps (time, cell), NaN where not known, that come in blocks of some times each.
+    def of(cls, times: np.ndarray, batches: Iterable[np.ndarray], cells: int, length: np.ndarray | None = None) -> DailyMaps:
+        """Running sums of maps (time, cell), NaN where unknown, that come in batches of times.
 
         ``length`` (time,): days that each map stands for, from the calendar day of its time on (default: that day alone).
 
         Raises
         ------
         ValueError
-            The blocks hold another number of maps than there are times.
+            The batches hold another number of maps than there are times.
         """
         n = len(times)
         length = np.ones(n, np.int64) if length is None else np.asarray(length, np.int64)
         total = np.zeros((n + 1, cells))
         count = np.zeros((n + 1, cells), np.uint16 if length.sum() < 2**16 else np.uint32)
         filled = 0
-        for block in blocks:
-            part = slice(filled + 1, filled + 1 + len(block))
-            clear, days = np.isfinite(block), length[filled : filled + len(block), None]
-            values = np.where(clear, block, 0.0)
+        for batch in batches:
+            part = slice(filled + 1, filled + 1 + len(batch))
+            clear, days = np.isfinite(batch), length[filled : filled + len(batch), None]
+            values = np.where(clear, batch, 0.0)
             if (days != 1).any():
                 values = values.astype(np.float64) * days
             np.cumsum(values, axis=0, dtype=np.float64, out=total[part])
             np.cumsum(clear * days.astype(count.dtype), axis=0, dtype=count.dtype, out=count[part])
             total[part] += total[filled]
             count[part] += count[filled]
-            filled += len(block)
+            filled += len(batch)
         if filled != n:
             raise ValueError(f"{filled} maps for {n} times")
         return cls(np.asarray(times).astype("datetime64[D]"), length, total, count)
@@ -176,6 +176,15 @@ class Predictions:
         return begin, np.where(none, near.astype(int) * (not strict), length)
 
 
+def mean_of_sums(product: np.ndarray, seen: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Chlorophyll weighed by a catchment: sum(C P) / sum(P) over the cells with data; ``whole`` is sum(P) over all cells.
+
+    NaN of an empty catchment, and where more than :data:`CLOUDED` of the catchment is under cloud.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where((whole > 0) & (seen >= (1 - CLOUDED) * whole), product / seen, np.nan)
+
+
 @dataclass(frozen=True, eq=False)
 class WeightedSums:
     """sum(C P), sum(P) over the cells with data, and sum(P), as running sums over predictions.
@@ -207,9 +216,7 @@ class WeightedSums:
         cup, end = np.arange(len(self.product)), begin + length
         product, seen = (running[cup, end] - running[cup, begin] for running in (self.product, self.seen))
         whole = self.whole[end] - self.whole[begin]
-        enough = (length > 0) & (whole > 0) & (seen >= (1 - CLOUDED) * whole)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(enough, product / seen, np.nan)
+        return np.where(length > 0, mean_of_sums(product, seen, whole), np.nan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,7 +293,7 @@ def lagged_chlorophyll(
     series = {name: np.empty(shape) for name in ("catchment", *boxes)}
     random, clouded, speeds = np.empty((draws, *shape)), np.empty(shape, bool), np.empty(lags.size)
     nearest = np.zeros(shape, bool)
-    zero, one = np.zeros(opening.size, int), np.ones(opening.size, int)
+    zero, single = np.zeros(opening.size, int), np.ones(opening.size, int)
     for number, lag in enumerate(lags):
         first, last = opening - in_seconds(lag), closing - in_seconds(lag)
         mean = maps.mean(first - in_seconds(MARGIN_DAYS), last + in_seconds(MARGIN_DAYS))
@@ -300,7 +307,7 @@ def lagged_chlorophyll(
         start = np.floor(uniform * (len(predicted.times) - length + 1)).astype(int)
         random[:, number] = sums.chlorophyll(np.where(length > 0, start, 0), length)
         for name, box in boxes.items():
-            series[name][number] = WeightedSums.of(mean, box[None]).chlorophyll(zero, one)
+            series[name][number] = WeightedSums.of(mean, box[None]).chlorophyll(zero, single)
         if progress is not None:
             progress(number + 1, lags.size)
     return LaggedChlorophyll(lags, speeds, series, random, clouded, nearest)
@@ -358,7 +365,7 @@ def p_value(r2: float, n: float) -> float:
 
 
 class BlockBootstrap:
-    """Intervals of R², and of differences of two, from blocks of time drawn with replacement: those that hold pairs.
+    """Intervals of R², and of differences of two R², from resampling blocks that hold pairs, drawn with replacement.
 
     Parameters
     ----------
@@ -411,7 +418,7 @@ def enough_cups(n: np.ndarray) -> np.ndarray:
 
 
 def best_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Of a :func:`score_table` the row of the largest R² of each variable, period and catchment, of lags with
+    """The row with the largest R² of each variable, period and catchment of a :func:`score_table`, among lags with
     :func:`enough_cups`; none where no R² is known."""
     groups = ["variable", "period", "catchment"]
     enough = table.groupby(groups, sort=False)["n"].transform(lambda n: enough_cups(n.to_numpy()))
@@ -455,7 +462,7 @@ def with_best_gains(
 def best_of_random(
     chlorophyll: LaggedChlorophyll, fluxes: Mapping[str, np.ndarray], periods: Mapping[str, np.ndarray]
 ) -> pd.DataFrame:
-    """What the largest R² over all lags has to beat: ``random_best_p90`` by variable and period.
+    """The largest R² over all lags that random catchments reach: ``random_best_p90`` by variable and period.
 
     The 90th percentile, over draws, of the largest R² that one series of random catchments has at any lag with
     :func:`enough_cups`. The envelope of :func:`score_table` is of single lags, and the largest of many is expected to pass it now

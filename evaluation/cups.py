@@ -29,25 +29,25 @@ def choose_cups(flux: pd.DataFrame, config: CorrelationConfig) -> tuple[pd.DataF
     start, end = config.start, config.end
     if start is None and end is None:
         first, last = PAPER_YEARS
-        held = {int(year) for year in years if first <= year <= last}
-        if len(held) > (last - first + 1) / 2:
+        present = {int(year) for year in years if first <= year <= last}
+        if len(present) > (last - first + 1) / 2:
             start, end = f"{first}-01-01", f"{last}-12-31"
         else:
             notes.append(
-                f"{config.flux} has cups in {len(held)} of the years {first} to {last}: all of it is taken (--start, --end)"
+                f"{config.flux} has cups in {len(present)} of the years {first} to {last}: all of it is taken (--start, --end)"
             )
-    chosen = np.ones(len(flux), bool)
+    within = np.ones(len(flux), bool)
     if start is not None:
-        chosen &= (middle >= _date("--start", start)).to_numpy()
+        within &= (middle >= _date("--start", start)).to_numpy()
     if end is not None:
-        chosen &= (middle < _date("--end", end) + pd.Timedelta(days=1)).to_numpy()
-    if not chosen.any():
+        within &= (middle < _date("--end", end) + pd.Timedelta(days=1)).to_numpy()
+    if not within.any():
         raise InputError(
             f"no cup left: {config.flux} holds cups from {day(flux['open'].min())} to {day(flux['close'].max())}, none in the "
             f"period {start or 'from the beginning'} to {end or 'the end'}; change --start, --end"
         )
-    excluded = np.isin(years[chosen], config.exclude_years)
-    periods = {"all": np.ones(int(chosen.sum()), bool)}
+    excluded = np.isin(years[within], config.exclude_years)
+    periods = {"all": np.ones(int(within.sum()), bool)}
     if config.exclude_years:
         listed = ", ".join(map(str, sorted(set(config.exclude_years))))
         if not excluded.any():
@@ -56,7 +56,7 @@ def choose_cups(flux: pd.DataFrame, config: CorrelationConfig) -> tuple[pd.DataF
             notes.append(f"all cups of the period lie in {listed}: one period is scored")
         else:
             periods[f"without {listed}"] = ~excluded
-    return flux[chosen], periods, notes
+    return flux[within], periods, notes
 
 
 def _date(option: str, text: str) -> pd.Timestamp:
@@ -68,7 +68,7 @@ def day(time) -> str:
 
 
 def choose_variables(cups: pd.DataFrame, config: CorrelationConfig) -> tuple[list[str], list[str]]:
-    """Fluxes that can be correlated, and lines on those that cannot.
+    """Fluxes that can be correlated, and notes on the fluxes that cannot.
 
     Raises
     ------

@@ -18,12 +18,12 @@ from lagrangian.stores import open_store
 DEPTH_RANGE = (1000.0, 3000.0)
 #: Level whose crossing ends the way of a particle through the deep sea, m.
 CROSSING_LEVEL = 1000.0
-#: Those that :func:`deep_dynamics` gives.
+#: Quantities that :func:`deep_dynamics` gives.
 DEEP_VARIABLES = ("ke", "vorticity_over_f", "vorticity_over_f_abs")
 
 
 def depth_weights(depths: np.ndarray, low: float, high: float) -> np.ndarray:
-    """(depth,) weights, m, of the trapezoid rule from ``low`` to ``high`` (m) of what is linear between depths.
+    """(depth,) weights, m, of the trapezoid rule from ``low`` to ``high`` (m) for profiles that are linear between depths.
 
     Raises
     ------

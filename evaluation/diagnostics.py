@@ -18,7 +18,7 @@ from evaluation.options import DiagnosticsConfig
 
 
 def main(config: DiagnosticsConfig) -> int:
-    """Write dynamics.zarr where it is absent, and print its profiles."""
+    """Write dynamics.zarr if it is absent, and print the profiles in it."""
     config.validate()
     with FolderLock(config.run, "diagnostics") if config.run.is_dir() else contextlib.nullcontext():
         path = run_dynamics(config.run, depths=config.depths, box_km=config.box)

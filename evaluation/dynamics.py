@@ -29,7 +29,7 @@ from lagrangian.record import recorded_design, recorded_integration, recorded_so
 from lagrangian.stores import open_store
 from learning.folders import found_speeds, run_record
 
-#: What dynamics.zarr holds: units and meaning.
+#: Variables of dynamics.zarr: units and meaning.
 VARIABLES = {
     "ke": ("cm2 s-2", "horizontal kinetic energy per mass, mean over the box"),
     "vorticity_over_f": ("1", "relative vorticity over the Coriolis parameter, mean over the box"),
@@ -96,7 +96,7 @@ def snapshot_means(ocean: Ocean, index: int, boxes: BoxMeans, depths: Sequence[f
 def run_dynamics(
     run: Path, *, depths: Sequence[float] = DEPTHS, box_km: float = BOX_KM, ocean: Ocean | None = None
 ) -> Path:  # fmt: skip
-    """Write RUN/dynamics.zarr where it is absent or of other depths, box or experiments; goes on with an unfinished one.
+    """Write RUN/dynamics.zarr if the store is absent, unfinished, or of other depths, another box or other experiments.
 
     ocean: the run's ocean, where it is open already (default: as run.json says).
 
@@ -139,7 +139,7 @@ def _snapshots(path: Path, identity: dict, opened: Callable[[], Ocean]) -> int:
 
 
 def open_dynamics(run: Path) -> xr.Dataset:
-    """Open RUN/dynamics.zarr; StoreError in one line where it is absent, damaged, or of another run."""
+    """Open RUN/dynamics.zarr; StoreError if the store is absent, damaged, or of another run."""
     path = Path(run) / STORE
     mend = f"run python -m evaluation.diagnostics --run {run}"
     if not path.exists():
@@ -151,7 +151,7 @@ def open_dynamics(run: Path) -> xr.Dataset:
 
 
 def read_run(run: Path) -> dict:
-    """run.json; StoreError where it is absent or is not that of a lagrangian.run."""
+    """The content of run.json; StoreError if the file is absent or not written by lagrangian.run."""
     path, record = Path(run) / "run.json", run_record(run)
     if not path.exists():
         mend = "give the same lagrangian.run again: it is made anew" if record else "run python -m lagrangian.run first"

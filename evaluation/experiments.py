@@ -48,10 +48,10 @@ def level_index(store: xr.Dataset, level: float) -> int:
         The store has no such level.
     """
     levels = store["level"].values
-    found = np.flatnonzero(np.isclose(levels, level))
-    if found.size == 0:
-        raise ValueError(f"no level of {level:g} m; the store has {', '.join(f'{one:g}' for one in levels)} m")
-    return int(found[0])
+    matches = np.flatnonzero(np.isclose(levels, level))
+    if matches.size == 0:
+        raise ValueError(f"no level of {level:g} m; the store has {', '.join(f'{depth:g}' for depth in levels)} m")
+    return int(matches[0])
 
 
 def true_pdfs(store: xr.Dataset, level: int, rows: slice) -> np.ndarray:
@@ -129,7 +129,7 @@ def score_experiments(
     x, y = store["x"].values, store["y"].values
     for rows in batches(n, BATCH):
         raw = true_pdfs(store, level, rows)
-        guesses = [one(rows) if callable(one) else one for one in predictions.values()]
+        guesses = [prediction(rows) if callable(prediction) else prediction for prediction in predictions.values()]
         for t, target in enumerate(smooth_pdf(raw) if name == "smoothed" else raw for name in targets):
             shape[0, rows, t] = scores.entropy(target)
             shape[1, rows, t], shape[2, rows, t] = scores.mass_centre(target, x, y)

@@ -1,4 +1,4 @@
-"""Values of the networks' input variables over parts of a record, to compare what they learnt from with what they are given."""
+"""Values of the networks' input variables over parts of a record, to compare training inputs with inputs of predictions."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class ReportConfig:
     emd_experiments: Annotated[int, *bounds(least=0, most=10**9)] = 200
     """Experiments whose earth mover's, Hellinger and Jensen-Shannon distances are computed (0: leave them out)."""
     seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
-    """Of the bootstrap and of the choice of experiments, 0 or greater."""
+    """Seed of the bootstrap and of the choice of experiments, 0 or greater."""
 
     def validate(self) -> None:
         """Check every option's bounds; OptionError names the option and its value."""
@@ -107,7 +107,7 @@ class CorrelationConfig:
     """Headers of columns of the flux record that are not recognised, such as open=Date poc="C flux": open, close, open_time,
     close_time, mid, duration (days), depth (m), latitude, longitude, site, dry_weight, poc, pic, tpn."""
     flux_dates: Literal["auto", "dd/mm/yyyy", "mm/dd/yyyy"] = "auto"
-    """Order of day and month in the flux record (default: the one that its header names, or that alone fits all rows)."""
+    """Order of day and month in the flux record (default: the order that the header names, or that alone fits all rows)."""
     sheet: str | None = None
     """Sheet of a workbook that holds the flux record, where several do."""
     site: str | None = None
@@ -136,7 +136,7 @@ class CorrelationConfig:
     block_days: Annotated[float, *bounds(least=1, most=36500, unit="days")] = CORRELATION_BLOCK_DAYS
     """Length of the blocks that intervals are made of, days."""
     seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
-    """Of the random dates and of the bootstrap."""
+    """Seed of the random dates and of the bootstrap."""
     out: Path = Path("runs/demo")
     """Folder of the results."""
 
@@ -194,7 +194,7 @@ class TwinExperimentConfig:
     years: Annotated[float, *bounds(above=0, most=1000, unit="years")] = 3.0
     """Length of the record, years."""
     seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 1
-    """Which twin ocean; also of noise and clouds."""
+    """Number of the twin ocean; also the seed of noise and clouds."""
     noise: Annotated[float, *bounds(least=0, most=1000)] = 0.3
     """Noise of the trap record: its standard deviation over that of the signal."""
     draws: Annotated[int, *bounds(least=1, most=10_000)] = 100
@@ -259,7 +259,7 @@ class ExplorerConfig:
     size_mb: Annotated[float, *bounds(least=0.2, most=200, unit="MB")] = 5.0
     """Greatest size of the file, MB; of a longer record every second date (third, ...) is shown."""
     out: Path | None = None
-    """Folder of explorer.html (default: that of what is shown)."""
+    """Folder of explorer.html (default: the run's folder, or that of the first catchment file)."""
 
     def validate(self) -> None:
         """OptionError for the first value that is impossible."""

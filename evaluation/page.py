@@ -26,7 +26,7 @@ from data.files import make_folder
 from data.progress import Progress
 from evaluation.figures.canvas import name_ocean, png
 
-#: Of what is rasterised in the figures for print, which are vectors.
+#: Resolution of rasterised parts of the vector figures for print.
 PRINT_DPI = 300
 FOLDERS = ("figures", "tables")
 Item = TypeVar("Item")
@@ -91,13 +91,13 @@ class Page:
             yield
         except CatchmentError as error:
             line = str(error)
-            # what is damaged is told on the terminal too; what is merely not there yet stands on the page alone
+            # the terminal tells of damaged parts too; parts that do not exist yet are named on the page alone
             if isinstance(error, StoreError) and "does not exist" not in line and line not in self._said:
                 print(f"note: {section.title}: {line}", flush=True)
             self.miss(section, line)
 
     def miss(self, section: Section, line: str) -> None:
-        """Say what is missing, and what would add it: each line once, other sections refer to it."""
+        """Name a missing part and the command that adds it; a line appears once, and other sections refer to it."""
         where = self._said.setdefault(line, section.title)
         line = line if where == section.title else f"Parts of this are left out for what is missing under “{where}”."
         if line not in section.missing:
@@ -110,7 +110,7 @@ class Page:
             self.step(doing)
 
     def step(self, doing: str) -> None:
-        """One step of the progress bar is done."""
+        """Move the progress bar by one step."""
         self._done += 1
         self._bar.update(self._done, self._steps, doing)
 
@@ -136,7 +136,7 @@ class Page:
         self._keep(f"tables/{name}.csv", table.to_csv(index=False).encode())
 
     def table(self, section: Section, caption: str, table: pd.DataFrame, name: str | None = None) -> None:
-        """Show a table, and with a name keep it as CSV, unless :meth:`csv` has kept more of it under that name."""
+        """Show a table; with a name, keep the table as CSV, unless :meth:`csv` has kept a longer table under that name."""
         if name is not None and f"tables/{name}.csv" not in self.written:
             self.csv(name, table)
         section.tables.append((caption, table, name or ""))
@@ -148,10 +148,10 @@ class Page:
     def earlier(self) -> list[str]:
         """Files in its folders that an earlier report wrote there, as its metrics.json has them."""
         try:
-            known = read_json(self.folder / "metrics.json", ocean=str).get("files", [])  # the ocean by its title
+            files = read_json(self.folder / "metrics.json", ocean=str).get("files", [])  # the ocean by its title
         except StoreError:
             return []
-        return [name for name in known if re.fullmatch(rf"({'|'.join(FOLDERS)})/[^/\\]+", name)]
+        return [name for name in files if re.fullmatch(rf"({'|'.join(FOLDERS)})/[^/\\]+", name)]
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove those of some files that were not written now."""

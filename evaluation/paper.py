@@ -1,11 +1,11 @@
-"""What the paper found, to stand beside what a run finds: Picard et al. (2025), Figure 4, as it can be read off."""
+"""The paper's scores, to compare with a run's: Picard et al. (2025), Figure 4, read off the figure."""
 
 from __future__ import annotations
 
 DOI = "10.5194/bg-22-4309-2025"
 CITATION = "Picard, Baker, Gula, Fablet, Mémery, Lampitt (2025), Biogeosciences 22, 4309"
 SPEEDS = (80.0, 100.0, 150.0, 200.0, 300.0)
-#: By model, at each of :data:`SPEEDS`: smoothed PDFs at 200 m, the test simulation (CROCO at 2 km around PAP-SO).
+#: Scores by model at each of :data:`SPEEDS`: smoothed PDFs at 200 m, the test simulation (CROCO at 2 km around PAP-SO).
 VALID_PERCENT = {
     "box100": (1, 2, 6, 11, 22), "box200": (10, 13, 19, 21, 20), "sst-ssh": (46, 52, 62, 70, 82),
     "5v-1l": (52, 57, 69, 79, 90), "5v-4l": (76, 88, 96, 98, 99.5),

@@ -1,4 +1,4 @@
-"""One catchment as a map in kilometres about the trap, for notebooks."""
+"""A catchment as a map in kilometres about the trap, for notebooks."""
 
 from __future__ import annotations
 

@@ -16,12 +16,12 @@ from data.fingerprint import fingerprint_of_file
 from data.ocean_names import ocean_title
 from data.progress import Progress
 from data.registry import SCORES
-from evaluation.animation import animate_experiment
 from evaluation.deep import deep_dynamics, profiles
 from evaluation.dynamics import open_dynamics
 from evaluation.experiments import BASELINES, NETWORKS
 from evaluation.figures.catchments import figure_1, figure_2, figure_a1, figure_a2
 from evaluation.figures.dynamics import figure_5, figure_6, figure_b1
+from evaluation.figures.film import animate_experiment
 from evaluation.figures.scores import figure_3, figure_4, figure_calibration
 from evaluation.inputs import input_values, parts_of_record
 from evaluation.intervals import BLOCK_DAYS, ENOUGH_BLOCKS, block_of
@@ -40,7 +40,7 @@ from learning.inputs import InputSpec
 
 #: Level whose true PDFs tell of the deep part of the way (paper Fig. 5), m.
 DEEP_LEVEL = 1000.0
-#: Experiments that are shown, by the share of those that are predicted better.
+#: The shown experiments, each given by the share of experiments that are predicted better.
 EXAMPLES = (0.1, 0.5, 0.9)
 
 
@@ -48,14 +48,14 @@ def main(config: ReportConfig) -> int:
     """Build the report; see contract.md for what is written."""
     config.validate()
     speeds = found_speeds(config.run)
-    run = run_record(config.run)  # before the work: what cannot be read is refused now
+    run = run_record(config.run)  # a damaged file is refused before the work begins
     ocean = ocean_title(ocean_of(config.run))
     with Progress("report", "step") as bar:
         page = Page(config.out or config.run / "report", bar, (6 + RESOLUTIONS) * len(speeds), ocean)
         runs, failed = _scored(page, config, speeds)
         failed += _absent_speeds(config.run, speeds)
         earlier = page.earlier()
-        entries = [entry for one in runs for entry in one.entries]
+        entries = [entry for scored in runs for entry in scored.entries]
         record = {**provenance(config), "ocean": ocean, "scores": entries, "correlations": [], "spread": [], "left_out": failed,
                   "files": earlier}  # fmt: skip
         write_json(page.folder / "metrics.json", record)
@@ -93,16 +93,16 @@ def _scored(page: Page, config: ReportConfig, speeds: Sequence[float]) -> tuple[
         except CatchmentError as error:
             failed.append(str(error))
     if not runs:
-        others = len(failed) - 1
-        more = f" (and so with the other {'speed' if others == 1 else f'{others} speeds'} of the run)" if others else ""
+        further = len(failed) - 1
+        more = f" (and so with the other {'speed' if further == 1 else f'{further} speeds'} of the run)" if further else ""
         raise InputError(f"{failed[0]}{more}")
     return runs, failed
 
 
-def _absent_speeds(run: Path, found: Sequence[float]) -> list[str]:
+def _absent_speeds(run: Path, speeds_found: Sequence[float]) -> list[str]:
     """A line for each speed that run.json says was finished and whose PDFs are not there any more."""
     names = run_record(run).get("result", {}).get("particles", {})
-    lost = [name for name in names if name not in {speed_folder(w) for w in found}]
+    lost = [name for name in names if name not in {speed_folder(w) for w in speeds_found}]
     return [f"{run / name / 'pdf.zarr'} is absent, though run.json counts its particles: give the run's command again"
             for name in lost]  # fmt: skip
 
@@ -121,19 +121,19 @@ def _scores(page: Page, section: Section, runs: list[Scored], failed: list[str],
     )
     for line in failed:
         page.miss(section, line)
-    for one in runs:
-        section.text.extend(f"w = {one.w:g} m/d: {note}." for note in one.speed.notes)
-        for name in one.speed.predictions:
-            if name not in one.models:
-                page.miss(section, f"no prediction of {name} at {one.w:g} m/d can be scored in the {one.split} split")
+    for scored in runs:
+        section.text.extend(f"w = {scored.w:g} m/d: {note}." for note in scored.speed.notes)
+        for name in scored.speed.predictions:
+            if name not in scored.models:
+                page.miss(section, f"no prediction of {name} at {scored.w:g} m/d can be scored in the {scored.split} split")
     for line in (*_too_few_blocks(runs), *_not_predicted(runs)):
         page.miss(section, line)
     if config.emd_experiments > 0:
-        for one in page.each(runs, "distances"):
-            why = add_distances(one, limit=config.emd_experiments, seed=config.seed)
+        for scored in page.each(runs, "distances"):
+            why = add_distances(scored, limit=config.emd_experiments, seed=config.seed)
             if why is not None:
                 page.miss(section, f"no earth mover's distance: {why}")
-            for line in add_registered(one, limit=config.emd_experiments, seed=config.seed):
+            for line in add_registered(scored, limit=config.emd_experiments, seed=config.seed):
                 page.miss(section, line)
     page.csv("scores", pd.DataFrame([entry for one in runs for entry in one.entries]))
     page.table(section, "Smoothed PDFs, and BL of PDFs as counted (all splits in the CSV)", _summary(runs), "scores")
@@ -143,24 +143,24 @@ def _scores(page: Page, section: Section, runs: list[Scored], failed: list[str],
             "the earth mover's, how far predicted mass must be moved on average (within the box, 40 km cells)"
         )
         page.table(section, caption, _distances(runs))
-        entries = [entry for one in runs for entry in one.reported]
+        entries = [entry for scored in runs for entry in scored.reported]
         _say_without_interval(page, section, entries, "hellinger_mean", "other distances")
-    single = {one.w: (one.best, one.of_model("bl", one.best), one.of_model("f", one.best)) for one in runs}
+    single = {scored.w: (scored.best, scored.of_model("bl", scored.best), scored.of_model("f", scored.best)) for scored in runs}
     caption = (
         "Scores against sinking speed (the paper's Figure 4); lower right: F computed, of the best informed model, beside the "
         "authors' fit of F on BL."
     )
-    entries = [entry for one in runs for entry in one.reported]
+    entries = [entry for scored in runs for entry in scored.reported]
     page.figure(section, "figure_4", caption, figure_4(entries, single, level=_levels(runs)))
 
 
 def _too_few_blocks(runs: list[Scored]) -> list[str]:
-    """What is to be said of intervals from few blocks, a line for each number of them."""
+    """A sentence on intervals from few resampling blocks, for each number of blocks."""
     speeds: dict[tuple[str, int], list[str]] = {}
-    for one in runs:
-        few = min(entry["blocks"] for entry in one.reported)
+    for scored in runs:
+        few = min(entry["blocks"] for entry in scored.reported)
         if few < ENOUGH_BLOCKS:
-            speeds.setdefault((one.split, few), []).append(f"{one.w:g}")
+            speeds.setdefault((scored.split, few), []).append(f"{scored.w:g}")
     return [
         f"The experiments (split {split}) at {', '.join(named)} m/d span {few} block{'s' * (few > 1)} of {BLOCK_DAYS:g} days: "
         + ("no interval can be given" if few == 1 else f"the intervals are too narrow (they need {ENOUGH_BLOCKS} or more)")
@@ -169,41 +169,42 @@ def _too_few_blocks(runs: list[Scored]) -> list[str]:
     ]
 
 
-def _say_without_interval(page: Page, section: Section, entries: list[dict], name: str, what: str) -> None:
+def _say_without_interval(page: Page, section: Section, entries: list[dict], name: str, subject: str) -> None:
     """A line of the section where a quantity ``name`` of some entries is known and its interval is not."""
-    known = [entry for entry in entries if pd.notna(entry.get(name)) and pd.isna(entry[f"{name}_low"])]
-    if known:
-        speeds = ", ".join(f"{w:g}" for w in sorted({entry["w"] for entry in known}))
-        page.miss(section, f"no interval of {what} at {speeds} m/d: fewer than two blocks of {BLOCK_DAYS:g} days hold data")
+    without = [entry for entry in entries if pd.notna(entry.get(name)) and pd.isna(entry[f"{name}_low"])]
+    if without:
+        speeds = ", ".join(f"{w:g}" for w in sorted({entry["w"] for entry in without}))
+        page.miss(section, f"no interval of {subject} at {speeds} m/d: fewer than two blocks of {BLOCK_DAYS:g} days hold data")
 
 
 def _not_predicted(runs: list[Scored]) -> list[str]:
     """The input sets without predictions, and the commands that would add them: a line for all speeds alike."""
     speeds: dict[tuple[tuple[str, ...], bool], list[float]] = {}
-    for one in runs:
-        absent = [name for name in NETWORKS if name not in one.speed.predictions]
+    for scored in runs:
+        absent = [name for name in NETWORKS if name not in scored.speed.predictions]
         for trained in (False, True):
-            names = tuple(name for name in absent if _is_trained(one, name) == trained)
+            names = tuple(name for name in absent if _is_trained(scored, name) == trained)
             if names:
-                speeds.setdefault((names, trained), []).append(one.w)
+                speeds.setdefault((names, trained), []).append(scored.w)
     lines = []
-    for (names, trained), wanted in speeds.items():
+    for (names, trained), lacking in speeds.items():
         run = runs[0].speed.run
-        ws = " ".join(f"{w:g}" for w in wanted)
-        fit = f"python -m learning.fit --run {run} --inputs {' '.join(names)}" + (f" --w {ws}" if len(wanted) < len(runs) else "")
+        ws = " ".join(f"{w:g}" for w in lacking)
+        of_speeds = f" --w {ws}" if len(lacking) < len(runs) else ""
+        fit = f"python -m learning.fit --run {run} --inputs {' '.join(names)}{of_speeds}"
         commands = ("" if trained else f"{fit}, then ") + f"python -m learning.predict --run {run}"
         lines.append(f"no predictions of {', '.join(names)} at {ws.replace(' ', ', ')} m/d: {commands}")
     return lines
 
 
-def _is_trained(one: Scored, name: str) -> bool:
-    return any(models_folder(one.speed.run, one.w, name).glob("member-*.safetensors"))
+def _is_trained(scored: Scored, name: str) -> bool:
+    return any(models_folder(scored.speed.run, scored.w, name).glob("member-*.safetensors"))
 
 
 def _summary(runs: list[Scored]) -> pd.DataFrame:
     """Scores of the reported splits, with their intervals, for people."""
-    table = pd.DataFrame([entry for one in runs for entry in one.reported])
-    raw = pd.DataFrame([entry for one in runs for entry in one.of_target("raw")])
+    table = pd.DataFrame([entry for scored in runs for entry in scored.reported])
+    raw = pd.DataFrame([entry for scored in runs for entry in scored.of_target("raw")])
     columns = {
         "w, m/d": table["w"], "model": table["model"], "split": table["split"], "n": table["n"],
         "BL": _interval(table, "bl_mean", 1, 3), "F, %": _interval(table, "f_mean", 100, 1),
@@ -216,7 +217,7 @@ def _summary(runs: list[Scored]) -> pd.DataFrame:
 
 
 def _distances(runs: list[Scored]) -> pd.DataFrame:
-    table = pd.DataFrame([entry for one in runs for entry in one.reported])
+    table = pd.DataFrame([entry for scored in runs for entry in scored.reported])
     columns = {"EMD, km": ("emd_km_mean", 0), "Hellinger": ("hellinger_mean", 3), "Jensen-Shannon": ("jensen_shannon_mean", 3)}
     columns |= {name: (f"{name}_mean", 3) for name in SCORES.names()}
     return pd.DataFrame({
@@ -237,53 +238,53 @@ def _interval(table: pd.DataFrame, name: str, scale: float, digits: int) -> list
 
 def _catchments(page: Page, section: Section, runs: list[Scored]) -> None:
     rows = []
-    for one in page.each(runs, "catchments"):
-        found = one.found.sel(target="smoothed")
-        distance = np.hypot(found["mass_centre_x"], found["mass_centre_y"]).values
+    for scored in page.each(runs, "catchments"):
+        smoothed = scored.found.sel(target="smoothed")
+        distance = np.hypot(smoothed["mass_centre_x"], smoothed["mass_centre_y"]).values
         low, middle, high = np.nanpercentile(distance, (10, 50, 90))
-        rows.append({"w, m/d": one.w, "experiments": int(np.isfinite(distance).sum()), "mass centre, km (median)": middle,
-                     "10 %": low, "90 %": high, "entropy (median)": float(found["entropy"].median())})  # fmt: skip
-        picture = one.speed.run / speed_folder(one.w) / "catchment.png"
+        rows.append({"w, m/d": scored.w, "experiments": int(np.isfinite(distance).sum()), "mass centre, km (median)": middle,
+                     "10 %": low, "90 %": high, "entropy (median)": float(smoothed["entropy"].median())})  # fmt: skip
+        picture = scored.speed.run / speed_folder(scored.w) / "catchment.png"
         if picture.exists():
-            drawn = export_level(one.speed.store["level"].values)
-            caption = f"Mean catchment and single experiments at {drawn:g} m, the run's export level, w = {one.w:g} m/d."
-            page.image(section, f"catchment_{speed_folder(one.w)}", caption, picture.read_bytes(), "png")
+            drawn = export_level(scored.speed.store["level"].values)
+            caption = f"Mean catchment and single experiments at {drawn:g} m, the run's export level, w = {scored.w:g} m/d."
+            page.image(section, f"catchment_{speed_folder(scored.w)}", caption, picture.read_bytes(), "png")
         else:
             page.miss(section, f"{picture} is absent: the run was not finished; give its command again")
     page.table(section, f"True catchments at {_levels(runs)} (smoothed PDFs)", pd.DataFrame(rows), "catchments")
 
 
 def _levels(runs: list[Scored]) -> str:
-    """The levels that are scored, m, in words."""
-    return " and ".join(f"{level:g} m" for level in sorted({one.speed.export_m for one in runs}))
+    """The scored levels, m, in words."""
+    return " and ".join(f"{level:g} m" for level in sorted({scored.speed.export_m for scored in runs}))
 
 
 def _examples(page: Page, section: Section, runs: list[Scored], config: ReportConfig) -> None:
     for scored in page.each(runs, "single experiments"):
-        one, folder, at = scored.speed, speed_folder(scored.w), f"w = {scored.w:g} m/d"
+        run, folder, at = scored.speed, speed_folder(scored.w), f"w = {scored.w:g} m/d"
         names = [name for name in scored.models if name != "box100"]
         bl = scored.of_model("bl", scored.best)
-        chosen = np.flatnonzero(np.isfinite(bl))
-        ranked = chosen[np.argsort(bl[chosen], kind="stable")]
+        scored_numbers = np.flatnonzero(np.isfinite(bl))
+        ranked = scored_numbers[np.argsort(bl[scored_numbers], kind="stable")]
         picked = [int(ranked[round(share * (ranked.size - 1))]) for share in EXAMPLES]
-        pairs = [one.pairs(experiment) for experiment in picked]
+        pairs = [run.pairs(experiment) for experiment in picked]
         truth = np.concatenate([true for true, _ in pairs])
         predictions = {name: np.concatenate([guess[name] for _, guess in pairs]) for name in names}
-        titles = [f"{str(one.store['collection_start'].values[k])[:10]}, trap {int(one.store['position'][k])}" for k in picked]
+        titles = [f"{str(run.store['collection_start'].values[k])[:10]}, trap {int(run.store['position'][k])}" for k in picked]
         caption = f"At the 10th, 50th, 90th percentile of {scored.best}'s BL (the paper's Figure 2), {at}."
-        figure = figure_2(one.store["x"].values, one.store["y"].values, truth, predictions, titles)
+        figure = figure_2(run.store["x"].values, run.store["y"].values, truth, predictions, titles)
         page.figure(section, f"figure_2_{folder}", caption, figure)
-        networks = [name for name in one.predictions if name in names]
+        networks = [name for name in run.predictions if name in names]
         if networks:
             caption = f"True and predicted distance of the mass centre and entropy (the paper's Figure A2), {at}."
-            true, predicted = one.shapes(scored.found.sel(target="smoothed"), np.flatnonzero(scored.chosen), networks)
-            page.figure(section, f"figure_a2_{folder}", caption, figure_a2(true, predicted, level=one.export_m))
+            true, predicted = run.shapes(scored.found.sel(target="smoothed"), np.flatnonzero(scored.chosen), networks)
+            page.figure(section, f"figure_a2_{folder}", caption, figure_a2(true, predicted, level=run.export_m))
         with page.part(section):
             caption = f"The traps, and where the particles of one experiment crossed each level (Figure 1), {at}."
-            page.figure(section, f"figure_1_{folder}", caption, figure_1(one.run, one.w, picked[1]))
+            page.figure(section, f"figure_1_{folder}", caption, figure_1(run.run, run.w, picked[1]))
         with page.part(section):
             film = page.folder / "figures" / f"experiment_{folder}.gif"
-            animate_experiment(one.run, one.w, picked[1], film)
+            animate_experiment(run.run, run.w, picked[1], film)
             page.image(section, film.stem, f"The same experiment, backward in time, {at}.", film.read_bytes(), "gif")
 
 
@@ -326,16 +327,16 @@ def _calibration(page: Page, section: Section, runs: list[Scored], spread: list[
         _say_without_interval(page, section, rows, "within", "contours")
         table = pd.DataFrame(rows)
         page.csv("calibration", table)
-        shown = table[["w", "model", "split", "n"]].rename(columns={"w": "w, m/d"})
-        shown = shown.assign(**{"contour, %": table["contour"], "true particles within, %": _interval(table, "within", 1, 1)})
-        page.table(section, "True particles within contours of the prediction", shown)
+        columns = table[["w", "model", "split", "n"]].rename(columns={"w": "w, m/d"})
+        columns = columns.assign(**{"contour, %": table["contour"], "true particles within, %": _interval(table, "within", 1, 1)})
+        page.table(section, "True particles within contours of the prediction", columns)
         page.table(section, "Correlation of BL with the ensemble's spread, over experiments", _correlation_table(spread))
         page.csv("spread", pd.DataFrame(spread))
 
 
 def _inputs(page: Page, section: Section, runs: list[Scored]) -> None:
-    one = next((one for one in runs if one.speed.predictions), None)
-    parts = parts_of_record(one.speed, one.split) if one is not None else {}
+    scored = next((scored for scored in runs if scored.speed.predictions), None)
+    parts = parts_of_record(scored.speed, scored.split) if scored is not None else {}
     if not parts:
         run = runs[0].speed.run
         page.miss(
@@ -345,7 +346,7 @@ def _inputs(page: Page, section: Section, runs: list[Scored]) -> None:
         )
         return
     resolution = InputSpec.of("sst-ssh").resolution_km
-    sets = {label: input_values(one.speed.run, *dates, resolution) for label, dates in parts.items()}
+    sets = {label: input_values(scored.speed.run, *dates, resolution) for label, dates in parts.items()}
     section.text.extend(f"{label}: {first!s:.10} to {last!s:.10}." for label, (first, last) in parts.items())
     caption = (
         "Distributions of the surface inputs (the paper's Figure A1), SSH and temperature at the effective resolution of "
@@ -359,17 +360,17 @@ def _resolution(page: Page, section: Section, runs: list[Scored], config: Report
         page.miss(section, "left out: --resolution-experiments 0")
         return
     without, tests = [], []
-    for one in runs:
-        if "sst-ssh" not in one.models or not _is_trained(one, "sst-ssh"):
-            without.append(f"{one.w:g}")
+    for scored in runs:
+        if "sst-ssh" not in scored.models or not _is_trained(scored, "sst-ssh"):
+            without.append(f"{scored.w:g}")
             continue
         with page.part(section):
-            models, limit = models_folder(one.speed.run, one.w, "sst-ssh"), config.resolution_experiments
-            tests.append((one, ResolutionTest.of(one.speed, models, one.split, limit=limit, seed=config.seed)))
+            models, limit = models_folder(scored.speed.run, scored.w, "sst-ssh"), config.resolution_experiments
+            tests.append((scored, ResolutionTest.of(scored.speed, models, scored.split, limit=limit, seed=config.seed)))
     if tests:
         tables = resolution_tables([test for _, test in tests], seed=config.seed, step=lambda: page.step("resolution"))
-        for (one, test), table in zip(tests, tables, strict=True):
-            _resolution_of(page, section, one, table, test.ensemble.spec.resolution_km)
+        for (scored, test), table in zip(tests, tables, strict=True):
+            _resolution_of(page, section, scored, table, test.ensemble.spec.resolution_km)
     if without:
         run = runs[0].speed.run
         page.miss(
@@ -379,15 +380,15 @@ def _resolution(page: Page, section: Section, runs: list[Scored], config: Report
         )
 
 
-def _resolution_of(page: Page, section: Section, one: Scored, table: pd.DataFrame, training_km: Mapping[str, float]) -> None:
-    folder = speed_folder(one.w)
+def _resolution_of(page: Page, section: Section, scored: Scored, table: pd.DataFrame, training_km: Mapping[str, float]) -> None:
+    folder = speed_folder(scored.w)
     page.csv(f"resolution_{folder}", table)
-    _say_without_interval(page, section, table.assign(w=one.w).to_dict("records"), "bl_mean", "degraded inputs")
-    shown = table[["variable", "resolution_km", "n"]].rename(columns={"resolution_km": "resolution, km"})
-    shown = shown.assign(**{"BL": _interval(table, "bl_mean", 1, 3), "valid, %": _interval(table, "valid_percent", 1, 1)})
-    page.table(section, f"Degraded inputs, {one.split} experiments, w = {one.w:g} m/d", shown)
-    caption = f"Valid predictions against the effective resolution of the inputs (the paper's Figure 3), w = {one.w:g} m/d."
-    page.figure(section, f"figure_3_{folder}", caption, figure_3(table, one.w, training_km, one.split))
+    _say_without_interval(page, section, table.assign(w=scored.w).to_dict("records"), "bl_mean", "degraded inputs")
+    columns = table[["variable", "resolution_km", "n"]].rename(columns={"resolution_km": "resolution, km"})
+    columns = columns.assign(**{"BL": _interval(table, "bl_mean", 1, 3), "valid, %": _interval(table, "valid_percent", 1, 1)})
+    page.table(section, f"Degraded inputs, {scored.split} experiments, w = {scored.w:g} m/d", columns)
+    caption = f"Valid predictions against the effective resolution of the inputs (the paper's Figure 3), w = {scored.w:g} m/d."
+    page.figure(section, f"figure_3_{folder}", caption, figure_3(table, scored.w, training_km, scored.split))
 
 
 # -- the deep sea --------------------------------------------------------------------------------------------------------
@@ -400,27 +401,27 @@ def _deep(page: Page, section: Section, runs: list[Scored], correlations: list[d
         "profiles (Figure B1). In the paper BL is larger, so predictions are worse, where the mass centre at 1000 m is far and "
         "the deep kinetic energy strong."
     )
-    for one in page.each(runs, "deep dynamics"):
-        folder, title, chosen = speed_folder(one.w), f"w = {one.w:g} m d⁻¹", one.chosen
-        bl = {name: one.of_model("bl", name)[chosen] for name in one.models}
+    for scored in page.each(runs, "deep dynamics"):
+        folder, title, reported = speed_folder(scored.w), f"w = {scored.w:g} m d⁻¹", scored.chosen
+        bl = {name: scored.of_model("bl", name)[reported] for name in scored.models}
         bl = {name: values for name, values in bl.items() if not name.startswith("box")} or bl
         quantities = {}
         with page.part(section):
-            entropy, distance = one.speed.shape_at(DEEP_LEVEL)
-            caption = f"BL by entropy and mass centre of the true PDF at {DEEP_LEVEL:g} m, w = {one.w:g} m/d."
-            page.figure(section, f"figure_5_{folder}", caption, figure_5(entropy[chosen], distance[chosen], bl, title=title))
+            entropy, distance = scored.speed.shape_at(DEEP_LEVEL)
+            caption = f"BL by entropy and mass centre of the true PDF at {DEEP_LEVEL:g} m, w = {scored.w:g} m/d."
+            page.figure(section, f"figure_5_{folder}", caption, figure_5(entropy[reported], distance[reported], bl, title=title))
             quantities |= {f"mass centre at {DEEP_LEVEL:g} m": distance, f"entropy at {DEEP_LEVEL:g} m": entropy}
         with page.part(section):
-            deep = deep_dynamics(one.speed.run, one.w, config.depth_range)
+            deep = deep_dynamics(scored.speed.run, scored.w, config.depth_range)
             low, high = deep.attrs["depth_range_m"]
             vorticity, ke = deep["vorticity_over_f"].values, deep["ke"].values
-            caption = f"BL by vorticity and kinetic energy between {low:g} and {high:g} m, w = {one.w:g} m/d."
-            figure = figure_6(vorticity[chosen], ke[chosen], bl, depths=(low, high), title=title)
+            caption = f"BL by vorticity and kinetic energy between {low:g} and {high:g} m, w = {scored.w:g} m/d."
+            figure = figure_6(vorticity[reported], ke[reported], bl, depths=(low, high), title=title)
             page.figure(section, f"figure_6_{folder}", caption, figure)
             quantities |= {f"KE, {low:g}–{high:g} m": ke, f"|ζ/f|, {low:g}–{high:g} m": np.abs(vorticity)}
-        found = relations(one, quantities, seed=config.seed)
-        section.text.extend(_verdict(found, one))
-        correlations += found
+        entries_of_speed = relations(scored, quantities, seed=config.seed)
+        section.text.extend(_verdict(entries_of_speed, scored))
+        correlations += entries_of_speed
     if correlations:
         caption = (
             "Correlation of BL (smoothed) with what happened at depth, and 95 % intervals (positive: the larger, the worse; "
@@ -440,14 +441,14 @@ def _correlation_table(entries: list[dict]) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def _verdict(entries: list[dict], one: Scored) -> list[str]:
-    """How BL of the best informed model goes with each quantity, in words; no line where there is no correlation.
+def _verdict(entries: list[dict], scored: Scored) -> list[str]:
+    """Sentences on the relation of the best informed model's BL to each quantity; none without a correlation.
 
     A way, better or worse, is said only where the interval of the correlation is known and leaves 0 out.
     """
-    told, untold, n = [], [], 0
+    lines, untold, n = [], [], 0
     for entry in entries:
-        if (entry["model"], entry["split"]) != (one.best, one.split) or entry["pearson"] is None:
+        if (entry["model"], entry["split"]) != (scored.best, scored.split) or entry["pearson"] is None:
             continue
         low, high = entry["pearson_low"], entry["pearson_high"]
         n = max(n, entry["n"])
@@ -457,10 +458,11 @@ def _verdict(entries: list[dict], one: Scored) -> list[str]:
         elif low <= 0 <= high:
             untold.append(f"{r}, 0 within the interval)")
         else:
-            told.append(f"{'worsens' if entry['pearson'] > 0 else 'improves'} with {r})")
+            lines.append(f"{'worsens' if entry['pearson'] > 0 else 'improves'} with {r})")
     if untold:
-        told.append(f"shows no relation that could be told from none with {', '.join(untold)}")
-    return [f"At {one.w:g} m/d BL of {one.best} ({n} experiments, split {one.split}) {', '.join(told)}."] if told else []
+        lines.append(f"shows no relation that differs from none with {', '.join(untold)}")
+    subject = f"At {scored.w:g} m/d BL of {scored.best} ({n} experiments, split {scored.split})"
+    return [f"{subject} {', '.join(lines)}."] if lines else []
 
 
 # -- the run -------------------------------------------------------------------------------------------------------------
@@ -479,26 +481,26 @@ def _run(page: Page, section: Section, runs: list[Scored], run: dict) -> None:
         named = ", ".join(f"{w:g}" for w in absent)
         again = f"; to add them: {_again(run['command_line'], absent)}" if "command_line" in run else ""
         section.text.append(f"Speeds of the paper that this run lacks: {named} m/d{again}")
-    networks = [_network(one, name) for one in runs for name in one.speed.predictions]
+    networks = [_network(scored, name) for scored in runs for name in scored.speed.predictions]
     if networks:
         page.table(section, "The networks that predicted, and what they learnt from", pd.DataFrame(networks), "networks")
 
 
 def _again(command_line: str, speeds: Sequence[float]) -> str:
     """The command of a run, for other speeds."""
-    kept, skip = [], False
+    words, skip = [], False
     for word in shlex.split(command_line)[1:]:
         if word.startswith("--"):
             skip = word == "--w"
         if not skip and not word.startswith("--w="):
-            kept.append(word)
-    return shlex.join(["python", "-m", "lagrangian.run", *kept, "--w", *(f"{w:g}" for w in speeds)])
+            words.append(word)
+    return shlex.join(["python", "-m", "lagrangian.run", *words, "--w", *(f"{w:g}" for w in speeds)])
 
 
-def _network(one: Scored, name: str) -> dict:
-    """What fit.json says of the networks of some predictions, where it is theirs."""
-    store, folder = one.speed.predictions[name], models_folder(one.speed.run, one.w, name)
-    row = {"w, m/d": one.w, "inputs": name, "members": store.attrs.get("members", "")}
+def _network(scored: Scored, name: str) -> dict:
+    """Facts in fit.json about the networks of some predictions, if the file is of these networks."""
+    store, folder = scored.speed.predictions[name], models_folder(scored.speed.run, scored.w, name)
+    row = {"w, m/d": scored.w, "inputs": name, "members": store.attrs.get("members", "")}
     members = [fingerprint_of_file(path) for path in sorted(folder.glob("member-*[0-9].safetensors"))]
     if not members or members != store.attrs.get("identity", {}).get("networks") or not (folder / "fit.json").exists():
         return row | dict.fromkeys(("preset", "epochs", "train", "validation", "test"), "of another folder")

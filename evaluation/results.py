@@ -1,4 +1,4 @@
-"""What a run folder holds that can be scored, and its scores."""
+"""The predictions in a run folder, and their scores."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from lagrangian.stores import open_store
 from learning.folders import run_identity
 from learning.split import PARTS
 
-#: Parts of a run that scores are given for, the most telling first; ``all`` where no network tells them apart.
+#: Parts of a run that have scores of their own, the most telling first; ``all`` if no network has split the run.
 SPLITS = ("test", "validation", "train", "all")
 #: A predicted PDF whose sum is further from 1 is none (they are kept to 12 bits of mantissa).
 SUM_TOLERANCE = 0.01
@@ -57,7 +57,7 @@ DISTANCES = {"emd_km": earth_movers_distance, "hellinger": hellinger_distance, "
 
 @dataclass(eq=False)
 class SpeedRun:
-    """One sinking speed of a run.
+    """A run's simulated and predicted PDFs at one sinking speed.
 
     Attributes
     ----------
@@ -215,13 +215,13 @@ class SpeedRun:
         return scored
 
     def pairs(self, experiment: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Smoothed true PDF (1, y, x) of an experiment (its number), and every model's prediction of it (1, y, x)."""
+        """Smoothed true PDF (1, y, x) of an experiment (by its number), and every model's prediction (1, y, x) of this PDF."""
         rows = slice(int(experiment), int(experiment) + 1)
         truth = smooth_pdf(true_pdfs(self.store, self.level, rows))
         return truth, {name: guess(rows) if callable(guess) else guess[None] for name, guess in self.maps.items()}
 
     def distances(self, chosen: np.ndarray, names: Sequence[str] = tuple(DISTANCES)) -> dict[str, dict[str, np.ndarray]]:
-        """Those of :data:`DISTANCES` that are named, (n,) each, of every model, of the chosen experiments (numbers)."""
+        """The named distances of :data:`DISTANCES`, (n,) each, of every model for the chosen experiments (numbers)."""
         x, y = self.store["x"].values, self.store["y"].values
         out = {model: {name: np.empty(len(chosen)) for name in names} for model in self.maps}
         for rows in batches(self.store.sizes["experiment"], BATCH):
@@ -298,13 +298,13 @@ def _mismatch(predictions: xr.Dataset, store: xr.Dataset, run: Path) -> str | No
 
 
 def open_predictions(path: Path) -> xr.Dataset:
-    """Open a predictions store; StoreError in one line where it is damaged."""
+    """Open a store of predictions; StoreError if the store is damaged."""
     return open_checked(path, "predictions", ("pdf", "spread", "part"))
 
 
 @dataclass(eq=False)
 class Scored:
-    """The scores of a sinking speed, and the split that is reported of it.
+    """The scores at a sinking speed, and the split that the report shows.
 
     Attributes
     ----------
@@ -366,7 +366,7 @@ class Scored:
 
     @property
     def models(self) -> list[str]:
-        """Those with scores in the reported split, in the order of :data:`evaluation.experiments.MODELS`."""
+        """Models with scores in the reported split, in the order of :data:`evaluation.experiments.MODELS`."""
         return [entry["model"] for entry in self.reported]
 
     @property
@@ -426,7 +426,7 @@ def means_with_intervals(values: Mapping[str, np.ndarray], block: np.ndarray, se
 
 
 def with_interval(name: str, middle: float, low: float, high: float) -> dict:
-    """``name``, ``name_low``, ``name_high`` as metrics.json has them: None for what is not known."""
+    """Entries ``name``, ``name_low``, ``name_high`` of metrics.json: None for an unknown number."""
     numbers = {name: middle, f"{name}_low": low, f"{name}_high": high}
     return {key: float(value) if np.isfinite(value) else None for key, value in numbers.items()}
 

@@ -64,7 +64,7 @@ def main(config: SatelliteConfig) -> int:
 
 
 def _load_inputs(path: Path) -> xr.Dataset:
-    """satellite_inputs.nc in memory; StoreError where it is damaged or another file."""
+    """The content of satellite_inputs.nc; StoreError if the file is damaged or another kind of file."""
     mend = "remove it and run python -m learning.predict --ssh --sst again"
     try:
         with xr.open_dataset(path) as file:
@@ -78,7 +78,7 @@ def _load_inputs(path: Path) -> xr.Dataset:
 
 
 def _load(path: Path) -> xr.Dataset:
-    read_catchments([str(path)])  # refuses what is no catchment file in one line
+    read_catchments([str(path)])  # an InputError in one line refuses files of other kinds
     return load_dataset(path)
 
 

@@ -77,7 +77,7 @@ def average(values, *, reduce_dims: Dims = None, preserve_dims: Dims = None, wei
 
 
 def _named(wanted: Dims, dims: tuple) -> tuple:
-    """``wanted`` as some of ``dims``; ValueError for one that is not there."""
+    """``wanted`` as some of ``dims``; ValueError for an unknown dimension."""
     if isinstance(wanted, str) and wanted == "all":
         return dims
     wanted = () if wanted is None else (wanted,) if isinstance(wanted, str | int) else tuple(wanted)
@@ -248,7 +248,7 @@ def _moved(p, q, *, x, y, cell_km):
             change = p[index] / p[index].sum() - q[index] / q[index].sum()
         if not np.isfinite(change).all():
             continue
-        # mass that both hold stays where it is (the cost is a metric): what is moved is the difference
+        # mass that both PDFs hold stays in place (the cost is a metric): only the difference is moved
         source, sink = np.flatnonzero(change > 0), np.flatnonzero(change < 0)
         moved = change[source].sum()
         out[index] = 0.0
@@ -259,12 +259,12 @@ def _moved(p, q, *, x, y, cell_km):
     return out
 
 
-#: What is said where the extra of earth mover's distances is not installed.
+#: The error line if the extra of earth mover's distances is not installed.
 LACKING = "earth mover's distances need POT, which is not installed: pip install POT, or 'catchment-toolkit[distances]'"
 
 
 def _transport() -> tuple[Callable, Callable]:
-    """POT's solver and costs; it is slow to import and needed here alone."""
+    """Import POT's solver and costs; the import is slow, and only earth mover's distances need POT."""
     try:
         from ot import dist, emd2
     except ImportError:
@@ -299,7 +299,7 @@ def is_valid(bl):
 
 
 def valid_percent(bl) -> float:
-    """Share of BL below 0.3, per cent, of those that are not NaN."""
+    """Share of BL below 0.3, per cent, of the values that are not NaN."""
     return float(100 * np.nanmean(is_valid(np.asarray(bl))))
 
 

@@ -73,20 +73,20 @@ class ResolutionTest:
         ensemble = Ensemble.load(models)
         as_stored = dataclasses.replace(ensemble.spec, resolution_km={})
         base = RunSamples.open(speed.run, (speed.w,), as_stored)
-        chosen = np.flatnonzero((speed.split == split) & base.usable)
-        if chosen.size == 0:
+        drawn = np.flatnonzero((speed.split == split) & base.usable)
+        if drawn.size == 0:
             raise InputError(f"no {split} experiment at {speed.w:g} m/d has fields and particles at every level")
-        if chosen.size > limit:
-            chosen = np.sort(np.random.default_rng(seed).choice(chosen, limit, replace=False))
-        base = only_instants_of(base, chosen)
-        block = block_of(speed.store["collection_start"].values[chosen])
-        counts, reached = (speed.store[name][chosen, speed.level].values for name in ("counts", "reached"))
+        if drawn.size > limit:
+            drawn = np.sort(np.random.default_rng(seed).choice(drawn, limit, replace=False))
+        base = only_instants_of(base, drawn)
+        block = block_of(speed.store["collection_start"].values[drawn])
+        counts, reached = (speed.store[name][drawn, speed.level].values for name in ("counts", "reached"))
         truth = smooth_pdf((counts / reached.astype(np.float32)[:, None, None]).astype(np.float32))
-        return cls(ensemble, speed.level, base, chosen, truth, block)
+        return cls(ensemble, speed.level, base, drawn, truth, block)
 
 
-def _parts(chosen: np.ndarray) -> list[np.ndarray]:
-    return [chosen[part] for part in batches(chosen.size, BATCH)]
+def _parts(experiments: np.ndarray) -> list[np.ndarray]:
+    return [experiments[part] for part in batches(experiments.size, BATCH)]
 
 
 def resolution_scores(
@@ -101,7 +101,7 @@ def resolution_scores(
 def resolution_tables(
     tests: Sequence[ResolutionTest], *, ssh_km=SSH_KM, sst_km=SST_KM, seed: int = 0, step: Callable[[], None] = lambda: None
 ) -> list[pd.DataFrame]:  # fmt: skip
-    """Scores at the export level for each resolution of one variable, the other at that of the training; a table a speed.
+    """Scores at the export level for each resolution of a variable, the other at the training's resolution; a table a speed.
 
     Networks of several speeds that share their body and their experiments do together what comes before their own weights.
 
@@ -123,17 +123,17 @@ def resolution_tables(
     for group in _groups(tests):
         first = tests[group[0]]
         trained = first.ensemble.spec
-        scored: dict[tuple, list[dict]] = {}  # the resolutions of the training stand in the lists of both variables
+        scored: dict[tuple, list[dict]] = {}  # the lists of both variables hold the training's resolutions
         for variable, resolutions in (("ssh", ssh_km), ("temp", sst_km)):
             for resolution in resolutions:
                 spec = dataclasses.replace(trained, resolution_km={**trained.resolution_km, variable: resolution})
                 key = tuple(sorted(spec.resolution_km.items()))
                 if key not in scored:
                     scored[key] = _scores([tests[number] for number in group], spec, seed)
-                for number, found in zip(group, scored[key], strict=True):
-                    rows[number].append({"variable": variable, "resolution_km": resolution, "n": first.chosen.size, **found})
+                for number, values in zip(group, scored[key], strict=True):
+                    rows[number].append({"variable": variable, "resolution_km": resolution, "n": first.chosen.size, **values})
                     step()
-    return [pd.DataFrame(one) for one in rows]
+    return [pd.DataFrame(entries) for entries in rows]
 
 
 def _groups(tests: Sequence[ResolutionTest]) -> list[list[int]]:
@@ -142,11 +142,11 @@ def _groups(tests: Sequence[ResolutionTest]) -> list[list[int]]:
 
     groups: list[list[int]] = []
     for alike in of_one_body([test.ensemble for test in tests]):
-        here: list[list[int]] = []
+        subgroups: list[list[int]] = []
         for number in alike:
-            group = next((group for group in here if _same_inputs(tests[group[0]], tests[number])), None)
-            here.append([number]) if group is None else group.append(number)
-        groups += here
+            group = next((group for group in subgroups if _same_inputs(tests[group[0]], tests[number])), None)
+            subgroups.append([number]) if group is None else group.append(number)
+        groups += subgroups
     return groups
 
 
@@ -168,21 +168,21 @@ def _scores(tests: list[ResolutionTest], spec: InputSpec, seed: int) -> list[dic
     for part, rows in zip(_parts(first.chosen), batches(first.chosen.size, BATCH), strict=True):
         inputs = samples.inputs(part, first.ensemble.normalisation)
         features = first.ensemble.features(inputs) if len(tests) > 1 else None
-        for found, test in zip(bl, tests, strict=True):
+        for losses, test in zip(bl, tests, strict=True):
             guess = test.ensemble.predict(inputs, test.level, features)[0][:, 0]
-            found.append(bhattacharyya_loss(test.truth[rows], guess))
+            losses.append(bhattacharyya_loss(test.truth[rows], guess))
     scored = zip(map(np.concatenate, bl), tests, strict=True)
     return [
-        means_with_intervals({"bl_mean": one, "valid_percent": 100 * is_valid(one)}, test.block, seed) for one, test in scored
+        means_with_intervals({"bl_mean": loss, "valid_percent": 100 * is_valid(loss)}, test.block, seed) for loss, test in scored
     ]
 
 
-def only_instants_of(samples: RunSamples, chosen: np.ndarray) -> RunSamples:
-    """The samples with the fields of the chosen experiments' instants alone; of the others, none can be cut any more."""
-    used = np.unique(samples.instants[chosen])
+def only_instants_of(samples: RunSamples, experiments: np.ndarray) -> RunSamples:
+    """The samples with the fields of the chosen experiments' instants alone; other experiments lose their inputs."""
+    used = np.unique(samples.instants[experiments])
     fields = dataclasses.replace(samples.fields, times=samples.fields.times[used], values=samples.fields.values[used])
     instants = np.full_like(samples.instants, -1)
-    instants[chosen] = np.searchsorted(used, samples.instants[chosen])
+    instants[experiments] = np.searchsorted(used, samples.instants[experiments])
     return dataclasses.replace(samples, fields=fields, instants=instants)
 
 
@@ -193,6 +193,6 @@ def degraded(fields: RegionalFields, spec: InputSpec) -> RegionalFields:
         if name in spec.resolution_km:
             # without the margin, which the reader adds after
             inner = fields.values[:, channel, 1:-1, 1:-1]
-            one = to_resolution(inner, fields.frame.spacing_km, spec.resolution_km[name], spec.method)
-            values[:, channel] = np.pad(one, ((0, 0), (1, 1), (1, 1)), mode="edge")
+            maps = to_resolution(inner, fields.frame.spacing_km, spec.resolution_km[name], spec.method)
+            values[:, channel] = np.pad(maps, ((0, 0), (1, 1), (1, 1)), mode="edge")
     return dataclasses.replace(fields, spec=spec, values=values)

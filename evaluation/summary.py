@@ -1,4 +1,4 @@
-"""The report's first screen: what was asked, what came out, what is missing, in words for someone who has not read the paper."""
+"""The report's first screen: question, results and missing parts, for a reader who has not read the paper."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evaluation.paper import CITATION, DOI, found_by_the_paper
 from evaluation.results import Scored
 from lagrangian.binning import VALID_BL
 
-#: Words of the page and what they mean.
+#: Words of the page and their meanings.
 WORDS = {
     "catchment": "where the particles that a trap caught crossed the export level: a probability for each bin of 8 km",
     "experiment": "the particles of one collection period at one position of the trap",
@@ -75,7 +75,7 @@ def first_screen(runs: list[Scored], ocean: str, run: dict, missing: int) -> lis
 
 
 def _found(one: Scored) -> str:
-    """Which model is valid most often at a speed, beside the box and the climatologies, and its gain over the best of these."""
+    """A sentence on the model that is valid most often at a speed, and on its gain over the best box or climatology."""
     entries = {entry["model"]: entry for entry in one.reported}
     best = max(entries.values(), key=lambda entry: (entry["valid_percent"], -entry["bl_mean"]))
     names = dict.fromkeys(name for name in ("box200", *BASELINES) if name in entries and name != best["model"])

@@ -38,7 +38,7 @@ from learning.catchment_file import catchment_dataset
 from learning.predict import PredictConfig
 from learning.predict import main as predict
 
-#: What is released beside the paper's speeds: one trap at the site.
+#: Design of the releases, besides the paper's speeds: a single trap at the site.
 DESIGN = {"site": "pap-so", "positions": 1}
 #: Sinking speed that each flux is made with, m/d, and its mean, mg m-2 d-1.
 PLANTED = {"dry_weight": (80.0, 100.0), "poc": (150.0, 6.0), "pic": (300.0, 5.0)}

@@ -111,11 +111,11 @@ def backtrack(
 
     cohorts = [Cohort(period, w) for w in placed.speeds for period in range(placed.n_periods)]
     Campaign(ocean, placed, integration, cohorts=cohorts, on_result=keep, progress=progress).run()
-    found = []
+    datasets = []
     for kinds in stores.values():
         pdf, particles = (xr.open_zarr(kinds[kind], consolidated=False, chunks=None).load() for kind in ("pdf", "particles"))
-        found.append(_together(with_bin_positions(with_pdf(pdf)), particles))
-    return xr.concat(found, _speeds(placed.speeds), **_ALIKE)
+        datasets.append(_together(with_bin_positions(with_pdf(pdf)), particles))
+    return xr.concat(datasets, _speeds(placed.speeds), **_ALIKE)
 
 
 def _into_stores(ocean: Ocean | OceanSource, design: Design, integration: Integration, out: Path) -> xr.Dataset:
@@ -125,12 +125,12 @@ def _into_stores(ocean: Ocean | OceanSource, design: Design, integration: Integr
     if isinstance(ocean, OceanSource):
         ocean = open_for(ocean, design, vertical_velocity=integration.vertical_velocity)
     write_run(config, ocean)
-    found = []
+    stores = []
     for w in design.speeds:
         folder = out / speed_folder(w)
         particles = open_store(folder / "particles.zarr", "particles", chunks={})
-        found.append(_together(open_pdf(folder / "pdf.zarr"), particles))
-    return xr.concat(found, _speeds(design.speeds), **_ALIKE)
+        stores.append(_together(open_pdf(folder / "pdf.zarr"), particles))
+    return xr.concat(stores, _speeds(design.speeds), **_ALIKE)
 
 
 #: Coordinates are the same at all speeds; they are not compared.
@@ -138,11 +138,11 @@ _ALIKE = {"data_vars": "all", "coords": "minimal", "compat": "override", "join":
 
 
 def _together(pdf: xr.Dataset, particles: xr.Dataset) -> xr.Dataset:
-    """One dataset of a speed's two stores; ``release_*`` of particles are variables, for they may differ between speeds."""
+    """A dataset of a speed's two stores; ``release_*`` of particles are variables, since releases may differ between speeds."""
     particles = particles.rename(PARTICLE_NAMES).reset_coords(["release_time", "release_lon", "release_lat"])
     names = [*PARTICLE_NAMES.values(), "time", "status", "release_time", "release_lon", "release_lat"]
-    made = pdf.assign({name: particles[name].variable for name in names})
-    return made.drop_encoding().assign_attrs(title="Catchment of a sediment trap: particles, and particles per bin")
+    dataset = pdf.assign({name: particles[name].variable for name in names})
+    return dataset.drop_encoding().assign_attrs(title="Catchment of a sediment trap: particles, and particles per bin")
 
 
 def _speeds(speeds: tuple[float, ...]) -> xr.DataArray:
@@ -161,8 +161,8 @@ def _check_memory(design: PlacedDesign) -> None:
 
 def _as_options(ocean: Ocean | OceanSource, design: Design, integration: Integration, out: Path) -> RunConfig:
     """The options of ``lagrangian.run`` that say the same, for run.json."""
-    given = {field.name: getattr(design, field.name) for field in dataclasses.fields(Design)}
-    options = {**given, **{field.name: getattr(integration, field.name) for field in dataclasses.fields(Integration)}}
+    options_given = {field.name: getattr(design, field.name) for field in dataclasses.fields(Design)}
+    options = {**options_given, **{field.name: getattr(integration, field.name) for field in dataclasses.fields(Integration)}}
     options.update(w=options.pop("speeds"), site=_site_option(design), out=out, ocean=HANDED_IN)
     if isinstance(ocean, OceanSource):
         source = {field.name: getattr(ocean, field.name) for field in dataclasses.fields(OceanSource)}

@@ -1,4 +1,4 @@
-"""From crossings to catchment PDFs: the histogram of method.md section 2 (100 x 100 bins of 8 km over +-400 km)."""
+"""Catchment PDFs as histograms of crossings (method.md section 2: 100 x 100 bins of 8 km over +-400 km)."""
 
 from __future__ import annotations
 

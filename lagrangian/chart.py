@@ -1,4 +1,4 @@
-"""What every map of a trap is made of: axes in true metres, land, the trap's star, boxes, contours of mass, the sea floor."""
+"""The parts of every map of a trap: axes in true metres, land, the trap's star, boxes, contours of mass, the sea floor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from matplotlib.patheffects import withStroke
 from data.coastline import land_feature
 from data.ocean_names import is_idealised
 from data.sphere import EARTH_RADIUS_KM
-from lagrangian.pdf import BOXES_KM, SHARES, mass_levels
+from lagrangian.pdf import BOXES_KM, SHARES, half_width_km, mass_levels
 
 TRAP_STYLE = dict(
     marker="*", color="white", markersize=11, markeredgecolor="black", markeredgewidth=0.9, linestyle="none", zorder=9
@@ -26,7 +26,7 @@ TRAP_STYLE = dict(
 BOX_COLOUR = "#D55E00"
 #: Lines of the boxes, by their names.
 BOX_STYLES = {"box100": "-", "box200": "--"}
-#: Widths of the contours that hold :data:`lagrangian.pdf.SHARES`: what is densest is thickest.
+#: Widths of the contours that hold :data:`lagrangian.pdf.SHARES`: the contour of the densest bins is the thickest.
 CONTOUR_WIDTHS = (1.5, 1.0, 0.6)
 HALO = withStroke(linewidth=2, foreground="white")
 #: Land on maps in colour.
@@ -118,21 +118,16 @@ def view_km(
 ) -> float:
     """Half width, km, of maps that hold ``share`` of every PDF (y, x) and ``margin`` km more; ``least`` km at least, the
     cells (centres (x,), (y,), km) at most."""
-    reach = np.maximum(np.abs(x)[None, :], np.abs(y)[:, None]).ravel()
-    order = np.argsort(reach)
-    half = least
-    for pdf in pdfs:
-        total = np.cumsum(np.nan_to_num(pdf).ravel()[order])
-        if total[-1] > 0:
-            half = max(half, reach[order][np.searchsorted(total, share * total[-1])] + margin)
-    return float(min(half, reach.max() + spacing / 2))
+    reaches = [half_width_km(pdf, x, y, share) for pdf in pdfs]
+    half = max([least, *(reach + margin for reach in reaches if reach)])
+    return float(min(half, max(np.abs(x).max(), np.abs(y).max()) + spacing / 2))
 
 
 def mass_contours(
     axes, x: np.ndarray, y: np.ndarray, pdf: np.ndarray, *, shares: Sequence[float] = SHARES, colour: str = "0.15",
     widths=CONTOUR_WIDTHS, style="-", unit: float = 1e3, label: bool = False,
 ) -> QuadContourSet | None:  # fmt: skip
-    """Contours that hold ``shares`` of a PDF (y, x) at (x,), (y,) km; of shares that one cell holds the largest alone.
+    """Contours that hold ``shares`` of a PDF (y, x) at (x,), (y,) km; of shares that a single cell holds, only the largest.
 
     ``unit``: of the axes, a kilometre; ``label``: whether the shares stand beside the lines. A white line gets a dark edge.
     """
@@ -145,13 +140,13 @@ def mass_contours(
     if not levels:
         return None
     lines = axes.contour(
-        unit * x, unit * y, pdf, levels=levels, colors=colour, linewidths=[of_level[one][1] for one in levels],
+        unit * x, unit * y, pdf, levels=levels, colors=colour, linewidths=[of_level[level][1] for level in levels],
         linestyles=[style], zorder=5,
     )  # fmt: skip
     if colour == "white":
         lines.set_path_effects([withStroke(linewidth=2.4, foreground="0.15")])
     if label:
-        axes.clabel(lines, fmt={one: f"{100 * of_level[one][0]:g} %" for one in levels}, fontsize=6.5, inline=True)
+        axes.clabel(lines, fmt={level: f"{100 * of_level[level][0]:g} %" for level in levels}, fontsize=6.5, inline=True)
     return lines
 
 
@@ -183,8 +178,8 @@ def legend_lines() -> list[Line2D]:
 def depth_contours(axes, fields: xr.Dataset, levels: Sequence[float], **style) -> QuadContourSet | None:
     """Contours of the sea floor of ``fields`` (m) at those ``levels`` that it has."""
     depth = fields["h"].values
-    known = depth[np.isfinite(depth)]
-    shown = [level for level in levels if known.size and known.min() < level < known.max()]
-    if not shown:
+    finite = depth[np.isfinite(depth)]
+    drawn = [level for level in levels if finite.size and finite.min() < level < finite.max()]
+    if not drawn:
         return None
-    return axes.contour(1e3 * fields["x"].values, 1e3 * fields["y"].values, depth, levels=shown, zorder=2, **style)
+    return axes.contour(1e3 * fields["x"].values, 1e3 * fields["y"].values, depth, levels=drawn, zorder=2, **style)

@@ -1,4 +1,4 @@
-"""``--check``: open all that a run needs, say what is there and what the run will cost, and leave everything as it was."""
+"""``--check``: open a run's inputs, tell what they hold and what the run will cost, and write nothing."""
 
 from __future__ import annotations
 
@@ -57,21 +57,21 @@ def check(config: RunConfig, ocean: Ocean, design: PlacedDesign) -> int:
         say("work", f"none: {config.out} is finished")
         return 0
     integration = config.integration
-    here = _cores_of(config)
+    own_cores = _cores_of(config)
     cost = cost_of(
         ocean, design, integration, missing, fields_spacing=config.fields_spacing, block=config.block,
-        workers=config.workers if config.distributed else 0, cores=here,
+        workers=config.workers if config.distributed else 0, cores=own_cores,
     )  # fmt: skip
     say("steps", f"{cost.steps / 1e6:.3g} million of at most {integration.dt_minutes:g} minutes")
-    say("time", _time_in_words(cost, config, here))
-    free, there = free_disk(config.out), memory_bytes()
+    say("time", _time_in_words(cost, config, own_cores))
+    free, memory = free_disk(config.out), memory_bytes()
     say("memory", "unknown on this system" if cost.memory is None else
-        f"{in_words(cost.memory)}{' a process' if config.distributed else ''} (this machine: {in_words(there)})")  # fmt: skip
+        f"{in_words(cost.memory)}{' a process' if config.distributed else ''} (this machine: {in_words(memory)})")  # fmt: skip
     say("disk", f"{in_words(cost.disk)} in {config.out}" + ("" if free is None else f" ({in_words(free)} are free there)"))
     if cost.read is not None and ocean.description.get("files"):
         say("reads", f"{in_words(cost.read)} from files, {cost.windows} windows between snapshots")
     if config.script:
-        needs = Needs(hours=cost.cpu_seconds / 3600 / here, memory=cost.memory, cores=here)
+        needs = Needs(hours=cost.cpu_seconds / 3600 / own_cores, memory=cost.memory, cores=own_cores)
         print(batch_script(config.script, config, "run", needs), end="")
     if holes.size and not config.allow_gaps:
         named = _gaps_in_words(ocean.times, holes)
@@ -139,8 +139,8 @@ def _cores_of(config: RunConfig) -> int:
     """Cores that the run will use."""
     if config.cluster or config.scheduler:
         return max(1, config.workers) * max(1, config.threads or 1)
-    wanted = config.workers * config.threads_each(config.threads) if config.workers > 1 else config.threads or cores()
-    return min(wanted, cores())
+    threads = config.workers * config.threads_each(config.threads) if config.workers > 1 else config.threads or cores()
+    return min(threads, cores())
 
 
 def _time_in_words(cost: Cost, config: RunConfig, here: int) -> str:

@@ -22,7 +22,7 @@ from lagrangian.cohorts import Cohort
 FOLDER = "checkpoints"
 #: Changes whenever the content of the file does.
 VERSION = 1
-#: What is kept of each particle; its clock is the snapshot's time.
+#: Columns of the table of particles that a checkpoint keeps; a particle's clock is the snapshot's time.
 PARTICLE_VARIABLES = ("x", "y", "z", "sinking_speed", "status", "next_level", "row", "uid")
 
 

@@ -17,7 +17,7 @@ class Cohort:
 
 @dataclass(frozen=True, eq=False)
 class CohortResult:
-    """What a finished cohort leaves; arrays as (position * particle,) or (position * particle, level, 3).
+    """The result of a finished cohort; arrays as (position * particle,) or (position * particle, level, 3).
 
     crossings hold xi, eta and s since 1970; path, where recorded, (position * particle, obs, 3) xi, eta, z.
     """

@@ -67,9 +67,9 @@ class RunConfig(WorkerOptions):
     grid: str | None = None
     """Grid file: CROCO's, where the history files lack h, pm, pn, lon/lat; NEMO's mesh_mask; GLORYS' static file with deptho."""
     model: Literal["auto", "croco", "nemo", "lonlat", "pop", "mitgcm", "mom6"] = "auto"
-    """What wrote the files (auto: after their variables)."""
+    """Model that wrote the files (auto: recognised by their variables)."""
     time_label: Literal["auto", "start", "middle", "end"] = "auto"
-    """Which instant of the time that a mean covers its label gives (auto: bounds; daily means labelled 00:00 are moved
+    """Instant of a mean's interval that the mean's time label gives (auto: bounds; daily means labelled 00:00 are moved
     to noon)."""
     time_origin: str = "2000-01-01"
     """Date of second 0 where the files give none (CROCO writes plain seconds)."""
@@ -124,7 +124,7 @@ class RunConfig(WorkerOptions):
     fields_spacing: Annotated[float | None, *bounds(least=0.25, most=400, unit="km")] = None
     """Spacing of fields.zarr, km (default 8, 4 or 2 after the ocean's own spacing)."""
     seed: integrations.Seed = 0
-    """Which twin ocean (another seed, another ocean), and the random walk's numbers."""
+    """Number of the twin ocean (another seed gives another ocean), and seed of the random walk."""
     threads: integrations.Threads = 0
     """Threads of the compiled kernel (0: one for each core; with --workers, the cores shared among them)."""
     block: Annotated[int | None, *bounds(least=1, most=10**9, unit="periods")] = None
@@ -134,13 +134,13 @@ class RunConfig(WorkerOptions):
     out: Path = field(default_factory=lambda: Path("runs/demo"))
     """Folder of the results."""
     check: bool = False
-    """Open all that the run needs, say what is there and what the run will cost (steps, hours, memory, disk, bytes read), and
+    """Open the run's inputs, tell what they hold and what the run will cost (steps, hours, memory, disk, bytes read), and
     write nothing."""
     script: Literal["slurm", "pbs"] | None = None
-    """With --check: print a script for this batch system, with the time and memory that were found."""
+    """With --check: print a script for this batch system, with the estimated time and memory."""
 
     def at_site(self) -> RunConfig:
-        """The same options with the depth of the trap: where none is given, that of the site, or 3000 m where it has none.
+        """These options with the depth of the trap: if none is given, the depth of the site's trap, or 3000 m for other sites.
 
         Default levels that lie at or below a trap whose depth is the site's are left out.
         """
@@ -167,7 +167,7 @@ class RunConfig(WorkerOptions):
 
     @property
     def design(self) -> Design:
-        """What is released and recorded."""
+        """The design: releases and records of the run."""
         names = {field.name for field in dataclasses.fields(Design)} - {"speeds"}
         return Design(speeds=self.w, **{name: getattr(self, name) for name in names})
 

@@ -1,4 +1,4 @@
-"""What a run releases and records, whatever the ocean: site, speeds, depths, periods, positions, particles (paper 2.1)."""
+"""The design of a run, apart from its ocean: site, speeds, depths, periods, positions, particles (paper 2.1)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Positions = Annotated[int | Literal["domain"], *bounds(least=1, most=1000)]
 
 @dataclass(frozen=True)
 class Design:
-    """The experiments to make, before they are placed in an ocean. Messages name what is wrong as the options of the command do.
+    """The experiments to make, before they are placed in an ocean. Error lines name values by the options of the command.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class Design:
 
     @classmethod
     def at(cls, site: str | Site, *, speeds: float | Sequence[float] = (80.0,), **options) -> Design:
-        """A design at a site, checked; the other attributes as keywords. Without ``trap_depth``, that of the site's own trap.
+        """Make a checked design at a site; other attributes are keywords. ``trap_depth``: by default that of the site's trap.
 
         >>> Design.at("pap-so", speeds=150, levels=[200, 1000]).ordered_levels
         (1000.0, 200.0)
@@ -130,7 +130,7 @@ class Design:
 
     @property
     def site_text(self) -> str:
-        """The site as it was given, in words."""
+        """The site as the user gave it."""
         return self.site.name if isinstance(self.site, Site) else self.site
 
     @property
@@ -151,7 +151,7 @@ class Design:
         return 2 + math.ceil(24 * days / self.trajectories)
 
     def validate(self) -> None:
-        """Check every value, alone and with the others.
+        """Check every value by itself and together with the others.
 
         Raises
         ------

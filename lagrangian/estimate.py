@@ -1,4 +1,4 @@
-"""What a run will cost, measured on a little of it: first windows are swept, stores of a period written, all of it thrown away.
+"""Estimates the cost of a run from a trial: first windows are swept, stores of a period are written, and all is removed.
 
 Nothing is assumed of the machine: the time of a window and of a step come from the run's own kernel on the run's own files,
 memory from the process that does so, disk from stores of made-up particles, written as a run writes them and counted.
@@ -42,7 +42,7 @@ WOBBLE = 1e-2
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run will cost.
+    """The estimated cost of a run.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ def cost_of(
 
 @dataclass(frozen=True)
 class _Sample:
-    """Of one window: CPU time (and that of one step), seconds and bytes of reading a snapshot. ``rows``: of the table at the end.
+    """Costs of a window: CPU time (also of a step), seconds and bytes of reading a snapshot. ``rows``: of the table at the end.
 
     ``finished``: a cohort by speed, of those that the windows let finish. ``wobble``: see :data:`WOBBLE`.
     """
@@ -155,7 +155,7 @@ def _path_bytes(design: PlacedDesign) -> float:
 
 
 def _sample(ocean: Ocean, design: PlacedDesign, integration: Integration, missing: list[Cohort]) -> _Sample:
-    """Sweep the first windows of the run, and leave what they make."""
+    """Sweep the first windows of the run, and drop the results."""
     marks: list[tuple[float, int]] = []
     reading: list[float] = []
     finished: dict[float, CohortResult] = {}

@@ -156,16 +156,16 @@ def snapshot_fields(ocean: Ocean, snapshot: Snapshot, depths=FIELD_DEPTHS) -> di
 
 
 class FieldsWriter:
-    """Fills fields.zarr one time (one chunk of every variable) at a time; made anew or gone on with.
+    """Fills fields.zarr, a snapshot (a chunk of every variable) at a time; an unfinished store is gone on with.
 
     Parameters
     ----------
     path : Path
-        Of the store once it is whole.
+        The store's path once the store is whole.
     create : bool
-        Whether to lay the store out where there is none (not in a worker).
+        Whether to lay out an absent store (False in a worker).
     identity : dict, optional
-        Of the run that the fields are of.
+        Identity of the run that the fields belong to.
 
     Attributes
     ----------
@@ -180,7 +180,7 @@ class FieldsWriter:
         self.times, self.site = times, site
         self._regrid: Regridder | None = None
         layered = [name for name in LAYERED if name != "temp" or "temp" in ocean.variables]
-        filled = ("ssh", *layered, OLDER_ARRAY)  # last what vouches for the others in stores of earlier versions
+        filled = ("ssh", *layered, OLDER_ARRAY)  # last the array that marks finished times in stores of earlier versions
         self.store = ResumableStore(
             self.path, filled, len(times), lay_out=self._lay_out if create else None, identity=identity, parts="snapshots"
         )
@@ -251,7 +251,7 @@ class FieldsWriter:
 
 
 class FieldsPlan:
-    """Which snapshots go into fields.zarr, and their writing.
+    """The plan of fields.zarr: which snapshots it takes, and how they are written.
 
     ``todo`` maps snapshot index to index in the store, for those not yet in. With ``check``, a finished store is looked through
     and what is damaged of it is to be made again (not in a worker). ``identity`` of the run, where it is to be looked at.
@@ -273,7 +273,7 @@ class FieldsPlan:
         self.writer: FieldsWriter | None = None
         self.todo: dict[int, int] = {}
         if not check and (self.path.exists() or not partial_path(Path(out), self.path.name).exists()):
-            return  # whole, or not laid out: then no worker is given any of it
+            return  # the store is whole, or not laid out: no worker gets any of its snapshots
         times = ocean.times.astype("datetime64[s]")
         indices = sorted({self._nearest(times, end - np.timedelta64(86400 * lag, "s"))
                           for end in design.starts + design.collection for lag in LAGS_DAYS} - {None})  # fmt: skip
@@ -301,14 +301,14 @@ class FieldsPlan:
         self.writer.write(number, snapshot_fields(self.ocean, snapshot))
 
     def close(self) -> None:
-        """Check and name the store; StoreError where it is damaged, or not all its times are in."""
+        """Check and name the store; StoreError if the store is damaged or lacks times."""
         if self.writer is not None and not self.writer.store.close():
             store = self.writer.store
-            raise StoreError(f"{store.where}: {len(store.missing())} of its times are not in; give the same command again")
+            raise StoreError(f"{store.where}: {len(store.missing())} snapshots are missing; give the same command again")
 
 
 def open_fields(path: Path) -> xr.Dataset:
-    """Open a finished fields.zarr lazily; StoreError with one line when it is absent or lacks a variable."""
+    """Open a finished fields.zarr lazily; StoreError if the store is absent or lacks a variable."""
     path = Path(path)
     if not path.exists():
         raise StoreError(f"{path} does not exist; run python -m lagrangian.run first")

@@ -52,8 +52,8 @@ def look_at_vertical_velocity(ocean: Ocean) -> list[str]:
     together = float(np.corrcoef(in_files, expected)[0, 1])
     if together < -RELATED:
         raise InputError(
-            f"{where}{name} goes against that by continuity (correlation {together:.2f}): it must be positive up; turn its "
-            f"sign, or {mend}"
+            f"{where}{name} goes against the vertical velocity by continuity (correlation {together:.2f}): {name} must be "
+            f"positive up; turn its sign, or {mend}"
         )
     if together < RELATED or not usual / TOLD < size < usual * TOLD:
         return [f"{text} (correlation {together:.2f}): {mend}"]

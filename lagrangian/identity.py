@@ -1,4 +1,4 @@
-"""What tells one ocean from another behind the same file names: grid, curves, and the values of a sample of records."""
+"""The identity of an ocean, which tells apart oceans of equal file names: grid, curves, and values of sampled records."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def brought_forward(known: dict, now: dict, n: int) -> tuple[dict, bool]:
 
 
 def difference(recorded, now) -> str:
-    """In words, what differs between two results of :func:`values_of`."""
+    """The difference of two results of :func:`values_of`, in words."""
     recorded = recorded if isinstance(recorded, dict) else {}
     if recorded and recorded.get("grid") != now["grid"]:
         return "files of the same names hold another grid (depth, positions, mask or metrics)"

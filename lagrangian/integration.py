@@ -25,7 +25,7 @@ Kernel = Literal["compiled", "parcels"]
 
 @dataclass(frozen=True)
 class Integration:
-    """The numerics of a run. What is left open here the ocean decides (:func:`data.ocean.preferences_of`): see :meth:`resolved`.
+    """The numerics of a run. The ocean decides values left open here (:func:`data.ocean.preferences_of`): see :meth:`resolved`.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class Integration:
             need(depths[0] == 0 and sorted(set(depths)) == list(depths), "--diffusivity: depths must increase from 0 m")
 
     def resolved(self, ocean: Ocean) -> Integration:
-        """With what was left open as the ocean prefers it."""
+        """The numerics with open values set by the ocean's preferences."""
         preferences = preferences_of(ocean)
         changes: dict = {}
         if not self.diffusivity and preferences.diffusivity:

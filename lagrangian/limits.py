@@ -1,4 +1,4 @@
-"""What a run would cost, estimated from its options before anything is made, and refused where no machine would end it."""
+"""Estimates a run's cost from its options before anything is made; a run that no machine could finish is refused."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ from lagrangian.fields import open_fields
 from lagrangian.pdf import BOXES_KM, export_number, share_in_box, summarise
 from lagrangian.stores import STATUS_MEANINGS, open_pdf, open_store
 
-#: With fewer particles at the level than this the picture warns: it shows single particles rather than a catchment.
+#: A picture of fewer particles at the level than this carries a warning: it shows single particles, not a catchment.
 FEW = 100
-#: With a larger share of particles that left the domain than this it says that the catchment is cut off.
+#: If a larger share of particles than this left the domain, the picture says that the catchment is cut off.
 CUT = 0.1
 
 def draw_catchment(folder: Path, picture: Path) -> None:
@@ -69,7 +69,7 @@ def _figure(folder: Path) -> Figure:
     percent = 100 * smooth_pdf(mean)
     view = view_km(x, y, [percent], BIN_KM, share=0.97, least=120.0, margin=2 * BIN_KM)
     earth = on_earth(particles["lon"], particles.attrs.get("source"))
-    chosen = _choose(distance)
+    experiment_numbers = _choose(distance)
 
     main = map_axes(figure, [0.05, 0.06, 0.535, 0.81], _site(store), view, earth=earth, size=7)
     mesh = main.pcolormesh(edges(x, BIN_KM), edges(y, BIN_KM), percent, norm=PowerNorm(0.5, vmin=0, vmax=percent.max()),
@@ -87,13 +87,13 @@ def _figure(folder: Path) -> Figure:
     bar_axes.tick_params(labelsize=7)
 
     height = 0.27
-    numbers = [experiment for experiment, _ in chosen]
+    numbers = [experiment for experiment, _ in experiment_numbers]
     delay = (particles["release_time"][numbers] - particles["collection_start"][numbers]).values / np.timedelta64(1, "D")
-    for number, (experiment, name) in enumerate(chosen):
+    for number, (experiment, name) in enumerate(experiment_numbers):
         box = [0.685, 0.87 - number * height - 0.25, 0.25 * 6.6 / 10.2, 0.25]
         panel = map_axes(figure, box, _site(store, experiment), view, earth=earth, sides=())
-        one = 100 * smooth_pdf(store["pdf"][experiment, export].values)
-        mass_contours(panel, x, y, one)
+        single = 100 * smooth_pdf(store["pdf"][experiment, export].values)
+        mass_contours(panel, x, y, single)
         cloud_x = particles["x"][experiment, :, export].values
         cloud_y = particles["y"][experiment, :, export].values
         dots = panel.scatter(1e3 * cloud_x, 1e3 * cloud_y, c=delay[number], s=2.5, cmap="viridis", linewidths=0, zorder=5,
@@ -103,7 +103,7 @@ def _figure(folder: Path) -> Figure:
         start, end = (str(store[n].values[experiment])[:10] for n in ("collection_start", "collection_end"))
         words = f"{name}\n\n{start} to\n{end}\n\nmass centre at\n{distance[experiment]:.0f} km"
         figure.text(0.86, box[1] + box[3] - 0.005, words, fontsize=7, va="top")
-    if chosen:
+    if experiment_numbers:
         bar_axes = figure.add_axes([0.862, 0.09, 0.1, 0.013])
         bar = figure.colorbar(dots, cax=bar_axes, orientation="horizontal")
         bar.set_label("day of release", fontsize=7)
@@ -111,8 +111,8 @@ def _figure(folder: Path) -> Figure:
 
     shares = ", ".join(f"{100 * share_in_box(mean, x, y, width):.0f} % in the {width:g} km box" for width in BOXES_KM.values())
     outside = max(1 - mean.sum(), 0.0)
-    used, made = int((reached > 0).sum()), store.sizes["experiment"]
-    number = f"{made} experiment{'s' * (made > 1)}" + (f" ({used} with particles at the level)" if used < made else "")
+    used, total = int((reached > 0).sum()), store.sizes["experiment"]
+    number = f"{total} experiment{'s' * (total > 1)}" + (f" ({used} with particles at the level)" if used < total else "")
     few = ""
     if reached.sum() < FEW:
         few = f" Few particles ({reached.sum():.0f}): the map shows these, not a catchment."
@@ -134,7 +134,7 @@ def _figure(folder: Path) -> Figure:
 
 
 def _ended(particles) -> dict[str, float]:
-    """Share of the released particles by the way in which they ended, of those that did not reach the last level."""
+    """Shares of the released particles that did not reach the last level, by status, in words."""
     status = particles["status"].values
     shares = {words: float((status == number).mean()) for number, words in STATUS_MEANINGS.items() if number}
     return {words: share for words, share in shares.items() if share}
@@ -149,10 +149,10 @@ def _choose(distance: np.ndarray) -> list[tuple[int, str]]:
     if order.size == 1:
         return [(int(order[0]), "The one experiment")]
     names = {0.1: "10th percentile of\nmass-centre distance", 0.5: "median", 0.9: "90th percentile"}
-    chosen = {}
+    values = {}
     for quantile, name in names.items():
-        chosen.setdefault(int(order[round(quantile * (order.size - 1))]), name)
-    return list(chosen.items())
+        values.setdefault(int(order[round(quantile * (order.size - 1))]), name)
+    return list(values.items())
 
 
 def _site(store, experiment: int | None = None) -> tuple[float, float]:
@@ -175,7 +175,7 @@ def _name(store) -> str:
 
 
 def _sea_floor(axes, folder: Path) -> None:
-    """Depth contours of the ocean itself, from the run's fields.zarr where it is there."""
+    """Draw contours of the ocean's own depth from the run's fields.zarr, if the store exists."""
     path = folder.parent / "fields.zarr"
     if not path.exists():
         return

@@ -11,7 +11,7 @@ from data.vertical import ZCoordinate
 from lagrangian.design import Design
 from lagrangian.experiments import PlacedDesign
 
-#: What a run on files that reach farther uses of them about its traps, km: the networks' fields need 400, paths seldom leave 700.
+#: Half width of the part of larger files that a run uses about its traps, km: networks' fields need 400, paths seldom leave 700.
 REACH_KM = 700.0
 
 
@@ -45,7 +45,7 @@ def open_for(source: OceanSource, design: Design, *, vertical_velocity: str = "c
 
 
 def notes_on_traps(ocean: Ocean, design: PlacedDesign) -> list[str]:
-    """What a user should know of the water around the traps: whether the model's levels end above them."""
+    """Notes on the water around the traps: whether the model's levels end above a trap."""
     if not isinstance(ocean.vertical, ZCoordinate):
         return []
     h = ocean.grid.sample(ocean.grid.h, *ocean.grid.locate(design.trap[:, 0], design.trap[:, 1]))

@@ -1,4 +1,4 @@
-"""What catchment PDFs hold: the export level, boxes, contours of a share of the particles, and means over experiments."""
+"""Properties of catchment PDFs: the export level, boxes, contours of a share of the particles, and means over experiments."""
 
 from __future__ import annotations
 
@@ -50,13 +50,24 @@ def in_box(width_km: float, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return (np.abs(y)[:, None] < width_km / 2) & (np.abs(x)[None, :] < width_km / 2)
 
 
-def share_in_box(pdf: np.ndarray, x: np.ndarray, y: np.ndarray, width_km: float) -> float:
-    """Share of ``pdf`` (y, x) in a square of full width ``width_km`` about the origin; x, y bin centres in km."""
-    return float(pdf[in_box(width_km, x, y)].sum())
+def share_in_box(pdf: np.ndarray, x: np.ndarray, y: np.ndarray, width_km: float):
+    """Share (...) of PDFs (..., y, x) in a square of full width ``width_km`` about the origin; x, y bin centres in km."""
+    return pdf[..., in_box(width_km, x, y)].sum(axis=-1)
+
+
+def half_width_km(pdf: np.ndarray, x: np.ndarray, y: np.ndarray, share: float) -> float:
+    """Half width, km, of the square about the origin whose bins hold ``share`` of a PDF (y, x); 0 of a PDF without mass.
+
+    A bin with its centre (x,), (y,), km, on the square's edge is within the square.
+    """
+    distance = np.maximum(np.abs(x)[None, :], np.abs(y)[:, None]).ravel()
+    order = np.argsort(distance, kind="stable")
+    total = np.cumsum(np.nan_to_num(pdf).ravel()[order])
+    return float(distance[order][np.searchsorted(total, share * total[-1])]) if total[-1] > 0 else 0.0
 
 
 class MeanPdf:
-    """Mean of PDFs that are given a batch at a time; two sums stand in memory, whatever the number of experiments.
+    """Mean of PDFs that are given a batch at a time; memory holds two sums, whatever the number of experiments.
 
     Each experiment counts alike, or by its weight; a PDF that holds NaN (no particle reached the level) is left out.
     """
@@ -84,7 +95,7 @@ class MeanPdf:
 
 
 def constant_of_least_bl(mean_root: np.ndarray) -> np.ndarray:
-    """The PDF (..., y, x) whose expected BL, over experiments, is the least that one PDF for all can have.
+    """The PDF (..., y, x) whose mean BL over experiments is the least of all constant PDFs.
 
     ``mean_root`` is the mean of sqrt(P) over the experiments. The expected coefficient of a constant PDF q is
     sum(mean_root sqrt(q)); by Cauchy and Schwarz no q of sum 1 exceeds that of q = mean_root^2 / sum(mean_root^2)

@@ -1,4 +1,4 @@
-"""run.json: what a run folder is of; where the file is gone, what the stores in the folder tell of it."""
+"""Reads run.json, the description of a run folder; if the file is gone, the identities in the folder's stores replace it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from data.resumable import differences, identity_of
 from lagrangian.design import Design
 from lagrangian.integration import Integration
 
-#: Stands for the files in run.json where a program handed the ocean in.
+#: Written in place of files in run.json if a program handed the ocean in.
 HANDED_IN = ("handed in",)
 
 _STORES = ("fields.zarr", "w*/particles.zarr", "w*/pdf.zarr", "w*/trajectories.zarr")
 
 
 def run_record(run: Path) -> dict:
-    """run.json of a run folder. Where it is absent: ``{"identity": ...}`` as the stores have it; {} where there are no stores.
+    """The content of run.json. If the file is absent: ``{"identity": ...}`` of the stores; {} without stores.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def recorded_source(record: dict) -> OceanSource:
 
 
 def _recorded(kind, record: dict, **names: str):
-    """A dataclass from the options of the same names (or as ``names`` says) in run.json; what came later is at its default."""
+    """A dataclass from run.json's options of the same names (or as ``names`` says); absent options take their defaults."""
     options = record.get("configuration", {})
     values = {}
     for field in dataclasses.fields(kind):

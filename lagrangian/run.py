@@ -71,7 +71,7 @@ def check_run_of(config: RunConfig, ocean: Ocean) -> int:
 
 
 def _placed(config: RunConfig, ocean: Ocean) -> tuple[RunConfig, PlacedDesign]:
-    """The options as the ocean completes them, and the design in it; what cannot be done is refused."""
+    """Complete the options by the ocean's preferences and place the design in the ocean; impossible options are refused."""
     config = _with_defaults_of(ocean, config)
     check_lattice(config.design)
     config = _with_known_periods(config, ocean)
@@ -91,7 +91,7 @@ def write_run(config: RunConfig, ocean: Ocean) -> None:
     )  # fmt: skip
     identity, files = _identity(config, ocean, design), _files(config, ocean)
     with claimed(job, identity, files) as (claim, sources), contextlib.ExitStack() as stack:
-        # before any store is laid out: what is refused here leaves the folder as it was
+        # before any store is laid out: an error here leaves the folder as it was
         client = stack.enter_context(config.client(_say, config.out)) if config.distributed and not _finished(job) else None
         record = {**provenance(config), "ocean": ocean.description, "identity": identity, "files": files, "sources": sources}
         sharing = None
@@ -131,7 +131,7 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Sharing:
-    """Workers that share a job: the Dask client, their number, what they are told, and the folder's claim."""
+    """Workers that share a job: the Dask client, the number of workers, their options, and the folder's claim."""
 
     client: Any
     workers: int
@@ -218,7 +218,7 @@ def fill(job: Job, record: dict, sharing: Sharing | None = None) -> None:
 def _sweep(
     job: Job, speeds: dict[float, SpeedResults], fields: FieldsPlan, identity: str, sharing: Sharing | None
 ) -> Effort:  # fmt: skip
-    """Fill the stores, here or by workers. Returns what it took."""
+    """Fill the stores, here or by workers. Returns the effort."""
     out, ocean, design = job.out, job.ocean, job.design
     missing = [cohort for results in speeds.values() for cohort in results.missing()]
     states = {}
@@ -258,17 +258,17 @@ def _work_here(job: Job, speeds, fields, identity, blocks: list[Block]) -> Effor
             def progress(windows_done: int, effort: Effort, name: str = block.name) -> None:
                 bar.report(name, windows_done, effort)
 
-            made = run_block(
+            effort_of_block = run_block(
                 block, job.design, job.integration, job.ocean, speeds, fields, identity, progress,
                 ending=ending, out=job.out, checkpoint_minutes=job.checkpoint_minutes,
             )  # fmt: skip
-            total = total.plus(made)
+            total = total.plus(effort_of_block)
     return total
 
 
 @contextlib.contextmanager
 def _ending_on_sigterm() -> Iterator[Callable[[], bool]]:
-    """Batch systems send SIGTERM some seconds before SIGKILL: the sweep is told, keeps its particles, and dies of it then."""
+    """Give an event that SIGTERM sets: batch systems send it some seconds before SIGKILL, and the sweep saves its particles."""
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
@@ -285,7 +285,7 @@ def _ending_on_sigterm() -> Iterator[Callable[[], bool]]:
 
 
 class BlockProgress:
-    """One bar over all blocks, whoever works on them; a context manager."""
+    """A progress bar over all blocks, of this process or of workers; a context manager."""
 
     def __init__(self, blocks: list[Block]):
         self.total = max(1, sum(block.windows for block in blocks))
@@ -310,12 +310,12 @@ class BlockProgress:
 
 
 def _rate_of(effort: Effort) -> str:
-    """The rate that does not depend on the length of a step, in words."""
+    """Particle-days per CPU-second, a rate that does not depend on the length of a step, in words."""
     return f"{effort.particle_days_per_cpu_second / 1e6:.3f} M particle-days per CPU-second"
 
 
 def _with_depth_of_site(config: RunConfig) -> RunConfig:
-    """The options with the trap's depth; said where it is a site's other than the general default."""
+    """The options with the trap's depth; a note tells of a site's depth that differs from the general default."""
     full = config.at_site()
     if full.trap_depth != config.trap_depth:
         left_out = [f"{level:g}" for level in config.levels if level not in full.levels]
@@ -356,7 +356,7 @@ def _options(config: RunConfig, ocean: Ocean) -> dict:
 
 
 def _identity(config: RunConfig, ocean: Ocean, design: PlacedDesign) -> dict:
-    """What must be equal for a folder to be gone on with."""
+    """The identity of a run; a folder is gone on with if the identities are equal."""
     return {
         "options": _options(config, ocean),
         "starts": [str(start) for start in design.starts],
@@ -372,7 +372,7 @@ def _files(config: RunConfig, ocean: Ocean) -> dict[str, list[int]]:
 
 
 def _claim_folder(out: Path, identity: dict, files: dict) -> list[str]:
-    """Find ``out`` to be ours, or nobody's. Returns the versions of the source (hashes) that have written there, with this one.
+    """Refuse the folder of another run. Returns the fingerprints of all sources that have written there, this one included.
 
     Raises
     ------

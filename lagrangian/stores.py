@@ -35,13 +35,13 @@ SCHEMA = {
     "pdf": ("counts", "reached", "x", "y", "level", "collection_start", "collection_end", "position", "trap_lon", "trap_lat"),
     "trajectories": ("lon", "lat", "z", "time"),
 }  # fmt: skip
-#: Variables that each store is filled with, a chunk for each collection period; the others are laid out with it.
+#: Variables that each store is filled with, a chunk for each collection period; other variables are laid out with the store.
 FILLED = {
     "particles": ("x", "y", "lon", "lat", "time", "status", "release_time", "release_lon", "release_lat"),
     "pdf": ("counts", "reached"),
     "trajectories": ("lon", "lat", "z", "time"),
 }
-#: What xarray takes for coordinates of an experiment, and of a particle (CF: each in the attribute of what is measured there).
+#: Coordinates of an experiment and of a particle for xarray (CF: in the attribute ``coordinates`` of each variable).
 _EXPERIMENT_COORDINATES = "collection_start collection_end period position trap_lon trap_lat trap_dx trap_dy"
 _PARTICLE_COORDINATES = f"release_time release_lon release_lat {_EXPERIMENT_COORDINATES}"
 STATUS_MEANINGS = {

@@ -1,4 +1,4 @@
-"""What all trainings share: the rate of each step, the running mean of the weights that is validated, an exact state."""
+"""The parts that all trainings share: the rate of each step, the validated running mean of the weights, an exact state."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class AveragedTraining(lightning.LightningModule):
         How many best epochs are kept, one for each score.
     """
 
-    #: Of the best scores in a state's card.
+    #: Key of the best scores in a state's card.
     BEST = "best_scores"
 
     def __init__(self, network: torch.nn.Module, decay: float, n_best: int = 1):
@@ -60,7 +60,7 @@ class AveragedTraining(lightning.LightningModule):
         """Learning rate of a step."""
 
     def best_prefix(self, number: int) -> str:
-        """Of the names of a best epoch's weights in a state."""
+        """Prefix of the names of a best epoch's weights in a state."""
         return f"best.{number}."
 
     def average_anew(self) -> None:
@@ -105,7 +105,7 @@ class AveragedTraining(lightning.LightningModule):
                     self.average[name].lerp_(parameter, 1 - decay)
 
     def note_loss(self, loss: torch.Tensor, epoch: int) -> torch.Tensor:
-        """Keep a batch's loss for :meth:`take_loss`; InputError where it is not a number."""
+        """Keep a batch's loss for :meth:`take_loss`; InputError if the loss is not a number."""
         refuse_nan(loss.detach(), epoch)
         self._losses.append(loss.detach())
         return loss
@@ -118,7 +118,7 @@ class AveragedTraining(lightning.LightningModule):
 
     # -- validation --------------------------------------------------------------------------------------------------
     def on_validation_epoch_start(self) -> None:
-        """Put the running mean in place of the weights: it is validated, and kept."""
+        """Put the running mean of the weights in place of the weights, for validation and for keeping."""
         if self.average:
             self._kept = self._weights()
             self._put(self.average)

@@ -1,4 +1,4 @@
-"""Options of ``python -m learning.fit``, and what its presets stand for."""
+"""Options of ``python -m learning.fit``, and the values of its presets."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class FitConfig(WorkerOptions):
     tensorboard: bool = False
     """Also write TensorBoard files (needs the tensorboard package)."""
     seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
-    """Of first weights, order and resampling."""
+    """Seed of first weights, order and resampling."""
 
     def validate(self) -> None:
         """Check every option's bounds.
@@ -209,11 +209,11 @@ class PredictConfig(WorkerOptions):
     """With velocity: members of the ensemble, each with its own residuals (0: the prediction alone); the mean of a few is so
     uneven that its contours hold too little."""
     seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
-    """With velocity: of the members."""
+    """With velocity: seed of the members."""
     ssh: tuple[str, ...] = ()
     """Satellite maps of sea surface height (DUACS L4 files or quoted globs): predict from these instead of a run."""
     sst: tuple[str, ...] = ()
-    """Satellite maps of sea surface temperature (OSTIA or other GHRSST L4); without, the training mean stands for it."""
+    """Satellite maps of sea surface temperature (OSTIA or other GHRSST L4); without, the training mean replaces it."""
     site: str | None = None
     """With --ssh: place of the trap, a name from the site table or LON,LAT (default: the one the networks were trained at)."""
     start: str | None = None

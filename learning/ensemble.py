@@ -54,8 +54,8 @@ class Ensemble:
             raise StoreError(f"{folder} holds no members (member-NN.safetensors); run python -m learning.fit first")
         loaded = [load_network(path) for path in paths]
         card = loaded[0][2]
-        for path, (_, _, other) in zip(paths, loaded, strict=True):
-            differ = [name for name in SHARED if other.get(name) != card.get(name)]
+        for path, (_, _, card_of_member) in zip(paths, loaded, strict=True):
+            differ = [name for name in SHARED if card_of_member.get(name) != card.get(name)]
             if differ:
                 raise StoreError(f"{path} and {paths[0].name} do not belong together: {', '.join(differ)} differ")
         return cls([network for network, _, _ in loaded], loaded[0][1], card)
@@ -77,7 +77,7 @@ class Ensemble:
         return (
             len(self.networks) == len(other.networks)
             and all(self.card.get(name) == other.card.get(name) for name in alike)
-            and all(one.has_body_of(two) for one, two in zip(self.networks, other.networks, strict=True))
+            and all(network.has_body_of(counterpart) for network, counterpart in zip(self.networks, other.networks, strict=True))
         )
 
     @torch.no_grad()
@@ -117,16 +117,16 @@ class Ensemble:
             Mean Bhattacharyya loss of the members against it: 0 where all agree (or there is but one), towards 1 where none do.
         """
         inputs = self._moved(inputs)
-        made = features or self.features(inputs)
+        body = features or self.features(inputs)
         members = [
-            network.predict_first_speed(inputs, made[k] if made else None, level) for k, network in enumerate(self.networks)
+            network.predict_first_speed(inputs, body[k] if body else None, level) for k, network in enumerate(self.networks)
         ]
         middle = median(members)
         middle = middle / middle.sum(dim=(-2, -1), keepdim=True)
         if len(members) == 1:
             spread = torch.zeros(middle.shape[:2])
         else:
-            spread = torch.stack([bhattacharyya_loss(one, middle) for one in members]).mean(dim=0).clamp_min(0)
+            spread = torch.stack([bhattacharyya_loss(member, middle) for member in members]).mean(dim=0).clamp_min(0)
         return middle.cpu().numpy(), spread.cpu().numpy()
 
     def predict_fields(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -141,15 +141,15 @@ class Ensemble:
             in other units (:data:`FAR_STD`, :data:`FAR`).
         """
         fields = np.asarray(fields, np.float32)
-        wanted = (len(self.spec.lags_days), len(self.spec.variables), *WINDOW_SHAPE)
-        if fields.ndim != 5 or fields.shape[1:] != wanted:
-            lags, variables, ny, nx = wanted
+        shape = (len(self.spec.lags_days), len(self.spec.variables), *WINDOW_SHAPE)
+        if fields.ndim != 5 or fields.shape[1:] != shape:
+            lags, variables, ny, nx = shape
             raise ValueError(
                 f"fields must be (n, {lags} lags, {variables} variables, {ny} y, {nx} x), points {WINDOW_SPACING_KM:g} km apart, "
                 f"not {fields.shape}"
             )
         normalised = self.normalisation(self._plausible(fields))
-        lags, variables = wanted[:2]
+        lags, variables = shape[:2]
         return self.predict(normalised.reshape(fields.shape[0], lags * variables, *fields.shape[-2:]))
 
     def _plausible(self, fields: np.ndarray) -> np.ndarray:
@@ -159,8 +159,8 @@ class Ensemble:
             values, mean, std = fields[:, :, number], self.normalisation.mean[number], self.normalisation.std[number]
             if np.isinf(values).any():
                 raise InputError(f"{name} holds infinite values; NaN stands for what is not known")
-            known = values[np.isfinite(values)]
-            away = float(np.sqrt(np.mean((known - mean) ** 2, dtype=np.float64))) if known.size else 0.0
+            finite = values[np.isfinite(values)]
+            away = float(np.sqrt(np.mean((finite - mean) ** 2, dtype=np.float64))) if finite.size else 0.0
             if away > max(FAR_STD * std, FAR[name]):
                 raise InputError(
                     f"{name} lies {away:.3g} (root mean square) from the {mean:.3g} that the networks learnt from, "
@@ -183,7 +183,7 @@ def of_one_body(ensembles: Sequence[Ensemble]) -> list[list[int]]:
 
 
 def torch_device(name: str) -> str:
-    """What torch calls ``auto``, ``cpu`` or ``gpu`` here."""
+    """The torch device that ``auto``, ``cpu`` or ``gpu`` names on this machine."""
     return "cuda" if name == "gpu" or (name == "auto" and torch.cuda.is_available()) else "cpu"
 
 
@@ -196,7 +196,7 @@ def median(members: list[torch.Tensor]) -> torch.Tensor:
     if members[0].device.type == "cpu" and members[0].dim() > 1:
         out = torch.empty_like(members[0])
         for row in range(out.shape[0]):
-            out[row] = _median([one[row] for one in members])
+            out[row] = _median([member[row] for member in members])
         return out
     return _median(members)
 

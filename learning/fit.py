@@ -99,7 +99,7 @@ def _fit(config: FitConfig, preset: Preset, inputs: str, speeds: tuple[float, ..
 
 
 def _fit_with_workers(client, config: FitConfig, preset: Preset, sets: list[tuple[str, tuple[float, ...]]], tasks: list) -> None:
-    """The same, each member a task of a Dask worker."""
+    """Train as :func:`_fit` does, each member a task of a Dask worker."""
     plans = [make_plan(config, preset, *input_set) for input_set in sets]
     for plan in plans:
         check_training(plan)

@@ -1,4 +1,4 @@
-"""Where the networks of a run lie, and which run it is."""
+"""Folders of a run's networks, and the identity of the run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lagrangian.record import run_record
 #: Beside the members: the constant PDFs (mean, and of least expected BL) of the training experiments, which predictions are
 #: compared with.
 CLIMATOLOGY = "climatology.safetensors"
-#: What is in a speed's folder only where its PDFs are, or were.
+#: Files that a speed's folder holds only if its PDFs exist or existed.
 _WITH_PDFS = ("particles.zarr", "trajectories.zarr", "predictions")
 
 

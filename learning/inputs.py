@@ -1,4 +1,4 @@
-"""What a network sees: the three input sets of the paper, their sampling in time, and their effective resolution."""
+"""Inputs of the networks: the three input sets of the paper, their sampling in time, and their effective resolution."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Normalisation:
 
     @classmethod
     def of(cls, fields: np.ndarray) -> Normalisation:
-        """From fields (time, variable, y, x); NaN left out. A constant field gets std 1."""
+        """The normalisation of fields (time, variable, y, x); NaN are left out. A constant field gets std 1."""
         mean = np.asarray(np.nanmean(fields, axis=(0, 2, 3), dtype=np.float64))
         std = np.nanstd(fields, axis=(0, 2, 3), dtype=np.float64)
         within = np.nanmean([np.nanvar(maps, axis=(1, 2), dtype=np.float64) for maps in fields], axis=0) ** 0.5

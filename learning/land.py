@@ -21,7 +21,7 @@ def mass_on_land(pdf: np.ndarray, land: np.ndarray) -> np.ndarray:
 
 
 def land_notes(mass: np.ndarray, w: float, removed: bool) -> list[str]:
-    """A line on the probability (time,) that was predicted on land at speed ``w`` (m/d); none where it is next to nothing."""
+    """A note on the probability (time,) that was predicted on land at speed ``w`` (m/d); none if the share is negligible."""
     if not mass.max(initial=0.0) > LEAST_ON_LAND:
         return []
     fate = "taken away, the rest brought to sum 1" if removed else "--no-land-mass takes it away"

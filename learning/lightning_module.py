@@ -92,7 +92,7 @@ class CatchmentTraining(AveragedTraining):
         self.keep_best([result["bl"] for result in self.results])
 
     def best_networks(self) -> list[CatchmentNetwork]:
-        """For each speed its best network, on the CPU."""
+        """The best network of each speed, on the CPU."""
         network = self.network.cpu()
         networks = []
         for number, best in enumerate(self.best):

@@ -1,4 +1,4 @@
-"""What a training would cost, estimated before it begins, and refused where no machine would hold or end it."""
+"""Estimates the cost of a training before it begins; a training that no machine could hold or finish is refused."""
 
 from __future__ import annotations
 

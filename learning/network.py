@@ -71,12 +71,12 @@ class ResidualUNet(nn.Module):
 
     def features(self, maps: torch.Tensor) -> torch.Tensor:
         """(n, width, y, x) on the coarse grid, from what :meth:`folded` gives: what the maps of all speeds are made from."""
-        kept = []
+        skips = []
         for level, block in enumerate(self.down):
             maps = block(maps if level == 0 else functional.max_pool2d(maps, 2))
-            kept.append(maps)
+            skips.append(maps)
         for level in reversed(range(len(self.up))):
-            maps = self.join[level](torch.cat([fitted(self.up[level](maps), kept[level]), kept[level]], dim=1))
+            maps = self.join[level](torch.cat([fitted(self.up[level](maps), skips[level]), skips[level]], dim=1))
         return maps
 
     def head(self, features: torch.Tensor, size: Sequence[int], wanted: slice = slice(None)) -> torch.Tensor:
@@ -92,7 +92,7 @@ class ResidualUNet(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions with batch normalisation, and the input added to what they give."""
+    """Two convolutions with batch normalisation; the input is added to their output."""
 
     def __init__(self, c_in: int, c_out: int, kernel: int):
         super().__init__()
@@ -114,7 +114,7 @@ def _raise(n: int, fine: int) -> torch.Tensor:
 
 
 class CatchmentNetwork(nn.Module):
-    """A network with everything that fixes what it takes and gives.
+    """A network together with the facts that fix its inputs and outputs.
 
     Parameters
     ----------
@@ -171,11 +171,11 @@ class CatchmentNetwork(nn.Module):
 
         ``features``: :meth:`features` of this network or of one of the same body; made here where they are None.
         """
-        wanted = slice(0, self.n_levels) if level is None else slice(level, level + 1)
+        numbers = slice(0, self.n_levels) if level is None else slice(level, level + 1)
         if isinstance(self.body, ResidualUNet):
             features = self.features(self.body.folded(inputs)) if features is None else features
-            return pdf_head(self.body.head(features, inputs.shape[-2:], wanted))
-        return pdf_head(self(inputs)[:, 0, wanted])
+            return pdf_head(self.body.head(features, inputs.shape[-2:], numbers))
+        return pdf_head(self(inputs)[:, 0, numbers])
 
     def start_from(self, climatology: torch.Tensor) -> None:
         """Give the residual network the mean PDFs (speed, level, y, x) to begin with."""

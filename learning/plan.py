@@ -1,4 +1,4 @@
-"""What the members of one input set have in common, and the training of one of them, here or in a worker.
+"""The plan that the members of an input set share, and the training of a member, here or in a worker.
 
 Workers import this module; the command, :mod:`learning.fit`, they could not (it runs under another name).
 """
@@ -36,7 +36,7 @@ NOT_IDENTITY = (
 EPOCH_BOUNDS = (3, 40)
 
 
-def train_task(task: tuple[str, tuple[float, ...], int, Claim], config: FitConfig, preset: Preset, word: str) -> None:
+def train_task(task: tuple[str, tuple[float, ...], int, Claim], config: FitConfig, preset: Preset, token: str) -> None:
     """Train one member in a worker; a task of :func:`data.workers.run_tasks`.
 
     Raises
@@ -49,12 +49,12 @@ def train_task(task: tuple[str, tuple[float, ...], int, Claim], config: FitConfi
     if config.threads:
         torch.set_num_threads(config.threads)
     check_device(config.device)
-    _plan_of(word, config, preset, inputs, speeds).train(member, cluster.report, claim.check)
+    _plan_of(token, config, preset, inputs, speeds).train(member, cluster.report, claim.check)
 
 
 @dataclass(eq=False)
 class FitPlan:
-    """What the members of one input set have in common.
+    """The plan that the members of an input set share.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class FitPlan:
 
     @property
     def folders(self) -> list[Path]:
-        """Of the models, one a speed."""
+        """Folders of the models, one for each speed."""
         return [models_folder(self.config.run, w, self.samples.fields.spec.name) for w in self.samples.speeds]
 
     def announce(self, say: Callable[[str], None]) -> None:
@@ -97,7 +97,7 @@ class FitPlan:
             save_tensors(folder / CLIMATOLOGY, {"pdf": mean, "root": root}, {"levels": self.samples.levels.tolist(), "w": w})
 
     def train(self, member: int, say: Callable[[str], None], check: Callable[[], None] = lambda: None) -> None:
-        """Train a member, or go on with it; nothing where it is there already.
+        """Train a member, or go on with its training; a finished member is left alone.
 
         ``check`` is called at each step and before anything is written; it may raise, to end the training.
         """
@@ -132,7 +132,7 @@ class FitPlan:
         state.unlink(missing_ok=True)
 
     def conclude(self, say: Callable[[str], None]) -> None:
-        """Gather the histories; say what is there and what comes next."""
+        """Gather the histories; tell which members exist and which command comes next."""
         for w, folder in zip(self.samples.speeds, self.folders, strict=True):
             _gather_history(folder)
             finished = sorted(folder.glob("member-*[0-9].safetensors"))
@@ -173,8 +173,8 @@ def make_plan(config: FitConfig, preset: Preset, inputs: str, speeds: tuple[floa
 
 
 @functools.lru_cache(maxsize=1)
-def _plan_of(word: str, *arguments) -> FitPlan:
-    """In a worker, which trains several members of one set for the command that ``word`` names."""
+def _plan_of(token: str, *arguments) -> FitPlan:
+    """The plan and the samples in a worker, made once for all members of the command that ``token`` names."""
     return make_plan(*arguments)
 
 
@@ -197,7 +197,7 @@ def _record(config, preset, samples: RunSamples, split: Split, normalisation: No
 
 
 def _claim(folder: Path, record: dict) -> None:
-    """Make a folder of models ours, or find that it is.
+    """Claim a folder of models for this configuration; StoreError if the folder holds models of another.
 
     Raises
     ------

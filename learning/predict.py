@@ -38,8 +38,8 @@ def main(config: PredictConfig) -> int:
     torch.set_num_threads(config.threads or cores())
     velocity = velocity_folders(config)
     unet = tuple(folder for folder in config.models if folder not in velocity)
-    asked = "unet" in config.method or (not config.method and (unet or not config.models))
-    both = bool(asked and (unet or not velocity or unet_folders(config.run)))
+    required = "unet" in config.method or (not config.method and (unet or not config.models))
+    with_unet = bool(required and (unet or not velocity or unet_folders(config.run)))
     for folder in velocity:
         if config.ssh:
             from learning.velocity.satellite import predict_velocity_satellite
@@ -50,13 +50,13 @@ def main(config: PredictConfig) -> int:
                     "note: workers do the networks of binned PDFs; particles in predicted velocities are followed here",
                     flush=True,
                 )
-            predict_velocity_satellite(config, folder, out / folder.name if both or len(velocity) > 1 else out)
+            predict_velocity_satellite(config, folder, out / folder.name if with_unet or len(velocity) > 1 else out)
         else:
             from learning.velocity.predict import predict_velocity
 
             with _client(config) as client:
                 predict_velocity(config, folder, client)
-    return predict_unet(dataclasses.replace(config, models=unet)) if both else 0
+    return predict_unet(dataclasses.replace(config, models=unet)) if with_unet else 0
 
 
 def _check_options(config: PredictConfig) -> None:
@@ -91,14 +91,14 @@ def velocity_folders(config: PredictConfig) -> list[Path]:
         return []
     from learning.velocity.predict import found_models
 
-    found = [folder for folder in config.models if folder.name.startswith("velocity-")]
+    folders_found = [folder for folder in config.models if folder.name.startswith("velocity-")]
     if not config.models:
-        found = [folder for folder in found_models(config.run) if not config.ssh or folder.name.endswith("sst-ssh")]
-    if not found and "velocity" in config.method:
+        folders_found = [folder for folder in found_models(config.run) if not config.ssh or folder.name.endswith("sst-ssh")]
+    if not folders_found and "velocity" in config.method:
         raise OptionError(
             f"{config.run} holds no networks of velocities; run python -m learning.fit --run {config.run} --method velocity"
         )
-    return found
+    return folders_found
 
 
 def predict_unet(config: PredictConfig) -> int:
@@ -122,7 +122,7 @@ def _client(config: PredictConfig):
 
 
 class _CallableModule(types.ModuleType):
-    """This module is a command; called, it is the function of the same name (``from learning import predict``)."""
+    """The module of a command that can also be called as the function of its name (``from learning import predict``)."""
 
     def __call__(self, *arguments, **options):
         return predict_catchments(*arguments, **options)

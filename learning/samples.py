@@ -58,12 +58,12 @@ class RegionalFields:
 
     @property
     def notes(self) -> list[str]:
-        """What a user of the fields must know."""
+        """Notes on the fields for the user."""
         if self.unknown < NOTED_UNKNOWN:
             return []
         return [
             f"{100 * self.unknown:.0f} % of the fields around the traps are not known (land, or beyond the ocean's domain); "
-            "their training mean stands there, and what networks make of it is the less certain"
+            "their training mean replaces them, which makes predictions less certain"
         ]
 
     @classmethod
@@ -108,11 +108,11 @@ class RegionalFields:
     def instants(self, ends: np.ndarray) -> np.ndarray:
         """(experiment, lag) number of the field at each lag before each end of a collection period; -1 where there is none."""
         ends = np.asarray(ends).astype("datetime64[s]")
-        wanted = ends[:, None] - np.array(self.spec.lags_days) * DAY
+        instants = ends[:, None] - np.array(self.spec.lags_days) * DAY
         if self.times.size == 0:
-            return np.full(wanted.shape, -1)
-        number = nearest(self.times, wanted)
-        return np.where(abs(self.times[number] - wanted) <= TIME_TOLERANCE_DAYS * DAY, number, -1)
+            return np.full(instants.shape, -1)
+        number = nearest(self.times, instants)
+        return np.where(abs(self.times[number] - instants) <= TIME_TOLERANCE_DAYS * DAY, number, -1)
 
     def window(self, instants: Instants, dx: float, dy: float, normalise: Normalisation) -> Channels:
         """(lag * variable, 100, 100) float32, normalised, around a trap dx, dy km east and north of the site.
@@ -186,15 +186,15 @@ def _taps(offset: float, axis: np.ndarray, block: int) -> tuple[int, np.ndarray]
 
 
 def _no_fields(lags: tuple[int, ...], instants: np.ndarray, times: np.ndarray) -> str:
-    """Why no period (row of ``instants``) has fields (at ``times``) at all ``lags``, and what would mend it."""
+    """The reason why no period (row of ``instants``) has fields (at ``times``) at all ``lags``, and the remedy, in words."""
     within = np.array(lags) * DAY <= np.ptp(times) if times.size else np.zeros(len(lags), bool)
     absent = within & ~(instants >= 0).any(axis=0)
     nowhere = [lag for lag, missing in zip(lags, absent, strict=True) if missing and lag not in LAGS_DAYS]
-    kept = ", ".join(map(str, LAGS_DAYS))
+    stored = ", ".join(map(str, LAGS_DAYS))
     if nowhere:
         return (
-            f"fields.zarr keeps the sea {kept} days before the end of each collection period, and holds none "
-            f"{', '.join(map(str, nowhere))} days before any; choose --lags among {kept}"
+            f"fields.zarr keeps the sea {stored} days before the end of each collection period, and holds none "
+            f"{', '.join(map(str, nowhere))} days before any; choose --lags among {stored}"
         )
     return (
         f"no collection period has fields {', '.join(map(str, lags))} days before its end; the record is too short (a longer "
@@ -213,10 +213,10 @@ def _variable(dataset: xr.Dataset, path: Path, name: str, depth: float | None) -
     if depth is None:
         return dataset[name].values
     depths = dataset["depth"].values
-    found = np.flatnonzero(np.isclose(depths, depth))
-    if found.size == 0:
+    matches = np.flatnonzero(np.isclose(depths, depth))
+    if matches.size == 0:
         raise InputError(f"{path} holds no {name} at {depth:g} m (depths: {', '.join(f'{d:g}' for d in depths)} m)")
-    return dataset[name][:, int(found[0])].values
+    return dataset[name][:, int(matches[0])].values
 
 
 @dataclass(eq=False)
@@ -308,26 +308,26 @@ class RunSamples:
         """
         run = Path(run)
         stores = [open_store(run / speed_folder(w) / "pdf.zarr", "pdf") for w in speeds]
-        one = stores[0]
-        for w, other in zip(speeds, stores, strict=True):
-            if not np.array_equal(one["collection_start"].values, other["collection_start"].values) or not np.array_equal(
-                one["level"].values, other["level"].values
+        base = stores[0]
+        for w, of_speed in zip(speeds, stores, strict=True):
+            if not np.array_equal(base["collection_start"].values, of_speed["collection_start"].values) or not np.array_equal(
+                base["level"].values, of_speed["level"].values
             ):
                 raise InputError(
                     f"{run}: the experiments at {speeds[0]:g} and {w:g} m/d differ; fit them in separate commands (--w {w:g})"
                 )
         fields = RegionalFields.read(run, spec)
-        offset = np.stack([one["trap_dx"].values, one["trap_dy"].values], axis=1)
-        instants = fields.instants(one["collection_end"].values)
+        offset = np.stack([base["trap_dx"].values, base["trap_dy"].values], axis=1)
+        instants = fields.instants(base["collection_end"].values)
         reached = np.all([(store["reached"].values > 0).all(axis=1) for store in stores], axis=0)
         has_fields = (instants >= 0).all(axis=1)
         if not has_fields.any():
             raise InputError(f"{run}: {_no_fields(spec.lags_days, instants, fields.times)}")
         if not (reached & has_fields).any():
             raise InputError(f"{run}: no experiment has particles at every level; its PDFs are all zero (see run.json)")
-        start, end = (one[name].values.astype("datetime64[s]") for name in ("collection_start", "collection_end"))
-        return cls(run, tuple(speeds), one["level"].values, fields, stores, start, end, one["period"].values, offset, instants,
-                   reached & has_fields, {**one.attrs})  # fmt: skip
+        start, end = (base[name].values.astype("datetime64[s]") for name in ("collection_start", "collection_end"))
+        return cls(run, tuple(speeds), base["level"].values, fields, stores, start, end, base["period"].values, offset, instants,
+                   reached & has_fields, {**base.attrs})  # fmt: skip
 
     def __len__(self) -> int:
         return self.start.size
@@ -361,7 +361,7 @@ class RunSamples:
         return torch.from_numpy(np.stack([pdf.dense(experiments) for pdf in self.pdfs], axis=1))
 
     def normalisation(self, experiments: np.ndarray) -> Normalisation:
-        """Of the fields that these experiments use."""
+        """The normalisation of the fields that these experiments use."""
         return Normalisation.of(self.fields.values[np.unique(self.instants[experiments])])
 
 

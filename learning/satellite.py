@@ -1,4 +1,4 @@
-"""Catchments from satellite maps: the networks' prediction, and what is to be known of it."""
+"""Catchments from satellite maps: the networks' predictions, with flags and notes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from learning.latitudes import Latitudes, home_of
 from learning.network import CENTRED
 from learning.satellite_inputs import SatelliteWindows, adjusted, filled, satellite_windows, write_inputs
 
-#: Networks are told to be of another site where it is farther away than this, km.
+#: A note tells that the networks were trained elsewhere if their site is farther away than this, km.
 SAME_SITE_KM = 100.0
 BATCH = 32
 
@@ -115,7 +115,7 @@ def predict_windows(
     ).astype(np.int8)
     notes = [*windows.notes, *latitudes.notes()]
     if windows.missing:
-        notes.append("no SST was given: the networks' training mean stands for it")
+        notes.append("no SST was given: the networks' training mean replaces it")
     # an idealised ocean has no coast, wherever its maps claim to lie
     coast = not is_idealised(windows.maps_source)
     pdf, mass, land = _by_land(pdf, windows.site, no_land_mass, coast)
@@ -180,16 +180,16 @@ def _predict_by_workers(client, folder: Path, device: str, threads: int) -> Call
 
 
 def predict_batch(
-    task: tuple[int, np.ndarray, np.ndarray], folder: Path, device: str, threads: int, word: str
+    task: tuple[int, np.ndarray, np.ndarray], folder: Path, device: str, threads: int, token: str
 ) -> tuple[np.ndarray, ...]:
     """Predict from fields in a worker; a task of :func:`data.workers.run_tasks`."""
     if threads:
         torch.set_num_threads(threads)
-    return _loaded(word, folder, device).predict_fields(task[1][task[2]])
+    return _loaded(token, folder, device).predict_fields(task[1][task[2]])
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(word: str, folder: Path, device: str) -> Ensemble:
+def _loaded(token: str, folder: Path, device: str) -> Ensemble:
     return Ensemble.load(folder).to(torch_device(device))
 
 
@@ -223,7 +223,7 @@ def _predict_folders(config, folders, out: Path, client) -> None:
             for note in windows.notes:
                 print(f"note: {note}", flush=True)
             if windows.missing:
-                print("note: no --sst: the networks' training mean stands for it", flush=True)
+                print("note: no --sst: the networks' training mean replaces it", flush=True)
             write_inputs(out / "satellite_inputs.nc", windows, spec)
         path = out / f"catchment_{speed_folder(w)}.nc"
         elsewhere = None

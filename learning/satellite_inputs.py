@@ -27,7 +27,7 @@ from learning.network import CENTRED
 DAY = np.timedelta64(86400, "s")
 #: A map further than this from the instant asked for does not count as it, days.
 TOLERANCE_DAYS = 1.0
-#: With --persist, the furthest that counts: the days that the inputs of a prediction span in the paper.
+#: Largest distance in time of a map with --persist, days: the span of a prediction's inputs in the paper.
 PERSIST_DAYS = 50.0
 #: The mean SSH is that of at most so many maps, evenly spread over the files.
 MEAN_MAPS = 200
@@ -97,7 +97,7 @@ def satellite_windows(
     Parameters
     ----------
     ssh, sst : files or globs
-        DUACS-like and GHRSST-like maps; ``sst`` may be empty: the training mean stands for it.
+        DUACS-like and GHRSST-like maps; ``sst`` may be empty: the training mean replaces it.
     spec : InputSpec
         Of the networks; only SSH and surface temperature can be given by satellites.
     site : str
@@ -203,7 +203,7 @@ def satellite_windows(
     for name, share in zip((name for name, _ in spec.variables if name not in missing), unknown, strict=True):
         if share > 0:
             filled = "the mean of the rest of the window" if centred and name in CENTRED else "the training mean"
-            notes.append(f"{100 * share:.2g} % of the window has no {name} (land, ice): {filled} stands there")
+            notes.append(f"{100 * share:.2g} % of the window has no {name} (land, ice): {filled} replaces it")
     return SatelliteWindows(
         place, instants_asked, values, ends, instants.reshape(target.shape), distant, float(ssh_mean), mean_of, source, missing,
         tuple(notes), _source_of(heights),
@@ -217,7 +217,7 @@ def _source_of(maps: xr.Dataset) -> str:
 
 
 def _mean_height(variable: xr.DataArray, frame: Frame) -> tuple[float, str]:
-    """Mean SSH (m) over the window and the maps, at most :data:`MEAN_MAPS` of them, and what it is of."""
+    """Mean SSH (m) over the input window and at most :data:`MEAN_MAPS` maps, and a description of the mean."""
     n = variable.sizes["time"]
     sample = np.unique(np.linspace(0, n - 1, min(n, MEAN_MAPS)).round().astype(int))
     total, count = 0.0, 0
@@ -260,7 +260,7 @@ def _ends(stamps, spec: InputSpec, start, end, every: float, persist: bool) -> n
 
 
 def adjusted(windows: SatelliteWindows, spec: InputSpec, training_mean: np.ndarray, factor: float = 1.0) -> np.ndarray:
-    """Values (map, variable, y, x) as the networks know them: SSH with the training mean; what is not given is that mean.
+    """Values (map, variable, y, x) on the networks' scale: SSH with the training mean; an absent variable is its training mean.
 
     ``factor``: multiplies SSH about its mean (:class:`learning.latitudes.Latitudes`).
     """
@@ -277,7 +277,7 @@ def adjusted(windows: SatelliteWindows, spec: InputSpec, training_mean: np.ndarr
 
 
 def filled(values: np.ndarray, spec: InputSpec) -> np.ndarray:
-    """Values (map, variable, y, x) as a centring network is to get them: unknown cells of what it centres get their map's mean.
+    """Values (map, variable, y, x) for a centring network: unknown cells of centred variables get the mean of their map.
 
     A network that takes off a window's mean would otherwise see the training mean less that of the window there: a front along
     every coast, which no ocean has. A map without any value is left as it is.

@@ -52,12 +52,12 @@ def predict_run(config, folders: Sequence[Path], client=None) -> list[Path]:
         The run has no PDFs at the networks' speed, or a store cannot be written.
     """
     ensembles = [Ensemble.load(folder) for folder in folders]
-    made: list[Path] = []
+    stores: list[Path] = []
     for group in of_one_body(ensembles):
         for numbers, samples in _opened_together(config.run, [ensembles[k] for k in group]):
-            chosen = [group[k] for k in numbers]
-            made += _predict(config, [folders[k] for k in chosen], [ensembles[k] for k in chosen], samples, client)
-    return made
+            members = [group[k] for k in numbers]
+            stores += _predict(config, [folders[k] for k in members], [ensembles[k] for k in members], samples, client)
+    return stores
 
 
 def _speed(ensemble: Ensemble) -> float:
@@ -90,7 +90,7 @@ def _predict(config, folders: list[Path], ensembles: list[Ensemble], samples: Ru
     for note in [*samples.fields.notes, *elsewhere]:
         print(f"note: {note}", flush=True)
     name, n = ensembles[0].spec.name, len(samples)
-    finals = [config.run / speed_folder(_speed(one)) / "predictions" / f"{name}.zarr" for one in ensembles]
+    finals = [config.run / speed_folder(_speed(ensemble)) / "predictions" / f"{name}.zarr" for ensemble in ensembles]
     with contextlib.ExitStack() as stack:
         stores, claims = {}, []
         for k, (folder, ensemble, final) in enumerate(zip(folders, ensembles, finals, strict=True)):
@@ -113,12 +113,12 @@ def _predict(config, folders: list[Path], ensembles: list[Ensemble], samples: Ru
         missing = sorted(set().union(*(store.missing() for store, _ in stores.values())))
         speeds = ", ".join(f"{_speed(ensembles[k]):g}" for k in stores)
         with Progress(f"predicting {name} at {speeds} m/d", "experiment") as bar:
-            done = -(-n // CHUNK) - len(missing)
-            given = config, [folders[k] for k in stores], [finals[k] for k in stores]
+            filled = -(-n // CHUNK) - len(missing)
+            arguments = config, [folders[k] for k in stores], [finals[k] for k in stores]
             opened = [ensembles[k] for k in stores], samples
-            for _ in _chunks_done(client, missing, *given, opened, claims[0]):
-                done += 1
-                bar.update(min(done * CHUNK, n), n)
+            for _ in _chunks_done(client, missing, *arguments, opened, claims[0]):
+                filled += 1
+                bar.update(min(filled * CHUNK, n), n)
         for k, (store, identity) in stores.items():
             if not store.close():
                 raise StoreError(f"{store.where}: {len(store.missing())} of its chunks are not in; give the same command again")
@@ -162,7 +162,7 @@ def predict_chunk(
     Raises
     ------
     CommandGone
-        The command that ``claim`` is of has ended.
+        The command that made ``claim`` has ended.
     StoreError
         A store cannot be written.
     """
@@ -228,12 +228,12 @@ def _lay_out(path: Path, *, samples: RunSamples, ensemble: Ensemble, folder: Pat
     array("spread", shape[:2], (CHUNK, levels.size), "float32", ("experiment", "level"),
           {"long_name": "mean Bhattacharyya loss of the members against their median"}, fill=np.nan)  # fmt: skip
     constant = load_tensors(folder / CLIMATOLOGY)[0] if (folder / CLIMATOLOGY).exists() else {}
-    for name, kept, title in (
+    for name, key, title in (
         ("climatology", "pdf", "smoothed mean PDF of the networks' training experiments"),
         ("climatology_root", "root", "constant PDF of least expected Bhattacharyya loss over the networks' training experiments"),
     ):
-        if kept in constant:
-            array(name, shape[1:], shape[1:], "float32", ("level", "y", "x"), {"long_name": title}, constant[kept].numpy())
+        if key in constant:
+            array(name, shape[1:], shape[1:], "float32", ("level", "y", "x"), {"long_name": title}, constant[key].numpy())
     array("level", levels.shape, levels.shape, "float64", ("level",), {"units": "m", "positive": "down"}, levels)
     for name, axis in (("y", 0), ("x", 1)):
         array(name, (bins[axis],), (bins[axis],), "float64", (name,), {"units": "km"}, bin_centres())

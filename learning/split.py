@@ -1,4 +1,4 @@
-"""Training, validation and test experiments: blocks of time, with gaps that no information crosses."""
+"""Training, validation and test experiments: spans of time, with gaps that no information crosses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from data.errors import InputError
 WITH_TEST_RUN = (0.87, 0.13)
 WITHOUT_TEST_RUN = (0.72, 0.11, 0.17)
 NAMES = ("train", "validation", "test")
-#: Which part of the networks' training record an experiment belongs to; ``between``: in a gap; ``unseen``: of another run.
+#: Parts of the networks' training record that experiments belong to; ``between``: in a gap; ``unseen``: of another run.
 PARTS = (*NAMES, "between", "unseen")
 DAY = np.timedelta64(86400, "s")
 
@@ -28,7 +28,7 @@ class Split:
     def dates(self, start: np.ndarray, end: np.ndarray) -> dict[str, list[str]]:
         """First collection start and last collection end of each part that is not empty."""
         parts = {name: getattr(self, name) for name in NAMES}
-        return {name: [str(start[one].min()), str(end[one].max())] for name, one in parts.items() if one.size}
+        return {name: [str(start[numbers].min()), str(end[numbers].max())] for name, numbers in parts.items() if numbers.size}
 
 
 def gap_days(lags_days, start: np.ndarray, end: np.ndarray) -> float:
@@ -59,7 +59,7 @@ def split_by_time(start: np.ndarray, end: np.ndarray, usable: np.ndarray, gap: f
     """
     shares = WITHOUT_TEST_RUN if test else WITH_TEST_RUN
     starts = np.unique(start[usable])
-    ends = np.array([end[usable & (start == one)].max() for one in starts])
+    ends = np.array([end[usable & (start == begin)].max() for begin in starts])
     n_gap = _periods_within(starts, ends, gap)
     left = starts.size - n_gap * (len(shares) - 1)
     sizes = [max(1, round(share * left)) for share in shares[1:]]
@@ -99,10 +99,10 @@ def check_no_leak(split: Split, start: np.ndarray, end: np.ndarray, gap: float) 
         Names the parts and the gap found.
     """
     parts = [(name, getattr(split, name)) for name in NAMES if getattr(split, name).size]
-    for a, (name, one) in enumerate(parts):
-        for other_name, other in parts[a + 1 :]:
+    for a, (name, rows_a) in enumerate(parts):
+        for other_name, rows_b in parts[a + 1 :]:
             apart = max(
-                (start[other].min() - end[one].max()) / DAY, (start[one].min() - end[other].max()) / DAY
+                (start[rows_b].min() - end[rows_a].max()) / DAY, (start[rows_a].min() - end[rows_b].max()) / DAY
             )  # negative where they overlap
             if apart < gap:
                 raise InputError(

@@ -30,7 +30,7 @@ from learning.weights import load_tensors, save_tensors
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One member to train.
+    """The task of training a member.
 
     Attributes
     ----------
@@ -126,17 +126,17 @@ def train_member(
     torch.manual_seed((1_000_003 * task.seed + task.member) % 2**63)
     network = CatchmentNetwork(preset.architecture, samples.fields.spec, len(samples.speeds), len(samples.levels), samples.n_bins)
     module = CatchmentTraining(network, preset, task.level)
-    chosen = task.train
+    drawn = task.train
     if preset.resample == "bootstrap":
-        chosen = np.random.default_rng([task.seed, task.member, 1]).choice(chosen, chosen.size)
+        drawn = np.random.default_rng([task.seed, task.member, 1]).choice(drawn, drawn.size)
     progress = TrainingProgress(module, task, say, check)
     if not progress.resume():
         module.start_from(task.climatology)
     if progress.epoch < preset.epochs:
-        order = EpochOrder(chosen.size, (task.seed, task.member), preset.mirror)
+        order = EpochOrder(drawn.size, (task.seed, task.member), preset.mirror)
         order.epoch = progress.epoch
-        module.steps_per_epoch = math.ceil(chosen.size / preset.batch)
-        train = DataLoader(Batches(Samples(samples, chosen, task.normalisation)), batch_size=preset.batch, sampler=order,
+        module.steps_per_epoch = math.ceil(drawn.size / preset.batch)
+        train = DataLoader(Batches(Samples(samples, drawn, task.normalisation)), batch_size=preset.batch, sampler=order,
                            collate_fn=_whole)  # fmt: skip
         check = DataLoader(cast(Any, Samples(samples, task.validation, task.normalisation)), batch_size=64, collate_fn=_whole)
         logger: Any = False
@@ -171,7 +171,7 @@ def _targets(samples: RunSamples, experiments: np.ndarray, batch: int) -> Iterat
 
 
 def level_names(level: float) -> dict[str, str]:
-    """What the validation's scores at a level, m, are called in histories and cards: ``bl`` is ``bl_200`` at 200 m."""
+    """The names of the validation's scores at a level, m, in histories and cards: ``bl`` is ``bl_200`` at 200 m."""
     return {name: f"{name}_{level:g}" for name in ("bl", "f", "valid_percent")}
 
 
@@ -181,7 +181,7 @@ def history_columns(level: float) -> tuple[str, ...]:
 
 
 class TrainingProgress:
-    """What is kept of a member's training after each epoch: state, best weights, history."""
+    """The progress of a member's training, kept after each epoch: state, best weights, history."""
 
     def __init__(self, module, task: Task, say, check):
         self.module, self.task, self.say, self.check = module, task, say, check
@@ -208,8 +208,8 @@ class TrainingProgress:
 
     def _named(self, row: dict) -> dict:
         """A row of the history with its scores named by the level; earlier versions named every level 200."""
-        known = {f"{name}_200": now for name, now in level_names(self.level).items()}
-        return {known.get(name, name): value for name, value in row.items()}
+        names = {f"{name}_200": now for name, now in level_names(self.level).items()}
+        return {names.get(name, name): value for name, value in row.items()}
 
     def _identity(self) -> dict:
         preset = self.task.preset
@@ -229,13 +229,13 @@ class TrainingProgress:
         self.epoch += 1
         tensors, state = self.module.state_tensors()
         save_tensors(self.task.state, tensors, {"task": self._identity(), "epoch": self.epoch, "rows": self.rows, **state})
-        told = ", ".join(
+        scores = ", ".join(
             f"w {w:g}: BL {result['bl']:.3f}, valid {result['valid_percent']:.0f} %"
             for w, result in zip(speeds, results, strict=True)
         )
         self.say(
             f"member {self.task.member} epoch {self.epoch}/{self.task.preset.epochs}: loss {train_loss:.4f}; validation at "
-            f"{self.level:g} m {told} ({self.task.train.size / max(seconds, 1e-9):.0f} samples/s)"
+            f"{self.level:g} m {scores} ({self.task.train.size / max(seconds, 1e-9):.0f} samples/s)"
         )
 
 

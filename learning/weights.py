@@ -1,4 +1,4 @@
-"""Weights on disk: one safetensors file a network, with a card that says what it takes, what it gives and where it comes from.
+"""Weights on disk: a safetensors file for each network, with a card of the network's inputs, outputs and origin.
 
 Nothing is ever unpickled. A file that is damaged, or of another kind, is refused in one line.
 """
@@ -47,7 +47,7 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], card: dict) -> No
 
 
 def _checksum(card: str, tensors: dict[str, torch.Tensor]) -> str:
-    """Of the card's text and of every tensor with its name, kind and shape: safetensors itself has none."""
+    """Checksum of the card's text and of every tensor with its name, kind and shape: safetensors has no checksum."""
     parts: list = [card.encode()]
     for name, tensor in sorted(tensors.items()):
         parts += [f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), tensor.reshape(-1).view(torch.uint8).numpy()]
@@ -80,7 +80,7 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
 
 
 def network_card(network: CatchmentNetwork, normalisation: Normalisation, **about) -> dict:
-    """The card of a network: what is needed to use it, and ``about`` (levels, w, dates, scores, ...)."""
+    """The card of a network: the facts needed to use the network, and ``about`` (levels, w, dates, scores, ...)."""
     return {
         "format": FORMAT,
         "architecture": network.settings,

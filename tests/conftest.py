@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -47,15 +46,23 @@ IN_MEMORY, ROOM = Path("/dev/shm"), 6 * 2**30
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
     """Have the tests write where there is room in memory, unless somebody says where."""
-    with contextlib.suppress(OSError):
-        if not config.option.basetemp and shutil.disk_usage(IN_MEMORY).free > ROOM and os.access(IN_MEMORY, os.W_OK):
-            os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
+    if not config.option.basetemp and _has_room(IN_MEMORY):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
+
+
+def _has_room(folder: Path) -> bool:
+    """Whether tests can write there, and run what they write."""
+    try:
+        runs = not os.statvfs(folder).f_flag & os.ST_NOEXEC
+        return runs and os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > ROOM
+    except (OSError, AttributeError):  # no such folder, or no Linux
+        return False
 
 
 def pytest_collection_modifyitems(items):
     """The slowest files first; within a file, the order that it has."""
-    here = Path(__file__).parent
-    rank = {here / name: number for number, name in enumerate(SLOWEST)}
+    tests = Path(__file__).parent
+    rank = {tests / name: number for number, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 

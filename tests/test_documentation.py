@@ -95,12 +95,9 @@ SMALL = {
 
 
 @pytest.mark.usefixtures("coarse_pictures")
-@pytest.mark.slow
+@pytest.mark.slow  # seven months of an ocean, and six commands on it
 def test_the_chain_of_the_readme_runs_command_after_command(twin_maps, tmp_path, monkeypatch):
-    """Every command of "Learning, satellites, the flux record", as it stands but for its size, on the idealised ocean.
-
-    Slow for its length: seven months of an ocean, of its maps and of six commands.
-    """
+    """Every command of "Learning, satellites, the flux record", as it stands but for its size, on the idealised ocean."""
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "README.md").read_text()
     part = text[text.index("## Learning, satellites") : text.index("Two kinds of network")]

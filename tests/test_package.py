@@ -62,12 +62,9 @@ def test_the_source_archive_holds_what_tests_need_and_nothing_of_continuous_inte
     assert not [name for name in names if name.startswith((".ci", ".venv", "runs", ".git/"))]
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # the kernel is compiled anew where the toolkit lies at a new place
 def test_the_wheel_in_a_fresh_environment_runs_outside_of_the_repository(built, tmp_path):
-    """Its dependencies are those of this environment: a test needs no network.
-
-    Slow for the kernel, which is compiled anew where the toolkit lies at a new place.
-    """
+    """Its dependencies are those of this environment: a test needs no network."""
     done = subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     binary = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
@@ -162,7 +159,7 @@ def test_a_name_of_the_library_without_its_extra_says_what_to_install():
     assert done.returncode == 1 and "pip install 'catchment-toolkit[learn]'" in done.stderr.splitlines()[-1]
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # two commands in processes of their own, which import what they need
 def test_a_run_is_made_and_reported_without_networks_and_distances(tmp_path):
     """The scores that need neither are there; what is left out is told."""
     hidden = (*EXTRAS["learn"], *EXTRAS["distances"])

@@ -30,9 +30,8 @@ def test_the_list_of_excused_modules_is_sorted_holds_files_and_does_not_grow():
         assert path.with_suffix(".py").exists() or (path / "__init__.py").exists(), f"{module} is gone: take it off the list"
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # half a minute where nothing was checked before: mypy goes through NumPy, xarray and torch
 def test_every_excused_module_still_has_errors(tmp_path):
-    """Half a minute where nothing was checked before: mypy goes through NumPy, xarray and torch as well."""
     pytest.importorskip("mypy")
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]
     # what `make lint` or this test found of modules that have not changed since is taken, where the options are the same

@@ -65,8 +65,8 @@ def check_doubles(handles: Handles, doubles: list[tuple[tuple[File, int], tuple[
         Records of equal instants; a single one for a pair of files is where one run begins and another ends.
     """
     pairs: dict[tuple[str, str], list] = {}
-    for one, other in doubles:
-        pairs.setdefault((one[0].path, other[0].path), []).append((one, other))
+    for first, second in doubles:
+        pairs.setdefault((first[0].path, second[0].path), []).append((first, second))
     for (path, other_path), doubled in pairs.items():
         if len(doubled) < 2:
             continue

@@ -63,7 +63,7 @@ def decoded(variable: netCDF4.Variable, key=Ellipsis) -> np.ndarray:
 
 
 def decode_record(variable: netCDF4.Variable, record) -> np.ndarray:
-    """One record as float32, C-contiguous. Missing values come as NaN or as their own huge number."""
+    """A record as float32, C-contiguous. Missing values are NaN, or huge numbers that no attribute declares."""
     attributes = set(variable.ncattrs())
     if kind_of(variable) not in "fiu":
         raise InputError(f"{variable.group().filepath()}: variable {variable.name} holds no numbers")
@@ -99,7 +99,7 @@ def _fills(variable, raw, attributes):
 
 
 def _bounds(variable, attributes):
-    """(least, largest) of the valid range, None where there is none; what is not finite is no bound."""
+    """(least, largest) of the valid range; None without one. A number that is not finite is no bound."""
     least, largest = np.ravel(variable.getncattr("valid_range")) if "valid_range" in attributes else (-np.inf, np.inf)
     for name in {"valid_min", "valid_max"} & attributes:
         bound = np.ravel(variable.getncattr(name))[0]

@@ -1,4 +1,4 @@
-"""What a file declares: too large to be held, never written, or a piece of a domain."""
+"""Checks of the sizes that a file declares: too large for the machine, never written, or a piece of a domain."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from data.errors import InputError
 from data.machine import in_words, memory_bytes
 
-#: Fields of eight bytes a rho point that a grid takes: h, pm, pn, x, y, angle, f, and what is computed on the way.
+#: Number of double-precision fields at rho points in memory for a grid: h, pm, pn, x, y, angle, f and intermediate fields.
 GRID_FIELDS = 12
-#: Values of four bytes a point of a layer that two snapshots and what is computed of them take.
+#: Number of single-precision values at each point of a layer in memory for two snapshots and the fields derived from them.
 SNAPSHOT_FIELDS = 10
 #: No compression of netCDF makes more of a byte on disk (deflate: 1032).
 EXPANSION = 2000
@@ -23,7 +23,7 @@ MOST_RECORDS = 10_000_000
 
 
 def check_size(path: str, dataset, shape: tuple[int, int, int], records: int) -> None:
-    """Refuse, before anything is read, what cannot be held or was never written. ``shape``: layers, eta, xi.
+    """Refuse, before reading, a file that memory cannot hold or that was never written. ``shape``: layers, eta, xi.
 
     Raises
     ------

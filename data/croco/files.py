@@ -1,4 +1,4 @@
-"""What one file holds, and whether all files are pieces of one record."""
+"""The content of each file, and checks that all files are pieces of one simulation's record."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from data.ocean import OPTIONAL_VARIABLES
 
 @dataclass(frozen=True)
 class File:
-    """What one file holds, as read when it is opened.
+    """The content of one file, as its header tells it.
 
     Attributes
     ----------

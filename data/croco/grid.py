@@ -18,7 +18,7 @@ POSITION_NAMES = {
 ANGLE_FITS = np.deg2rad(1.0)
 #: Lengths of a cell by its metric and by positions differ by no more than this factor, wherever the sea is.
 CELL_FITS = 10.0
-#: Coriolis parameters that differ by more than this are told, 1/s (a tenth of that at 45 degrees).
+#: A note tells of Coriolis parameters that differ by more than this, 1/s (a tenth of the value at 45 degrees).
 F_FITS = 1e-5
 
 
@@ -83,7 +83,7 @@ def read_grid(statics, first, spherical, notes) -> HorizontalGrid:
     elif f is not None and spherical and np.median(np.abs(f[sea] - coriolis(y)[sea])) > F_FITS:
         notes.append(
             f"f in the files is {np.median(f[sea]):.3g} s-1, where the latitude gives {np.median(coriolis(y)[sea]):.3g} s-1: "
-            "the files' own is used for what is compared with f"
+            "vorticity is divided by the files' own f"
         )
     elif f is None:
         f = np.zeros(shape)
@@ -153,7 +153,7 @@ def _field(statics, name, shape, sea=None):
 
 
 def _unusable(statics, *names):
-    """Why a static field is computed: it is not in the files, or those that are cannot be used."""
+    """The reason in words why a static field is computed: the files lack the field, or the field in the files is not usable."""
     present = [name for name in names if next(statics.variable(name), None) is not None]
     if not present:
         return f"no {', '.join(names)} in the files"
@@ -198,7 +198,7 @@ def _positions(statics, shape, first, spherical, notes):
 
 
 def _spherical_flag(statics):
-    """What the variable ``spherical`` says, None where it is absent or blank."""
+    """The value of the variable ``spherical``; None if the variable is absent or blank."""
     text = statics.text("spherical")[:1].upper()
     if text:
         return {"T": True, "1": True, "F": False, "0": False}.get(text)

@@ -160,7 +160,7 @@ def _vtransform(statics, path, n, grid, notes, by_hand):
 
 
 def _told_vtransform(statics):
-    """Who says which transform: the variable, attributes of the levels, VertCoordType; else the CPP options."""
+    """The transform by each source that names one: the variable, attributes of levels, VertCoordType; else the CPP options."""
     claims: dict[str, int] = {}
     number = statics.number("Vtransform")
     if number is not None and number > 0:

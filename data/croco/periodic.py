@@ -66,7 +66,7 @@ class PeriodicOcean:
         return Snapshot(snapshot.time, self._cut(snapshot.u), self._cut(snapshot.v), self._cut(snapshot.zeta), w, omega, temp)
 
     def _cut(self, field: np.ndarray) -> np.ndarray:
-        """Without the last column, the last row: of rho, u and v points alike."""
+        """A field at rho, u or v points without its last column and row, where those repeat the first."""
         along_xi, along_eta = self._along
         rows, columns = slice(None, -1 if along_eta else None), slice(None, -1 if along_xi else None)
         return np.ascontiguousarray(field[..., rows, columns])

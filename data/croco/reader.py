@@ -26,10 +26,11 @@ from data.croco.statics import Statics
 from data.croco.times import merge_times, parse_origin, tell_of_steps
 from data.croco.units import NAMES, SIZES, UNITS, convert
 from data.errors import InputError
+from data.file_ocean import FileOcean
 from data.grid import HorizontalGrid
 from data.handles import Handles
 from data.netcdf import expand
-from data.ocean import OPTIONAL_VARIABLES, Snapshot
+from data.ocean import Snapshot
 from data.ocean_names import IDEALISED
 from data.record_times import check_gaps
 from data.vertical import SCoordinate
@@ -115,25 +116,23 @@ def open_croco(
     return CrocoOcean(horizontal, vertical, times, variables, description, records, handles, has_mask)
 
 
-class CrocoOcean:
+class CrocoOcean(FileOcean):
     """CROCO or ROMS files as an :class:`~data.ocean.Ocean`; made by :func:`open_croco`.
 
     Attributes
     ----------
     grid, vertical, times, variables, description
         As :class:`~data.ocean.Ocean` says.
-
-    Snapshots may be asked for from several threads. The object can be pickled; it opens its files anew.
     """
 
     def __init__(self, grid, vertical, times, variables, description, records, handles, has_mask):
+        super().__init__(handles)
         self.grid: HorizontalGrid = grid
         self.vertical: SCoordinate = vertical
         self.times: np.ndarray = times
         self.variables: frozenset[str] = variables
         self.description: dict = description
         self._records: list[tuple[File, int]] = records
-        self._handles: Handles = handles
         sea = grid.mask_rho
         self._land = {
             "rho": np.flatnonzero(~sea),
@@ -141,10 +140,6 @@ class CrocoOcean:
             "v": np.flatnonzero(~(sea[:-1] & sea[1:])),
         }
         self._has_mask = has_mask
-
-    def __len__(self) -> int:
-        """Number of snapshots."""
-        return len(self._records)
 
     def record(self, index: int) -> tuple[str, int]:
         """The file that holds snapshot ``index``, and the number of the record in that file, from 0."""
@@ -161,13 +156,7 @@ class CrocoOcean:
         IndexError
             If there is no such snapshot.
         """
-        file, _ = self._records[self._checked(index)]
-        for name in variables:
-            if name not in OPTIONAL_VARIABLES:
-                raise ValueError(f"{name!r} is not one of the optional variables {OPTIONAL_VARIABLES}")
-            if name not in self.variables:
-                offered = ", ".join(sorted(self.variables)) or "none"
-                raise InputError(f"{file.path}: the files hold no usable variable {name} (optional ones found: {offered})")
+        self._check_offered(self._checked(index), variables)
         return self.sample(index, variables)
 
     def sample(self, index: int, variables: Collection[str] = ()) -> Snapshot:
@@ -187,31 +176,19 @@ class CrocoOcean:
         return Snapshot(time=self.times[index], **fields)
 
     def look(self) -> None:
-        """Look at the flow in a few records, whether it conserves mass; ``description["assumptions"]`` holds what is to be told.
+        """Check in a few records that the flow conserves mass; notes are added to ``description["assumptions"]``.
 
         Raises
         ------
         InputError
-            If it does not by far.
+            If the flow misses the balance by far.
         """
         notes = look(self)
         self.description["assumptions"] = list(dict.fromkeys([*self.description["assumptions"], *notes]))
 
-    def close(self) -> None:
-        """Close the files; they open again when a snapshot is asked for."""
-        self._handles.close()
-
     def __repr__(self) -> str:
         eta, xi = self.grid.shape
-        return (
-            f"CrocoOcean({len(self)} records {self.description['first']} to {self.description['last']}, "
-            f"{self.vertical.n} levels, {eta} x {xi} rho points)"
-        )
-
-    def _checked(self, index):
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"snapshot {index} of {len(self)}")
-        return int(index) % len(self)
+        return self._described(f"{self.vertical.n} levels, {eta} x {xi} rho points")
 
     def _read(self, dataset, file, record, name):
         """One record, float32 and C-contiguous, missing values as NaN or beyond the fill limit."""
@@ -237,7 +214,7 @@ class CrocoOcean:
             )
 
     def _at_sea(self, field, file, record, name):
-        """The field with 0 on land; an InputError where a value is missing in the sea, or is one that no sea has."""
+        """The field with 0 on land; InputError if a value in the sea is missing or impossible."""
         place = name if name in ("u", "v") else "rho"
         land = self._land[place]
         flat = field.reshape(-1, field.shape[-2] * field.shape[-1])

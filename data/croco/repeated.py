@@ -26,7 +26,7 @@ MOST_VALUES = 8_192
 
 
 class Repeated:
-    """Remembers what the first file says of each, and compares the others with it as they are opened."""
+    """Keeps the static fields, curves and indices of the first file, and compares those of each later file with them."""
 
     def __init__(self):
         self._known: dict[str, tuple[str, np.ndarray]] = {}
@@ -90,7 +90,7 @@ class Repeated:
         )
 
     def _off_field(self, name, first, value):
-        """The largest difference in words, None where there is none to speak of."""
+        """The largest difference in words; None if the difference is negligible."""
         difference = np.abs(value - first)
         if name.startswith("lon_"):
             difference = np.abs((value - first + 180) % 360 - 180)

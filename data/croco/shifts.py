@@ -51,7 +51,7 @@ def check_indices(path: str, dataset) -> None:
 
 
 def _first_and_step(dataset, name):
-    """First value and step of an index coordinate; step 0 where it is none or not even."""
+    """First value and step of an index coordinate; step 0 if the variable is no index or its steps are uneven."""
     variable = dataset.variables.get(name)
     if variable is None or variable.dimensions != (name,) or kind_of(variable) not in "fiu" or variable.size < 2:
         return 0.0, 0.0

@@ -16,14 +16,14 @@ ORIGIN_ATTRIBUTES = ("origin", "time_origin", "origin_date", "reference_date", "
 NUMERIC_DATE = re.compile(r"(?<!\d)(\d{4})[-/](\d{1,4})[-/](\d{1,4})(?:[T ]+(\d{1,2}:\d{2}(?::\d{2})?))?")
 WRITTEN_DATE = re.compile(r"(?<!\d)(\d{1,2})[- ]([A-Za-z]{3,})[- ](\d{4})(?:[T ]+(\d{1,2}:\d{2}(?::\d{2})?))?")
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-#: Records further apart than this, in days, are told: eddies and tides move much in between.
+#: A note tells of records further apart than this, days: eddies and tides move much in between.
 FAR_APART = 1.01
-#: Records closer together than this, in seconds, are told: times may be in another unit.
+#: A note tells of records closer together than this, seconds: times may be in another unit.
 CLOSE_TOGETHER = 60.0
 
 
 def parse_origin(time_origin):
-    """The date of second 0, in milliseconds; OptionError where it is none."""
+    """The date of second 0, in milliseconds; OptionError if the text is no date."""
     try:
         if isinstance(time_origin, str) and not time_origin[:1].isdigit():  # NaT, now and today are dates to numpy
             raise ValueError(time_origin)

@@ -1,4 +1,4 @@
-"""In which unit each variable of CROCO stands, how a file's own unit is converted, and what no sea has."""
+"""The unit of each variable of CROCO, the conversion of a file's own unit, and bounds of possible values."""
 
 from __future__ import annotations
 

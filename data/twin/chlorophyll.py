@@ -50,7 +50,7 @@ def surface_velocity(ocean: TwinOcean, index: int) -> tuple[np.ndarray, np.ndarr
     psi, _ = ocean.record.day(index)
     p = ocean.record.model.parameters
     weights = vertical_weights(np.zeros(1))[0]
-    # psi stands at the north-eastern corners of the cells; in double precision its curl has no divergence
+    # psi lies at the north-eastern corners of the cells; in double precision the curl of psi has no divergence
     top = np.tensordot(weights, psi.astype(np.float64), axes=1)
     u = -(top - np.roll(top, 1, axis=0)) / SPACING + weights @ p.mean_u
     v = (top - np.roll(top, 1, axis=1)) / SPACING + weights @ p.mean_v

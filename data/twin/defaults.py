@@ -1,4 +1,4 @@
-"""The twin's ocean: layers, stratification, mean flow and sea floor that stand for the Porcupine Abyssal Plain."""
+"""The twin's ocean: layers, stratification, mean flow and sea floor like those of the Porcupine Abyssal Plain."""
 
 from __future__ import annotations
 

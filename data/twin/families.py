@@ -22,7 +22,7 @@ from data.twin.ocean import DEPTH, TwinOcean
 from data.twin.record import VERSION
 from data.zlevel.levels import GLORYS_DEPTHS, interface_depths
 
-#: Points a degree of the GLORYS-like files, and what stands on dry points of them.
+#: Points per degree of the GLORYS-like files, and the fill value on their dry points.
 PARTS, FILL = 12, 9.96921e36
 LEVELS = np.array(GLORYS_DEPTHS)
 WORDS = {
@@ -279,7 +279,7 @@ class Nemo:
 
 @dataclass(frozen=True)
 class Family:
-    """One way to write the twin: stems of the files of records, the static file, a pattern of the former, what writes them."""
+    """A family of files that the twin is written as: stems of the record files, static file, pattern, and writers."""
 
     stems: tuple[str, ...]
     static: str

@@ -107,7 +107,7 @@ def _corners_to_centres(field: np.ndarray) -> np.ndarray:
 
 
 def _closed(field: np.ndarray) -> np.ndarray:
-    """One period (..., n, n) with its first row and column again at the end."""
+    """A period (..., n, n) with its first row and column repeated at the end."""
     return np.pad(field, [(0, 0)] * (field.ndim - 2) + [(0, 1), (0, 1)], mode="wrap")
 
 

@@ -23,7 +23,7 @@ class TwinConfig:
     years: Annotated[float, *bounds(above=0, most=1000, unit="years")] = 1.0
     """Length of the record, years of 365 days."""
     seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 0
-    """Which ocean: another seed is an independent one of the same statistics."""
+    """Number of the ocean: another seed gives an independent ocean of the same statistics."""
     family: Annotated[Literal["croco", "lonlat", "nemo"], tyro.conf.arg(name="as")] = "croco"
     """Kind of files: CROCO history files, GLORYS-like files on longitudes, latitudes and 50 depths with a static file, or
     NEMO-like files of U, V and T points with a mesh_mask (in --config: family)."""

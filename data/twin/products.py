@@ -300,7 +300,7 @@ class _Sst:
         at_points = gradient * (axes.rows - n / 2) * SPACING
         for record, day in enumerate(days):
             top = ocean.snapshot(int(day), {"temp"}).temp[-1, :-1, :-1].astype(np.float64)
-            # the mean gradient is not periodic: it is taken off before smoothing and put back after
+            # the mean gradient is not periodic: smoothing is of the field without the gradient
             anomaly = resolved(top - gradient * y, SST_KM) + SST_NOISE * noise(n, SST_KM, [self.seed, 12, int(day)])
             sst[record] = axes.sample(anomaly, 3) + at_points + 273.15
             error[record] = np.full(axes.rows.shape, SST_NOISE)

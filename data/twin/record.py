@@ -71,7 +71,7 @@ class Record:
         return self.folder / f"days-{number:04d}.sha256"
 
     def ensure(self, days: int, progress: Callable[[int, int], None] | None = None) -> None:
-        """Compute what is missing of the first ``days`` days; all of the record, saying so, where a file of it is damaged.
+        """Compute the missing part of the first ``days`` days; the whole record, with a note, if a file of it is damaged.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class Record:
 
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            # commands begun side by side need the same record: one computes, the others wait
+            # commands begun side by side need the same record: the first command computes it, the others wait
             with waiting_lock(self.folder, "record", meanwhile=lambda: show(self._segments(needed) * SEGMENT_DAYS)):
                 damaged = self._damaged(self._segments(needed))
                 if damaged is not None:
@@ -132,7 +132,7 @@ class Record:
         return state
 
     def _damaged(self, segments: int) -> Path | None:
-        """The first of some segments whose bytes are not those that were computed; None where all are whole.
+        """The number of the first segment whose bytes differ from those computed; None if all segments are whole.
 
         A segment of an earlier version has no checksum: it is looked through for what is no number, and is given one.
         """

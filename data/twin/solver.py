@@ -32,7 +32,7 @@ ADAMS_BASHFORTH = (23 / 12, -16 / 12, 5 / 12)
 
 @dataclass(frozen=True, eq=False)
 class Parameters:
-    """What the model solves.
+    """Parameters of the quasi-geostrophic model.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ class Parameters:
 
 @dataclass
 class State:
-    """What a step needs: potential vorticity, tracer, and the last tendencies; all spectral.
+    """The state before a step: potential vorticity, tracer, and the last tendencies; all spectral.
 
     Attributes
     ----------
@@ -334,5 +334,5 @@ def rounded(values: np.ndarray) -> np.ndarray:
 
 
 def with_changes(parameters: Parameters, **changes) -> Parameters:
-    """The same parameters but for some."""
+    """These parameters with some changed."""
     return replace(parameters, **changes)

@@ -30,7 +30,7 @@ class StatisticsConfig:
     years: float = 1.0
     """Length of the record, years of 365 days."""
     seed: int = 0
-    """Which ocean."""
+    """Number (seed) of the ocean."""
     every: int = 5
     """Days between the samples."""
     out: Path = field(default_factory=lambda: Path("runs/twin.png"))

@@ -33,6 +33,10 @@ class Cut:
         parts = [variable[(*lead, self.rows, part)] for part in self.columns]
         return parts[0] if len(parts) == 1 else np.ma.concatenate(parts, axis=-1)
 
+    def of_static(self, field: np.ndarray) -> np.ndarray:
+        """A static field (..., rows, columns) of the file's grid, cut; C-contiguous."""
+        return np.ascontiguousarray(np.ma.getdata(self.of(field, (slice(None),) * (field.ndim - 2))))
+
 
 def decoded(values) -> np.ndarray:
     """float32 with NaN where values are masked, not finite, or larger than anything in the sea."""

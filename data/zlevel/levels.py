@@ -1,4 +1,4 @@
-"""From the depths that files give to a :class:`~data.vertical.ZCoordinate`: interfaces, and the sea floor of each column."""
+"""Interfaces between layers from the depths that files give, and the sea floor of each column."""
 
 from __future__ import annotations
 

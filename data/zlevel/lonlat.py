@@ -22,7 +22,7 @@ POLAR = 89.9
 EVEN = 2e-3
 #: Degrees within which coordinates are taken as fractions of a degree: float32 knows longitudes of 300 to 3e-5.
 SNAP = 5e-5
-#: A domain is cut where it reaches farther than this beyond what is asked for, share of its half-width.
+#: A domain is cut if it reaches beyond the needed half-width by more than this factor.
 SPARE = 1.1
 #: How far a column may reach below the deepest level, share of the lowest layer's thickness.
 BELOW = 0.5
@@ -114,7 +114,7 @@ def even(values: np.ndarray) -> np.ndarray:
 
 
 def cut_of(path: str, axes: Axes, center, half_width_km) -> tuple[Cut, np.ndarray, np.ndarray, bool, str]:
-    """The part of the grid that is used: (cut, longitudes, latitudes of it, whether it goes round the Earth, note).
+    """The used part of the grid: (cut, its longitudes, its latitudes, whether the part goes round the Earth, note).
 
     center: (longitude, latitude) or None; half_width_km: what is needed about it.
     """
@@ -200,7 +200,7 @@ def horizontal_grid(lon: np.ndarray, lat: np.ndarray, h: np.ndarray, sea: np.nda
 
 
 def sea_floor(files: Handles, paths: list[str], lon, lat, interfaces, wet, notes) -> tuple[np.ndarray, str]:
-    """(depth of the sea floor (eta, xi), m; why it is not known, or empty).
+    """(depth of the sea floor (eta, xi), m; the reason why the floor is unknown, or empty).
 
     interfaces (n + 1,), wet (n, eta, xi): from the deepest level up. Looked for in ``paths``: ``deptho``, else the number of the
     last wet level, else a three-dimensional mask.

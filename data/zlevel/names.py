@@ -1,4 +1,4 @@
-"""What models call their variables, and where on the grid they put them: a model is a table."""
+"""Names and grid points of the variables of each model: a model is a table."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class _Mesh:
 
 def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_width_km) -> ZLevelOcean:
     """Open NEMO's files as one ocean; see :func:`data.zlevel.open.open_zlevel`."""
-    from data.zlevel.open import described, timed
+    from data.zlevel.open import described, note_unknown, timed
 
     notes: list[str] = []
     shapes: dict[str, tuple] = {}
@@ -103,7 +103,7 @@ def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_w
     levels = slice(None) if upward else slice(None, None, -1)
 
     def cut_static(field):
-        return None if field is None else np.ascontiguousarray(np.ma.getdata(cut.of(field, (slice(None),) * (field.ndim - 2))))
+        return None if field is None else cut.of_static(field)
 
     def layered(field):
         return None if field is None else cut_static(field[::-1] if not upward else field)
@@ -131,10 +131,7 @@ def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_w
     vertical = ZCoordinate(
         -centres[::-1], -interfaces[::-1], moves, *_face_thickness(files, mesh, layered, series, cut, levels, n, h, moves, faces)
     )
-    if "zeta" not in series:
-        notes.append("no sea surface height in the files: taken as 0 (fields of ssh hold 0 too)")
-    if unknown:
-        notes.append(unknown)
+    note_unknown(series, unknown, notes)
     times = timed(series, time_label, allow_gaps, notes)
     return ZLevelOcean(
         horizontal, vertical, times, series, described("nemo", NEMO, names, grid, notes, times, levels=n),
@@ -193,7 +190,7 @@ def _water(mesh, layered, cut_static, n, u, v) -> tuple[np.ndarray, bool, bool]:
 
 
 def _sea_floor(mesh, cut_static, thickness, wet, interfaces, by_mask, notes) -> tuple[np.ndarray, str]:
-    """(depth of the sea floor (eta, xi), m; why it is not known, or empty)."""
+    """(depth of the sea floor (eta, xi), m; the reason why the floor is unknown, or empty)."""
     if thickness is not None and by_mask:
         return np.where(wet[-1], np.where(wet, np.nan_to_num(thickness), 0.0).sum(axis=0), 0.0), ""
     floor = cut_static(mesh.field(FLOOR))
@@ -232,7 +229,7 @@ def _face_thickness(files, mesh, layered, series, cut, levels, n, h, moves, wet)
 
 
 def _with_record(files, source, record, name, cut, levels):
-    """A layered variable that stands beside the velocity in its file, one record."""
+    """One record of a layered variable in the file of a velocity; None if the file has no such variable."""
     with files.open(source.path, name) as dataset:
         variable = dataset.variables.get(name)
         if variable is None or variable.shape[-3:] != source.shape or variable.ndim != 3 + source.in_time:

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from data.errors import InputError
+from data.file_ocean import FileOcean
 from data.grid import HorizontalGrid
 from data.handles import Handles
 from data.ocean import OPTIONAL_VARIABLES, Preferences, Snapshot
@@ -32,7 +33,7 @@ def on_kernel_points(u: np.ndarray, v: np.ndarray, stagger: str) -> tuple[np.nda
     return u, v
 
 
-class ZLevelOcean:
+class ZLevelOcean(FileOcean):
     """z-level files as an :class:`~data.ocean.Ocean`; made by :func:`data.zlevel.open.open_zlevel`.
 
     Attributes
@@ -54,8 +55,6 @@ class ZLevelOcean:
         So many levels below the last wet one hold its value too (None: all; a wall of a C-grid is met below).
     to_faces : callable, optional
         u and v as the files have them to those on the points of the kernel (default: :func:`on_kernel_points`); can be pickled.
-
-    Snapshots may be asked for from several threads. The object can be pickled; it opens its files anew.
     """
 
     def __init__(
@@ -75,16 +74,13 @@ class ZLevelOcean:
         wall: int | None,
         to_faces: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None,
     ):
+        super().__init__(files)
         self.grid, self.vertical, self.times = grid, vertical, times
         self.variables = frozenset(set(series) & set(OPTIONAL_VARIABLES))
         self.description, self.preferences = description, preferences
-        self._series, self._files, self._cut, self._levels = series, files, cut, levels
+        self._series, self._cut, self._levels = series, cut, levels
         self._stagger, self._wet, self._wall = stagger, wet, wall
         self._to_faces = to_faces or partial(on_kernel_points, stagger=stagger)
-
-    def __len__(self) -> int:
-        """Number of snapshots."""
-        return self.times.size
 
     def record(self, index: int) -> tuple[str, int]:
         """The file that holds u of snapshot ``index``, and the number of the record in that file, from 0."""
@@ -102,12 +98,7 @@ class ZLevelOcean:
             If there is no such snapshot.
         """
         index = self._checked(index)
-        for name in variables:
-            if name not in OPTIONAL_VARIABLES:
-                raise ValueError(f"{name!r} is not one of the optional variables {OPTIONAL_VARIABLES}")
-            if name not in self.variables:
-                offered = ", ".join(sorted(self.variables)) or "none"
-                raise InputError(f"{self.record(index)[0]}: no usable variable {name} (optional ones found: {offered})")
+        self._check_offered(index, variables)
         u, v = self._to_faces(self._read("u", index), self._read("v", index))
         fields = {"u": u, "v": v}
         fields = {name: self._in_sea(name, np.ascontiguousarray(field), index) for name, field in fields.items()}
@@ -123,25 +114,13 @@ class ZLevelOcean:
                 fields[name] = self._upward(field) if name == "w" else self._in_sea(name, field, index)
         return Snapshot(time=self.times[index], **fields)
 
-    def close(self) -> None:
-        """Close the files; they open again when a snapshot is asked for."""
-        self._files.close()
-
     def __repr__(self) -> str:
         eta, xi = self.grid.shape
-        return (
-            f"ZLevelOcean({len(self)} records {self.description['first']} to {self.description['last']}, "
-            f"{self.vertical.n} levels, {eta} x {xi} points, {self.grid.stagger}-grid)"
-        )
-
-    def _checked(self, index):
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"snapshot {index} of {len(self)}")
-        return int(index) % len(self)
+        return self._described(f"{self.vertical.n} levels, {eta} x {xi} points, {self.grid.stagger}-grid")
 
     def _read(self, name, index) -> np.ndarray:
         source, record = self._series[name].owners[index]
-        return source.read(self._files, record, self._cut, self._levels)
+        return source.read(self._handles, record, self._cut, self._levels)
 
     def _in_sea(self, name, field, index) -> np.ndarray:
         """0 on land, each column's last wet value below it; InputError where a value is missing in the water."""
@@ -159,7 +138,7 @@ class ZLevelOcean:
         return field
 
     def _at_top(self, temp, index) -> np.ndarray:
-        """Temperature of which the files hold the uppermost level alone: NaN below, where it is not known."""
+        """Temperature of files that hold the uppermost level alone; NaN at the levels below."""
         field = np.full((self.vertical.n, *self.grid.shape), np.nan, np.float32)
         field[-1] = self._at_surface(temp, index, "temp")
         return field

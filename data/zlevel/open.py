@@ -28,7 +28,7 @@ from data.zlevel.times import instants, tell_of_tides
 #: Dimensions that only terrain-following files have, those of unstructured meshes, and of NEMO's own files.
 S_LEVELS = {"s_rho", "eta_rho", "xi_rho", "s_w", "eta_u", "xi_u"}
 MESHES = {"nele", "node", "nodes", "ncells", "cell", "cells", "nod2", "nod2d", "elem", "nface", "nmesh2d_face"}
-#: Dimensions that tell models whose layout is a table, and those of one that is not read.
+#: Dimensions by which models with a table are recognised, and dimensions of models that cannot be read.
 TABLES = {
     "pop": {"nlon", "nlat"},
     "mitgcm": {"XG", "YG", "i_g", "j_g", "Xp1", "Yp1"},
@@ -36,7 +36,7 @@ TABLES = {
 }
 OTHERS = {"MOM 5": {"xu_ocean", "yu_ocean"}}
 NEMO_LEVELS = {"depthu", "depthv", "depthw", "deptht", "nav_lev"}
-#: So many files of a long list tell its family.
+#: Number of files of a long list that are opened to recognise the family.
 LOOKED_AT = 20
 #: Coordinates of two files are the same within this, degrees or metres.
 SAME = 1e-3
@@ -183,6 +183,14 @@ def timed(series: dict[str, Series], time_label: str, allow_gaps: bool, notes: l
     return times
 
 
+def note_unknown(series: dict[str, Series], floor: str, notes: list[str]) -> None:
+    """Note that the files lack sea surface height, and the reason ``floor`` why the sea floor is unknown, if there is one."""
+    if "zeta" not in series:
+        notes.append("no sea surface height in the files: taken as 0 (fields of ssh hold 0 too)")
+    if floor:
+        notes.append(floor)
+
+
 def described(kind: str, model: Model, files: list[str], grid, notes: list[str], times: np.ndarray, **more) -> dict:
     """The description of an ocean for run.json."""
     return {
@@ -203,10 +211,10 @@ def _open_lonlat(files, names, grid, time_label, origin, allow_gaps, center, hal
     first: dict[str, lonlat.Axes] = {}
 
     def check(dataset, source: Source) -> None:
-        """All quantities in all files stand on the same axes."""
+        """InputError if a quantity has other axes than the quantities before."""
         axes = lonlat.axes_of(source.path, dataset, source.name, source.dimensions)
         if axes.depth is not None and axes.depth.size == 1 and source.name == named(dataset, "temp", LONLAT):
-            axes = replace(axes, depth=None)  # temperature at the surface alone, as it is fetched for the networks
+            axes = replace(axes, depth=None)  # temperature at the surface alone, as data.download fetches it for the networks
         reference = first.setdefault("space", axes) if axes.depth is not None else first.get("space")
         if reference is None:
             late.append((source, axes))

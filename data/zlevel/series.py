@@ -1,4 +1,4 @@
-"""Which record of which file holds a quantity at an instant: series over files split by variable, by time, or both."""
+"""Series of records over files that are split by variable, by time, or both: each quantity's file and record at an instant."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data.zlevel.files import Cut, decoded
 from data.zlevel.names import LENGTHS, SPEEDS, STANDARD_NAMES, Model
 from data.zlevel.times import FileTimes, read_times
 
-#: What must be there, and what is used where it is.
+#: Quantities that are looked for: u and v are required, the others optional.
 QUANTITIES = ("u", "v", "zeta", "temp", "w")
 WORDS = {
     "u": "eastward velocity",
@@ -27,7 +27,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Source:
-    """One quantity in one file.
+    """A quantity in a file: variable, shape, unit and times.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Source:
     times: FileTimes
 
     def read(self, files: Handles, record: int, cut: Cut, levels: slice) -> np.ndarray:
-        """One record, cut, from the deepest level up: (n, y, x) or (y, x) float32, NaN where missing."""
+        """A record, cut, from the deepest level up: (n, y, x) or (y, x) float32, NaN where values are missing."""
         with files.open(self.path, f"record {record} of {self.name}") as dataset:
             variable = dataset.variables[self.name]
             variable.set_auto_maskandscale(True)
@@ -161,12 +161,12 @@ class Series:
         return [None if source.times.middles is None else source.times.middles[k] for source, k in self.owners]
 
     def kinds(self) -> set[str]:
-        """What the files say of their records."""
+        """The kinds of records that the files tell (means or instants)."""
         return {source.times.kind for source, _ in self.owners}
 
 
 def series_of(sources: list[Source], notes: list[str]) -> Series:
-    """One series out of the sources of one quantity; of equal labels the record of the file that begins later is used."""
+    """The series of a quantity from its sources; of records with equal labels, that of the file that begins later is used."""
     sources = sorted((source for source in sources if source.times.labels.size), key=lambda source: source.times.labels[0])
     labels = np.concatenate([source.times.labels for source in sources])
     owners = [(source, k) for source in sources for k in range(source.times.labels.size)]
@@ -182,7 +182,7 @@ def series_of(sources: list[Source], notes: list[str]) -> Series:
 
 
 def gather(files: Handles, paths: list[str], model: Model, origin, notes: list[str], check: Callable) -> dict[str, Series]:
-    """The series of all quantities over all files; u and v at the same times, the others at those of u or left out.
+    """The series of all quantities over all files; u and v must share their times; others are left out unless they share them.
 
     check(dataset, source): called with the open file of each source.
 

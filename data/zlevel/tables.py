@@ -77,7 +77,7 @@ TABLES = {
         dx=("dxt", "dxT"), dy=("dyt", "dyT"), area=("areacello", "area_t"), width_u=("dyCu", "dy_cu"), width_v=("dxCv", "dx_cv"),
     ),
 }  # fmt: skip
-#: A depth that is kept in single precision is off by no more than this share of it.
+#: Largest relative rounding error of a depth in single precision.
 ROUNDED = 1e-5
 #: Squares of lengths, and what multiplies them.
 AREAS = {"cm2": 1e-4, "cm^2": 1e-4, "centimeter^2": 1e-4, "cm**2": 1e-4, "square centimeters": 1e-4}
@@ -132,7 +132,7 @@ def weighted_corners(u, v, weights, stagger) -> tuple[np.ndarray, np.ndarray]:
 
 def open_table(family, files, names, grid, time_label, origin, allow_gaps, center, half_width_km) -> ZLevelOcean:
     """Open files of a model of the tables as one ocean; see :func:`data.zlevel.open.open_zlevel`."""
-    from data.zlevel.open import described, timed
+    from data.zlevel.open import described, note_unknown, timed
 
     model, table = MODELS[family], TABLES[family]
     notes: list[str] = []
@@ -172,7 +172,7 @@ def open_table(family, files, names, grid, time_label, origin, allow_gaps, cente
         raise InputError(f"{path}: u has a face more than cells and v has not, or the reverse; cut both alike")
     stagger = "left" if with_more else model.stagger
     cut, around = _cut(lon, lat, center, half_width_km, notes)
-    cut_static = lambda field: np.ascontiguousarray(np.ma.getdata(cut.of(field, (slice(None),) * (field.ndim - 2))))
+    cut_static = cut.of_static
     centres, interfaces, upward = _levels(files, source, static, table, n)
     levels = slice(None) if upward else slice(None, None, -1)
     layers = interfaces[::-1]  # from the deepest up, as everything that follows
@@ -220,10 +220,7 @@ def open_table(family, files, names, grid, time_label, origin, allow_gaps, cente
             f"{model.title}: no depth of the sea floor ({table.floor[0]}) in the files, bottom cells are taken as whole; a run "
             "with partial bottom cells would be wrong next to its sea floor"
         )
-    if "zeta" not in series:
-        notes.append("no sea surface height in the files: taken as 0 (fields of ssh hold 0 too)")
-    if unknown:
-        notes.append(unknown)
+    note_unknown(series, unknown, notes)
     times = timed(series, time_label, allow_gaps, notes)
     return ZLevelOcean(
         horizontal, ZCoordinate(-centres[::-1], -layers, False, *thickness), times, series,
@@ -248,7 +245,7 @@ def _levels(files, source, static: _Static, table: Table, n: int) -> tuple[np.nd
 
 
 def _water(static, table, shared, cut_static, layers, n, shape, path, model: Model):
-    """(wet T cells (n, eta, xi) from the deepest up; depth of the sea floor (eta, xi), m; why it is not known, or empty)."""
+    """(wet T cells (n, eta, xi) from the deepest up; depth of the sea floor (eta, xi), m; why the floor is unknown, or empty)."""
     count = static.find(table.count, shape)
     if count is not None:
         wet = np.arange(n)[::-1][:, None, None] < np.nan_to_num(cut_static(count))[None]

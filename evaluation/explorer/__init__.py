@@ -1,6 +1,6 @@
 """``python -m evaluation.explorer``: catchments to be explored by date, speed, level and model, in one HTML file.
 
-``layers`` holds the maps and what is told of each, ``sources`` fills them from a run or from catchment files, ``beside`` brings
+``layers`` holds the maps and facts about each, ``sources`` fills the layers from a run or from catchment files, ``beside`` adds
 flux and chlorophyll, and ``write`` packs all of that into ``page.html``.
 """
 

@@ -1,4 +1,4 @@
-"""What stands beside the maps: the trap's flux record, and chlorophyll, in the catchments and as maps."""
+"""Data beside the maps of the explorer: the trap's flux record, and chlorophyll in the catchments and as maps."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from data.frame import Frame
 from data.progress import Progress
 from data.satellite import around, on_frame, open_chlorophyll, time_notes
 from data.trap_flux import COLUMNS, chosen_columns, read_flux
-from evaluation.cross_correlation import MARGIN_DAYS, DailyMaps, in_seconds
+from evaluation.cross_correlation import MARGIN_DAYS, DailyMaps, in_seconds, mean_of_sums
 from evaluation.explorer.layers import COARSE, STEPS, UNKNOWN, Layer, square
 from evaluation.options import ExplorerConfig
 from lagrangian.design import TRAP_DEPTH
 
-#: Days from one chlorophyll map of the page to the next; each is a mean over as many.
+#: Days from one chlorophyll map of the page to the next; each map is a mean over as many days.
 EVERY_DAYS = 10
-#: Maps regridded at a time.
+#: Maps in a batch.
 BATCH = 64
 
 
@@ -31,7 +31,7 @@ class Chlorophyll:
     Attributes
     ----------
     days : (n,) datetime64[D]
-        First day of each.
+        First day of each map.
     maps : (n, y, x) uint8
         log10 from ``low`` to ``high`` in STEPS steps; UNKNOWN under cloud and on land.
     low, high : float
@@ -47,7 +47,7 @@ class Chlorophyll:
 def flux_record(
     path: Path, config: ExplorerConfig, near: tuple[float, float], trap_depth: float
 ) -> tuple[dict, list[str]]:
-    """Opening and closing days (since 1970) of the cups and their fluxes (mg m-2 d-1) by name, and what there is to say.
+    """Opening and closing days (since 1970) of the cups, their fluxes (mg m-2 d-1) by name, and notes.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def since_1970(times) -> list[float | None]:
 
 
 def listed(values) -> list[float | None]:
-    """Numbers with four digits, None where not known: as JSON holds them."""
+    """Numbers rounded to four digits, None for NaN, as JSON holds them."""
     return [float(f"{value:.4g}") if np.isfinite(value) else None for value in np.asarray(values, np.float64)]
 
 
@@ -130,21 +130,15 @@ def _within(layer: Layer, maps: DailyMaps, margin: np.timedelta64) -> np.ndarray
         rows = slice(first, first + BATCH)
         dates = layer.dates[rows].astype("datetime64[s]")
         mean = maps.mean(dates - margin, dates + margin)
-        weight = square(_rows(layer, rows)).reshape(len(mean), -1)
+        weight = square(layer.of_dates(rows)).reshape(len(mean), -1)
         clear = np.where(np.isfinite(mean), weight, 0.0)
-        total, whole = clear.sum(axis=1), weight.sum(axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            chlorophyll[rows] = np.where(total > 0.01 * whole, (np.nan_to_num(mean) * clear).sum(axis=1) / total, np.nan)
+        sums = (np.nan_to_num(mean) * clear).sum(axis=1), clear.sum(axis=1), weight.sum(axis=1)
+        chlorophyll[rows] = mean_of_sums(*sums)
     return chlorophyll
 
 
-def _rows(layer: Layer, rows: slice) -> Layer:
-    return Layer(layer.model, layer.speed, layer.level, layer.dates[rows], layer.maps[rows], layer.peak[rows],
-                 layer.contours[rows])  # fmt: skip
-
-
 def _page_maps(maps: DailyMaps, days: np.ndarray, shape: tuple[int, int]) -> Chlorophyll:
-    """Means of EVERY_DAYS days each."""
+    """Chlorophyll maps of the page, each the mean of EVERY_DAYS days."""
     step = np.timedelta64(EVERY_DAYS, "D")
     first = np.arange(days[0], days[-1] + np.timedelta64(1, "D"), step)
     mean = maps.mean(first.astype("datetime64[s]"), (first + step - np.timedelta64(1, "D")).astype("datetime64[s]"))

@@ -1,4 +1,4 @@
-"""Maps of one model, sinking speed and level, made small enough for a page, and what is told of each of them.
+"""Maps of one model, sinking speed and level, made small enough for a page, and facts about each map.
 
 A map is put on cells of 16 km (2 x 2 bins; a smoothed catchment has no finer structure), and its square root on 254 steps from 0
 to its own maximum, so that the thin parts of a catchment keep their shape.
@@ -7,18 +7,18 @@ to its own maximum, so that the thin parts of a catchment keep their shape.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from evaluation import scores
-from lagrangian.pdf import BOXES_KM, SHARES, in_box, mass_levels
+from lagrangian.pdf import BOXES_KM, SHARES, half_width_km, mass_levels, share_in_box
 
-#: Steps of a map from nothing to its maximum, and the byte of a cell that is not known.
+#: Steps of a map from 0 to its maximum, and the byte of a cell without a value.
 STEPS, UNKNOWN = 254, 255
 #: Bins (along an axis) that a cell of a page's map holds.
 COARSE = 2
-#: Share of the particles within the contour whose area is told.
+#: Share of the particles within the contour whose area is a fact of the map.
 HALF = 0.5
 
 
@@ -32,7 +32,7 @@ class Layer:
     speed, level : float
         m/d; m, positive down.
     dates : (n,) datetime64
-        Ascending. One NaT: the same map for all dates.
+        Ascending. A single NaT: the layer has the same map for all dates.
     maps : (n, y, x) uint8
         sqrt(pdf / peak) in :data:`STEPS` steps; :data:`UNKNOWN` where there is no map.
     peak : (n,) float64
@@ -40,7 +40,7 @@ class Layer:
     contours : (n, share) float64
         Steps of ``maps`` whose contours hold :data:`lagrangian.pdf.SHARES`.
     facts : dict of name to (n,) array
-        What is told of each map; NaN where that is not known.
+        Facts about each map; NaN if a fact is unknown.
     """
 
     model: str
@@ -54,7 +54,7 @@ class Layer:
 
     @classmethod
     def of(cls, model: str, speed: float, level: float, dates: np.ndarray, batches: Iterable[np.ndarray], x, y) -> Layer:
-        """From PDFs (n, y, x), NaN where there is none, that come in batches of dates; x, y: bin centres in km."""
+        """Make a layer of PDFs (n, y, x), NaN for dates without one, that come in batches of dates; x, y: bin centres in km."""
         parts = [(*small_maps(pdf), facts_of(pdf, x, y)) for pdf in batches]
         maps, peak, contours = (np.concatenate([part[k] for part in parts]) for k in range(3))
         facts = {name: np.concatenate([part[3][name] for part in parts]) for name in parts[0][3]}
@@ -64,14 +64,16 @@ class Layer:
         """Every ``step``-th date."""
         if self.dates.size == 1:
             return self
-        facts = {name: values[::step] for name, values in self.facts.items()}
-        rows = slice(None, None, step)
-        return Layer(self.model, self.speed, self.level, self.dates[rows], self.maps[rows], self.peak[rows], self.contours[rows],
-                     facts)  # fmt: skip
+        return self.of_dates(slice(None, None, step))
+
+    def of_dates(self, rows: slice) -> Layer:
+        """The layer of some of its dates."""
+        per_date = {name: getattr(self, name)[rows] for name in ("dates", "maps", "peak", "contours")}
+        return replace(self, **per_date, facts={name: values[rows] for name, values in self.facts.items()})
 
 
 def coarse(pdf: np.ndarray) -> np.ndarray:
-    """(n, y, x) sums over squares of :data:`COARSE` bins along each axis; as it is where they do not tile the bins.
+    """(n, y, x) sums over squares of :data:`COARSE` bins along each axis; ``pdf`` itself if the squares do not cover the bins.
 
     >>> coarse(np.ones((1, 4, 6))).tolist()
     [[[4.0, 4.0, 4.0], [4.0, 4.0, 4.0]]]
@@ -97,13 +99,13 @@ def small_maps(pdf: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def facts_of(pdf: np.ndarray, x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
-    """What is told of PDFs (n, y, x): mass centre (``east``, ``north``, km), shares in the boxes and of all particles
+    """Facts about PDFs (n, y, x): mass centre (``east``, ``north``, km), shares in the boxes and of all particles
     (``box100``, ``box200``, ``within``), and the area of the densest bins that hold half (``area``, km2)."""
     pdf = np.asarray(pdf, np.float64)
     east, north = scores.mass_centre(pdf, x, y)
     facts = {"east": east, "north": north}
     for name, width in BOXES_KM.items():
-        facts[name] = pdf[:, in_box(width, x, y)].sum(axis=1)
+        facts[name] = share_in_box(pdf, x, y, width)
     facts["within"] = pdf.sum(axis=(1, 2))
     descending = np.sort(pdf.reshape(len(pdf), -1), axis=1)[:, ::-1]
     mass_held = np.cumsum(descending, axis=1)
@@ -118,15 +120,11 @@ def reach(layers: Iterable[Layer], half_width: float) -> float:
     if not means:
         return half_width
     total = np.sum(means, axis=0)
-    north, east = (np.abs(np.arange(n) - (n - 1) / 2) / (n / 2) for n in total.shape)
-    away = np.maximum(north[:, None], east[None, :]).ravel()
-    order = np.argsort(away, kind="stable")
-    share = np.cumsum(total.ravel()[order]) / total.sum()
-    farthest = away[order][min(np.searchsorted(share, 0.99), share.size - 1)] * half_width
-    return float(min(max(50 * np.ceil(farthest / 50), 100), half_width))
+    y, x = ((np.arange(n) - (n - 1) / 2) / (n / 2) * half_width for n in total.shape)
+    return float(min(max(50 * np.ceil(half_width_km(total, x, y, 0.99) / 50), 100), half_width))
 
 
 def square(layer: Layer) -> np.ndarray:
-    """(n, y, x) probabilities that the bytes of a layer stand for; 0 where there is no map."""
+    """(n, y, x) probabilities that the bytes of a layer encode; 0 where there is no map."""
     steps = np.where(layer.maps == UNKNOWN, 0, layer.maps) / STEPS
     return layer.peak[:, None, None] * steps**2

@@ -23,7 +23,7 @@ from lagrangian.binning import smooth_pdf
 from learning.folders import found_speeds
 from learning.split import PARTS
 
-#: What the simulated catchments, and the best constant PDF of the training experiments, are called in the page.
+#: Names in the page of the simulated catchments, and of the best constant PDF of the training experiments.
 TRUTH, CONSTANT = "simulation", "best constant PDF"
 #: Stations farther apart than this, km, have no position in common.
 SAME_KM = 1.0
@@ -31,7 +31,7 @@ SAME_KM = 1.0
 
 @dataclass(eq=False)
 class Source:
-    """What a page shows.
+    """The content of a page.
 
     Attributes
     ----------
@@ -39,11 +39,11 @@ class Source:
     frame : Frame
         km around the trap; its centre is in degrees, or NaN where the ocean has no place on Earth.
     ocean, site : str
-        What they are called.
+        Their names.
     trap_depth : float
         m.
     dated : str
-        What the dates of the maps are.
+        The meaning of the maps' dates.
     idealised : bool
     notes : list of str
     """
@@ -231,7 +231,7 @@ def by_folder(patterns: Sequence[str]) -> dict[Path, list[str]]:
 
 
 def _names(folders: list[Path]) -> dict[Path, str]:
-    """A folder's own name, with as many of those above it as tell it from the others."""
+    """Each folder's own name, with as many parent folders as make the name unique."""
     names = {}
     for folder in folders:
         parts = 1
@@ -242,7 +242,7 @@ def _names(folders: list[Path]) -> dict[Path, str]:
 
 
 def _told(path: str) -> tuple[float, tuple[np.ndarray, dict[str, np.ndarray], float]]:
-    """Speed of a catchment file, its times, what it tells of each prediction, and the depth of its maps (m)."""
+    """Speed of a catchment file, its times, facts about each prediction, and the depth of its maps (m)."""
     with xr.open_dataset(path) as file:
         times = file["time"].values.astype("datetime64[s]")
         facts = {}
@@ -254,7 +254,7 @@ def _told(path: str) -> tuple[float, tuple[np.ndarray, dict[str, np.ndarray], fl
 
 
 def flag_names() -> Iterator[tuple[int, str]]:
-    """Bits of ``flag``, and what each says."""
+    """Bits of ``flag``, and the meaning of each bit in words."""
     words = {"outside": "maps unlike those that the networks learnt from", "date": "a map of another date stood in",
             "sst": "no SST was given", "unknown": "part of the window is unknown"}  # fmt: skip
     for name, bit in FLAG_BITS.items():
@@ -262,7 +262,7 @@ def flag_names() -> Iterator[tuple[int, str]]:
 
 
 def part_names() -> list[str]:
-    """What is said of an experiment of each part of the networks' record, in the order of :data:`learning.split.PARTS`."""
+    """A sentence on experiments of each part of the networks' record, in the order of :data:`learning.split.PARTS`."""
     words = {"train": "training day: the networks have seen it", "validation": "validation day",
             "test": "test day: the networks have not seen it", "between": "day between two parts of the record",
             "unseen": "of a run that the networks have not seen"}  # fmt: skip

@@ -54,7 +54,7 @@ def main(config: ExplorerConfig) -> int:
 
 
 def default_folder(config: ExplorerConfig) -> Path:
-    """Beside what is shown: the run, or the folder of the first catchment file."""
+    """The default folder of the page: the run, or the folder of the first catchment file."""
     if not config.predictions:
         return config.run
     first = Path(config.predictions[0]).expanduser()
@@ -62,7 +62,7 @@ def default_folder(config: ExplorerConfig) -> Path:
 
 
 def page_within(source: Source, record: dict | None, chlorophyll: Chlorophyll | None, size_mb: float) -> bytes:
-    """The page; where it is larger than ``size_mb``, every second date (third, ...) of the maps, and a note that says so."""
+    """The page; a page larger than ``size_mb`` shows every second (third, ...) date of the maps, with a note."""
     content = page(source, record, chlorophyll)
     step = int(np.ceil(len(content) / (size_mb * MEGABYTE)))
     if step > 1:
@@ -107,7 +107,7 @@ def pack(about: dict, maps: list[np.ndarray]) -> bytes:
 
 
 def described(source: Source, record: dict | None, chlorophyll: Chlorophyll | None) -> tuple[dict, list[np.ndarray]]:
-    """What the script is told (JSON), and the maps that it finds behind that, in order."""
+    """The page's data as JSON, and the maps that follow the JSON, in order."""
     layers, frame = source.layers, source.frame
     small = coarse_frame(frame)
     half = float(small.x[-1] + small.spacing_km / 2)
@@ -133,7 +133,7 @@ def described(source: Source, record: dict | None, chlorophyll: Chlorophyll | No
 
 
 def told(layer: Layer) -> dict:
-    """A layer as the script is told of it; its maps follow behind."""
+    """A layer's data for the page's script; the layer's maps follow the JSON."""
     return {
         "model": layer.model, "speed": layer.speed, "level": layer.level, "dates": since_1970(layer.dates),
         "peak": listed(layer.peak), "contours": [listed(row) for row in layer.contours],

@@ -39,7 +39,7 @@ from lagrangian.pdf import EXPORT_M
 from lagrangian.stores import open_store
 
 FLAT_SEA = "#c4d2de"
-#: What the networks' input variables are called on axes.
+#: Axis labels of the networks' input variables.
 INPUT_LABELS = {
     "temp": "temperature, °C", "sst": "SST, °C", "ssh": "SSH, m", "u": "eastward velocity, m s⁻¹",
     "v": "northward velocity, m s⁻¹", "vorticity_over_f": "ζ/f (dimensionless)",
@@ -54,7 +54,7 @@ def deep_to_light(cut: float = 0.9) -> ListedColormap:
 
 
 def open_experiment(run: Path, w: float, experiment: int) -> xr.Dataset:
-    """One experiment of particles.zarr, read: x, y (km), time (particle, level), release_time (particle); deepest level first.
+    """Read an experiment of particles.zarr: x, y (km), time (particle, level), release_time (particle); deepest level first.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def figure_1(run: Path, w: float, experiment: int) -> Figure:
     StoreError, InputError
         The stores are not there, or there is no such experiment.
     """
-    one = open_experiment(run, w, experiment)
+    experiment_data = open_experiment(run, w, experiment)
     every = open_store(Path(run) / speed_folder(w) / "particles.zarr", "particles")
     traps = np.unique(np.stack([every["trap_dx"].values, every["trap_dy"].values], axis=1), axis=0)
     fields = open_fields(Path(run) / "fields.zarr")
@@ -94,10 +94,10 @@ def figure_1(run: Path, w: float, experiment: int) -> Figure:
     spec = figure.add_gridspec(1, 2, width_ratios=(1, 1))
     chart = _site_axes(figure, spec[0], fields)
     _sea_floor(figure, chart, fields)
-    _mark_traps(chart, traps, float(one["trap_dx"]), float(one["trap_dy"]))
-    _cloud(figure, figure.add_subplot(spec[1], projection="3d"), one)
-    figure.suptitle(f"Experiment {experiment}: {describe(one)}", fontsize=11)
-    name_ocean(figure, one.attrs.get("source"))
+    _mark_traps(chart, traps, float(experiment_data["trap_dx"]), float(experiment_data["trap_dy"]))
+    _cloud(figure, figure.add_subplot(spec[1], projection="3d"), experiment_data)
+    figure.suptitle(f"Experiment {experiment}: {describe(experiment_data)}", fontsize=11)
+    name_ocean(figure, experiment_data.attrs.get("source"))
     return figure
 
 
@@ -109,7 +109,7 @@ def _site_axes(figure: Figure, place, fields: xr.Dataset):
 
 
 def _sea_floor(figure: Figure, axes, fields: xr.Dataset) -> None:
-    """Depth of the sea floor by colour, over the range that it has, with contours; a flat one in one colour, said in words."""
+    """Draw the depth of the sea floor in colours over its range, with contours; a flat floor in one colour, with a label."""
     depth = fields["h"].values
     finite = depth[np.isfinite(depth)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
@@ -225,8 +225,8 @@ def figure_2(
 
 
 def _draw_pdf(axis, x, y, percent: np.ndarray, norm, nothing: str):
-    """One PDF (y, x) in per cent with its contours, the boxes and the trap; the words ``nothing`` where it holds nothing."""
-    # an image: what is rasterised in a PDF is drawn on a canvas of the whole figure, artist by artist
+    """Draw a PDF (y, x) in per cent with its contours, the boxes and the trap; or the text ``nothing`` for an empty PDF."""
+    # an image, since each rasterised artist of a PDF file is drawn on a canvas as large as the whole figure
     sides = (*edges(np.asarray(x), BIN_KM, 1)[[0, -1]], *edges(np.asarray(y), BIN_KM, 1)[[0, -1]])
     mesh = axis.imshow(np.ma.masked_invalid(percent), extent=sides, origin="lower", interpolation="nearest", norm=norm,
                        cmap=light_blues(), zorder=1)  # fmt: skip

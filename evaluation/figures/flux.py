@@ -23,7 +23,7 @@ from lagrangian.pdf import BOXES_KM
 STYLES = {"catchment": ("#0072B2", "-", "o"), "box100": ("#D55E00", "--", "s"), "box200": ("#009E73", ":", "D")}
 FLUX_LABELS = {"dry_weight": "dry weight", "poc": "POC", "pic": "PIC", "tpn": "TPN"}
 CLOUD = "0.82"
-#: Land and what is unknown on maps in grey, where no grey of the map can be taken for them.
+#: Colours of land and of missing values on grey maps, which no grey of the map resembles.
 LAND_ON_GREY, UNKNOWN_ON_GREY = "#d9bf8c", "#f3e7cb"
 EXAMPLES = 4
 #: A line is broken where nothing was collected for longer than this, days.

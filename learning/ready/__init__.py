@@ -30,7 +30,7 @@ def with_ready_network(config: PredictConfig) -> PredictConfig:
 
 
 def introduction(folder: Path, flagged: np.ndarray) -> list[str]:
-    """What is said before anything else where the ready network predicts; nothing for other networks.
+    """The first notes of a prediction by the ready network; none for other networks.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How large the members' residuals must be for contours to hold what they say: fitted on validation experiments.
+"""Fits the amplitude of the members' residuals on validation experiments, so that contours hold their nominal shares.
 
 What is predicted is the smoothed PDF (25 km), so that it is the smoothed truth whose share within a contour is counted.
 """
@@ -22,7 +22,7 @@ SHARE = 0.5
 
 @dataclass(frozen=True)
 class Choice:
-    """What one amplitude gives.
+    """The scores at one amplitude of the residuals.
 
     Attributes
     ----------

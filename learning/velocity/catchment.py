@@ -1,4 +1,4 @@
-"""What a catchment file of learnt velocities tells beside its PDFs: mass on land, inputs unlike the training data, flags."""
+"""Facts beside the PDFs in a catchment file of learnt velocities: mass on land, inputs unlike the training data, flags."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OUTSIDE, NO_SST, UNKNOWN = 1, 4, 8
 
 
 def outside_share(model: VelocityModel, maps: Maps, instants: np.ndarray) -> np.ndarray:
-    """(instant,) float32 share of what the networks see about each instant that is far from what they learnt from."""
+    """(instant,) float32 share of the networks' inputs about each instant that lies far outside the training data."""
     scale = model.card["map_scale"]
     return np.array(
         [(np.abs(maps.stack(maps.instants(instant), scale)) > OUTSIDE_STD).mean() for instant in instants], np.float32

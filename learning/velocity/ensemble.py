@@ -1,4 +1,4 @@
-"""From a model and maps to the members' oceans: the prediction made once, each member's residuals added as it is asked for."""
+"""The members' oceans from a model and maps: the prediction is made once, each member's residuals are added on demand."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from learning.velocity.residuals import Residuals
 EVERY_DAYS = 5.0
 #: Particles of one release of a member, and hours between releases.
 PARTICLES, RELEASE_HOURS = 4, 12.0
-#: Days beyond the record in which the flow of its first or last day stands for the unknown one.
+#: Days beyond the record for which the flow of the record's first or last day replaces the unknown flow.
 BEYOND_DAYS = 10
 EPOCH = np.datetime64("2000-01-01", "s")
 

@@ -84,7 +84,7 @@ class Parts:
 
 
 def prepare(run: Path, *, say: Callable[[str], None] = print, spacing_km: float = SPACING_KM) -> Velocities:
-    """velocities.zarr of a run, made where it is not there, of the ocean that the run names.
+    """The velocities.zarr of a run; an absent store is made from the ocean that the run names.
 
     Raises
     ------
@@ -96,6 +96,9 @@ def prepare(run: Path, *, say: Callable[[str], None] = print, spacing_km: float 
         if velocities.attributes.get("identity", {}).get("run") != {"run": run_identity(run)}:
             raise StoreError(f"{Path(run) / VELOCITIES} is of another run; remove it, and it is made anew")
         return velocities
+    if not run_record(run).get("configuration"):
+        lacking = f"{run} does not tell its ocean (run.json), whose velocities would be learnt"
+        raise InputError(f"{lacking}; give a run that lagrangian.run made, or --method unet")
     options = run_options(run)
     design, site = options.design, options.design.place
     experiments = Experiments.open(run)
@@ -263,7 +266,7 @@ def calibration(
 
 
 def _claim(folder: Path, record: dict) -> None:
-    """Make a folder of networks ours, or find that it is; StoreError where it holds networks of another configuration."""
+    """Claim a folder of networks for this configuration; StoreError if the folder holds networks of another."""
     path = folder / "fit.json"
     if path.exists() and any(folder.glob("member-*.safetensors")):
         recorded = read_json(path)

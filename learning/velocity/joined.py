@@ -16,13 +16,13 @@ from data.errors import InputError
 from learning.velocity.maps import MapSpec
 from learning.velocity.targets import Velocities
 
-#: Between the beginnings of two records, so that no map of one stands for a day of another.
+#: Time between the beginnings of two records, so that no map of one record is used for a day of another.
 APART = np.timedelta64(1000 * 365 * 86400, "s")
 DAY_SECONDS = 86400
 
 
 def joined(velocities: Velocities, further: Sequence[tuple[Path, Velocities]], spec: MapSpec) -> tuple[Velocities, np.ndarray]:
-    """One record of all, and the numbers of the instants of the further ones that have all their maps.
+    """All records as one, and the numbers of instants of the further records that have all their maps.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def joined(velocities: Velocities, further: Sequence[tuple[Path, Velocities]], s
 
 
 def _check(run: Path, velocities: Velocities, other: Velocities) -> None:
-    """InputError where a network of the one cannot learn from the other."""
+    """InputError if a network of one record cannot learn from the other record."""
     mine, its = velocities.lattice, other.lattice
     if not np.array_equal(velocities.depths, other.depths):
         raise InputError(

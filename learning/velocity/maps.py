@@ -1,4 +1,4 @@
-"""What a network of velocities sees at an instant: maps of the surface before and after it, at a satellite's resolution."""
+"""Inputs of a network of velocities at an instant: surface maps before and after the instant, at a satellite's resolution."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VARIABLES: dict[str, tuple[str, ...]] = {
 #: Days from the instant at which SSH and the other variables are taken: of delayed-time maps, and of earlier ones alone.
 SSH_DAYS, OTHER_DAYS = tuple(range(-20, 21, 5)), (-10, 0, 10)
 SSH_DAYS_CAUSAL, OTHER_DAYS_CAUSAL = tuple(range(-40, 1, 5)), (-20, -10, 0)
-#: A map farther than this from the day that is asked for does not stand for it.
+#: Largest distance in days of a map from the day that the map is used for.
 REACH_DAYS = 20.0
 #: Lattice points on a side that make one cell of the network.
 FOLD = 2
@@ -71,7 +71,7 @@ class MapSpec:
 
     @property
     def card(self) -> dict:
-        """As plain values."""
+        """The specification as plain values, for JSON."""
         return asdict(self)
 
     @property
@@ -203,7 +203,7 @@ class Maps:
 def _cells(maps: np.ndarray, folded: bool) -> np.ndarray:
     """(map, y, x) to (channel, y / 2, x / 2): points of a cell as channels, or their mean."""
     n, ny, nx = maps.shape
-    blocks = maps.reshape(n, ny // FOLD, FOLD, nx // FOLD, FOLD)
+    squares = maps.reshape(n, ny // FOLD, FOLD, nx // FOLD, FOLD)
     if not folded:
-        return blocks.mean(axis=(2, 4))
-    return blocks.transpose(0, 2, 4, 1, 3).reshape(n * FOLD**2, ny // FOLD, nx // FOLD)
+        return squares.mean(axis=(2, 4))
+    return squares.transpose(0, 2, 4, 1, 3).reshape(n * FOLD**2, ny // FOLD, nx // FOLD)

@@ -28,7 +28,7 @@ MARGIN, STEP = 16, 20
 
 @dataclass(frozen=True, eq=False)
 class Catchments:
-    """Of one period at one speed.
+    """Catchments of a period at a speed.
 
     Attributes
     ----------
@@ -149,7 +149,7 @@ def combine(members: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def _around(held: np.ndarray) -> tuple[slice, slice]:
-    """The part of the bins (y, x) that smoothing spreads what is in ``held`` over; a multiple of :data:`STEP` bins on a side."""
+    """The part of the bins (y, x) that smoothing spreads ``held`` over; a multiple of :data:`STEP` bins on a side."""
 
     def along(axis: int) -> slice:
         filled = np.flatnonzero(held.any(axis=axis))

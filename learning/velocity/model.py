@@ -32,8 +32,8 @@ def checksum(tensors: dict[str, torch.Tensor]) -> str:
     """A hash of names, shapes and values."""
     parts: list[bytes] = []
     for name in sorted(tensors):
-        one = tensors[name].detach().cpu().contiguous()
-        parts += [f"{name}{tuple(one.shape)}{one.dtype}".encode(), one.numpy().tobytes()]
+        tensor = tensors[name].detach().cpu().contiguous()
+        parts += [f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode(), tensor.numpy().tobytes()]
     return fingerprint(*parts)
 
 
@@ -106,12 +106,12 @@ class VelocityModel:
             )
         loaded = [load_velocity_network(path) for path in paths]
         card = loaded[0][1]
-        for path, (_, other) in zip(paths, loaded, strict=True):
-            differ = [name for name in SHARED if other.get(name) != card.get(name)]
+        for path, (_, card_of_member) in zip(paths, loaded, strict=True):
+            differ = [name for name in SHARED if card_of_member.get(name) != card.get(name)]
             if differ:
                 raise StoreError(f"{path} and {paths[0].name} do not belong together: {', '.join(differ)} differ")
-        word = fingerprint("".join(one["checksum"] for _, one in loaded).encode())
-        return cls([network for network, _ in loaded], card, Residuals.load(folder, word) if residuals else None, word)
+        checksum = fingerprint("".join(member_card["checksum"] for _, member_card in loaded).encode())
+        return cls([network for network, _ in loaded], card, Residuals.load(folder, checksum) if residuals else None, checksum)
 
     @property
     def depths(self) -> np.ndarray:
@@ -156,7 +156,7 @@ class VelocityModel:
         out = np.empty((len(instants), self.depths.size, *lattice.shape), np.float32)
         for first in range(0, len(instants), BATCH):
             part = instants[first : first + BATCH]
-            stacked = torch.from_numpy(np.stack([maps.stack(maps.instants(one), self.card["map_scale"]) for one in part]))
+            stacked = torch.from_numpy(np.stack([maps.stack(maps.instants(instant), self.card["map_scale"]) for instant in part]))
             total = sum(network(stacked, lattice.periodic) for network in self.networks) / len(self.networks)
             out[first : first + len(part)] = (total * scale).numpy()
         return out

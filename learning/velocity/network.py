@@ -1,4 +1,4 @@
-"""From maps of the surface to streamfunctions below it: a residual U-Net and a linear term, both convolutions throughout.
+"""The network from surface maps to streamfunctions at depth: a residual U-Net and a linear term, both convolutions.
 
 What comes out is a streamfunction at each depth, so that the flow is free of divergence whatever the weights are.
 """
@@ -47,7 +47,7 @@ class Convolution(nn.Conv2d):
 
 
 class Block(nn.Module):
-    """Two convolutions with batch normalisation, and the input added to what they give."""
+    """Two convolutions with batch normalisation; the input is added to their output."""
 
     def __init__(self, c_in: int, c_out: int, kernel: int):
         super().__init__()

@@ -26,7 +26,7 @@ DT_MINUTES = 1440.0
 
 
 def depth_coordinate(depths: np.ndarray) -> SCoordinate:
-    """Levels that stand at ``depths`` (m, positive down, increasing) over a floor of :data:`FLOOR` times the deepest."""
+    """Levels at ``depths`` (m, positive down, increasing) over a floor at :data:`FLOOR` times the deepest depth."""
     depths = np.asarray(depths, np.float64)
     if depths.size < 2 or np.any(np.diff(depths) <= 0) or depths[0] <= 0:
         raise InputError("a predicted ocean needs two depths or more, below the surface, increasing")

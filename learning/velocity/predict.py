@@ -41,13 +41,13 @@ from learning.velocity.targets import Velocities
 #: Periods of one sweep: their members' displacements are held at once.
 PERIODS = 6
 FILLED = ("pdf", "pdf_root", "spread", "expected_bl", "reached")
-#: Parts of a run that are predicted: what was learnt from is no test.
+#: Parts of a run that are predicted: days of the training are no test.
 PREDICTED = ("validation", "test", "between", "unseen")
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What is to be predicted.
+    """The plan of a prediction.
 
     Attributes
     ----------
@@ -74,12 +74,12 @@ class Plan:
 
     @property
     def design(self) -> Design:
-        """What is predicted."""
+        """The design of the predicted experiments."""
         return self.options.design
 
     @property
     def wanted(self) -> np.ndarray:
-        """(period,) bool: which are to be predicted."""
+        """(period,) bool: whether a period is to be predicted."""
         return self.mapped & np.isin(self.part, [PARTS.index(name) for name in PREDICTED])
 
     @property
@@ -161,7 +161,7 @@ def predict_block(
     Raises
     ------
     CommandGone
-        The command that ``claim`` is of has ended.
+        The command that made ``claim`` has ended.
     StoreError
         A store cannot be written.
     """
@@ -179,8 +179,8 @@ def predict_block(
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(word: str, config, folder: Path) -> tuple[VelocityModel, Velocities, Maps, Plan]:
-    """Of a process that predicts many blocks for the command that ``word`` names."""
+def _opened(token: str, config, folder: Path) -> tuple[VelocityModel, Velocities, Maps, Plan]:
+    """The model, velocities, maps and plan, opened once in a worker for all blocks of the command that ``token`` names."""
     torch.set_num_threads(config.threads_each(config.threads) or cores())
     model, velocities = VelocityModel.load(folder), prepare(Path(config.run))
     maps = Maps.of(model.spec, velocities.times, velocities.surface, velocities.lattice.frame.spacing_km)
@@ -199,7 +199,7 @@ def put(store: ResumableStore, period: int, found: Catchments, residuals: Residu
 
 
 def make_plan(config, model: VelocityModel) -> Plan:
-    """Which experiments, at which speeds, depths and collection."""
+    """The plan: which experiments are predicted, at which speeds, depths and collection."""
     run = Path(config.run)
     run_design = run_options(run)
     experiments = Experiments.open(run)
@@ -261,7 +261,7 @@ class PredictionStore:
         return {**{name: getattr(options.design, name) for name in names}, "diffusivity": options.integration.diffusivity}
 
     def missing(self) -> list[int]:
-        """Periods that are to be predicted and are not in; those that are not to be predicted are put in as unknown."""
+        """Wanted periods that the store lacks; periods that are not wanted are stored as unknown."""
         periods = self.plan.wanted
         shape = self.plan.n_positions, len(self.plan.design.levels)
         unknown = {name: np.full((*shape, BINS, BINS) if "pdf" in name else shape, np.nan, np.float32) for name in FILLED}

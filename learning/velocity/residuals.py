@@ -1,4 +1,4 @@
-"""What the surface cannot know: residuals of held-out days, which members of an ensemble add to the prediction.
+"""Residuals of held-out days, the flow that the surface does not tell; members of an ensemble add them to the prediction.
 
 A member takes the residual record from a random day on, in time and reflected at its ends, and moves it to a random place.
 So it has the scales, the structure in depth and the life of the prediction's own errors. Errors are larger where the flow is
@@ -29,7 +29,7 @@ RADIUS_KM, SIZE_BOUNDS = 80.0, (0.4, 2.5)
 WHOLE_EXPONENT = 0.5
 #: A spread that rounding leaves of one member.
 NO_SPREAD = 1e-5
-#: What ``expected_bl`` is, in stores and files.
+#: Long name of ``expected_bl`` in stores and files.
 EXPECTED = "Bhattacharyya loss of pdf to expect of a prediction of this spread, fitted on validation experiments"
 
 
@@ -74,7 +74,7 @@ class Residuals:
     def of(
         cls, predicted: np.ndarray, psi: np.ndarray, lattice: Lattice, every_days: float, *, conditioned: bool = True
     ) -> Residuals:
-        """From predictions and truth (time, depth, y, x) of held-out days, ``every_days`` apart.
+        """Residuals from predictions and truth (time, depth, y, x) of held-out days, ``every_days`` apart.
 
         Raises
         ------
@@ -127,7 +127,7 @@ class Residuals:
             part = np.float32(place - low)
             two_days = self.values[low : low + 2][:, :, rows][:, :, :, columns]
             mean = (1 - part) * two_days[0] + part * two_days[1]
-            # two days' mean has less energy than either: what is lost is given back
+            # two days' mean has less energy than either day: the lost energy is restored
             return self.amplitude * _full(two_days, mean)
 
         return residual
@@ -190,7 +190,7 @@ def _size(local: np.ndarray, mean: np.ndarray, exponent: np.ndarray, whole_expon
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> float:
-    """Of the straight line through (x, y) by least squares."""
+    """Slope and intercept of the straight line through (x, y) by least squares."""
     x, y = x.ravel() - x.mean(), y.ravel() - y.mean()
     return float((x * y).sum() / max((x * x).sum(), 1e-30))
 

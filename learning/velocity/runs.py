@@ -1,4 +1,4 @@
-"""What a run folder tells: its options, its ocean, its experiments and which part of the record each belongs to."""
+"""Reads a run folder: options, ocean, experiments, and the part of the record that each experiment belongs to."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from learning.split import Split, gap_days, split_by_time
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a run was made of: its design, its numerics, and where its ocean comes from."""
+    """The options of a run: its design, its numerics, and the source of its ocean."""
 
     design: Design
     integration: Integration
@@ -38,7 +38,7 @@ class RunOptions:
         return recorded_source(self.record)
 
     def changed(self, **changes) -> RunOptions:
-        """With another design: ``speeds``, ``trap_depth``, …"""
+        """The options with another design: ``speeds``, ``trap_depth``, …"""
         return dataclasses.replace(self, design=dataclasses.replace(self.design, **changes))
 
 
@@ -113,7 +113,7 @@ class Experiments:
         return split_by_time(self.start, self.end, self.usable, gap, test=test), gap
 
 
-def training_means(run: Path, w: float, experiments: np.ndarray, block: int = 72) -> tuple[np.ndarray, np.ndarray]:
+def training_means(run: Path, w: float, experiments: np.ndarray, batch: int = 72) -> tuple[np.ndarray, np.ndarray]:
     """(level, y, x) smoothed mean PDF of some experiments, and the constant PDF of least expected BL: (mean of sqrt P)^2.
 
     Both sum to 1. Source: method.md section 7.
@@ -121,8 +121,8 @@ def training_means(run: Path, w: float, experiments: np.ndarray, block: int = 72
     store = open_store(Path(run) / speed_folder(w) / "pdf.zarr", "pdf")
     shape = store["counts"].shape[1:]
     mean, root = np.zeros(shape), np.zeros(shape)
-    for first in range(0, len(experiments), block):
-        rows = experiments[first : first + block]
+    for first in range(0, len(experiments), batch):
+        rows = experiments[first : first + batch]
         reached = store["reached"][rows].values.astype(np.float32)
         pdf = smooth_pdf(store["counts"][rows].values.astype(np.float32) / np.maximum(reached, 1)[..., None, None])
         mean += pdf.sum(axis=0, dtype=np.float64)

@@ -43,7 +43,7 @@ from learning.velocity.runs import learnt_at, run_options
 
 #: Half width of the lattice about the trap, km: whole cells of three resolutions, within the 500 km that data.download fetches.
 HALF_KM = 448.0
-#: A map farther than this from a day of the series does not stand for it, days.
+#: Largest distance of a map from the day of the series that the map is used for, days.
 TOLERANCE_DAYS = 2.5
 #: Dates of one sweep.
 DATES = 60
@@ -113,7 +113,7 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
 
 
 def design_at(config, site: Site, deepest: float) -> tuple[Design, list[str]]:
-    """The design of the predictions, and notes: at another site than the run's the trap stands at that site's own depth."""
+    """The design of the predictions, and notes: at another site than the run's, the trap has that site's depth."""
     run_design = run_options(config.run).design
     names = ("trap_depth", "levels", "collection")
     changes = {name: getattr(config, name) for name in names if getattr(config, name) not in (None, ())}

@@ -141,7 +141,7 @@ def _prepared(ocean: PredictedOcean, index: int, time: float) -> PreparedSnapsho
 def displacements(
     oceans: Sequence[Callable[[], PredictedOcean]], placed: PlacedDesign, integrations: Sequence[Integration], threads: int = 1
 ) -> Iterator[dict[Cohort, np.ndarray]]:
-    """Of each ocean in turn: km east and north of the release, (position, particle, level, 2) float32, by cohort.
+    """Yield for each ocean: km east and north of the release, (position, particle, level, 2) float32, by cohort.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ def depths_between(shallow: float, deep: float, n: int = N_DEPTHS) -> np.ndarray
 
 
 def metres(depths: np.ndarray) -> np.ndarray:
-    """(depth,) metres of the ascent that the velocity at each depth stands for: weights of the trapezoid rule."""
+    """(depth,) metres of the ascent that each depth represents: weights of the trapezoid rule."""
     steps = np.diff(depths)
     return 0.5 * (np.append(steps, 0) + np.insert(steps, 0, 0))
 
@@ -115,7 +115,7 @@ def write_velocities(
     run: Path, ocean: Ocean, center: tuple[float, float], half_width_km: float, depths: Sequence[float], identity: dict,
     *, every: float = EVERY_DAYS, spacing_km: float | None = None, say=print,
 ) -> Path:  # fmt: skip
-    """Write velocities.zarr of an ocean, an instant at a time; goes on with an unfinished one, nothing where it is there.
+    """Write velocities.zarr of an ocean, an instant at a time; an unfinished store is gone on with, a finished one is left.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def _indices(times: np.ndarray, every: float) -> np.ndarray:
 
 
 class _Reader:
-    """From a snapshot to what the store holds of it."""
+    """Computes the store's variables from a snapshot."""
 
     def __init__(self, ocean: Ocean, lattice: Lattice, depths: np.ndarray):
         self.ocean, self.lattice, self.depths = ocean, lattice, depths

@@ -64,7 +64,7 @@ class VelocityTask:
 
     @property
     def identity(self) -> dict:
-        """What must be equal for a training to be gone on with."""
+        """The identity of a training; a state is gone on with if the identities are equal."""
         return json_ready({
             "architecture": self.architecture, "schedule": self.schedule, "maps": self.maps.spec.card, "seed": self.seed,
             "member": self.member, "train": [int(self.train.min()), int(self.train.max()), int(self.train.size)],
@@ -168,7 +168,7 @@ def explained(predicted: np.ndarray, psi: np.ndarray, spacing: float, periodic: 
 
 
 class _Progress:
-    """What is kept of a training after each epoch: state, best weights, history."""
+    """The progress of a training, kept after each epoch: state, best weights, history."""
 
     def __init__(self, module, task: VelocityTask, say, check):
         self.module, self.task, self.say, self.check = module, task, say, check

@@ -43,10 +43,10 @@ class Case:
 
 def all_cases() -> list[Case]:
     """Every bad input, in one order."""
-    found = [*_options(), *_configs(), *_paths(), *_croco(), *_maps(), *_jsons(), *_stores(), *_models(), *_tables(), *_twins()]
-    names = [case.name for case in found]
+    cases = [*_options(), *_configs(), *_paths(), *_croco(), *_maps(), *_jsons(), *_stores(), *_models(), *_tables(), *_twins()]
+    names = [case.name for case in cases]
     assert len(set(names)) == len(names), sorted(name for name in names if names.count(name) > 1)
-    return found
+    return cases
 
 
 # -- options -------------------------------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ def _options() -> Iterator[Case]:
             if field.name == "product":
                 continue
             shared = field.name in ("workers", "scheduler", "cluster", "cluster_options") and call not in ("run",)
-            limits = next((one for one in getattr(hint, "__metadata__", ()) if isinstance(one, Bounds)), None)
+            limits = next((note for note in getattr(hint, "__metadata__", ()) if isinstance(note, Bounds)), None)
             text = str(hint)
             if limits is not None and not shared:
                 for value in _beyond(limits, "int" in text and "float" not in text):
@@ -303,8 +303,8 @@ def _paths() -> Iterator[Case]:
 
             def prepare(place, arguments, value=value):
                 (place / "file").write_text("x")
-                rest = arguments[: arguments.index("--out")] if "--out" in arguments else arguments
-                return [*rest, "--out", value.replace("{}", str(place))]
+                others = arguments[: arguments.index("--out")] if "--out" in arguments else arguments
+                return [*others, "--out", value.replace("{}", str(place))]
 
             yield Case(f"{call}: --out is {name}", COMMANDS[call], prepare)
 
@@ -359,8 +359,8 @@ def _spoilt(call: str, file: str) -> Iterator[Case]:
         "text": lambda content: b"not what it should be\n" * 10,
         "without its head": lambda content: content[16:],
     }.items():
-        told = "" if file.endswith(".csv") and name == "short by 1" else None  # the last line feed
-        yield Case(f"{call}: {file} {name}", command, _bytes(file, change), told)
+        expected = "" if file.endswith(".csv") and name == "short by 1" else None  # the last line feed
+        yield Case(f"{call}: {file} {name}", command, _bytes(file, change), expected)
 
     def turned(place, arguments):
         (place / file).unlink()
@@ -385,14 +385,14 @@ def _croco() -> Iterator[Case]:
         time = next(name for name, dims in names.items() if len(dims) == 1 and "time" in name)
     for name in ("u", "v", "zeta", "h", "pm", "pn", time):
         if name in names:
-            told = {"pm": "computed from the distances", "pn": "computed from the distances", time: "have no date"}.get(name)
-            yield Case(f"run: his.nc without {name}", command, _changed("his.nc", _renamed(name)), told)
+            expected = {"pm": "computed from the distances", "pn": "computed from the distances", time: "have no date"}.get(name)
+            yield Case(f"run: his.nc without {name}", command, _changed("his.nc", _renamed(name)), expected)
             yield Case(f"run: {name} of text units", command, _changed("his.nc", _attribute(name, "scale_factor", "wide")))
             where = (0, 0) if len(names[name]) == 2 else 0
             if name in ("h", "pm", "pn"):
                 for value in (np.nan, -1.0, 0.0, 1e30):
                     change = _changed("his.nc", _set(name, where, value))
-                    yield Case(f"run: {name} holds {value}", command, change, told if np.isnan(value) or value > 1 else None)
+                    yield Case(f"run: {name} holds {value}", command, change, expected if np.isnan(value) or value > 1 else None)
     for value in (np.nan, 1e30, -1e9):
         yield Case(f"run: {time} holds {value}", command, _changed("his.nc", _set(time, 1, value)))
     yield Case("run: units of time are text", command, _changed("his.nc", _attribute(time, "units", "moons since the flood")))
@@ -427,7 +427,7 @@ def _maps() -> Iterator[Case]:
     ):
         command = COMMANDS[call]
         yield from _spoilt(call, file)
-        for what, change in {
+        for fault, change in {
             f"without {name}": _renamed(name),
             "without longitude": _renamed("longitude"),
             "without time": _renamed("time"),
@@ -444,11 +444,11 @@ def _maps() -> Iterator[Case]:
             "of scale_factor 0": _attribute(name, "scale_factor", 0.0),
             "of scale_factor NaN": _attribute(name, "scale_factor", np.nan),
         }.items():
-            yield Case(f"{call}: {file} {what}", command, _changed(file, change))
+            yield Case(f"{call}: {file} {fault}", command, _changed(file, change))
     file = "satellite/catchment_w080.nc"
     for call in ("correlation", "satellite"):
         yield from _spoilt(call, file)
-        for what, change in {
+        for fault, change in {
             "without pdf": _renamed("pdf"),
             "without lon": _renamed("lon"),
             "without time": _renamed("time"),
@@ -458,8 +458,8 @@ def _maps() -> Iterator[Case]:
             "of NaN pdf": _set("pdf", ..., np.nan),
             "of negative pdf": _set("pdf", 0, -1.0),
         }.items():
-            told = "" if what == "without lon" else None  # it is not used
-            yield Case(f"{call}: {file} {what}", COMMANDS[call], _changed(file, change), told)
+            expected = "" if fault == "without lon" else None  # it is not used
+            yield Case(f"{call}: {file} {fault}", COMMANDS[call], _changed(file, change), expected)
     yield from _spoilt("satellite", "satellite/satellite_inputs.nc")
 
 
@@ -564,7 +564,7 @@ def _stores() -> Iterator[Case]:
             return with_chunk
 
         finished = {"predict": "there already", "diagnostics": "", "run-again": "and are made again"}.get(call)
-        for what, prepare in {
+        for fault, prepare in {
             "emptied": emptied,
             "is a file": filed,
             "of an empty head": head(b""),
@@ -576,8 +576,8 @@ def _stores() -> Iterator[Case]:
             "with a chunk of zeros": chunk(lambda content: bytes(len(content))),
             "with an empty chunk": chunk(lambda content: b""),
         }.items():
-            mended = "chunk" in what or call == "diagnostics" or (call == "run-again" and prepare is not filed)
-            yield Case(f"{call}: {store} {what}", command, prepare, finished if mended else None)
+            mended = "chunk" in fault or call == "diagnostics" or (call == "run-again" and prepare is not filed)
+            yield Case(f"{call}: {store} {fault}", command, prepare, finished if mended else None)
 
 
 def _models() -> Iterator[Case]:
@@ -622,8 +622,8 @@ def _models() -> Iterator[Case]:
                 card.update({name.strip(): value}) if name.strip() == name else card.pop(name.strip())
                 return tensors, card
 
-            told = "" if name in ("window", "site") else None
-            yield Case(f"{call}: a card whose {name} is {value!r}", COMMANDS[call], carded(change), told)
+            expected = "" if name in ("window", "site") else None
+            yield Case(f"{call}: a card whose {name} is {value!r}", COMMANDS[call], carded(change), expected)
 
         def without(tensors, card):
             tensors.pop(sorted(tensors)[0])
@@ -659,8 +659,8 @@ def _tables() -> Iterator[Case]:
             path.write_text(change(path.read_text()))
             return arguments
 
-        told = {"semicolons and tabs": "", "a negative flux": "flux is negative"}.get(name)  # read as they are meant, or told
-        yield Case(f"correlation: flux.csv with {name}", command, prepare, told)
+        expected = {"semicolons and tabs": "", "a negative flux": "flux is negative"}.get(name)  # read as they are meant, or told
+        yield Case(f"correlation: flux.csv with {name}", command, prepare, expected)
 
 
 def _twins() -> Iterator[Case]:

@@ -18,6 +18,11 @@ from data.command import run_command
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "tests" / "data" / "croco_sample" / "croco_his.nc"
 DAYS = 121
+#: Options of a small run of the sample, without its folder.
+SWEEP = (
+    "--ocean", "{}/his.nc", "--site", "-21.25,44.9", "--w", "400", "--positions", "1", "--particles", "4",
+    "--release-every", "24", "--every", "6", "--collection", "3", "--fields-spacing", "40", "--threads", "1",
+)  # fmt: skip
 SMALL_NETWORK = ["--width", "4", "--epochs", "1", "--members", "1", "--batch", "16", "--threads", "1"]
 
 
@@ -46,64 +51,8 @@ class Command:
 
 #: Commands by the name of a right call; several calls of one command where it has several kinds of input.
 COMMANDS = {
-    "run": Command(
-        "lagrangian.run",
-        "RunConfig",
-        (
-            "--ocean",
-            "{}/his.nc",
-            "--site",
-            "-21.25,44.9",
-            "--w",
-            "400",
-            "--positions",
-            "1",
-            "--particles",
-            "4",
-            "--release-every",
-            "24",
-            "--every",
-            "6",
-            "--collection",
-            "3",
-            "--fields-spacing",
-            "40",
-            "--threads",
-            "1",
-            "--out",
-            "{}/sweep",
-        ),
-        ("his.nc",),
-    ),
-    "run-again": Command(
-        "lagrangian.run",
-        "RunConfig",
-        (
-            "--ocean",
-            "{}/his.nc",
-            "--site",
-            "-21.25,44.9",
-            "--w",
-            "400",
-            "--positions",
-            "1",
-            "--particles",
-            "4",
-            "--release-every",
-            "24",
-            "--every",
-            "6",
-            "--collection",
-            "3",
-            "--fields-spacing",
-            "40",
-            "--threads",
-            "1",
-            "--out",
-            "{}/swept",
-        ),
-        ("his.nc", "swept"),
-    ),
+    "run": Command("lagrangian.run", "RunConfig", (*SWEEP, "--out", "{}/sweep"), ("his.nc",)),
+    "run-again": Command("lagrangian.run", "RunConfig", (*SWEEP, "--out", "{}/swept"), ("his.nc", "swept")),
     "fit": Command("learning.fit", "FitConfig", ("--run", "{}/bare", "--w", "80", *SMALL_NETWORK), ("bare",)),
     "predict": Command("learning.predict", "PredictConfig", ("--run", "{}/run", "--threads", "1"), ("run",)),
     "predict-satellite": Command(
@@ -186,28 +135,28 @@ def make_inputs(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     import_commands()
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         shutil.copy(SAMPLE, folder / "his.nc")
-        done = COMMANDS["run"].call(filled(COMMANDS["run"], folder))
+        code = COMMANDS["run"].call(filled(COMMANDS["run"], folder))
         (folder / "sweep").rename(folder / "swept")
         write_run(folder / "bare", periods=40, side=1, speeds=(80.0,))
         write_run(folder / "run", periods=40, side=1)
         for w in ("80", "300"):
-            done = done or COMMANDS["fit"].call(["--run", str(folder / "run"), "--w", w, *SMALL_NETWORK])
-        done = done or COMMANDS["predict"].call(["--run", str(folder / "run"), "--threads", "1"])
+            code = code or COMMANDS["fit"].call(["--run", str(folder / "run"), "--w", w, *SMALL_NETWORK])
+        code = code or COMMANDS["predict"].call(["--run", str(folder / "run"), "--threads", "1"])
         complete(folder / "run")
         days = range(DAYS)
         maps(folder / "ssh.nc", "adt", "m", height, days=days)
         maps(folder / "sst.nc", "analysed_sst", "kelvin", temperature, days=days)
         maps(folder / "chl.nc", "CHL", "milligram m-3", lambda day, x, y: 0.3 + 0.1 * np.sin(x + day) * np.cos(y), days=days)
         out = ["--run", str(folder / "run"), "--threads", "1", "--out", str(folder / "satellite")]
-        done = done or COMMANDS["predict"].call([*out, "--ssh", str(folder / "ssh.nc"), "--sst", str(folder / "sst.nc")])
+        code = code or COMMANDS["predict"].call([*out, "--ssh", str(folder / "ssh.nc"), "--sst", str(folder / "sst.nc")])
         write_flux(folder / "flux.csv")
-        done = done or COMMANDS["twin"].call(filled(COMMANDS["twin"], folder))
+        code = code or COMMANDS["twin"].call(filled(COMMANDS["twin"], folder))
         shutil.rmtree(folder / "new", ignore_errors=True)
-    if done:
-        raise RuntimeError(f"the right inputs cannot be made: {said.getvalue()}")
+    if code:
+        raise RuntimeError(f"the right inputs cannot be made: {output.getvalue()}")
     return folder
 
 

@@ -60,8 +60,8 @@ def run_forked(command: good.Command, arguments: list[str], place: Path) -> Outc
         _child(command, arguments, place, out, err)
     code = None
     while time.monotonic() - started < PATIENCE:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
             code = os.waitstatus_to_exitcode(status)
             break
         time.sleep(0.01)

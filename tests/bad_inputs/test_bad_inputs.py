@@ -42,9 +42,10 @@ def test_the_judge_tells_the_classes_apart(outcome, told, kind):
     assert outcome.kind(told) == kind
 
 
+@pytest.mark.slow  # inputs of every command are made, among them trained networks, and eighty commands run
 def test_eighty_of_them_are_refused_or_told_in_one_line():
     # in a process of its own: what has begun threads must not be forked
     command = [sys.executable, "-m", "tests.benchmarks.bad_inputs", "--most", "80"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    print(done.stdout, done.stderr)
-    assert done.returncode == 0 and "80 bad inputs: 80 ok" in done.stdout
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    print(process.stdout, process.stderr)
+    assert process.returncode == 0 and "80 bad inputs: 80 ok" in process.stdout

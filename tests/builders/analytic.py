@@ -38,10 +38,10 @@ def plane(
     along, across = (xi - (nx - 1) / 2) * dx, (eta - (ny - 1) / 2) * dy
     x = origin[0] + np.cos(angle) * along - np.sin(angle) * across
     y = origin[1] + np.sin(angle) * along + np.cos(angle) * across
-    ones = np.ones((ny, nx))
-    depth = h(x, y) if callable(h) else h * ones
-    sea = ones > 0 if mask is None else mask
-    return HorizontalGrid(depth, ones / dx, ones / dy, x, y, sea, ones * angle, ones * 1.1e-4, spherical=False,
+    unity = np.ones((ny, nx))
+    depth = h(x, y) if callable(h) else h * unity
+    sea = unity > 0 if mask is None else mask
+    return HorizontalGrid(depth, unity / dx, unity / dy, x, y, sea, unity * angle, unity * 1.1e-4, spherical=False,
                           periodic=periodic, center=center, stagger=stagger)  # fmt: skip
 
 
@@ -67,16 +67,16 @@ def sphere(nx=60, ny=50, dx=8e3, h=4000.0, lon0=-16.5, lat0=49.0, angle=0.0):
     turn = np.arctan2(north, east)
     east, north = length(0, step)
     pn = 2 * step / (1e3 * EARTH_RADIUS_KM * np.hypot(east, north)) / (dx / 1e3)
-    ones = np.ones((ny, nx))
-    return HorizontalGrid(h * ones, pm, pn, lon, lat, ones > 0, turn, ones * 1.1e-4)
+    unity = np.ones((ny, nx))
+    return HorizontalGrid(h * unity, pm, pn, lon, lat, unity > 0, turn, unity * 1.1e-4)
 
 
 def regular_sphere(nx=40, ny=30, step=0.1, h=4000.0, lon0=-16.5, lat0=49.0):
     """A spherical grid of meridians and parallels every ``step`` degrees around (lon0, lat0), metrics in closed form."""
     lon, lat = np.meshgrid(lon0 + step * (np.arange(nx) - (nx - 1) / 2), lat0 + step * (np.arange(ny) - (ny - 1) / 2))
     pn = np.full((ny, nx), 1 / (1e3 * EARTH_RADIUS_KM * np.deg2rad(step)))
-    ones = np.ones((ny, nx))
-    return HorizontalGrid(h * ones, pn / np.cos(np.deg2rad(lat)), pn, lon, lat, ones > 0, 0 * ones, ones * 1.1e-4)
+    unity = np.ones((ny, nx))
+    return HorizontalGrid(h * unity, pn / np.cos(np.deg2rad(lat)), pn, lon, lat, unity > 0, 0 * unity, unity * 1.1e-4)
 
 
 def evaluate(grid, s, u, v, w=None, zeta=None, t=0.0, w_points="s_w"):
@@ -110,8 +110,8 @@ def zero(x, y, z, t):
 
 def still_omega(grid, s, u, v, zeta=None, t=0.0):
     """As :func:`evaluate`, with omega = 0."""
-    made = evaluate(grid, s, u, v, w=zero, zeta=zeta, t=t)
-    return PreparedSnapshot(t, made.u, made.v, made.zeta, np.zeros((s.n + 1, *grid.shape), np.float32))
+    fields = evaluate(grid, s, u, v, w=zero, zeta=zeta, t=t)
+    return PreparedSnapshot(t, fields.u, fields.v, fields.zeta, np.zeros((s.n + 1, *grid.shape), np.float32))
 
 
 def along_layers(grid, s, psi, zeta, t=0.0):
@@ -201,8 +201,8 @@ class AnalyticOcean:
     def snapshot(self, index, variables=()):
         """Evaluate one snapshot."""
         t = float((self.times[index] - self.times[0]) / np.timedelta64(1, "s"))
-        made = evaluate(self.grid, self.vertical, self.u, self.v, w=zero, zeta=self.zeta, t=t)
-        return Snapshot(self.times[index], made.u, made.v, made.zeta)
+        fields = evaluate(self.grid, self.vertical, self.u, self.v, w=zero, zeta=self.zeta, t=t)
+        return Snapshot(self.times[index], fields.u, fields.v, fields.zeta)
 
 
 def eddies(width=70e3, speed=0.3, decay=1500.0, drift=0.03, centre=(0.0, 0.0)):

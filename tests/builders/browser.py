@@ -24,18 +24,18 @@ def asked(page: str, question: str, folder: Path, *, width: int = 1280, scripts:
     copy = folder / f"page-{width}.html"
     copy.write_text(page.replace("</body>", script))
     assert CHROMIUM is not None
-    done = subprocess.run(
+    process = subprocess.run(
         [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr",
          f"--window-size={width},900", f"--user-data-dir={folder / f'profile-{width}'}", "--virtual-time-budget=20000",
          "--dump-dom", f"file://{copy}"], capture_output=True, text=True, timeout=180,
     )  # fmt: skip
-    found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.S)
-    assert found, done.stderr[-2000:]
-    return json.loads(html.unescape(found.group(1))), done.stderr
+    answer = re.search(r'<pre id="found">(.*?)</pre>', process.stdout, re.S)
+    assert answer, process.stderr[-2000:]
+    return json.loads(html.unescape(answer.group(1))), process.stderr
 
 
 def violations(page: str, folder: Path, *, before: str = "", width: int = 1280) -> list:
     """What axe-core has against a page, after the statements ``before``: (rule, how many, the first) each."""
-    told = "one => [one.id, one.nodes.length, one.nodes[0].html.slice(0, 200)]"
-    question = f"{before} return (await axe.run()).violations.map({told});"
+    violation = "one => [one.id, one.nodes.length, one.nodes[0].html.slice(0, 200)]"
+    question = f"{before} return (await axe.run()).violations.map({violation});"
     return asked(page, question, folder, width=width, scripts=AXE.read_text())[0]

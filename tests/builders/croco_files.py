@@ -164,12 +164,12 @@ def write_grid(path: Path, sea: TinySea | None = None, *, without=(), edit=None)
 
 
 def _write_levels(new, levels, vtransform, vtransform_as, without):
-    made = SCoordinate.from_stretching(LEVELS, THETA_S, THETA_B, HC, vtransform)
+    coordinate = SCoordinate.from_stretching(LEVELS, THETA_S, THETA_B, HC, vtransform)
     values = {
-        "sc_r": (made.s_rho, "s_rho"),
-        "Cs_r": (made.cs_rho, "s_rho"),
-        "sc_w": (made.s_w, "s_w"),
-        "Cs_w": (made.cs_w, "s_w"),
+        "sc_r": (coordinate.s_rho, "s_rho"),
+        "Cs_r": (coordinate.cs_rho, "s_rho"),
+        "sc_w": (coordinate.s_w, "s_w"),
+        "Cs_w": (coordinate.cs_w, "s_w"),
     }
     for name, (value, dimension) in values.items():
         if name in without:

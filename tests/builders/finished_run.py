@@ -25,8 +25,8 @@ def complete(run: Path) -> Path:
     lon, lat = lon_lat(x, y, -16.5, 49.0)
     units = {"lon": {"units": "degrees_east"}, "lat": {"units": "degrees_north"}, "h": {"units": "m"}}
     more = {"h": 4500.0 + 0.5 * x, "lon": lon, "lat": lat}
-    made = xr.Dataset({name: (("y", "x"), values, units[name]) for name, values in more.items()}, attrs=attrs)
-    made.to_zarr(run / "fields.zarr", mode="a", consolidated=False)
+    maps = xr.Dataset({name: (("y", "x"), values, units[name]) for name, values in more.items()}, attrs=attrs)
+    maps.to_zarr(run / "fields.zarr", mode="a", consolidated=False)
     for w in (80.0, 300.0):
         folder = run / f"w{int(w):03d}"
         write_particles(folder, w)
@@ -44,12 +44,12 @@ def write_particles(folder: Path, w: float, particles: int = 20) -> None:
     random = np.random.default_rng(int(w))
     with xr.open_zarr(folder / "pdf.zarr", consolidated=False) as store:
         names = ("collection_start", "collection_end", "period", "position", "trap_dx", "trap_dy")
-        kept = {name: ("experiment", store[name].values) for name in names}
+        coordinates = {name: ("experiment", store[name].values) for name in names}
         levels = store["level"].values
         attrs = {**store.attrs, "sinking_speed_m_per_day": w}
-    end = kept["collection_end"][1].astype("datetime64[ns]")
+    end = coordinates["collection_end"][1].astype("datetime64[ns]")
     shape = end.size, particles, levels.size
-    lon, lat = lon_lat(kept["trap_dx"][1], kept["trap_dy"][1], -16.5, 49.0)
+    lon, lat = lon_lat(coordinates["trap_dx"][1], coordinates["trap_dy"][1], -16.5, 49.0)
     release = end[:, None] - (np.arange(particles) * DAY / 2).astype("timedelta64[ns]")
     time = release[:, :, None] - ((3000.0 - levels) / w * 86400).astype("timedelta64[s]").astype("timedelta64[ns]")
     x, y = (random.normal(0, 20 + (3000.0 - levels) / 40, shape).astype(np.float32) for _ in range(2))
@@ -61,7 +61,7 @@ def write_particles(folder: Path, w: float, particles: int = 20) -> None:
             "status": (dims[:2], np.zeros(shape[:2], np.int8)), "release_time": (dims[:2], release),
             "release_lon": (dims[:2], np.repeat(lon[:, None], particles, 1)),
             "release_lat": (dims[:2], np.repeat(lat[:, None], particles, 1)),
-            "trap_lon": ("experiment", lon, east), "trap_lat": ("experiment", lat, north), **kept,
+            "trap_lon": ("experiment", lon, east), "trap_lat": ("experiment", lat, north), **coordinates,
         },
         coords={"level": levels}, attrs=attrs,
     ).to_zarr(folder / "particles.zarr", mode="w", consolidated=False)  # fmt: skip

@@ -52,11 +52,11 @@ class Product:
 
     def values(self, index):
         """u, v, zeta of one snapshot, NaN below the sea floor."""
-        one, grid = self.ocean.snapshot(index), self.ocean.grid
-        z = self.ocean.vertical.z_rho(grid.h, one.zeta)
-        out = {"zeta": grid.sample(one.zeta, *self.at)}
+        snapshot, grid = self.ocean.snapshot(index), self.ocean.grid
+        z = self.ocean.vertical.z_rho(grid.h, snapshot.zeta)
+        out = {"zeta": grid.sample(snapshot.zeta, *self.at)}
         for name, axis in (("u", 2), ("v", 1)):
-            field = _at_centres(getattr(one, name), axis)
+            field = _at_centres(getattr(snapshot, name), axis)
             # constant below the lowest centre
             layered = at_depths(np.concatenate([field[:1], field]), np.concatenate([z[:1] - 500.0, z]), self.depth)
             values = np.stack([grid.sample(level, *self.at) for level in np.nan_to_num(layered)])
@@ -68,23 +68,23 @@ def write_products(folder, indices, *, depth, daily=False, label_hour=12, packed
     """(path of a product of the jet, path of its static file): 12-hourly instants, or daily means labelled at an hour."""
     ocean = open_jet()
     product = Product(ocean, depth, step)
-    made = [product.values(index) for index in indices]
+    days = [product.values(index) for index in indices]
     times = ocean.times[list(indices)]
     attributes = {"title": "Instantaneous fields"}
     if daily:  # of the instants at 0, 12 and 24 h
         starts = [k for k in range(0, len(indices) - 2) if times[k] == times[k].astype("datetime64[D]")]
-        made = [{n: 0.25 * made[k][n] + 0.5 * made[k + 1][n] + 0.25 * made[k + 2][n] for n in made[k]} for k in starts]
+        days = [{n: 0.25 * days[k][n] + 0.5 * days[k + 1][n] + 0.25 * days[k + 2][n] for n in days[k]} for k in starts]
         times = times[starts] + np.timedelta64(label_hour, "h")
         attributes = {"title": "daily mean fields", "source": "MERCATOR GLORYS12V1"}
-    fields = {name: np.stack([one[name] for one in made]) for name in ("u", "v", "zeta")}
+    fields = {name: np.stack([record[name] for record in days]) for name in ("u", "v", "zeta")}
     path = write_lonlat(folder / name, product.lon, product.lat, depth, times, fields, packed=packed, attributes=attributes)
     return path, write_static(folder / f"static_{name}", product.lon, product.lat, product.deptho)
 
 
 def prepared(ocean, index, vertical_velocity="continuity", energy=1.0):
     """A snapshot with its vertical velocity decided as a run would."""
-    one = ocean.snapshot(index)
-    u, v, zeta = (np.float32(energy) * field for field in (one.u, one.v, one.zeta))
+    snapshot = ocean.snapshot(index)
+    u, v, zeta = (np.float32(energy) * field for field in (snapshot.u, snapshot.v, snapshot.zeta))
     t = float(seconds(ocean.times[index]))
     if vertical_velocity == "none":
         return PreparedSnapshot(t, u, v, zeta, np.zeros((ocean.vertical.n + 1, *ocean.grid.shape), np.float32), False)
@@ -103,21 +103,21 @@ def crossings(ocean, w, releases, *, level=200.0, side=16, spacing_km=8.0, energ
     xi, eta = ocean.grid.locate(*ocean.grid.offset(*CENTRE, east, north))
     times = seconds(ocean.times).astype(float)
     clouds = [cloud(xi, eta, -depth, w, time=float(seconds(release)), levels=1) for release in releases]
-    last = int(np.searchsorted(times, max(one.time[0] for one in clouds)))
+    last = int(np.searchsorted(times, max(cloud.time[0] for cloud in clouds)))
     window = Window(ocean.grid, ocean.vertical, dt=7200.0, levels=(level,))
     snapshot = lambda k: prepared(ocean, k, vertical_velocity, energy)
     window.load(snapshot(last), last % 2)
     for index in range(last - 1, -1, -1):
         window.load(snapshot(index), index % 2)
-        for one in clouds:
-            duration = np.minimum(times[index] - one.time, 0.0)
-            if duration.any() and (one.status == -1).any():
-                move(window, one, duration)
-        if all((one.status != -1).all() for one in clouds):
+        for swarm in clouds:
+            duration = np.minimum(times[index] - swarm.time, 0.0)
+            if duration.any() and (swarm.status == -1).any():
+                move(window, swarm, duration)
+        if all((cloud.status != -1).all() for cloud in clouds):
             break
     out = []
-    for one in clouds:
-        x, y = ocean.grid.position(one.crossings[:, 0, 0], one.crossings[:, 0, 1])
+    for swarm in clouds:
+        x, y = ocean.grid.position(swarm.crossings[:, 0, 0], swarm.crossings[:, 0, 1])
         out.append(np.stack(east_north(x, y, *CENTRE), axis=-1))
     return np.array(out)
 

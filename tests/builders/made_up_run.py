@@ -43,16 +43,16 @@ def write_run(folder: Path, *, periods=30, side=2, spacing_km=8.0, speeds=(80.0,
     folder.mkdir(parents=True, exist_ok=True)
     fields.to_zarr(folder / "fields.zarr", mode="w", consolidated=False)
     offset = (np.arange(side) - (side - 1) / 2) * 36.0
-    dy, dx = (one.ravel() for one in np.meshgrid(offset, offset, indexing="ij"))
+    dy, dx = (axis_of_traps.ravel() for axis_of_traps in np.meshgrid(offset, offset, indexing="ij"))
     experiments = periods * side * side
     for w in speeds:
         counts = np.zeros((experiments, LEVELS.size, BINS, BINS), np.uint16)
         for experiment in range(experiments):
             period, position = divmod(experiment, side * side)
             row, column = (np.abs(axis - trap[position]).argmin() for trap in (dy, dx))
-            here = ssh[np.searchsorted(times, end[period]), row, column]
+            height = ssh[np.searchsorted(times, end[period]), row, column]
             for level in range(LEVELS.size):
-                width, shift = (30.0 + 20.0 * level) * 80.0 / w**0.5 / 9.0, 300.0 * here
+                width, shift = (30.0 + 20.0 * level) * 80.0 / w**0.5 / 9.0, 300.0 * height
                 place = rng.normal((shift, -shift), width, (PARTICLES, 2))
                 bins = np.clip(np.floor((place + 400.0) / 8.0).astype(int), 0, BINS - 1)
                 np.add.at(counts[experiment, level], (bins[:, 1], bins[:, 0]), 1)

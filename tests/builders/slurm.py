@@ -55,9 +55,9 @@ def missing() -> str:
 
 
 def _port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 @contextlib.contextmanager
@@ -96,26 +96,26 @@ def slurm(folder: Path) -> Iterator[dict[str, str]]:
             time.sleep(0.5)
         until = time.monotonic() + READY_SECONDS
         while (state := _state(environ)) != "idle":
-            if time.monotonic() > until or any(one.poll() is not None for one in processes):
+            if time.monotonic() > until or any(process.poll() is not None for process in processes):
                 logs = "\n".join(f"{path.name}: {path.read_text()[-600:]}" for path in sorted(folder.glob("*.[ol][uo][tg]")))
                 raise RuntimeError(f"the node is {state or 'unknown'}\n{logs}")
             time.sleep(0.5)
         yield environ
     finally:
-        for one in reversed(processes):
-            one.terminate()
-        for one in reversed(processes):
+        for daemon in reversed(processes):
+            daemon.terminate()
+        for daemon in reversed(processes):
             try:
-                one.wait(10)
+                daemon.wait(10)
             except subprocess.TimeoutExpired:
-                one.kill()
-                one.wait()
+                daemon.kill()
+                daemon.wait()
 
 
 def _state(environ: dict[str, str]) -> str:
     """State of the node as sinfo tells it; empty where nobody answers."""
     try:
-        done = subprocess.run(["sinfo", "-h", "-o", "%t"], env=environ, capture_output=True, text=True, timeout=10)
+        answer = subprocess.run(["sinfo", "-h", "-o", "%t"], env=environ, capture_output=True, text=True, timeout=10)
     except subprocess.TimeoutExpired:
         return ""
-    return done.stdout.strip()
+    return answer.stdout.strip()

@@ -107,8 +107,8 @@ def write_nemo(
     """
     paths = []
     u, v, zeta, temp = names
-    wanted = (("U", "depthu", {u: "u"}), ("V", "depthv", {v: "v"}), ("T", "deptht", {zeta: "zeta", temp: "temp"}))
-    for point, levels, held in wanted:
+    points = (("U", "depthu", {u: "u"}), ("V", "depthv", {v: "v"}), ("T", "deptht", {zeta: "zeta", temp: "temp"}))
+    for point, levels, quantities in points:
         path = folder / f"{prefix}grid_{point}.nc"
         with netCDF4.Dataset(path, "w") as dataset:
             for name, size in (("time_counter", len(times)), (levels, len(depth)), ("y", lon.shape[0]), ("x", lon.shape[1])):
@@ -121,7 +121,7 @@ def write_nemo(
             clock = dataset.createVariable("time_counter", "f8", ("time_counter",))
             clock.units = "seconds since 1900-01-01 00:00:00"
             clock[:] = netCDF4.date2num(np.asarray(times).astype("datetime64[s]").astype(object), clock.units)
-            for name, quantity in held.items():
+            for name, quantity in quantities.items():
                 values = fields[quantity]
                 dimensions = ("time_counter", levels, "y", "x") if values.ndim == 4 else ("time_counter", "y", "x")
                 dataset.createVariable(name, "f4", dimensions, fill_value=1e20)[:] = values

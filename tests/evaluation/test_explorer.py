@@ -6,8 +6,6 @@ import base64
 import gzip
 import json
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pandas as pd
@@ -25,6 +23,7 @@ from evaluation.options import ExplorerConfig
 from lagrangian.binning import bin_centres, smooth_pdf
 from lagrangian.pdf import SHARES
 from learning.catchment_file import catchment_dataset
+from tests.builders.browser import CHROMIUM, asked
 from tests.builders.satellite_maps import maps
 
 AXIS = bin_centres()
@@ -231,9 +230,7 @@ def test_chlorophyll_in_the_catchment_is_the_mean_where_the_catchment_lies(folde
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-CHECK = """<script>
-(async () => {
+CHECK = """
   for (let k = 0; k < 200 && !document.documentElement.dataset.ready; k++) await new Promise(done => setTimeout(done, 20));
   const $ = id => document.getElementById(id), said = () => $("status").textContent;
   const set = (id, value, kind) => { $(id).value = value; $(id).dispatchEvent(new Event(kind)); };
@@ -259,10 +256,8 @@ CHECK = """<script>
   out.pictures = [...document.querySelectorAll("canvas, svg")].filter(one => !one.getAttribute("aria-label")).length;
   out.rows = [...$("facts").rows].map(row => [...row.cells].map(cell => cell.textContent));
   out.charts = $("charts").children.length; out.wide = document.documentElement.scrollWidth > innerWidth;
-  const found = document.createElement("pre"); found.id = "found"; found.textContent = JSON.stringify(out);
-  document.body.append(found);
-})();
-</script></body>"""
+  return out;
+"""
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
@@ -272,18 +267,8 @@ def test_a_browser_explores_the_page(folder, tmp_path, width):
     assert call("--predictions", folder) == 0
     page = (folder / "explorer.html").read_text()
     assert not re.search(r"""(?:src|href)=["'](?!data:|#|https://doi)""", page), "the page refers to something outside itself"
-    copy = tmp_path / "page.html"
-    copy.write_text(page.replace("</body>", CHECK))
-    done = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr",
-         f"--window-size={width},900", f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=10000", "--dump-dom",
-         f"file://{copy}"],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.S)
-    assert found, done.stderr[-2000:]
-    told = json.loads(found.group(1).replace("&lt;", "<").replace("&amp;", "&"))
-    assert "CONSOLE" not in done.stderr
+    told, log = asked(page, CHECK, tmp_path, width=width)
+    assert "CONSOLE" not in log
     assert told["ready"] == "yes" and not told["wide"]
     assert "80 m/d, 200 m. first, 2010-01-03: centre 134 km" in told["first"] and "Beside it: second, 2010-01-03" in told["first"]
     assert sum(told["dark"]) < 300 < 740 < sum(told["light"]) and sum(told["moved"]) > 740

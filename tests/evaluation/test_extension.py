@@ -43,7 +43,7 @@ def python(*arguments, more=(), **options):
                           capture_output=True, cwd=options.get("cwd", ROOT))  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # a run, networks and a report, in a process of its own
 def test_a_strangers_script_of_less_than_60_lines_adds_an_ocean_a_site_a_score_and_a_network(tmp_path):
     assert len(SCRIPT.read_text().splitlines()) < 60
     run = tmp_path / "run"
@@ -118,7 +118,7 @@ def test_entry_points_of_an_installed_package_are_found_and_imported_when_asked_
     ("options", "told"),
     [
         (["--ocean", "lost:x"], "ocean 'lost' (island_of_yesterday:ocean) cannot be imported: ModuleNotFoundError"),
-        (["--ocean", "word:x"], "--ocean word:x: what its opener gives lacks grid, vertical, times"),
+        (["--ocean", "word:x"], "--ocean word:x: the ocean that its opener returns lacks grid, vertical, times"),
         (["--ocean", "word:x", "y.nc"], "--ocean takes either 'word:x' or files, not both"),
         (["--ocean", "nobody:x"], "nobody:x: no such file"),
         (["--site", "nowhere"], "is neither LON,LAT nor one of the known sites: pap-so, bats, ofp, "),

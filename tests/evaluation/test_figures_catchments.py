@@ -16,8 +16,8 @@ from PIL import Image
 from data.errors import InputError, OptionError, StoreError
 from data.sphere import lon_lat
 from evaluation import animation, scores
-from evaluation.animation import Paths, Scene, animate_experiment
 from evaluation.figures.catchments import density, figure_1, figure_2, figure_a1, figure_a2, open_experiment
+from evaluation.figures.film import Paths, Scene, animate_experiment
 from lagrangian.binning import bin_centres, smooth_pdf
 
 pytestmark = pytest.mark.filterwarnings("ignore:Failed to open Zarr store")  # made-up stores are not consolidated

@@ -13,9 +13,9 @@ import lagrangian.chart
 from data.command import run_command, write_json
 from data.ocean_names import IDEALISED, is_idealised, ocean_title, site_attribute, twin_title
 from data.twin.ocean import open_twin
-from evaluation.animation import Scene
 from evaluation.figures.canvas import name_ocean, new_figure
 from evaluation.figures.catchments import figure_1, open_experiment
+from evaluation.figures.film import Scene
 from evaluation.page import Page
 from evaluation.report import ReportConfig, main
 from lagrangian.fields import open_fields

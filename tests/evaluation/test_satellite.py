@@ -296,7 +296,7 @@ def test_bad_options_of_the_twin_experiment_are_one_line_before_anything_is_run(
 
 
 @pytest.mark.usefixtures("coarse_pictures")
-@pytest.mark.slow
+@pytest.mark.slow  # seven months of an ocean and of its maps, simulated
 def test_the_twin_experiment_finds_the_planted_lag_and_the_truth_beats_the_boxes(tmp_path, monkeypatch):
     """All of section 4 on seven months of the twin, few particles, one speed, networks that learnt next to nothing."""
     models = write_run(tmp_path / "models", speeds=(80.0,))

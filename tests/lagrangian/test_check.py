@@ -60,7 +60,7 @@ def test_a_check_tells_what_is_there_and_writes_nothing(capsys, tmp_path):
         assert 1e6 < size(found["reads"]) < 2e7
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # memory is that of whole processes, which make the run and its maps
 def test_disk_and_memory_are_within_a_fifth_of_those_of_the_run(tmp_path):
     measured = (
         "import sys; from data.command import run_command; from data.machine import peak_memory\n"

@@ -167,6 +167,7 @@ def _flipped(content: bytes) -> bytes:
 # -- the command -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow  # two or three processes each, which import what they need before they can be killed
 @pytest.mark.parametrize("number", range(3))
 def test_a_command_killed_at_a_random_moment_and_started_again_ends_with_the_same_bytes(number, reference, total, tmp_path):
     """kill -9 and Ctrl-C alone; kill -9 of a worker and of the command over it. (20 of them: tests.benchmarks.scaling kills.)"""

@@ -14,6 +14,7 @@ from lagrangian.run import main
 from tests.benchmarks.scaling import SMALL_RUN, contents, unlike
 from tests.builders.slurm import missing, slurm
 
+# slow for jobs that are scheduled, and processes that import what they need
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=f"no Slurm: {missing()}")]
 COMMAND = [*program(), "run", *SMALL_RUN]
 
@@ -38,7 +39,6 @@ def run(folder, environ, *arguments):
 
 
 def test_two_jobs_of_slurm_write_the_same_bytes_as_one_process(environ, tmp_path, monkeypatch):
-    """Slow for jobs that are scheduled, and processes that import what they need."""
     monkeypatch.setattr("lagrangian.maps.draw_catchment", lambda *_: None)
     alone = tmp_path / "alone"
     assert run_command(RunConfig, main, prog="lagrangian.run", argv=[*SMALL_RUN, "--out", str(alone)]) == 0

@@ -221,6 +221,8 @@ def test_networks_of_another_grid_are_refused_in_one_line(trained, tmp_path, cap
 def test_a_run_that_does_not_tell_its_ocean(trained, tmp_path, capsys):
     folder = write_run(tmp_path / "run", periods=24)
     assert run_command(FitConfig, fit, prog="learning.fit", argv=["--run", str(folder), *SMALL]) == 2
+    assert f"{folder} does not tell its ocean (run.json), whose velocities" in capsys.readouterr().err
+    assert not (folder / "velocities.zarr").exists()
     shutil.rmtree(folder / "w080")
     options = ["--members", "1", "--epochs", "1", "--width", "2", "--experiments", "8", "--threads", "1"]
     assert run_command(FitConfig, fit, prog="learning.fit", argv=["--run", str(folder), *options]) == 0

@@ -210,10 +210,11 @@ def test_satellite_predictions_are_the_same(alone, client, tmp_path, monkeypatch
         xr.testing.assert_identical(one.drop_attrs(), two.drop_attrs())
 
 
+@pytest.mark.slow  # four processes that import what they need
 def test_the_commands_themselves_start_workers(alone, tmp_path):
     """In processes of their own, as a user runs them: what workers call must be importable there.
 
-    Slow for what each process imports; one worker shows it, two share members and predictions above.
+    Two share members and predictions above.
     """
     run = shutil.copytree(alone, tmp_path / "run", ignore=shutil.ignore_patterns("models", "predictions"))
     for command in (["learning.fit", *SMALL], ["learning.predict", "--threads", "1"]):

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from data.compiled import fingerprint, sources_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,11 +32,9 @@ print(x[0])
 """
 
 
+@pytest.mark.slow  # the kernel is compiled twice
 def test_a_change_in_what_the_kernel_is_built_from_reaches_the_kernel(tmp_path):
-    """The fault that this keeps out: simd.py changed, multiplication made addition, and the old kernel stayed in use.
-
-    Slow for the kernel, which is compiled twice.
-    """
+    """The fault that this keeps out: simd.py changed, multiplication made addition, and the old kernel stayed in use."""
     for package in ("data", "lagrangian"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
