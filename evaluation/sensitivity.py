@@ -80,7 +80,8 @@ class ResolutionTest:
             drawn = np.sort(np.random.default_rng(seed).choice(drawn, limit, replace=False))
         base = only_instants_of(base, drawn)
         block = block_of(speed.store["collection_start"].values[drawn])
-        truth = smooth_pdf(np.concatenate([base.targets(part)[:, 0, speed.level].numpy() for part in _parts(drawn)]))
+        counts, reached = (speed.store[name][drawn, speed.level].values for name in ("counts", "reached"))
+        truth = smooth_pdf((counts / reached.astype(np.float32)[:, None, None]).astype(np.float32))
         return cls(ensemble, speed.level, base, drawn, truth, block)
 
 

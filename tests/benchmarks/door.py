@@ -66,7 +66,7 @@ def check(options: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         arguments = [*(options or ["--w", "80", "300"]), "--out", str(out)]
-        told = subprocess.run([sys.executable, "-c", FORETOLD, *arguments], capture_output=True, text=True, check=True).stdout
+        told = subprocess.run([sys.executable, "-c", FORETOLD, *arguments], stdout=subprocess.PIPE, text=True, check=True).stdout
         cost = json.loads(next(line for line in told.splitlines() if line.startswith("{")))
         done = subprocess.run([sys.executable, "-c", MEASURED, *arguments], capture_output=True, text=True, check=True).stdout
         cpu, memory = (float(one) for one in done.split()[-2:])
