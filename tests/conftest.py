@@ -36,7 +36,6 @@ SLOWEST = (
     "evaluation/test_chain_on_lonlat.py",
     "evaluation/test_satellite.py",
     "test_data/test_compiled.py",
-    "lagrangian/test_doors.py",
     "evaluation/test_ocean_names.py",
 )
 #: Files in memory: what a test writes is gone soon, and the stores of all tests are many small files.
