@@ -460,7 +460,7 @@ def _verdict(entries: list[dict], scored: Scored) -> list[str]:
         else:
             lines.append(f"{'worsens' if entry['pearson'] > 0 else 'improves'} with {r})")
     if untold:
-        lines.append(f"shows no relation that differs from none with {', '.join(untold)}")
+        lines.append(f"shows no relation that could be told from none with {', '.join(untold)}")
     subject = f"At {scored.w:g} m/d BL of {scored.best} ({n} experiments, split {scored.split})"
     return [f"{subject} {', '.join(lines)}."] if lines else []
 
