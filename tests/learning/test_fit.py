@@ -310,11 +310,11 @@ def test_an_interrupted_prediction_goes_on(trained, monkeypatch):
     real = Ensemble.predict
     calls = []
 
-    def dying(self, inputs):
+    def dying(self, inputs, **options):
         calls.append(1)
         if len(calls) == 3:
             raise OSError(28, "No space left on device")
-        return real(self, inputs)
+        return real(self, inputs, **options)
 
     monkeypatch.setattr(Ensemble, "predict", dying)
     assert run_command(PredictConfig, predict, prog="learning.predict", argv=argv) == 2
