@@ -49,16 +49,15 @@ class Latitudes:
         OptionError
             One of the two lies so near to the equator that SSH tells no currents, and the other does not.
         """
-        located = home is not None and abs(home.y) <= 90 and abs(home.x) <= 360
-        latitudes = cls(home.y if located and home is not None else None, site.y)
-        if latitudes.home is not None and latitudes.home != latitudes.here:
-            for place, latitude in ((site, latitudes.here), (home, latitudes.home)):
-                if abs(latitude) < EQUATOR:
-                    raise OptionError(
-                        f"--site {site.name}: {place.name if place else ''} lies {abs(latitude):.1f} degrees from the equator, "
-                        "where currents do not follow from the slope of SSH; use networks that learnt at the site itself"
-                    )
-        return latitudes
+        if home is None or abs(home.y) > 90 or abs(home.x) > 360:
+            return cls(None, site.y)
+        for place in (site, home) if site.y != home.y else ():
+            if abs(place.y) < EQUATOR:
+                raise OptionError(
+                    f"--site {site.name}: {place.name} lies {abs(place.y):.1f} degrees from the equator, where currents do not "
+                    "follow from the slope of SSH; use networks that learnt at the site itself"
+                )
+        return cls(home.y, site.y)
 
     @property
     def factor(self) -> float:

@@ -113,7 +113,7 @@ def predict_windows(
     flag = (
         1 * (outside > OUTSIDE_SHARE) + 2 * windows.distant + 4 * (np.full(n, "temp" in windows.missing)) + 8 * unknown
     ).astype(np.int8)
-    notes = [*windows.notes, *latitudes.notes()]
+    notes = list(windows.notes)
     if windows.missing:
         notes.append("no SST was given: the networks' training mean replaces it")
     # an idealised ocean has no coast, wherever its maps claim to lie
@@ -230,9 +230,8 @@ def _predict_folders(config, folders, out: Path, client) -> None:
         if client is not None:
             elsewhere = _predict_by_workers(client, folder.resolve(), config.device, config.threads_each(config.threads))
         dataset = predict_windows(ensemble, windows, elsewhere, no_land_mass=config.no_land_mass)
-        for note in Latitudes.between(home_of(ensemble.card), windows.site).notes():
-            print(f"note: {note}", flush=True)
-        notes = [*notes_elsewhere(ensemble, windows.site), *_offset_notes(ensemble, windows)]
+        latitudes = Latitudes.between(home_of(ensemble.card), windows.site)
+        notes = [*latitudes.notes(), *notes_elsewhere(ensemble, windows.site), *_offset_notes(ensemble, windows)]
         for note in [*notes, *land_notes(dataset["mass_on_land"].values, w, config.no_land_mass)]:
             print(f"note: {note}", flush=True)
             dataset.attrs["comment"] = "; ".join(filter(None, (dataset.attrs["comment"].removesuffix("none"), note)))

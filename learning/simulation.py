@@ -30,6 +30,7 @@ from learning.samples import RunSamples
 from learning.split import PARTS as PARTS
 from learning.weights import load_tensors
 
+#: Experiments in a chunk of the store.
 CHUNK = 36
 #: Variables that are filled chunk by chunk.
 FILLED = ("pdf", "spread")

@@ -182,7 +182,7 @@ def open_table(family, files, names, grid, time_label, origin, allow_gaps, cente
         values = static.find((name,), (n, *shape), spare)
         return None if values is None else np.nan_to_num(cut_static(order(values)))
 
-    wet, h, unknown = _water(static, table, shared, cut_static, layers, n, shape, paths[0], model)
+    wet, h, unknown = _water(static, table, shared, cut_static, layers, n, shape, paths[0], model, notes)
     sea = wet[-1]
     if not sea.any():
         raise InputError(f"{path}: every point is land")
@@ -215,11 +215,6 @@ def open_table(family, files, names, grid, time_label, origin, allow_gaps, cente
             if at_faces is not None:  # where both corners of a face are closed, so is the face between two wet cells
                 faces[name] = faces[name] & (at_faces > 0)
     notes.append(f"{model.title}: velocities are taken along the axes of its own grid, levels as fixed")
-    if table.count and static.find(table.floor, shape) is None:
-        notes.append(
-            f"{model.title}: no depth of the sea floor ({table.floor[0]}) in the files, bottom cells are taken as whole; a run "
-            "with partial bottom cells would be wrong next to its sea floor"
-        )
     note_unknown(series, unknown, notes)
     times = timed(series, time_label, allow_gaps, notes)
     return ZLevelOcean(
@@ -244,7 +239,7 @@ def _levels(files, source, static: _Static, table: Table, n: int) -> tuple[np.nd
     return depth, interfaces, upward
 
 
-def _water(static, table, shared, cut_static, layers, n, shape, path, model: Model):
+def _water(static, table, shared, cut_static, layers, n, shape, path, model: Model, notes):
     """(wet T cells (n, eta, xi) from the deepest up; depth of the sea floor (eta, xi), m; why the floor is unknown, or empty)."""
     count = static.find(table.count, shape)
     if count is not None:
@@ -252,6 +247,10 @@ def _water(static, table, shared, cut_static, layers, n, shape, path, model: Mod
         whole = wet_depth(wet, layers)
         floor = static.find(table.floor, shape)
         if floor is None:
+            notes.append(
+                f"{model.title}: no depth of the sea floor ({table.floor[0]}) in the files, bottom cells are taken as whole; a "
+                "run with partial bottom cells would be wrong next to its sea floor"
+            )
             return wet, whole, ""
         floor, sea = np.nan_to_num(cut_static(floor)), wet.any(axis=0)
         above = np.append(layers, 0.0)[np.minimum(np.argmax(wet, axis=0) + 1, n)]  # top of the last wet cell

@@ -62,13 +62,6 @@ def oceans() -> dict[str, tuple]:
     }  # fmt: skip
 
 
-def stock_fieldset(ocean):
-    """The two snapshots of the jet as Parcels' own route wants them."""
-    from tests.benchmarks import speed
-
-    return speed.stock_fieldset(ocean)
-
-
 def stock_seconds(ocean, fieldset, n: int, minutes: float) -> tuple[float, np.ndarray]:
     """(CPU time of half a day of n particles in Parcels' stock kernel, where they end (n, 2) m)."""
     import parcels
@@ -150,7 +143,7 @@ def beside_stock(n: int, rounds: int) -> None:
     there = JET.exists()
     files = sorted(JET.glob("croco_his.*.nc")) if there else [SAMPLE]
     ocean = speed.open_croco([str(file) for file in files], grid=str(JET / "croco_grd.nc") if there else None)
-    fieldset = stock_fieldset(ocean)
+    fieldset = speed.stock_fieldset(ocean)
     runs = {
         "stock": lambda n, minutes: stock_seconds(ocean, fieldset, n, minutes),
         "ours": lambda n, minutes: our_seconds(ocean, n, minutes),
