@@ -11,7 +11,10 @@ import xarray as xr
 from data.command import read_json, write_json
 from data.errors import OptionError
 from data.sites import Site, parse_site
+from learning.ensemble import Ensemble
 from learning.latitudes import Latitudes
+from learning.satellite import predict_windows
+from learning.satellite_inputs import satellite_windows
 from tests.builders.satellite_maps import height, maps, temperature
 from tests.learning.test_satellite import call
 from tests.learning.test_satellite import run as unet_run  # noqa: F401 (a fixture)
@@ -45,25 +48,27 @@ def catchments(folder, name):
         return file.load()
 
 
-def both(folder, ssh, sst, days, *, mirrored=False, factor=1.0):
+def both(folder, ssh, sst, days, *, mirrored=False, factor=1.0, coast=False):
     """Files of maps, as they are or as the other hemisphere has them."""
     lat = -LAT[::-1] if mirrored else LAT
     side = -1 if mirrored else 1
     folder.mkdir()
-    one = maps(folder / "ssh.nc", "adt", "m", lambda d, x, y: factor * ssh(d, x, side * y), days=days, lon=LON, lat=lat)
-    two = maps(folder / "sst.nc", "analysed_sst", "kelvin", lambda d, x, y: sst(d, x, side * y), days=days, lon=LON, lat=lat)
+    where = {"days": days, "lon": LON, "lat": lat, "hole": (lambda x, y: side * y > 51.5 + 0.2 * (x + 16.5)) if coast else None}
+    one = maps(folder / "ssh.nc", "adt", "m", lambda d, x, y: factor * ssh(d, x, side * y), **where)
+    two = maps(folder / "sst.nc", "analysed_sst", "kelvin", lambda d, x, y: sst(d, x, side * y), **where)
     return ["--ssh", one, "--sst", two]
 
 
-def test_an_ocean_of_the_other_hemisphere_has_the_mirrored_catchments(trained, unet_run, tmp_path, capsys):  # noqa: F811
-    """The same maps, seen in a mirror: by both kinds of networks."""
+@pytest.mark.parametrize("coast", [False, True])
+def test_an_ocean_of_the_other_hemisphere_has_the_mirrored_catchments(coast, trained, unet_run, tmp_path, capsys):  # noqa: F811
+    """The same maps, seen in a mirror: by both kinds of networks, with open sea and with unknown maps towards the pole."""
     days = range(0, 130, 2)
     for mirrored, site in ((False, "-16.5,49"), (True, "-16.5,-49")):
         name = "south" if mirrored else "north"
-        files = both(tmp_path / f"velocity-{name}", quiet, even, days, mirrored=mirrored)
+        files = both(tmp_path / f"velocity-{name}", quiet, even, days, mirrored=mirrored, coast=coast)
         more = ["--site", site, "--every", "20", "--w", "300", "--trap-depth", "3000", "--out", str(tmp_path / name)]
         assert predicted(trained, *files, *more) == 0
-        files = both(tmp_path / f"unet-{name}", height, temperature, range(61), mirrored=mirrored)
+        files = both(tmp_path / f"unet-{name}", height, temperature, range(61), mirrored=mirrored, coast=coast)
         assert call(unet_run, tmp_path / f"{name}-unet", *files, "--site", site) == 0
         told = capsys.readouterr().out
         assert ("maps, and the catchments back, are mirrored north to south" in told) == mirrored
@@ -92,6 +97,22 @@ def test_half_the_coriolis_parameter_makes_the_same_currents_of_half_the_slope(t
     assert predicted(trained, *halved, *more, "--out", str(tmp_path / "scaled")) == 0
     home, steep, scaled = (catchments(tmp_path / name, "w300")["pdf"].values for name in ("home", "steep", "scaled"))
     assert np.abs(scaled - home).max() < 1e-4 * home.max() < np.abs(steep - home).max()
+
+
+def test_networks_of_binned_pdfs_see_the_same_of_half_the_slope_as_well(unet_run, tmp_path):  # noqa: F811
+    """As above: SSH at 49 degrees doubled, to networks whose card says that they learnt where f is half."""
+    ensemble = Ensemble.load(unet_run / "w080" / "models" / "sst-ssh")
+
+    def pdf(name, factor):
+        files = both(tmp_path / name, height, temperature, range(61), factor=factor)
+        windows = satellite_windows((files[1],), (files[3],), ensemble.spec, "-16.5,49", start="2010-02-20", end="2010-02-20")
+        return predict_windows(ensemble, windows)["pdf"].values
+
+    home, steep = pdf("whole", 1.0), pdf("doubled", 2.0)
+    ensemble.card["site"] = f"0,{np.rad2deg(np.arcsin(0.5 * np.sin(np.deg2rad(49))))}"
+    scaled = pdf("doubled-elsewhere", 2.0)
+    # networks of one epoch hardly answer to SSH at all: their answer is nevertheless that at home
+    assert np.abs(scaled - home).max() < 0.02 * np.abs(steep - home).max()
 
 
 def test_simulations_elsewhere_are_told_of_or_refused(trained, tmp_path, capsys):  # noqa: F811
