@@ -2,12 +2,17 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from lagrangian.binning import BINS
-from tests.benchmarks.velocity import Row, Truth, constant, print_rows, velocities_of
+from lagrangian.design import Design
+from lagrangian.integration import Integration
+from learning.velocity.maps import MapSpec
+from learning.velocity.runs import RunOptions
+from tests.benchmarks.velocity import Row, Truth, constant, have_all_maps, print_rows, velocities_of
 
 
 def blob(rows: int, column: int) -> np.ndarray:
@@ -51,3 +56,16 @@ def test_velocities_of_another_ocean_are_not_taken(tmp_path):
         (tmp_path / name / "run.json").write_text(json.dumps({"ocean": {"kind": "twin", "seed": seed, "years": 1.0}}))
     with pytest.raises(SystemExit, match="its ocean is not that of"):
         velocities_of(tmp_path / "one", tmp_path / "two")
+
+
+def test_periods_without_earlier_maps_are_left_out_for_a_causal_model_alone(monkeypatch, capsys):
+    # a record of 200 days: particles of 80 m/d are under way for 35 days, and a causal model wants SSH of 40 days before that
+    times = np.datetime64("2000-01-01", "s") + np.arange(0, 201, 5) * np.timedelta64(86400, "s")
+    starts = np.array(["2000-02-10", "2000-06-01"], "datetime64[s]")
+    options = RunOptions(Design.at("pap-so", speeds=(80.0,)), Integration())
+    monkeypatch.setattr("tests.benchmarks.velocity.run_options", lambda run: options)
+    monkeypatch.setattr("tests.benchmarks.velocity.found_speeds", lambda run: [80.0])
+    delayed, causal = (SimpleNamespace(spec=MapSpec.of("sst-ssh", causal=one)) for one in (False, True))
+    assert have_all_maps(Path("run"), [delayed], times, starts).tolist() == [True, True]
+    assert have_all_maps(Path("run"), [delayed, causal], times, starts).tolist() == [False, True]
+    assert "1 of 2 periods are left out" in capsys.readouterr().out
