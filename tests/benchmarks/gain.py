@@ -8,10 +8,11 @@ for all of its cups, of the true velocities, which no network knows, every 5 day
 
 - ``true flow``: as they are.
 - ``smoothed to 80 km``: as well as maps of SSH show them, at all depths.
-- ``and members``: the same with the members of an ensemble, whose residuals are what smoothing takes away from the flow of SOURCE's
-  validation days. Their mean is the best that can be told from the flow at 80 km, if the members are like the truth.
+- ``and members``: the same with the members of an ensemble, whose residuals are what smoothing takes away from the flow of
+  SOURCE's validation days. Their mean is the best that can be told from the flow at 80 km, if the members are like the truth.
 
-Each is correlated with the flux as predictions are. ``kept`` is its R² less that of the better box, over that of the true catchment.
+Each is correlated with the flux as predictions are. ``kept`` is its R² less that of the better box, over the same of the true
+catchment.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ def small_scales(source: Path, model: VelocityModel) -> Residuals:
     return Residuals.of(smooth, psi, velocities.lattice, every)
 
 
-def catchments_of(truth: Path, model: VelocityModel, velocities: Velocities, at: Callable, members: int) -> dict[float, np.ndarray]:
+def catchments_of(
+    truth: Path, model: VelocityModel, velocities: Velocities, at: Callable, members: int
+) -> dict[float, np.ndarray]:  # fmt: skip
     """PDFs (cup, y, x) at 200 m by sinking speed, of the cups whose true catchments ``truth`` holds."""
     design = run_options(truth).design
     maps = Maps.of(model.spec, velocities.times, velocities.surface, velocities.lattice.frame.spacing_km)

@@ -219,7 +219,7 @@ def velocities_of(run: Path, source: Path | None) -> Velocities:
 
 
 def have_all_maps(run: Path, models: list[VelocityModel], times: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """(period,) bool whether maps at ``times`` stand for all that each model takes; a causal one needs earlier maps than others."""
+    """(period,) bool whether maps at ``times`` stand for all that each model takes; a causal one needs earlier maps."""
     design = run_options(run).changed(speeds=tuple(found_speeds(run))).design
     asked = [within(instants_needed(np.array([start]), design, EVERY_DAYS), times) for start in starts]
     held = np.array([all(have_maps(times, instants, one.spec).all() for one in models) for instants in asked], bool)
