@@ -18,7 +18,8 @@ Rows: boxes; climatology and climatology-root of the training experiments (metho
 themselves, "own", where the training run has no such speed, depth or collection: no constant PDF can know more); networks of
 binned PDFs where predicted; linear regression, other inputs (``--models``) and network, alone and with members; the bound: true
 velocities smoothed to 80 km; the same not smoothed. ``--distances``: earth mover's distances as well. ``--degraded``: maps of SSH
-made worse (:mod:`tests.benchmarks.altimetry`).
+made worse (:mod:`tests.benchmarks.altimetry`). ``--known 2250``: the true flow down to there, as a set like 5v-4l would tell it,
+and the network with its residuals below.
 ``--window``: maps of 768 km around the site alone, beside the whole domain, for the traps within 100 km of the site.
 """
 
@@ -239,6 +240,22 @@ def smoothed_truth(velocities, flow: np.ndarray, kilometres: float) -> Callable[
     return at
 
 
+def informed_above(
+    model: VelocityModel, maps: Maps, velocities: Velocities, deepest: float
+) -> tuple[VelocityModel, Callable[[np.ndarray], np.ndarray]]:
+    """The model, and what it predicts, with the true flow at the depths down to ``deepest`` m and residuals below alone."""
+    above = model.depths <= deepest
+    residuals = model.known_residuals
+    values = np.where(above[:, None, None], np.float32(0), residuals.values)
+    true = smoothed_truth(velocities, model.flow, 0.0)
+
+    def at(instants: np.ndarray) -> np.ndarray:
+        predicted = model.predict(maps, within(instants, maps.times), velocities.lattice)
+        return np.where(above[:, None, None], true(instants), predicted)
+
+    return dataclasses.replace(model, residuals=dataclasses.replace(residuals, values=values)), at
+
+
 def measure(run: Path, source: Path, options: argparse.Namespace) -> None:
     """All rows of one run, by networks that learnt from ``source``."""
     folder = options.networks or velocity_folder(source, "sst-ssh")
@@ -266,6 +283,10 @@ def measure(run: Path, source: Path, options: argparse.Namespace) -> None:
         rows |= {f"{path.name}, {name}": row for name, row in tracked(truth, one, maps_of(one), lattice, members=members).items()}
     rows["velocity, no residuals"] = tracked(truth, model, maps, lattice, members=0)["mean"]
     rows |= {f"velocity, {name}": row for name, row in tracked(truth, model, maps, lattice, members=members).items()}
+    if options.known:
+        name = f"true flow to {options.known:g} m, mean"
+        informed, at = informed_above(model, maps, velocities, options.known)
+        rows[name] = tracked(truth, informed, maps, lattice, members=members, predicted=at)["mean"]
     for name, altimetry in DEGRADED.items() if options.degraded else ():
         every = float(np.median(np.diff(velocities.times)) / np.timedelta64(86400, "s"))
         worse = degraded(maps, altimetry, every, lattice.periodic)
@@ -336,6 +357,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, nargs="*", default=(), help="folders of further networks of velocities")
     parser.add_argument("--networks", type=Path, help="folder of the networks (default: velocity-sst-ssh of --run)")
     parser.add_argument("--velocities", type=Path, help="run of the same ocean that velocities.zarr is taken from")
+    parser.add_argument("--known", type=float, help="also score the true flow down to this depth, m, and the network below")
     parser.add_argument("--degraded", action="store_true", help="also score maps of SSH that are made worse")
     parser.add_argument("--window", action="store_true", help="also score maps of a window around the site")
     parser.add_argument("--distances", type=int, default=0, help="earth mover's distances of so many experiments a speed")
