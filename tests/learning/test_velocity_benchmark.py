@@ -74,7 +74,8 @@ def test_periods_without_earlier_maps_are_left_out_for_a_causal_model_alone(monk
 
 
 def test_what_is_known_above_is_true_and_has_no_residuals(monkeypatch):
-    depths, days = np.array([200.0, 2200.0, 3000.0]), np.datetime64("2000-01-01", "s") + np.arange(3) * np.timedelta64(432000, "s")
+    depths = np.array([200.0, 2200.0, 3000.0])
+    days = np.datetime64("2000-01-01", "s") + np.arange(3) * np.timedelta64(432000, "s")
     psi = np.arange(3.0, dtype=np.float32)[:, None, None, None] + np.zeros((3, 3, 4, 4), np.float32)
     residuals = Residuals(np.ones((2, 3, 4, 4), np.float32), 5.0, 16.0, True, np.zeros(3), np.ones(3), whole_exponent=None)
     lattice = SimpleNamespace(frame=SimpleNamespace(spacing_km=16.0))
