@@ -47,6 +47,8 @@ PRESETS = {"quick": (1, Schedule(steps=400)), "paper": (4, Schedule(steps=800))}
 LEAD_DAYS = 10.0
 #: Beyond the traps and the half width of a PDF, km of flow that particles near the edge still feel.
 MARGIN_KM = 112.0
+#: A sea floor whose depth varies by less than this is flat, m.
+FLAT_M = 1.0
 #: Validation periods that the amplitude is fitted on, at most, and members: as many as predictions have.
 CALIBRATION_PERIODS, CALIBRATION_MEMBERS = 6, 48
 
@@ -162,6 +164,7 @@ def fit_velocity(config: FitConfig, inputs: str, say: Callable[[str], None] = pr
     velocities_of_run = prepare(run, say=say)
     experiments = Experiments.open(run)
     split, gap = experiments.split(test=config.test_run is None)
+    need_hills(velocities_of_run, inputs, run)
     spec = MapSpec.of(inputs, config.ssh_resolution, config.sst_resolution, causal=config.causal, method=config.resolution_method)
     parts = Parts.of(velocities_of_run.times, experiments, split, spec)
     need_distinct_runs(config)
@@ -216,6 +219,13 @@ def fit_velocity(config: FitConfig, inputs: str, say: Callable[[str], None] = pr
         if not config.member:
             _residuals(run, folder, velocities, maps, psi, parts, split, experiments, say)
     return folder
+
+
+def need_hills(velocities: Velocities, inputs: str, run: Path) -> None:
+    """InputError where a set takes the depth of the sea floor and the floor is flat: such a network would learn nothing of it."""
+    floor = velocities.surface.get("bathymetry")
+    if "bathymetry" in VARIABLES[inputs] and floor is not None and np.ptp(floor[0]) < FLAT_M:
+        raise InputError(f"the sea floor of {run} is flat: its depth tells a network nothing; use --inputs sst-ssh")
 
 
 def need_distinct_runs(config: FitConfig) -> None:
