@@ -83,7 +83,8 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     # from here to the catchments all maps are as the networks know them
     series |= {"ssh": latitudes.turned(np.float32(latitudes.factor) * series["ssh"]), "temp": latitudes.turned(series["temp"])}
     if config.bathymetry is not None:
-        floor = latitudes.turned(fill_missing(bathymetry_on(config.bathymetry, lattice.frame)))
+        # hills stretch columns of water by f / depth: where f is smaller, so is what they do to the same currents
+        floor = latitudes.turned(fill_missing(bathymetry_on(config.bathymetry, lattice.frame))) / np.float32(latitudes.factor)
         series["bathymetry"] = np.broadcast_to(floor, series["ssh"].shape)
     sea = latitudes.turned(sea)
     maps_source = _source_of(config.ssh, site)
