@@ -62,11 +62,8 @@ def main(config: TwinExperimentConfig) -> int:
         f"--models {config.models}: holds no models of {config.inputs} for --method {config.method}; give python -m learning.fit "
         f"--run {config.models} --inputs {config.inputs} first",
     )
-    trained = config.models / "run.json"
-    if trained.exists():
-        used = read_json(trained).get("configuration", {})
-        if used.get("ocean") == ["twin"] and used.get("seed") == config.seed:
-            raise OptionError(f"--seed {config.seed}: the networks of {config.models} were trained on that ocean; choose another")
+    if config.seed in seeds_learnt_from(config.models, folder):
+        raise OptionError(f"--seed {config.seed}: the networks of {config.models} were trained on that ocean; choose another")
     ending = "" if config.method == "unet" else f"-{config.method}{'-bathymetry' if floor else ''}"
     run = config.out / "truth"
     predicted = config.out / f"predicted{ending}"
@@ -101,6 +98,17 @@ def main(config: TwinExperimentConfig) -> int:
     print(summary.to_string(index=False, float_format=lambda value: f"{value:.2f}"))
     print(f"summary: {config.out / f'summary{ending}.csv'}")
     return 0
+
+
+def seeds_learnt_from(models: Path, folder: str) -> set[int]:
+    """Seeds of the twin oceans that the networks of a run learnt from, those of further runs among them."""
+    seeds = set()
+    if (models / "run.json").exists():
+        used = read_json(models / "run.json").get("configuration", {})
+        seeds |= {used.get("seed")} if used.get("ocean") == ["twin"] else set()
+    for path in models.glob(f"{folder}/fit.json"):
+        seeds |= set(read_json(path).get("more_seeds", []))
+    return seeds
 
 
 def catchment_scores(out: Path, predictions: str = "predicted") -> pd.DataFrame:

@@ -189,6 +189,7 @@ def fit_velocity(config: FitConfig, inputs: str, say: Callable[[str], None] = pr
             "rotational": velocities.rotational[parts.train].mean(axis=0).tolist(),
             "threads": torch.get_num_threads(),
             "more_runs": [run_identity(further_run) for further_run in config.more_runs],
+            "more_seeds": [ocean["seed"] for ocean in map(_ocean, config.more_runs) if "seed" in ocean],
         }
         _claim(folder, record)
         say(
@@ -233,6 +234,11 @@ def need_distinct_runs(config: FitConfig) -> None:
     words = [run_identity(run) for run in (config.run, *config.more_runs)]
     for place, run in enumerate(config.more_runs, 1):
         need(words[place] not in words[:place], f"--more-runs {run}: the same simulation is given already; leave it out")
+
+
+def _ocean(run: Path) -> dict:
+    """What run.json tells of the ocean of a run."""
+    return run_record(run).get("ocean", {})
 
 
 def _accelerator(device: str) -> str:
