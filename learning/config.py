@@ -101,9 +101,10 @@ class FitConfig(WorkerOptions):
     learnt from too; validation and test stay with --run."""
     w: Annotated[tuple[float, ...], *bounds(above=0, below=1e5, unit="m/d")] = ()
     """Sinking speeds, m/d (default: all found in the run)."""
-    inputs: tuple[InputName | Literal["sst-ssh-bathymetry"], ...] = ("sst-ssh",)
+    inputs: tuple[InputName | Literal["sst-ssh-bathymetry"], ...] = ()
     """Input sets: sst-ssh (at satellite resolution), 5v-1l (five surface variables), 5v-4l (at four depths; unet alone), and
-    sst-ssh-bathymetry (the depth of the sea floor as well; velocity alone)."""
+    sst-ssh-bathymetry (the depth of the sea floor as well; velocity alone). Default: sst-ssh, and with velocity
+    sst-ssh-bathymetry too, unless the sea floor is flat."""
     method: tuple[Literal["unet", "velocity"], ...] = ()
     """unet: networks of binned PDFs, the paper's method; velocity: networks of the flow below the surface, particles left to the
     kernel (default: both; velocity is left out, saying so, where the run's ocean is not there)."""
@@ -165,7 +166,6 @@ class FitConfig(WorkerOptions):
             NETWORKS.get(self.architecture)
         members = self.members or PRESETS[self.preset].members
         need(self.member is None or 1 <= self.member <= members, f"--member {self.member}: must lie between 1 and {members}")
-        need(self.inputs, "--inputs needs at least one of sst-ssh, 5v-1l, 5v-4l, sst-ssh-bathymetry")
         need(self.lags, "--lags needs at least one day, 0 or more")
         need_distinct(self, "w", "inputs", "method", "lags")
         self.validate_workers()

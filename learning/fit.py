@@ -17,7 +17,7 @@ from data.lock import FolderLock
 from lagrangian.config import speed_folder
 from learning.config import PRESETS, FitConfig, Preset
 from learning.folders import found_speeds, models_folder
-from learning.input_sets import INPUT_SETS
+from learning.input_sets import DEFAULT_INPUTS, INPUT_SETS
 from learning.limits import check_training
 from learning.plan import check_device, make_plan, train_task
 
@@ -38,7 +38,7 @@ def main(config: FitConfig) -> int:
 
 def fit_unet(config: FitConfig) -> None:
     """Train the networks of binned PDFs; of the input sets, those that such networks take."""
-    usable = tuple(name for name in config.inputs if name in INPUT_SETS)
+    usable = tuple(name for name in config.inputs or (DEFAULT_INPUTS,) if name in INPUT_SETS)
     if not usable:
         need("unet" not in config.method, f"--method unet takes --inputs {', '.join(INPUT_SETS)}, not {', '.join(config.inputs)}")
         return

@@ -20,6 +20,7 @@ from lagrangian.stores import open_store
 from learning.config import FitConfig
 from learning.ensemble import torch_device
 from learning.folders import found_speeds, run_identity, run_record
+from learning.input_sets import DEFAULT_INPUTS
 from learning.split import DAY, Split
 from learning.velocity.calibrate import AMPLITUDES, Choice, choose_amplitude, fit_expected, score_amplitude
 from learning.velocity.joined import joined
@@ -47,6 +48,8 @@ PRESETS = {"quick": (1, Schedule(steps=400)), "paper": (4, Schedule(steps=800))}
 LEAD_DAYS = 10.0
 #: Beyond the traps and the half width of a PDF, km of flow that particles near the edge still feel.
 MARGIN_KM = 112.0
+#: The set that is learnt as well where none is asked for and the sea floor has hills.
+WITH_FLOOR = "sst-ssh-bathymetry"
 #: A sea floor whose depth varies by less than this is flat, m.
 FLAT_M = 1.0
 #: Validation periods that the amplitude is fitted on, at most, and members: as many as predictions have.
@@ -123,7 +126,7 @@ def fit_velocities(config: FitConfig, say: Callable[[str], None] = print) -> Non
     OptionError
         ``--method velocity`` with none of those input sets.
     """
-    usable = [name for name in config.inputs if name in VARIABLES]
+    usable = [name for name in config.inputs or (DEFAULT_INPUTS,) if name in VARIABLES]
     required = "velocity" in config.method
     if not usable:
         need(not required, f"--method velocity takes --inputs {', '.join(VARIABLES)}, not {', '.join(config.inputs)}")
@@ -134,6 +137,11 @@ def fit_velocities(config: FitConfig, say: Callable[[str], None] = print) -> Non
     if not required and config.member:  # jobs that train one network each would all train this one
         say("note: --member trains a network of binned PDFs; velocities are learnt by --method velocity")
         return
+    if not config.inputs:
+        if has_hills(prepare(Path(config.run), say=say)):
+            usable.append(WITH_FLOOR)
+        else:
+            say(f"note: {WITH_FLOOR} is left out: the sea floor is flat, or {VELOCITIES} is of a version that kept none of it")
     for inputs in usable:
         fit_velocity(config, inputs, say)
 
@@ -222,10 +230,15 @@ def fit_velocity(config: FitConfig, inputs: str, say: Callable[[str], None] = pr
     return folder
 
 
+def has_hills(velocities: Velocities) -> bool:
+    """Whether the store knows the depth of the sea floor, and that depth varies."""
+    floor = velocities.surface.get("bathymetry")
+    return floor is not None and bool(np.ptp(floor[0]) >= FLAT_M)
+
+
 def need_hills(velocities: Velocities, inputs: str, run: Path) -> None:
     """InputError where a set takes the depth of the sea floor and the floor is flat: such a network would learn nothing of it."""
-    floor = velocities.surface.get("bathymetry")
-    if "bathymetry" in VARIABLES[inputs] and floor is not None and np.ptp(floor[0]) < FLAT_M:
+    if "bathymetry" in VARIABLES[inputs] and "bathymetry" in velocities.surface and not has_hills(velocities):
         raise InputError(f"the sea floor of {run} is flat: its depth tells a network nothing; use --inputs sst-ssh")
 
 

@@ -34,7 +34,7 @@ from tests.learning.test_velocity import lattice, waves
 
 DEPTHS = np.array([200.0, 1000.0, 3000.0])
 DAY = np.timedelta64(86400, "s")
-SMALL = ["--method", "velocity", "--width", "4", "--epochs", "1", "--batch", "2", "--threads", "1"]
+SMALL = ["--method", "velocity", "--inputs", "sst-ssh", "--width", "4", "--epochs", "1", "--batch", "2", "--threads", "1"]
 
 
 def write_velocities(run: Path, hills: float | None = 100.0) -> None:

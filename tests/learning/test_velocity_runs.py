@@ -40,7 +40,7 @@ def second(run, tmp_path_factory) -> Path:  # noqa: F811
 
 
 def of(run: Path, *more: Path) -> list[str]:  # noqa: F811
-    return ["--run", str(run), *SMALL, "--inputs", "sst-ssh", *(["--more-runs", *map(str, more)] if more else [])]
+    return ["--run", str(run), *SMALL, *(["--more-runs", *map(str, more)] if more else [])]
 
 
 def test_no_map_of_one_record_stands_for_a_day_of_another(run, second):  # noqa: F811
