@@ -1,8 +1,8 @@
 """The networks that the toolkit brings: velocities learnt from idealised oceans, so that maps are answered at once.
 
-One takes SSH and SST, the other the depth of the sea floor as well. ``python -m tests.benchmarks.ready_network`` makes them again.
-They are teachers, not a result: they never saw a real ocean, and what they say of a real one is worth as much as the idealised
-ocean is like it.
+One takes SSH and SST, the other the depth of the sea floor as well. ``python -m tests.benchmarks.ready_network`` makes them
+again. They are teachers, not a result: they never saw a real ocean, and what they say of a real one is worth as much as the
+idealised ocean is like it.
 """
 
 from __future__ import annotations

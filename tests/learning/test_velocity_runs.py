@@ -113,7 +113,8 @@ def test_maps_are_answered_at_once_and_the_first_line_says_by_what(tmp_path, mon
     assert (tmp_path / "out" / "catchment_w300.nc").exists()
     # with a chart of the sea floor, by the one that knows what to do with it
     lon, lat = np.arange(-26.0, -7, 0.2), np.arange(43.0, 55, 0.2)
-    hills = xr.DataArray(4800 + 100 * np.cos(3 * lon) * np.cos(3 * lat)[:, None], dims=("lat", "lon"), coords={"lat": lat, "lon": lon})
+    depth = 4800 + 100 * np.cos(3 * lon) * np.cos(3 * lat)[:, None]
+    hills = xr.DataArray(depth, dims=("lat", "lon"), coords={"lat": lat, "lon": lon})
     hills.to_dataset(name="deptho").to_netcdf(tmp_path / "floor.nc")
     assert run_command(PredictConfig, predict, prog="learning.predict", argv=[*words, "--bathymetry", "floor.nc"]) == 0
     assert capsys.readouterr().out.startswith("ready network: ")
