@@ -288,6 +288,8 @@ def measure(run: Path, source: Path, options: argparse.Namespace) -> None:
         informed, at = informed_above(model, maps, velocities, options.known)
         rows[name] = tracked(truth, informed, maps, lattice, members=members, predicted=at)["mean"]
     for name, altimetry in DEGRADED.items() if options.degraded else ():
+        if altimetry.chart and "bathymetry" not in model.spec.variables:
+            continue
         every = float(np.median(np.diff(velocities.times)) / np.timedelta64(86400, "s"))
         worse = degraded(maps, altimetry, every, lattice.periodic)
         rows[name] = tracked(truth, model, worse, lattice, members=members)["mean"]
