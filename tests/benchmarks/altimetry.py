@@ -56,7 +56,7 @@ DEGRADED = {
 
 
 def degraded(maps: Maps, altimetry: Altimetry, every_days: float, periodic: bool, seed: int = 0) -> Maps:
-    """Maps (``every_days`` apart) whose SSH and sea floor are what ``altimetry`` leaves of them; other variables are as they were."""
+    """Maps (``every_days`` apart) whose SSH and sea floor are what ``altimetry`` leaves of them."""
     rng = np.random.default_rng([seed, 16])
     ssh = maps.values["ssh"].astype(np.float64)
     mode = "wrap" if periodic else "nearest"
