@@ -79,7 +79,7 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     lattice = Lattice(_frame(site, model.card["spacing_km"]), False)
     latitudes = Latitudes.between(learnt_at(folder, config.run), site)
     series, sea, notes = read_series(config.ssh, config.sst, lattice)
-    notes = [*standing, *latitudes.notes(), *notes]
+    notes = [*standing, *latitudes.notes(floor=config.bathymetry is not None), *notes]
     # from here to the catchments all maps are as the networks know them
     series |= {"ssh": latitudes.turned(np.float32(latitudes.factor) * series["ssh"]), "temp": latitudes.turned(series["temp"])}
     if config.bathymetry is not None:

@@ -18,6 +18,7 @@ from data.twin.ocean import DEPTH, open_twin
 from data.twin.products import write_products
 from learning.config import FitConfig
 from learning.fit import main as fit
+from learning.latitudes import Latitudes
 from learning.predict import PredictConfig
 from learning.predict import main as predict
 from learning.velocity.joined import joined
@@ -26,6 +27,7 @@ from learning.velocity.model import VelocityModel, velocity_folder
 from learning.velocity.targets import Velocities, write_velocities
 from tests.builders.analytic import SHALLOW_TO_DEEP, AnalyticOcean, plane
 from tests.builders.satellite_maps import maps
+from tests.learning.test_latitudes import both
 from tests.learning.test_velocity import made_up
 from tests.learning.test_velocity_commands import SMALL, even, quick, quiet, run  # noqa: F401 (fixtures)
 from tests.learning.test_velocity_commands import write_velocities as write_made_up
@@ -169,3 +171,52 @@ def test_a_floor_that_tells_nothing_is_refused(run, tmp_path, capsys, hills, tex
 def test_networks_of_binned_pdfs_take_no_floor(trained, capsys):
     assert fitted(trained, "--method", "unet", "--inputs", "sst-ssh-bathymetry") == 2
     assert "--method unet takes --inputs sst-ssh, 5v-1l, 5v-4l, not sst-ssh-bathymetry" in capsys.readouterr().err
+
+
+def charted(path: Path, *, mirrored: bool = False, times: float = 1.0) -> str:
+    """A chart of hills, as it is, in the mirror of the other hemisphere, or of hills so many times as high."""
+    lon, lat = np.arange(-26.0, -7, 0.1), np.arange(43.0, 55.5, 0.1)
+    depth = 4000 + 100 * np.cos(lon)[None] * np.sin(2 * lat)[:, None]
+    depth = times * (depth[::-1] if mirrored else depth)
+    place = {"lat": -lat[::-1] if mirrored else lat, "lon": lon}
+    xr.DataArray(depth, dims=("lat", "lon"), coords=place).to_dataset(name="deptho").to_netcdf(path)
+    return str(path)
+
+
+def test_hills_of_the_other_hemisphere_are_mirrored_with_the_maps(trained, tmp_path):
+    found = {}
+    for name, seen, hills in (("north", False, False), ("south", True, True), ("wrong", True, False)):
+        files = both(tmp_path / name, quiet, even, range(0, 130, 2), mirrored=seen)
+        floor = charted(tmp_path / f"{name}.nc", mirrored=seen)
+        if seen and not hills:  # the northern hills where the mirrored ones should be
+            with xr.open_dataset(tmp_path / "north.nc") as chart:
+                chart.load().assign_coords(lat=chart["lat"].values - 98.4).to_netcdf(tmp_path / "unturned.nc")
+            floor = str(tmp_path / "unturned.nc")
+        site = "-16.5,-49" if seen else "-16.5,49"
+        out = tmp_path / f"{name}-out"
+        given = [*files, "--method", "velocity", "--bathymetry", floor, "--site", site, "--every", "40", "--w", "300"]
+        assert predicted(trained, *given, "--trap-depth", "3000", "--out", str(out)) == 0
+        with xr.open_dataset(out / "catchment_w300.nc") as file:
+            found[name] = file["pdf"].values
+    assert np.abs(found["south"][:, ::-1] - found["north"]).sum(axis=(1, 2)).max() / 2 < 1e-4
+    assert np.abs(found["wrong"][:, ::-1] - found["north"]).sum(axis=(1, 2)).max() / 2 > 1e-3
+
+
+def test_half_the_coriolis_parameter_at_home_makes_the_same_of_hills_half_as_high(trained, tmp_path, monkeypatch, capsys):
+    """Networks said to have learnt where f is half of that of the site: there the same turn takes hills twice as high."""
+    import learning.velocity.satellite as satellite
+
+    made = Latitudes(float(np.rad2deg(np.arcsin(0.5 * np.sin(np.deg2rad(49))))), 49.0)
+    assert made.factor == pytest.approx(0.5)
+    found = {}
+    for name, factor in (("home", None), ("here", made.factor)):
+        files = both(tmp_path / name, quiet, even, range(0, 130, 2), factor=1 / (factor or 1.0))
+        floor = charted(tmp_path / f"{name}.nc", times=factor or 1.0)
+        if factor:
+            monkeypatch.setattr(satellite.Latitudes, "between", lambda home, site: made)
+        given = [*files, "--method", "velocity", "--bathymetry", floor, "--site", "-16.5,49", "--every", "40", "--w", "300"]
+        assert predicted(trained, *given, "--trap-depth", "3000", "--out", str(tmp_path / f"{name}-out")) == 0
+        with xr.open_dataset(tmp_path / f"{name}-out" / "catchment_w300.nc") as file:
+            found[name] = file["pdf"].values
+    assert "depths of the sea floor are divided by it" in capsys.readouterr().out
+    assert np.abs(found["here"] - found["home"]).max() < 1e-4 * found["home"].max()
