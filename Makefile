@@ -1,5 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
+# pip compiles nothing for the demo, so that its picture comes sooner: Python keeps what it compiles, whatever the shell says of it
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test lint docs bench clean
@@ -31,6 +33,7 @@ bench: .venv/installed
 
 .venv/installed: .venv/demo
 	$(PIP) -e '.[dev]'
+	$(BIN)/python -m compileall -qq -j 0 .venv || true # some files of others are templates, which do not compile
 	touch $@
 
 clean:

@@ -2,7 +2,8 @@
 
 numba keys the cache of a function by the file that holds the function. A kernel is also built from the functions, intrinsics and
 constants of the modules that its own module imports; a change there alone would leave the old machine code in use. Here the
-cache lies in a folder that is named by a hash of all those sources, outside the installed package, which may be read-only.
+cache lies in a folder that is named by a hash of all those sources, outside the installed package, which may be read-only. The
+same sources at another place, such as a new environment's, find the machine code that is there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import numba
 import platformdirs
-from numba.core import config, event
+from numba.core import caching, config, event
 
 from data.fingerprint import fingerprint as short_hash
 
@@ -29,21 +30,30 @@ _IMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+import\s+(\([^)]*\)|[^\n#]*)|imp
 #: Machine code that no process has loaded for this long is removed, s.
 _KEEP = 30 * 86400.0
 _LOCK = threading.Lock()
+#: The folder of the packages, and numba's setting of the classes that say where machine code is kept (absent before numba 0.62).
+_ROOT, _LOCATORS = Path(__file__).resolve().parents[1], "CACHE_LOCATOR_CLASSES"
 
 
 def njit(**options):
     """Decorator: ``numba.njit(cache=True, **options)`` with the cache folder described above; uncached where none is writable."""
 
     def decorate(function):
-        folder = _writable_folder(Path(function.__code__.co_filename).resolve())
+        path = Path(function.__code__.co_filename).resolve()
+        folder = _writable_folder(path)
         if folder is None:
             return numba.njit(**options)(function)
-        with _LOCK:  # numba reads the setting when it decorates
-            previous, config.CACHE_DIR = config.CACHE_DIR, str(folder)
+        settings = {"CACHE_DIR": str(folder)}
+        if _ROOT in path.parents and hasattr(config, _LOCATORS):
+            settings[_LOCATORS] = f"{__name__}.{_BySources.__name__}"
+        with _LOCK:  # numba reads the settings when it decorates
+            previous = {name: getattr(config, name) for name in settings}
             try:
+                for name, value in settings.items():
+                    setattr(config, name, value)
                 return numba.njit(cache=True, **options)(function)
             finally:
-                config.CACHE_DIR = previous
+                for name, value in previous.items():
+                    setattr(config, name, value)
 
     return decorate
 
@@ -75,6 +85,26 @@ def compiling() -> Iterator[Compiling]:
     listener = Compiling()
     with event.install_listener("numba:compile", listener):
         yield listener
+
+
+class _BySources(caching._CacheLocator):
+    """Where numba keeps machine code of this project: in the folder that is named by the sources, whatever place these lie at."""
+
+    def __init__(self, function):
+        self._folder, self._line = config.CACHE_DIR, function.__code__.co_firstlineno
+
+    @classmethod
+    def from_function(cls, py_func, py_file):
+        return cls(py_func)
+
+    def get_cache_path(self):
+        return self._folder
+
+    def get_source_stamp(self):
+        return os.path.basename(self._folder)
+
+    def get_disambiguator(self):
+        return str(self._line)
 
 
 def sources_of(path: Path) -> list[Path]:
