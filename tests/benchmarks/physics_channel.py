@@ -7,8 +7,8 @@
         --other runs/other --other-physics runs/physics/other
 
 Networks that correct learn from predictions of the training days. Velocities that were learnt from these days know them too
-well, so that the predictions come from the ready network, which learnt from neither ocean. Everything is of the last level, 200 m,
-and of all speeds together.
+well, so that the predictions come from the ready network, which learnt from neither ocean. Everything is of the last level,
+200 m, and of all speeds together.
 
 - **mean, root**: the two products of the velocities, as they are.
 - **maps**: the quick preset's network of SST and SSH alone; the climatology is corrected.
