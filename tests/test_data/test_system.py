@@ -149,5 +149,4 @@ def test_memory_of_freed_arrays_is_kept_for_the_next_ones():
         int(subprocess.run([sys.executable, "-c", KEEPING, *words], capture_output=True, text=True, check=True).stdout)
         for words in ((), (str(256 * 2**20),))
     ]
-    assert faults[0] > 10_000  # pages that the system gives anew, of 37 thousand
-    assert faults[1] < 1000
+    assert faults[0] > 500 > 50 > faults[1]  # pieces of memory that the system gives anew, one to many pages each
