@@ -14,6 +14,7 @@ from data.command import run_command
 from data.cores import cores
 from data.errors import OptionError, need
 from data.lock import FolderLock
+from data.machine import keep_freed_memory
 from lagrangian.config import speed_folder
 from learning.config import PRESETS, FitConfig, Preset
 from learning.folders import found_speeds, models_folder
@@ -21,12 +22,16 @@ from learning.input_sets import DEFAULT_INPUTS, INPUT_SETS
 from learning.limits import check_training
 from learning.plan import check_device, make_plan, train_task
 
+#: Memory of a step that is kept for the next step: that of a training in the largest batches, about.
+KEPT_BYTES = 512 * 2**20
+
 
 def main(config: FitConfig) -> int:
     """Train; see contract.md for what is written."""
     config.validate()
     torch.set_num_threads(config.threads or cores())
     check_device(config.device)
+    keep_freed_memory(KEPT_BYTES)
     if not config.method or "unet" in config.method:
         fit_unet(config)
     if not config.method or "velocity" in config.method:
