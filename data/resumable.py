@@ -20,12 +20,12 @@ import zarr
 
 from data.chunks import (
     EVERY_CHUNK_ATTRIBUTE,
+    LayoutError,
     array_is_whole,
     arrays_of,
     damaged_parts,
     has_chunk,
     is_whole,
-    layout_is_whole,
     put_chunk,
 )
 from data.command import one_line
@@ -274,11 +274,13 @@ class ResumableStore:
         """Check a finished store; if parts are damaged, make it an unfinished store that holds the other parts."""
         reopened = (self.path / MARKS).exists()  # killed between its name and the end of its marks, or while it was mended
         (self.path / OLDER_NOTES).unlink(missing_ok=True)
-        if not layout_is_whole(self.path, self.filled):
+        try:
+            damaged = self._damaged(self.path)
+        except LayoutError:
             reopened = True
             self._write_marks(self.path, ())
             self._mend_layout(self.path)
-        damaged = self._damaged(self.path)
+            damaged = self._damaged(self.path)
         if not damaged and not reopened:
             self.done = self._all()
             if self.partial.exists() and not self.renew:
@@ -366,9 +368,13 @@ class ResumableStore:
         if len(self.done) < self.n_parts:
             return False
         try:
-            if self._lay_out_at and not layout_is_whole(self.partial, self.filled):
+            try:
+                damaged = self._damaged(self.partial)
+            except LayoutError:
+                if not self._lay_out_at:
+                    raise
                 self._mend_layout(self.partial)
-            damaged = self._damaged(self.partial)
+                damaged = self._damaged(self.partial)
             if damaged:
                 self.forget(damaged)
                 raise StoreError(f"{self.told(damaged)}; give the same command again and they are made again")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -178,12 +178,15 @@ class FieldsWriter:
     ):  # fmt: skip
         self.path, self.ocean, self.frame, self.depths = Path(path), ocean, frame, tuple(depths)
         self.times, self.site = times, site
-        self._regrid: Regridder | None = None
         layered = [name for name in LAYERED if name != "temp" or "temp" in ocean.variables]
         filled = ("ssh", *layered, OLDER_ARRAY)  # last the array that marks finished times in stores of earlier versions
         self.store = ResumableStore(
             self.path, filled, len(times), lay_out=self._lay_out if create else None, identity=identity, parts="snapshots"
         )
+
+    @cached_property
+    def _regrid(self) -> Regridder:
+        return Regridder(self.ocean.grid, self.frame)
 
     @property
     def written(self) -> np.ndarray:
@@ -224,15 +227,13 @@ class FieldsWriter:
         degrees = self.ocean.grid.degrees
         for name, values, units in (("lon", x, "degrees_east"), ("lat", y, "degrees_north")):
             array(name, (ny, nx), (ny, nx), "float64", ("y", "x"), {"units": units if degrees else "m"}, data=values)
-        sea_floor = Regridder(self.ocean.grid, self.frame)(np.where(self.ocean.grid.mask_rho, self.ocean.grid.h, np.nan))
+        sea_floor = self._regrid(np.where(self.ocean.grid.mask_rho, self.ocean.grid.h, np.nan))
         array("h", (ny, nx), (ny, nx), "float32", ("y", "x"),
               {"units": "m", "positive": "down", "long_name": "depth of the ocean's sea floor"}, sea_floor, np.nan)  # fmt: skip
         array(OLDER_ARRAY, (n_t,), (1,), "uint8", ("time",), {"long_name": "1 where the time is in"}, fill=0)
 
     def write(self, number: int, fields: dict[str, np.ndarray]) -> None:
         """Regrid the fields of one snapshot (:func:`snapshot_fields`) and put them in as time ``number``."""
-        if self._regrid is None:
-            self._regrid = Regridder(self.ocean.grid, self.frame)
         values = {"ssh": self._regrid(fields["ssh"])[None], OLDER_ARRAY: np.ones(1, np.uint8)}
         for name in LAYERED:
             if name in self.store.filled:

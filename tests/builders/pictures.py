@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 #: Dots per inch: enough that every element is laid out and drawn.
@@ -11,22 +12,27 @@ COARSE = 20
 
 
 def draw_coarsely(patch) -> None:
-    """Let figures be saved as coarse PNGs, and their PDFs (a second drawing of the same) be a few bytes.
+    """Let figures be drawn as coarse PNGs, and their PDFs (a second drawing of the same) be a few bytes.
 
     Parameters
     ----------
     patch : pytest.MonkeyPatch
         Undoes it.
     """
-    real = Figure.savefig
+    save, draw = Figure.savefig, FigureCanvasAgg.print_png
 
     def savefig(self, where, *, format=None, **options):
         kind = format or Path(where).suffix[1:]
         if kind != "pdf":
-            real(self, where, format=kind, **{**options, "dpi": COARSE})
+            save(self, where, format=kind, **{**options, "dpi": COARSE})
         elif hasattr(where, "write"):
             where.write(b"%PDF-1.4")
         else:
             Path(where).write_bytes(b"%PDF-1.4")
 
+    def print_png(self, *arguments, **options):
+        self.figure.set_dpi(COARSE)
+        draw(self, *arguments, **options)
+
     patch.setattr(Figure, "savefig", savefig)
+    patch.setattr(FigureCanvasAgg, "print_png", print_png)

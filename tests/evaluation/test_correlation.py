@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -443,6 +444,12 @@ def run(files, out, *options, predictions=None):
     return run_command(CorrelationConfig, main, prog="evaluation.correlation", argv=[str(one) for one in [*argv, *options]])
 
 
+def run_regridded(done, files, out, *options, predictions=None):
+    """:func:`run` where the chlorophyll, that of ``done``, is regridded already."""
+    shutil.copytree(done / "chlorophyll_on_frame.zarr", out / "chlorophyll_on_frame.zarr", dirs_exist_ok=True)
+    return run(files, out, *options, predictions=predictions)
+
+
 @pytest.fixture(autouse=True)
 def coarse(coarse_pictures):
     """Only the pictures of ``done`` are looked at, which are drawn before."""
@@ -474,7 +481,7 @@ def test_planted_lag_is_found_and_beats_boxes_and_random_catchments(done):
     assert noise["r2"].max() < 0.2
 
 
-def test_cups_are_those_of_the_depth_that_the_catchments_are_of(made_up, tmp_path, capsys):
+def test_cups_are_those_of_the_depth_that_the_catchments_are_of(made_up, done, tmp_path, capsys):
     """A record of two traps of one mooring, of which the upper one is the record of the other tests."""
     upper = pd.read_csv(made_up["flux"]).assign(depth=1000)
     lower = upper.assign(depth=3000, dry_weight=np.random.default_rng(3).uniform(1, 100, 66))
@@ -486,7 +493,7 @@ def test_cups_are_those_of_the_depth_that_the_catchments_are_of(made_up, tmp_pat
 
     def best(name, *options):
         out = tmp_path / name / "".join(options)
-        assert run(files, out, "--lags", "30", "30", "1", *options, predictions=[tmp_path / f"{name}.nc"]) == 0
+        assert run_regridded(done, files, out, "--lags", "30", "30", "1", *options, predictions=[tmp_path / f"{name}.nc"]) == 0
         table = pd.read_csv(out / "correlation.csv").query("variable == 'dry_weight' and catchment == 'catchment'")
         return float(table["r2"].iloc[0]), capsys.readouterr().out
 
@@ -562,8 +569,6 @@ def test_chlorophyll_that_is_not_daily_is_told(made_up, tmp_path, capsys):
 
 
 def test_a_lost_chunk_of_regridded_chlorophyll_is_no_zero_and_made_again_alone(made_up, done, tmp_path, monkeypatch, capsys):
-    import shutil
-
     import evaluation.chlorophyll as command
 
     store = shutil.copytree(done / "chlorophyll_on_frame.zarr", tmp_path / "chlorophyll_on_frame.zarr")
@@ -584,8 +589,6 @@ def test_a_lost_chunk_of_regridded_chlorophyll_is_no_zero_and_made_again_alone(m
 
 
 def test_second_run_regrids_nothing_and_gives_the_same(made_up, done, tmp_path, monkeypatch):
-    import shutil
-
     import evaluation.chlorophyll as command
 
     shutil.copytree(done / "chlorophyll_on_frame.zarr", tmp_path / "chlorophyll_on_frame.zarr")
@@ -617,8 +620,6 @@ def test_killed_regridding_goes_on(made_up, done, tmp_path, monkeypatch):
 
 
 def test_another_chlorophyll_file_is_regridded_anew(made_up, done, tmp_path):
-    import shutil
-
     shutil.copytree(done / "chlorophyll_on_frame.zarr", tmp_path / "chlorophyll_on_frame.zarr")
     times = dates("2010-01-01", np.arange(3 * 365))
     other = write_chlorophyll(
@@ -863,7 +864,7 @@ def test_the_gain_of_the_best_rows_is_best_over_best_on_common_cups():
     assert table[(table["catchment"] == "box100") & (table["lag"] == 0)]["gain"].iloc[0] < 0
 
 
-def test_strict_leaves_out_cups_without_a_prediction_in_their_interval(made_up, tmp_path, capsys):
+def test_strict_leaves_out_cups_without_a_prediction_in_their_interval(made_up, done, tmp_path, capsys):
     short = tmp_path / "short.csv"
     # cups of 4 days, where a prediction comes every 10
     opening = dates("2010-06-01", 7.0 * np.arange(100))
@@ -873,7 +874,7 @@ def test_strict_leaves_out_cups_without_a_prediction_in_their_interval(made_up, 
     for strict in (False, True):
         out = tmp_path / str(strict)
         options = ("--lags", "30", "42", "3", *(["--strict"] if strict else []))
-        assert run({**made_up, "flux": short}, out, *options) == 0
+        assert run_regridded(done, {**made_up, "flux": short}, out, *options) == 0
         told = capsys.readouterr().out
         assert ("no prediction in their interval: the nearest one stands in" in " ".join(told.split())) == (not strict)
         table = pd.read_csv(out / "correlation.csv").query("catchment == 'catchment' and period == 'all'").set_index("lag")
@@ -908,14 +909,14 @@ def test_flagged_predictions_are_told_and_left_out_if_asked(made_up, tmp_path, c
     assert "all its predictions are flagged outside" in capsys.readouterr().err
 
 
-def test_what_heavy_pic_does_to_the_best_r2_is_told_and_remarks_are_counted_by_kind(made_up, tmp_path, capsys):
+def test_what_heavy_pic_does_to_the_best_r2_is_told_and_remarks_are_counted_by_kind(made_up, done, tmp_path, capsys):
     record = pd.read_csv(made_up["flux"])
     record["pic"] = 0.05 * record["dry_weight"]
     record.loc[::8, "pic"] = 3.0 * record["dry_weight"]
     record.loc[3:7, "poc"] = -0.5 - np.arange(5)
     record.to_csv(tmp_path / "flux.csv", index=False)
     options = ("--lags", "24", "36", "3", "--exclude-years", "2011")
-    assert run({**made_up, "flux": tmp_path / "flux.csv"}, tmp_path / "out", *options) == 0
+    assert run_regridded(done, {**made_up, "flux": tmp_path / "flux.csv"}, tmp_path / "out", *options) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "14 remarks on rows, one by one in correlation.json; by kind" in told
     assert "5 fluxes are negative (rows 5, 6, 7, 8, 9); kept" in told
@@ -927,16 +928,16 @@ def test_what_heavy_pic_does_to_the_best_r2_is_told_and_remarks_are_counted_by_k
     assert len(json.loads((tmp_path / "out" / "correlation.json").read_text())["flux_problems"]) >= 14
 
 
-def test_the_record_of_the_predictions_site_is_taken_of_several(made_up, tmp_path, capsys):
+def test_the_record_of_the_predictions_site_is_taken_of_several(made_up, done, tmp_path, capsys):
     record = pd.read_csv(made_up["flux"])
     other = record.assign(dry_weight=1.0, poc=np.arange(66.0), latitude=31.7, longitude=-64.2)
     pd.concat([other, record.assign(latitude=49.0, longitude=-16.4)]).to_csv(tmp_path / "flux.csv", index=False)
     files = {**made_up, "flux": tmp_path / "flux.csv"}
-    assert run(files, tmp_path / "out", "--lags", "30", "30", "1") == 0
+    assert run_regridded(done, files, tmp_path / "out", "--lags", "30", "30", "1") == 0
     assert "of 2 sites that at the predictions' trap is taken" in capsys.readouterr().out
     table = pd.read_csv(tmp_path / "out" / "correlation.csv").query("catchment == 'catchment' and variable == 'dry_weight'")
     assert table["r2"].iloc[0] > 0.8
-    assert run(files, tmp_path / "named", "--lags", "30", "30", "1", "--site", "bats") == 0
+    assert run_regridded(done, files, tmp_path / "named", "--lags", "30", "30", "1", "--site", "bats") == 0
     table = pd.read_csv(tmp_path / "named" / "correlation.csv").query("catchment == 'catchment' and variable == 'dry_weight'")
     assert not (table["r2"] > 0.8).any()
 

@@ -36,6 +36,20 @@ def run(whole, tmp_path):
     return shutil.copytree(whole, tmp_path / "run")
 
 
+@pytest.fixture(scope="module")
+def cut_off(tmp_path_factory, no_picture):  # noqa: F811
+    """A run that is cut off after 30 windows; tests take copies."""
+    out = tmp_path_factory.mktemp("cut") / "cut"
+    with pytest.MonkeyPatch.context() as patch:
+        interrupted_at(patch, out, 30)
+    return out
+
+
+@pytest.fixture
+def cut(cut_off, tmp_path):
+    return shutil.copytree(cut_off, tmp_path / "cut")
+
+
 def test_three_kills_and_three_deletions_lose_nothing_that_was_finished(whole, tmp_path):
     """24 and 12 of them: tests.benchmarks.scaling losses."""
     out = tmp_path / "unlucky"
@@ -58,18 +72,16 @@ def test_a_deleted_store_is_made_again_and_its_neighbours_are_not_touched(store,
     assert not unlike(contents(run), contents(whole)) and not leftovers(run)
 
 
-def test_a_store_that_was_deleted_while_a_run_is_cut_off_is_made_again(tmp_path, whole, monkeypatch):
-    out = tmp_path / "cut"
-    interrupted_at(monkeypatch, out, 30)
+def test_a_store_that_was_deleted_while_a_run_is_cut_off_is_made_again(cut, whole):
+    out = cut
     assert list((out / "checkpoints").glob("*.npz")) and any(out.glob("w300/pdf.zarr.partial/parts_done/*"))
     shutil.rmtree(out / "w300" / "particles.zarr.partial")
     assert command(out) == 0
     assert not unlike(contents(out), contents(whole)) and not leftovers(out)
 
 
-def test_a_store_that_cannot_be_gone_on_with_is_removed_as_the_line_says_and_made_anew(tmp_path, whole, monkeypatch, capsys):
-    out = tmp_path / "meta"
-    interrupted_at(monkeypatch, out, 30)
+def test_a_store_that_cannot_be_gone_on_with_is_removed_as_the_line_says_and_made_anew(cut, whole, capsys):
+    out = cut
     store = out / "w300" / "pdf.zarr.partial"
     (store / "counts" / "zarr.json").write_text('{"zarr_form')
     others = sorted(out.glob("*/particles.zarr.partial/parts_done/*"))
@@ -221,10 +233,9 @@ def as_before(store: Path) -> None:
         del group.attrs[name]
 
 
-def test_an_unfinished_run_of_an_earlier_version_is_gone_on_with(tmp_path, whole, monkeypatch):
+def test_an_unfinished_run_of_an_earlier_version_is_gone_on_with(cut, whole, monkeypatch):
     """Its marks lie in periods_done beside the stores, and in the array ``written`` of the fields."""
-    out = tmp_path / "old"
-    interrupted_at(monkeypatch, out, 30)
+    out = cut
     for folder in out.glob("w*"):
         marks = folder / "periods_done"
         marks.mkdir()

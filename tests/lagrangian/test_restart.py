@@ -35,7 +35,6 @@ from tests.benchmarks.scaling import (
     WITHOUT_PICTURE,
     all_pieces,
     contents,
-    finish,
     kill_at_random,
     start,
     unlike,
@@ -70,16 +69,31 @@ def no_picture():
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory, no_picture):
-    out = tmp_path_factory.mktemp("restart") / "reference"
-    assert command(out) == 0
+def finished(tmp_path_factory, no_picture):
+    """The folder of the small run; another as its sweep left it, of which no store had its name; and what the sweep gave back."""
+    out, swept = (tmp_path_factory.mktemp("restart") / name for name in ("reference", "swept"))
+    real, given = lagrangian.run._sweep, []
+
+    def sweep(*arguments):
+        given.append(real(*arguments))
+        shutil.copytree(out, swept)
+        return given[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lagrangian.run._sweep", sweep)
+        assert command(out) == 0
     assert not leftovers(out)
-    return contents(out)
+    return out, swept, given[0]
 
 
 @pytest.fixture(scope="module")
-def total(tmp_path_factory, reference):
-    return all_pieces(next(tmp_path_factory.getbasetemp().glob("restart*/reference")))
+def reference(finished):
+    return contents(finished[0])
+
+
+@pytest.fixture(scope="module")
+def total(finished):
+    return all_pieces(finished[0])
 
 
 # -- the sweep -------------------------------------------------------------------------------------------------------
@@ -167,7 +181,7 @@ def _flipped(content: bytes) -> bytes:
 # -- the command -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow  # two or three processes each, which import what they need before they can be killed
+@pytest.mark.slow  # processes, which import what they need before they can be killed
 @pytest.mark.parametrize("number", range(3))
 def test_a_command_killed_at_a_random_moment_and_started_again_ends_with_the_same_bytes(number, reference, total, tmp_path):
     """kill -9 and Ctrl-C alone; kill -9 of a worker and of the command over it. (20 of them: tests.benchmarks.scaling kills.)"""
@@ -177,7 +191,7 @@ def test_a_command_killed_at_a_random_moment_and_started_again_ends_with_the_sam
     plan = [[("SIGKILL", [])], [("SIGINT", []), ("SIGTERM", [])], [("worker", workers)]][number]
     for kind, extra in plan:
         print(kill_at_random([*SMALL_RUN, *extra], out, kind, rng, total, WITHOUT_PICTURE))
-    finish(SMALL_RUN, out, WITHOUT_PICTURE)
+    assert command(out) == 0
     assert not unlike(contents(out), reference)
     assert not leftovers(out)
 
@@ -384,21 +398,30 @@ def test_an_input_that_vanishes_midway_ends_with_one_line_and_a_checkpoint(refer
     assert not unlike(contents(out), reference)
 
 
-@pytest.mark.parametrize("chunk", ["w400/particles.zarr.partial/status/c/1/0",
-                                   "fields.zarr.partial/ssh/c/3/0/0"])  # fmt: skip
-def test_a_damaged_chunk_ends_with_one_line_and_is_made_again(chunk, reference, tmp_path, monkeypatch, capsys):
-    out = tmp_path / "damaged"
-    real = lagrangian.run._sweep
+def after_the_sweep(monkeypatch, finished, out: Path, harm):
+    """Exit code of the command where ``harm()`` is done between its sweep and its look at the stores.
 
-    def sweep(*arguments):
-        steps = real(*arguments)
-        path = out / chunk
-        path.write_bytes(path.read_bytes()[:10])
-        return steps
+    The stores are filled with what the sweep of ``finished`` left there.
+    """
+    _, swept, given = finished
+
+    def sweep(*_):
+        for store in swept.rglob("*.zarr.partial"):
+            shutil.copytree(store, out / store.relative_to(swept), dirs_exist_ok=True)
+        harm()
+        return given
 
     with monkeypatch.context() as patch:
         patch.setattr("lagrangian.run._sweep", sweep)
-        assert command(out) == 2
+        return command(out)
+
+
+@pytest.mark.parametrize("chunk", ["w400/particles.zarr.partial/status/c/1/0",
+                                   "fields.zarr.partial/ssh/c/3/0/0"])  # fmt: skip
+def test_a_damaged_chunk_ends_with_one_line_and_is_made_again(chunk, finished, reference, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "damaged"
+    path = out / chunk
+    assert after_the_sweep(monkeypatch, finished, out, lambda: path.write_bytes(path.read_bytes()[:10])) == 2
     text = line(capsys)
     assert chunk.split(".partial")[0] in text and "damaged" in text
     assert command(out) == 0
@@ -438,28 +461,17 @@ def damage(path: Path, how: str) -> None:
         ("fields.zarr.partial/written/c/1", "flipped"),
     ],
 )
-def test_no_chunk_is_lost_or_wrong_by_a_bit_unnoticed(chunk, how, reference, tmp_path, monkeypatch, capsys):
+def test_no_chunk_is_lost_or_wrong_by_a_bit_unnoticed(chunk, how, finished, reference, tmp_path, monkeypatch, capsys):
     out = tmp_path / "damaged"
-    real = lagrangian.run._sweep
-
-    def sweep(*arguments):
-        steps = real(*arguments)
-        damage(out / chunk, how)
-        return steps
-
-    with monkeypatch.context() as patch:
-        patch.setattr("lagrangian.run._sweep", sweep)
-        code = command(out)
-    assert code == 2
+    assert after_the_sweep(monkeypatch, finished, out, lambda: damage(out / chunk, how)) == 2
     text = line(capsys)
     assert chunk.split(".partial")[0] in text and "damaged or missing" in text
     assert command(out) == 0
     assert not unlike(contents(out), reference) and not leftovers(out)
 
 
-def test_a_finished_store_that_is_damaged_later_is_named_and_made_whole(reference, tmp_path, capsys, no_picture):
-    out = tmp_path / "later"
-    assert command(out) == 0
+def test_a_finished_store_that_is_damaged_later_is_named_and_made_whole(finished, reference, tmp_path, capsys):
+    out = shutil.copytree(finished[0], tmp_path / "later")
     damage(out / "w300/pdf.zarr/counts/c/1/0/0/0", "flipped")
     with pytest.raises(StoreError, match=r"w300/pdf.zarr/counts/c/1/0/0/0 is damaged .* lagrangian.run"):
         open_pdf(out / "w300/pdf.zarr")["pdf"].values  # noqa: B018
