@@ -1,7 +1,7 @@
 """Whether networks of binned PDFs are better where they also see, and correct, the PDF of learnt velocities.
 
     # runs/learn and runs/other are made as in tests.benchmarks.velocity; for R = learn and R = other:
-    python -m learning.predict --run runs/R --out runs/physics/R --w 80 150 300 --method velocity \
+    python -m learning.predict --run runs/R --out runs/physics/R --w 80 150 300 --levels 200 --method velocity \
         --models learning/ready/models/velocity-sst-ssh
     python -m tests.benchmarks.physics_channel --run runs/learn --physics runs/physics/learn \
         --other runs/other --other-physics runs/physics/other
@@ -80,7 +80,7 @@ def amplitudes(folder: Path, speeds: tuple[float, ...], start: np.ndarray) -> np
 
 @dataclasses.dataclass(eq=False)
 class Trial(Dataset):
-    """Experiments of a run as (inputs, targets at the last level); inputs: maps and products (:func:`amplitudes`), as seen."""
+    """Experiments of a run as (inputs, targets at the last level); inputs: maps, products (:func:`amplitudes`)."""
 
     samples: RunSamples
     physics: np.ndarray
@@ -252,17 +252,16 @@ def main() -> None:
         started = time.process_time()
         members[seen] = [trained(train, check, preset, seed, seen) for seed in range(options.members)]
         print(f"{seen}: {time.process_time() - started:.0f} CPU-seconds for {options.members} members of {epochs} epochs")
-    scored = [("validation", samples, physics, split.validation), ("held-out time", samples, physics, split.test)]
-    if options.own is not None:
-        own = amplitudes(options.own, speeds, samples.start)
-        scored += [(f"{title}, velocities of its own network", samples, own, part) for title, _, _, part in scored]
+    parts = {"validation": split.validation, "held-out time": split.test}
+    scored = [(options.run, options.physics, title, part) for title, part in parts.items()]
     if options.other is not None:
-        other = RunSamples.open(options.other, speeds, spec)
-        scored.append(
-            ("another ocean", other, amplitudes(options.other_physics, speeds, other.start), np.flatnonzero(other.usable))
-        )
-    for title, theirs, of_velocities, part in scored:
-        trials = {seen: Trial(theirs, of_velocities, part, normalisation, seen) for seen in members}
+        scored.append((options.other, options.other_physics, "another ocean", None))
+    if options.own is not None:
+        scored += [(run, options.own, f"{title}, velocities of its own network", part) for run, _, title, part in scored[:2]]
+    for run, folder, title, part in scored:
+        theirs = samples if run == options.run else RunSamples.open(run, speeds, spec)
+        chosen, amplitude = np.flatnonzero(theirs.usable) if part is None else part, amplitudes(folder, speeds, theirs.start)
+        trials = {seen: Trial(theirs, amplitude, chosen, normalisation, seen) for seen in members}
         rows = {seen: predicted(members[seen], trial) for seen, trial in trials.items()}
         first = next(iter(trials.values()))
         print_scores(title, first, products_of(first) | rows)
