@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -30,6 +31,7 @@ def draw_coarsely(patch) -> None:
         else:
             Path(where).write_bytes(b"%PDF-1.4")
 
+    @wraps(draw)  # matplotlib looks at its arguments
     def print_png(self, *arguments, **options):
         self.figure.set_dpi(COARSE)
         draw(self, *arguments, **options)
