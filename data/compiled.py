@@ -8,17 +8,19 @@ same sources at another place, such as a new environment's, find the machine cod
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import threading
 import time
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import numba
 import platformdirs
-from numba.core import caching, config
+from numba.core import caching, config, event
 
 from data.fingerprint import fingerprint as short_hash
 
@@ -54,6 +56,35 @@ def njit(**options):
                     setattr(config, name, value)
 
     return decorate
+
+
+class Compiling(event.Listener):
+    """Counts the CPU time, ``seconds``, in which threads compile what no cache holds; what is compiled within another, once."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._threads = threading.local()
+
+    def on_start(self, event) -> None:
+        """A function begins to be compiled, perhaps for the sake of another."""
+        depth = getattr(self._threads, "depth", 0)
+        self._threads.depth = depth + 1
+        if depth == 0:
+            self._threads.began = time.thread_time()
+
+    def on_end(self, event) -> None:
+        """It is compiled, or cannot be."""
+        self._threads.depth -= 1
+        if self._threads.depth == 0:
+            self.seconds += time.thread_time() - self._threads.began
+
+
+@contextlib.contextmanager
+def compiling() -> Iterator[Compiling]:
+    """Give a :class:`Compiling` that counts as long as the context lasts."""
+    listener = Compiling()
+    with event.install_listener("numba:compile", listener):
+        yield listener
 
 
 class _BySources(caching._CacheLocator):

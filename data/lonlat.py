@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -118,11 +120,11 @@ def on_frame(variable: xr.DataArray, frame: Frame, *, method: Method = "bicubic"
     half_width = max(np.abs(frame.x).max(), np.abs(frame.y).max())
     box = _Box.of(frame.center, half_width)
     piece = _cut(variable.transpose("time", "lat", "lon"), box)
-    regrid = LonLatRegridder(piece["lon"].values, piece["lat"].values, frame, method)
+    axes = (np.asarray(piece[name].values, np.float64).tobytes() for name in ("lon", "lat"))
+    regrid, lon, lat = _placed(*axes, frame, method, threading.get_ident())
     out = np.empty((piece.sizes["time"], *frame.shape), np.float32)
     for index in range(out.shape[0]):
         out[index] = regrid(piece.isel(time=index).values)
-    lon, lat = frame.positions(regrid.grid)
     kilometre = {"units": "km"}
     return xr.DataArray(
         out,
@@ -137,6 +139,19 @@ def on_frame(variable: xr.DataArray, frame: Frame, *, method: Method = "bicubic"
         name=variable.name,
         attrs=dict(variable.attrs),
     )
+
+
+@functools.lru_cache(maxsize=8)
+def _placed(lon: bytes, lat: bytes, frame: Frame, method: Method, thread: int) -> tuple[LonLatRegridder, np.ndarray, np.ndarray]:
+    """The regridder from points (lon, lat: float64) to a frame, and the frame's positions: a product's maps come one by one.
+
+    Each thread has its own: a regridder keeps what it finds of one map for the next.
+    """
+    regrid = LonLatRegridder(np.frombuffer(lon), np.frombuffer(lat), frame, method)
+    positions = frame.positions(regrid.grid)
+    for position in positions:
+        position.setflags(write=False)
+    return regrid, *positions
 
 
 def square_bounds(center: tuple[float, float], half_width_km: float) -> tuple[float, float, float, float]:

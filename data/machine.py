@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import os
 import shutil
 import sys
@@ -13,6 +15,8 @@ from data.errors import OptionError, StoreError
 GB = 1e9
 #: Where Linux tells the limit of a container, of both generations of control groups.
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+#: Parameters of glibc's mallopt (malloc.h), and the largest size of an array whose memory can be kept.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, KEPT_BYTES = -1, -3, 32 * 2**20
 
 
 def memory_bytes() -> float:
@@ -80,3 +84,15 @@ def need_disk(folder: Path, wanted: float, what: str, mend: str) -> None:
         return
     if wanted > free:
         raise StoreError(f"{what} would take about {wanted / GB:.3g} GB in {folder}; {free / GB:.3g} GB are free there; {mend}")
+
+
+@functools.cache
+def keep_freed_memory(most: int = 2 * KEPT_BYTES) -> None:
+    """Let the C library keep the memory of freed arrays, ``most`` bytes, for the next ones; by default what it comes to itself.
+
+    To get memory from the system costs as much as to compute the numbers that fill it.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # other C libraries have no such numbers
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_TRIM_THRESHOLD, most)
+        library.mallopt(_M_MMAP_THRESHOLD, KEPT_BYTES)

@@ -73,6 +73,16 @@ def preferences_of(ocean: Ocean) -> Preferences:
     return getattr(ocean, "preferences", None) or Preferences()
 
 
+def sea_floor_of(ocean: Ocean) -> np.ndarray:
+    """(eta, xi) depth of the sea floor at rho points, m, positive down: what steers the ocean's currents.
+
+    ``ocean.grid.h``, unless the ocean declares a ``sea_floor`` of its own: that of a quasi-geostrophic ocean steers its currents
+    and does not bound them.
+    """
+    floor = getattr(ocean, "sea_floor", None)
+    return ocean.grid.h if floor is None else floor
+
+
 @runtime_checkable
 class Ocean(Protocol):
     """An ocean simulation, as the toolkit uses it.
@@ -88,7 +98,8 @@ class Ocean(Protocol):
     description : dict
         JSON-ready facts for ``run.json``: kind, files or seed, assumptions made.
 
-    An ocean may also declare ``preferences`` (:class:`Preferences`); see :func:`preferences_of`.
+    An ocean may also declare ``preferences`` (:class:`Preferences`; see :func:`preferences_of`) and ``sea_floor``
+    (:func:`sea_floor_of`).
     """
 
     # read-only here, so that frozen classes satisfy the interface as well

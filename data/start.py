@@ -10,15 +10,16 @@ from data.terminal import open_standard_streams
 
 
 def begin(always: bool = False) -> None:
-    """Prepare the process of a command: standard streams that are open, Ctrl-C during imports answered in one line, and
-    ``--help`` and the lack of an
-    extra answered before them.
+    """Prepare the process of a command: standard streams that are open, threads of sums that sleep while they wait, Ctrl-C during
+    imports answered in one line, and ``--help`` and the lack of an extra answered before them.
 
     Does nothing where the packages are imported by another program, unless ``always``.
     """
     if not always and sys.argv[:1] != ["-m"]:  # as it reads while python -m looks for the module
         return
     open_standard_streams()
+    # read as PyTorch is imported: where other programs use the cores too, its threads spent most of their time waiting busily
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupted)
     if sys.argv[:1] == ["-m"]:

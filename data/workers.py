@@ -15,8 +15,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import contextvars
-import ctypes
-import functools
 import importlib.util
 import logging
 import shlex
@@ -39,6 +37,7 @@ from data.bounds import bounds
 from data.command import one_line, source_fingerprint
 from data.cores import cores
 from data.errors import CatchmentError, InputError, OptionError, need
+from data.machine import keep_freed_memory
 
 #: Seconds that a scheduler may take to answer, and that its first worker may take to be there.
 ANSWER_SECONDS, WORKER_SECONDS = 10, 60
@@ -50,8 +49,6 @@ START_ATTEMPTS = 3
 WORKER_ENVIRON = {
     "OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "OMP_WAIT_POLICY": "PASSIVE",
 }  # fmt: skip
-#: Parameters of glibc's mallopt (malloc.h) and their values in workers: the largest that glibc's own adjustment reaches.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, KEPT_BYTES = -1, -3, 32 * 2**20
 #: Seconds without any worker after which that is said.
 WITHOUT_WORKERS_SECONDS = 60.0
 #: Fingerprint of the source that this process has imported.
@@ -457,26 +454,15 @@ _topic: contextvars.ContextVar[str | None] = contextvars.ContextVar("topic", def
 
 def _guarded(topic: str, home: str, function, item, *arguments):
     """Call ``function`` in the worker; an error that the user can mend is returned, so that the task is not tried again."""
-    _keep_freed_memory()
+    # Dask starts its workers with a low MALLOC_TRIM_THRESHOLD_: a quarter of the CPU time of a run went into asking anew
+    # (``python -m tests.benchmarks.scaling workers``)
+    keep_freed_memory()
     _topic.set(topic)
     try:
         return function(item, *arguments)
     except CatchmentError as error:
         host = socket.gethostname()
         return error if host == home else type(error)(f"{error} (on the worker {host})")
-
-
-@functools.cache
-def _keep_freed_memory() -> None:
-    """Let the C library reuse freed memory.
-
-    Dask starts its workers with a low MALLOC_TRIM_THRESHOLD_, which gives the pages of every freed array back to the system and
-    asks for them anew: a quarter of the CPU time of a run (``python -m tests.benchmarks.scaling workers``).
-    """
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # other C libraries have no such numbers
-        library = ctypes.CDLL(None)
-        library.mallopt(M_TRIM_THRESHOLD, 2 * KEPT_BYTES)
-        library.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
 
 
 def report(message: Any) -> None:

@@ -188,9 +188,11 @@ class TwinExperimentConfig:
     )
 
     models: Path = Path("runs/learn")
-    """Run whose sst-ssh networks are used; trained on another --seed than this one's."""
+    """Run whose networks are used; trained on another --seed than this one's."""
     method: Literal["unet", "velocity"] = "unet"
     """Networks of binned PDFs, or of velocities with particles in them (predicted-velocity/, scores-velocity.csv, ...)."""
+    inputs: Literal["sst-ssh", "sst-ssh-bathymetry"] = "sst-ssh"
+    """What the networks take; the sea floor with velocity alone (predicted-velocity-bathymetry/, ...)."""
     years: Annotated[float, *bounds(above=0, most=1000, unit="years")] = 3.0
     """Length of the record, years."""
     seed: Annotated[int, *bounds(least=0, most=MAX_SEED)] = 1

@@ -54,18 +54,18 @@ def main(config: TwinExperimentConfig) -> int:
     need(config.noise >= 0, f"--noise {config.noise:g}: must be 0 or more")
     need(config.draws >= 1, f"--draws {config.draws}: give 1 or more")
     need(config.years >= LEAST_YEARS, f"--years {config.years:g}: too few cups to correlate; give {LEAST_YEARS:g} or more")
-    folder = {"unet": "w*/models/sst-ssh", "velocity": "models/velocity-sst-ssh"}[config.method]
+    floor = config.inputs == "sst-ssh-bathymetry"
+    need(config.method == "velocity" or not floor, "--inputs sst-ssh-bathymetry needs --method velocity")
+    folder = {"unet": "w*/models/sst-ssh", "velocity": f"models/velocity-{config.inputs}"}[config.method]
     need(
         any(config.models.glob(f"{folder}/member-*[0-9].safetensors")),
-        f"--models {config.models}: holds no models of sst-ssh for --method {config.method}; give python -m learning.fit --run "
-        f"{config.models} first",
+        f"--models {config.models}: holds no models of {config.inputs} for --method {config.method}; give python -m learning.fit "
+        f"--run {config.models} --inputs {config.inputs} first",
     )
-    trained = config.models / "run.json"
-    if trained.exists():
-        used = read_json(trained).get("configuration", {})
-        if used.get("ocean") == ["twin"] and used.get("seed") == config.seed:
-            raise OptionError(f"--seed {config.seed}: the networks of {config.models} were trained on that ocean; choose another")
-    run, ending = config.out / "truth", "" if config.method == "unet" else f"-{config.method}"
+    if config.seed in seeds_learnt_from(config.models, folder):
+        raise OptionError(f"--seed {config.seed}: the networks of {config.models} were trained on that ocean; choose another")
+    ending = "" if config.method == "unet" else f"-{config.method}{'-bathymetry' if floor else ''}"
+    run = config.out / "truth"
     predicted = config.out / f"predicted{ending}"
     source = OceanSource(years=config.years, seed=config.seed)
     backtrack(source, Design.at(speeds=SINKING_SPEEDS, **DESIGN), out=run)
@@ -81,7 +81,8 @@ def main(config: TwinExperimentConfig) -> int:
     products = str(config.out / "products")
     speeds = SINKING_SPEEDS if config.method == "velocity" else ()  # networks of binned PDFs know those of their run alone
     predict(PredictConfig(run=config.models, method=(config.method,), w=speeds, ssh=(f"{products}/ssh_*.nc",),
-                          sst=(f"{products}/sst_*.nc",), site="pap-so", out=predicted))  # fmt: skip
+                          sst=(f"{products}/sst_*.nc",), bathymetry=config.out / "products/bathymetry.nc" if floor else None,
+                          site="pap-so", out=predicted))  # fmt: skip
     tables = {}
     for kind, folder in (("truth", run), ("predicted", predicted)):
         correlation.main(correlation.CorrelationConfig(
@@ -97,6 +98,17 @@ def main(config: TwinExperimentConfig) -> int:
     print(summary.to_string(index=False, float_format=lambda value: f"{value:.2f}"))
     print(f"summary: {config.out / f'summary{ending}.csv'}")
     return 0
+
+
+def seeds_learnt_from(models: Path, folder: str) -> set[int]:
+    """Seeds of the twin oceans that the networks of a run learnt from, those of further runs among them."""
+    seeds = set()
+    if (models / "run.json").exists():
+        used = read_json(models / "run.json").get("configuration", {})
+        seeds |= {used.get("seed")} if used.get("ocean") == ["twin"] else set()
+    for path in models.glob(f"{folder}/fit.json"):
+        seeds |= set(read_json(path).get("more_seeds", []))
+    return seeds
 
 
 def catchment_scores(out: Path, predictions: str = "predicted") -> pd.DataFrame:

@@ -14,7 +14,8 @@ where the last term comes from the bilinear h and zeta themselves. Within a step
 omega = 0 and no sinking then stays on its s-surface to rounding, over any slope, and one in a resting sea sinks in a straight
 line. With a true vertical velocity w the height itself is integrated.
 
-Crossings of levels are sought on the cubic Hermite curve through both ends of a step, then by redoing the step up to there.
+Crossings of levels are sought on the cubic Hermite curve through both ends of a step, then by redoing the step up to there, for
+many crossings together.
 
 The steps of one particle wait for one another, those of different particles do not. LANES particles therefore go side by side
 (see :mod:`lagrangian.simd`): all take the same stage of their own step at the same time. They begin together, and the lane of
@@ -60,18 +61,25 @@ OMEGA, W_AT_INTERFACES, W_AT_CENTRES = 0, 1, 2
 
 #: Rows of what is known of each lane, all float64. At the start of its step: place, rates (1/s, m/s; Z_RATE without sinking), the
 #: s-surface (A, C) that q is counted from, and the half layer, which is where the next search begins.
-ROWS = 32
+ROWS = 37
 X, Y, Z, X_RATE, Y_RATE, Q_RATE, Z_RATE, A, C, HALF = range(10)
 #: The particle's: sinking speed, clock at its first step, step, steps made and to make, height of the next level, diffusivity.
 SINK, BEGAN, STEP, DONE, STEPS, TARGET, KAPPA = range(10, 17)
 #: At the end of the step; there Z1 may still lie above the surface ZETA.
 X1, Y1, Q1, Z1, ZETA, X1_RATE, Y1_RATE, Z1_RATE = range(17, 25)
+#: Crossings that wait to be found together: as many lanes cost what one costs, and the code that finds them comes from afar.
+WAITING = 8 * LANES
+#: Rows of a lane that a crossing of it takes along: all above.
+COPIED = 25
 #: TAKEN is 1 where the lane holds a particle, else 0. FRESH is 0 unless the particle is about to begin at (X1, Y1, height Q1);
 #: then it is KNOWN where HALF is the particle's half layer, or one near it, and NEW where HALF says nothing. FINISHED is 1 where
 #: the particle has come to its end; STATE is its status then.
 TAKEN, FRESH, FINISHED, STATE = range(25, 29)
-#: For the moment: part of a step at which a level is crossed; a random step, m.
-PART, EAST, NORTH = range(29, 32)
+#: For the moment: a random step, m.
+EAST, NORTH = range(29, 31)
+#: Of a crossing that waits: the part of the step at which it may be, what it lies between (parts, and heights there), and how
+#: often the step has been redone up to there.
+PART, LOW, Z_LOW, HIGH, Z_HIGH, TRIES = range(31, 37)
 NEW, KNOWN = 1.0, 2.0
 
 
@@ -338,40 +346,7 @@ def _stride(at, part, sea):
     return x1, y1, q1, m
 
 
-@njit(nogil=True, fastmath=FASTMATH, error_model="numpy")
-def _refined(at, some, sea):
-    """The part of a step at which each of ``some`` (a mask) really is at TARGET: the step is redone up to there, until it fits.
-
-    Over steep sea floor the path has kinks at the borders of cells, which no curve through the ends of the step knows.
-    Begins with the guess in row PART. Returns the part, and x and y there.
-    """
-    target = get_row(at, TARGET)
-    low = splat(0.0)
-    z_low = get_row(at, Z)
-    high = splat(1.0)
-    z_high = get_row(at, Z1)
-    part = get_row(at, PART)
-    x1 = get_row(at, X1)
-    y1 = get_row(at, Y1)
-    for _ in range(20):
-        x1, y1, q1, _m = _stride(at, part, sea)
-        clock = get_row(at, BEGAN) + (get_row(at, DONE) + part) * get_row(at, STEP)
-        z, _h, _ze, _s = _height(x1, y1, q1, clock, get_row(at, A), get_row(at, C), sea)
-        gap = z - target
-        off = some & ~((gap < 1e-3) & (gap > -1e-3))
-        if bits(off) == 0:
-            break
-        below = off & (gap < 0.0)
-        low = where(below, part, low)
-        z_low = where(below, z, z_low)
-        above = off & ~(gap < 0.0)
-        high = where(above, part, high)
-        z_high = where(above, z, z_high)
-        part = where(off, low + (high - low) * clip((target - z_low) / (z_high - z_low), 0.05, 0.95), part)
-    return part, x1, y1
-
-
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", forceinline=True)
 def _hermite(f0, g0, f1, g1, s):
     """Cubic through f0, f1 with slopes g0, g1 (per unit of s in [0, 1])."""
     s2 = s * s
@@ -380,23 +355,30 @@ def _hermite(f0, g0, f1, g1, s):
 
 
 @njit(nogil=True, error_model="numpy")
-def _crossing(z0, g0, z1, g1, target):
-    """Fraction s of the step at which the Hermite curve of z passes ``target``, by bisection and secant (z0 < target <= z1)."""
-    low = 0.0
-    high = 1.0
-    s = (target - z0) / (z1 - z0)
+def _guessed(at):
+    """The part of its step at which each lane passes TARGET if the height follows the cubic with the slopes at both ends.
+
+    By bisection and secant; 0 where the step begins at TARGET or above, 1 where it ends at TARGET or below.
+    """
+    step, sink, target = get_row(at, STEP), get_row(at, SINK), get_row(at, TARGET)
+    z0, z1 = get_row(at, Z), get_row(at, Z1)
+    g0, g1 = step * (get_row(at, Z_RATE) - sink), step * (get_row(at, Z1_RATE) - sink)
+    low, high = splat(0.0), splat(1.0)
+    within = (z0 < target) & (z1 > target)
+    s = where(within, (target - z0) / (z1 - z0), where(z0 >= target, 0.0, 1.0))
+    sought = within
     for _ in range(60):
         value = _hermite(z0, g0, z1, g1, s) - target
-        if abs(value) < 1e-6:
+        sought = sought & ~((value < 1e-6) & (value > -1e-6))
+        if bits(sought) == 0:
             break
-        if value > 0:
-            high = s
-        else:
-            low = s
+        above = value > 0.0
+        high = where(above, s, high)
+        low = where(above, low, s)
         slope = (6 * s * s - 6 * s) * (z0 - z1) + (3 * s * s - 4 * s + 1) * g0 + (3 * s * s - 2 * s) * g1
-        s = s - value / slope if slope > 0 else low
-        if not (low < s < high):
-            s = 0.5 * (low + high)
+        better = where(slope > 0.0, s - value / slope, low)
+        better = where((better > low) & (better < high), better, 0.5 * (low + high))
+        s = where(sought, better, s)
     return s
 
 
@@ -507,55 +489,98 @@ def _end(at, some, h1, wet, n_levels, sea):
 
 
 @njit(nogil=True, error_model="numpy")
-def _cross(lane, at, crossing, seat, row_of, next_level, levels, crossings, waiting, place_of, n_waiting, sea):
-    """Write down the next crossing of each lane in ``crossing`` (a mask); TARGET becomes the level after it, or not a number.
+def _cross(lane, crossing, seat, row_of, next_level, levels, crossings, waiting, place_of, n_waiting, sea):
+    """Note the next crossing of each lane in ``crossing`` (a mask); TARGET becomes the level after it, or not a number.
 
-    What is to be refined waits in the columns of ``waiting`` (ROWS, LANES) until there are as many as lanes: a step redone for
-    one costs what it costs for all. ``place_of`` (LANES, 2): row and level of each. Returns how many wait now.
+    Crossings wait in the columns of ``waiting`` (WAITING / LANES, ROWS, LANES) until no column is free. ``place_of``
+    (WAITING, 2): row and level of each. Returns how many wait now, fewer than WAITING.
     """
     some = bits(crossing)
     for i in range(LANES):
         if not some >> i & 1:
             continue
-        target, step, sink = lane[TARGET, i], lane[STEP, i], lane[SINK, i]
-        part = 1.0
-        if lane[Z, i] >= target:
-            part = 0.0
-        elif lane[Z1, i] > target:
-            slope0, slope1 = step * (lane[Z_RATE, i] - sink), step * (lane[Z1_RATE, i] - sink)
-            part = _crossing(lane[Z, i], slope0, lane[Z1, i], slope1, target)
-        r, level = row_of[seat[i]], next_level[seat[i]]
-        crossings[r, level, 0] = _hermite(lane[X, i], step * lane[X_RATE, i], lane[X1, i], step * lane[X1_RATE, i], part)
-        crossings[r, level, 1] = _hermite(lane[Y, i], step * lane[Y_RATE, i], lane[Y1, i], step * lane[Y1_RATE, i], part)
-        crossings[r, level, 2] = lane[BEGAN, i] + (lane[DONE, i] + part) * step
-        if 0.0 < part < 1.0:
-            for k in range(ROWS):
-                waiting[k, n_waiting] = lane[k, i]
-            waiting[PART, n_waiting] = part
-            place_of[n_waiting, 0], place_of[n_waiting, 1] = r, level
-            n_waiting += 1
-            if n_waiting == LANES:
-                n_waiting = _settle(waiting, place_of, n_waiting, crossings, sea)
-        next_level[seat[i]] += 1
+        level = next_level[seat[i]]
+        group, column = n_waiting // LANES, n_waiting % LANES
+        for k in range(COPIED):
+            waiting[group, k, column] = lane[k, i]
+        waiting[group, TRIES, column] = 0.0
+        place_of[n_waiting, 0], place_of[n_waiting, 1] = row_of[seat[i]], level
+        n_waiting += 1
+        while n_waiting == WAITING:
+            n_waiting = _settle(waiting, place_of, n_waiting, crossings, sea)
+        next_level[seat[i]] = level + 1
         lane[TARGET, i] = levels[level + 1] if level + 1 < levels.shape[0] else np.nan
     return n_waiting
 
 
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy")
+def _try(at, taken, sea):
+    """Redo the steps of the crossings ``taken`` (a mask) up to PART. Returns a mask of those that fit, and x and y there.
+
+    Over steep sea floor the path has kinks at the borders of cells, which no curve through the ends of the step knows: a step is
+    redone until it ends within a millimetre of TARGET, at most 20 times. The others' PART is a better guess now.
+    """
+    new = taken & (get_row(at, TRIES) < 1.0)
+    if bits(new):
+        set_row(at, PART, where(new, _guessed(at), get_row(at, PART)))
+        set_row(at, LOW, where(new, 0.0, get_row(at, LOW)))
+        set_row(at, Z_LOW, where(new, get_row(at, Z), get_row(at, Z_LOW)))
+        set_row(at, HIGH, where(new, 1.0, get_row(at, HIGH)))
+        set_row(at, Z_HIGH, where(new, get_row(at, Z1), get_row(at, Z_HIGH)))
+    part = get_row(at, PART)
+    x = where(part > 0.0, get_row(at, X1), get_row(at, X))
+    y = where(part > 0.0, get_row(at, Y1), get_row(at, Y))
+    within = taken & (part > 0.0) & (part < 1.0)
+    if bits(within) == 0:
+        return taken, x, y
+    x1, y1, q1, _m = _stride(at, part, sea)
+    clock = get_row(at, BEGAN) + (get_row(at, DONE) + part) * get_row(at, STEP)
+    z, _h, _ze, _s = _height(x1, y1, q1, clock, get_row(at, A), get_row(at, C), sea)
+    target = get_row(at, TARGET)
+    gap = z - target
+    off = within & ~((gap < 1e-3) & (gap > -1e-3))
+    below = off & (gap < 0.0)
+    above = off & ~(gap < 0.0)
+    low = where(below, part, get_row(at, LOW))
+    z_low = where(below, z, get_row(at, Z_LOW))
+    high = where(above, part, get_row(at, HIGH))
+    z_high = where(above, z, get_row(at, Z_HIGH))
+    set_row(at, LOW, low)
+    set_row(at, Z_LOW, z_low)
+    set_row(at, HIGH, high)
+    set_row(at, Z_HIGH, z_high)
+    set_row(at, PART, where(off, low + (high - low) * clip((target - z_low) / (z_high - z_low), 0.05, 0.95), part))
+    tries = get_row(at, TRIES) + 1.0
+    set_row(at, TRIES, tries)
+    return taken & ~(off & (tries < 20.0)), where(within, x1, x), where(within, y1, y)
+
+
 @njit(nogil=True, error_model="numpy")
 def _settle(waiting, place_of, n_waiting, crossings, sea):
-    """Refine the crossings that wait, and write them down. Returns how many wait now: 0."""
-    for i in range(LANES):
-        waiting[TAKEN, i] = 1.0 if i < n_waiting else 0.0
-    at = waiting.ctypes.data
-    part, x, y = _refined(at, get_row(at, TAKEN) > 0.0, sea)
-    set_row(at, PART, part)
-    set_row(at, X1, x)
-    set_row(at, Y1, y)
-    for i in range(n_waiting):
-        r, level = place_of[i, 0], place_of[i, 1]
-        crossings[r, level, 0], crossings[r, level, 1] = waiting[X1, i], waiting[Y1, i]
-        crossings[r, level, 2] = waiting[BEGAN, i] + (waiting[DONE, i] + waiting[PART, i]) * waiting[STEP, i]
-    return 0
+    """Redo the steps of crossings that wait; those that fit are written down. Returns how many wait now, in the first columns."""
+    kept = 0
+    for group in range((n_waiting + LANES - 1) // LANES):
+        first = group * LANES
+        here = waiting[group]
+        for i in range(LANES):
+            here[TAKEN, i] = 1.0 if first + i < n_waiting else 0.0
+        at = here.ctypes.data
+        found, x, y = _try(at, get_row(at, TAKEN) > 0.0, sea)
+        set_row(at, X1, where(found, x, get_row(at, X1)))
+        set_row(at, Y1, where(found, y, get_row(at, Y1)))
+        finished = bits(found)
+        for i in range(min(LANES, n_waiting - first)):
+            r, level = place_of[first + i, 0], place_of[first + i, 1]
+            if finished >> i & 1:
+                crossings[r, level, 0], crossings[r, level, 1] = here[X1, i], here[Y1, i]
+                crossings[r, level, 2] = here[BEGAN, i] + (here[DONE, i] + here[PART, i]) * here[STEP, i]
+                continue
+            if kept < first + i:
+                for k in range(ROWS):
+                    waiting[kept // LANES, k, kept % LANES] = here[k, i]
+                place_of[kept, 0], place_of[kept, 1] = r, level
+            kept += 1
+    return kept
 
 
 @njit(nogil=True, fastmath=FASTMATH, error_model="numpy")
@@ -652,8 +677,9 @@ def advance(
         A step of the random walk follows each step made where it is greater than 0: uniform in each direction, of
         variance 2 kappa dt, so that n of them have the kurtosis 3 - 1.2 / n.
     seed : int
-    lane, waiting : (ROWS, LANES) float64
-        Zeros that nobody else uses, room for what is known of each lane and of each crossing that waits to be refined.
+    lane : (ROWS, LANES) float64
+    waiting : (WAITING / LANES, ROWS, LANES) float64
+        Zeros that nobody else uses, room for what is known of each lane and of each crossing that waits to be found.
 
     Arrays that are named by address (see :mod:`lagrangian.simd`) must stay alive, and contiguous, during the call.
 
@@ -671,7 +697,7 @@ def advance(
     at = lane.ctypes.data
     seat = np.full(LANES, -1)
     key = np.zeros(LANES, np.uint64)
-    place_of = np.zeros((LANES, 2), np.int64)
+    place_of = np.zeros((WAITING, 2), np.int64)
     n_waiting = 0
     following = start
     taken = 0
@@ -731,7 +757,7 @@ def advance(
             crossing = _crosses(at, walking)
             while bits(crossing):
                 n_waiting = _cross(
-                    lane, at, crossing, seat, row, next_level, levels, crossings, waiting, place_of, n_waiting, sea
+                    lane, crossing, seat, row, next_level, levels, crossings, waiting, place_of, n_waiting, sea
                 )
                 crossing = _crosses(at, walking)
             _end(at, walking, h1, wet, n_levels, sea)
@@ -759,7 +785,7 @@ def advance(
             crossing = _crosses(at, arrived)
             while bits(crossing):
                 n_waiting = _cross(
-                    lane, at, crossing, seat, row, next_level, levels, crossings, waiting, place_of, n_waiting, sea
+                    lane, crossing, seat, row, next_level, levels, crossings, waiting, place_of, n_waiting, sea
                 )
                 crossing = _crosses(at, arrived)
             _end(at, arrived, h1, wet, n_levels, sea)
@@ -777,6 +803,6 @@ def advance(
         set_row(at, FRESH, splat(0.0))
         if diffusive:
             set_row(at, KAPPA, _kappa_at(0.0 - get_row(at, Z), kappa_depth, kappa, n_kappa))
-    if n_waiting:
-        _settle(waiting, place_of, n_waiting, crossings, sea)
+    while n_waiting:
+        n_waiting = _settle(waiting, place_of, n_waiting, crossings, sea)
     return steps_done, seconds

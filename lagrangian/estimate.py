@@ -1,7 +1,9 @@
 """Estimates the cost of a run from a trial: first windows are swept, stores of a period are written, and all is removed.
 
 Nothing is assumed of the machine: the time of a window and of a step come from the run's own kernel on the run's own files,
-memory from the process that does so, disk from stores of made-up particles, written as a run writes them and counted.
+memory from the process that does so, disk from stores of made-up particles, written as a run writes them and counted. CPU time is
+the sum of what this process spent on what a run does once (imports, files opened, the kernel loaded; not compiled, which is done
+once for all runs), of windows and steps, and of the stores: laid out, written, looked through and drawn.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from data.chunks import damaged_parts
+from data.compiled import compiling
 from data.machine import bytes_read, peak_memory
 from data.ocean import Ocean
 from data.times import seconds
@@ -29,8 +33,10 @@ from lagrangian.integration import Integration
 from lagrangian.limits import CROSSING_VALUES, PARTICLE_BYTES
 from lagrangian.results import SpeedResults, cohort_values
 
-#: Windows that are swept, at most, and seconds that they may take; the first, in which the kernel is compiled, do not count.
-WINDOWS, SECONDS, WARM = 60, 20.0, 2
+#: Windows that are swept, at most; the first, in which the kernel is compiled or loaded, do not count.
+WINDOWS, WARM = 60, 2
+#: Seconds of CPU time, compiling left out, and by the clock after which no more windows are swept than :data:`FEWEST`.
+CPU_SECONDS, CLOCK_SECONDS, FEWEST = 20.0, 60.0, 3
 #: Size of run.json, bytes, about.
 RECORD_BYTES = 8_000
 #: How far particles come from along an axis at 80 m/d, km, rms at the shallowest level: what those of a trap position share,
@@ -98,14 +104,14 @@ def cost_of(
     cores : int
         That all of them have together.
     """
-    opening = time.process_time()  # imports, and files opened and looked at: the run does so too
     sample = _sample(ocean, design, integration, missing)
     with tempfile.TemporaryDirectory(prefix="catchment-check-") as folder:
-        disk, fields, writing = _disk(Path(folder), ocean, design, missing, fields_spacing, sample)
+        disk, fields, writing = _stores(Path(folder), ocean, design, missing, fields_spacing, sample)
     blocks = plan_blocks(missing, dict(fields), {}, design, ocean, workers, block)
     windows = sum(piece.windows for piece in blocks)
     steps = sum(_steps(design, integration, cohort.w) for cohort in missing)
-    cpu = opening + windows * sample.cpu_window + steps * sample.cpu_step + writing
+    # each worker is a process that begins as this one did
+    cpu = (1 + workers) * sample.beginning + windows * sample.cpu_window + steps * sample.cpu_step + writing
     wall = max(cpu / max(1, cores), windows * sample.read_seconds / max(1, workers))
     memory = peak_memory()
     if memory is not None:
@@ -120,9 +126,11 @@ def cost_of(
 class _Sample:
     """Costs of a window: CPU time (also of a step), seconds and bytes of reading a snapshot. ``rows``: of the table at the end.
 
+    ``beginning``: CPU time of all that came before the windows that count, what these windows cost and compiling left out.
     ``finished``: a cohort by speed, of those that the windows let finish. ``wobble``: see :data:`WOBBLE`.
     """
 
+    beginning: float
     cpu_window: float
     cpu_step: float
     read_seconds: float
@@ -159,7 +167,7 @@ def _sample(ocean: Ocean, design: PlacedDesign, integration: Integration, missin
     marks: list[tuple[float, int]] = []
     reading: list[float] = []
     finished: dict[float, CohortResult] = {}
-    began = time.monotonic()
+    began, cpu_began = time.monotonic(), time.process_time()
 
     def on_window(done: int, total: int, steps: int) -> None:
         marks.append((time.process_time(), steps))
@@ -168,26 +176,31 @@ def _sample(ocean: Ocean, design: PlacedDesign, integration: Integration, missin
         finished.setdefault(result.cohort.w, result)
 
     def enough() -> bool:
-        late = time.monotonic() - began > SECONDS
-        return len(marks) > WARM + (3 if late else WINDOWS)
+        used = time.process_time() - cpu_began - compiled.seconds
+        late = used > CPU_SECONDS or time.monotonic() - began > CLOCK_SECONDS
+        return len(marks) > WARM + (FEWEST if late else WINDOWS)
 
     campaign = _Watched(
         ocean, design, integration, cohorts=missing, on_result=on_result, progress=on_window, ending=enough,
     )  # fmt: skip
     campaign.reading = reading
     before = bytes_read()
-    with contextlib.suppress(Terminated):
+    with compiling() as compiled, contextlib.suppress(Terminated):
         campaign.run()
     after = bytes_read()
     warm = marks[WARM:] if len(marks) > WARM + 1 else marks
     cpu, steps = (np.diff(np.array([mark[k] for mark in warm], np.float64)) for k in (0, 1))
     cpu_window, cpu_step = _line(steps, cpu)
+    beginning = time.process_time() - compiled.seconds
+    if warm:
+        told, made = warm[0]
+        beginning = told - compiled.seconds - (len(marks) - len(warm) + 1) * cpu_window - made * cpu_step
     read_bytes = None if before is None or after is None else (after - before) / max(1, len(reading))
     seconds_each = float(np.median(reading)) if reading else 0.0
     whole = {w: result for w, result in finished.items() if (result.status == REACHED).mean() > 0.5}
     rows = campaign.table.status.size
     wobble = _wobble(campaign, whole, design)
-    return _Sample(cpu_window, cpu_step, seconds_each, read_bytes, cpu.size, rows, whole, wobble)
+    return _Sample(max(0.0, beginning), cpu_window, cpu_step, seconds_each, read_bytes, cpu.size, rows, whole, wobble)
 
 
 def _wobble(campaign: Campaign, finished: dict[float, CohortResult], design: PlacedDesign) -> float:
@@ -232,18 +245,18 @@ def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     return float(constant), float(slope) / scale
 
 
-def _disk(
+def _stores(
     folder: Path, ocean: Ocean, design: PlacedDesign, missing: list[Cohort], spacing: float | None, sample: _Sample
 ) -> tuple[float, dict[int, int], float]:
-    """Bytes of all results; the snapshots that fields.zarr keeps; CPU seconds that writing and drawing take."""
-    from lagrangian.maps import draw_catchment
-
+    """Bytes of all results; the snapshots that fields.zarr keeps; CPU seconds that all stores and the maps of them take."""
     single = dataclasses.replace(design, starts=design.starts[-1:])
     whole, part = folder / "whole", folder / "part"
-    total, writing = float(RECORD_BYTES), 0.0
+    disk, todo, cpu = _fields(whole, part, ocean, design, single, spacing)
+    disk += RECORD_BYTES
     for w in sorted({cohort.w for cohort in missing}):
         n = sum(cohort.w == w for cohort in missing)
-        laid_out = size_of(SpeedResults.of(whole, design, ocean, w).folder)
+        with _Spent() as laying_out:
+            laid_out = SpeedResults.of(whole, design, ocean, w)
         results = SpeedResults.of(part, single, ocean, w)
         empty = size_of(results.folder)
         if w in sample.finished:
@@ -251,32 +264,63 @@ def _disk(
         else:
             made_up = _made_up(single, ocean, Cohort(0, w), sample.wobble)
         cohort_values(made_up, single, ocean.grid, results.stores)  # compiles
-        began = time.process_time()
-        results.write(made_up)
-        writing += n * (time.process_time() - began)
+        with _Spent() as writing:
+            results.write(made_up)
         filled = size_of(results.folder)
-        results.close()
-        began = time.process_time()
-        draw_catchment(results.folder, results.folder / "catchment.png")
-        writing += time.process_time() - began
-        total += laid_out + n * (filled - empty) + size_of(results.folder) - filled
-    before = size_of(whole)
-    todo = FieldsPlan(whole, ocean, design, spacing_km=spacing, check=True).todo
-    laid_out = size_of(whole) - before
-    before = size_of(part)
+        with _Spent() as closing:
+            results.close()
+            results.summary()
+        with _Spent() as looking:  # through the chunks of a period, as closing does besides what it does once
+            for store in results.stores.values():
+                damaged_parts(store.where, store.filled, 1)
+        with _Spent() as drawing:
+            from lagrangian.maps import draw_catchment  # once, as in a run
+
+            draw_catchment(results.folder, results.folder / "catchment.png")
+        cpu += laying_out.cpu + n * writing.cpu + closing.cpu + (n - 1) * looking.cpu + drawing.cpu
+        disk += size_of(laid_out.folder) + n * (filled - empty) + size_of(results.folder) - filled
+    return disk, todo, cpu
+
+
+class _Spent:
+    """A context manager: ``cpu`` is the CPU time, s, that the process spent within, compiling left out."""
+
+    cpu = 0.0
+
+    def __enter__(self) -> _Spent:
+        self._stack = contextlib.ExitStack()
+        self._compiled = self._stack.enter_context(compiling())
+        self._began = time.process_time()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.cpu = time.process_time() - self._began - self._compiled.seconds
+        self._stack.close()
+
+
+def _fields(
+    whole: Path, part: Path, ocean: Ocean, design: PlacedDesign, single: PlacedDesign, spacing: float | None
+) -> tuple[float, dict[int, int], float]:
+    """Of fields.zarr: bytes, the snapshots that it keeps, CPU seconds; a store of a period is made, and stays."""
+    with _Spent() as laying_out:
+        todo = FieldsPlan(whole, ocean, design, spacing_km=spacing, check=True).todo
     fields = FieldsPlan(part, ocean, single, spacing_km=spacing, check=True)
-    empty = size_of(part) - before
+    empty = size_of(part)
     took = []
     for index, number in fields.todo.items():
-        snapshot = ocean.snapshot(index, {"temp"} & set(ocean.variables))
-        began = time.process_time()
-        fields.write(number, snapshot)
-        took.append(time.process_time() - began)
-    filled = size_of(part) - before
-    fields.close()
-    closed = size_of(part) - before - filled
-    total += laid_out + closed + (filled - empty) / max(1, len(took)) * len(todo)
-    return total, todo, writing + len(todo) * min(took, default=0.0)
+        with _Spent() as plain:
+            ocean.snapshot(index)
+        with _Spent() as more:  # than a sweep reads anyway
+            fields.write(number, ocean.snapshot(index, {"temp"} & set(ocean.variables)))
+        took.append(more.cpu - plain.cpu)
+    filled = size_of(part)
+    with _Spent() as closing:
+        fields.close()
+    kept = max(1, len(took))
+    # the first makes the weights of regridding, once
+    writing = took[0] + float(np.mean(took[1:] or took)) * (len(todo) - 1) if took else 0.0
+    disk = size_of(whole) + size_of(part) - filled + (filled - empty) / kept * len(todo)
+    return disk, todo, laying_out.cpu + max(0.0, writing) + closing.cpu * max(1.0, len(todo) / kept)
 
 
 def _made_up(design: PlacedDesign, ocean: Ocean, cohort: Cohort, wobble: float) -> CohortResult:

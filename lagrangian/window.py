@@ -23,6 +23,7 @@ from lagrangian.advection import (
     ROWS,
     W_AT_CENTRES,
     W_AT_INTERFACES,
+    WAITING,
     ZETA0,
     H,
     advance,
@@ -247,7 +248,7 @@ class Window:
         addresses = [array.ctypes.data for array in arrays]
 
         def part(start, stop):
-            lane, waiting = np.zeros((2, ROWS, LANES))
+            lane, waiting = np.zeros((ROWS, LANES)), np.zeros((WAITING // LANES, ROWS, LANES))
             return advance(
                 start, stop, order, xi, eta, z, time, duration, sinking_speed, status, next_level, half_layer, row, uid,
                 self.levels, crossings, self.dt, self._slot_time[0], self._slot_time[1],

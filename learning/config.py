@@ -89,7 +89,7 @@ class FitConfig(WorkerOptions):
     }
     EXAMPLES: ClassVar[tuple[str, ...]] = (
         "catchment fit --run runs/learn --inputs sst-ssh",
-        "catchment fit --run runs/learn --method velocity",
+        "catchment fit --run runs/learn --method velocity --inputs sst-ssh-bathymetry",
         "catchment fit --run runs/learn --more-runs runs/second runs/third --method velocity",
         "catchment fit --run runs/learn --method unet --preset paper --device gpu",
     )
@@ -101,8 +101,10 @@ class FitConfig(WorkerOptions):
     learnt from too; validation and test stay with --run."""
     w: Annotated[tuple[float, ...], *bounds(above=0, below=1e5, unit="m/d")] = ()
     """Sinking speeds, m/d (default: all found in the run)."""
-    inputs: tuple[InputName, ...] = ("sst-ssh",)
-    """Input sets: sst-ssh (at satellite resolution), 5v-1l (five surface variables), 5v-4l (at four depths)."""
+    inputs: tuple[InputName | Literal["sst-ssh-bathymetry"], ...] = ()
+    """Input sets: sst-ssh (at satellite resolution), 5v-1l (five surface variables), 5v-4l (at four depths; unet alone), and
+    sst-ssh-bathymetry (the depth of the sea floor as well; velocity alone). Default: sst-ssh, and with velocity
+    sst-ssh-bathymetry too, unless the sea floor is flat."""
     method: tuple[Literal["unet", "velocity"], ...] = ()
     """unet: networks of binned PDFs, the paper's method; velocity: networks of the flow below the surface, particles left to the
     kernel (default: both; velocity is left out, saying so, where the run's ocean is not there)."""
@@ -164,7 +166,6 @@ class FitConfig(WorkerOptions):
             NETWORKS.get(self.architecture)
         members = self.members or PRESETS[self.preset].members
         need(self.member is None or 1 <= self.member <= members, f"--member {self.member}: must lie between 1 and {members}")
-        need(self.inputs, "--inputs needs at least one of sst-ssh, 5v-1l, 5v-4l")
         need(self.lags, "--lags needs at least one day, 0 or more")
         need_distinct(self, "w", "inputs", "method", "lags")
         self.validate_workers()
@@ -181,7 +182,7 @@ class PredictConfig(WorkerOptions):
     GROUPS: ClassVar[dict[str, tuple[str, ...]]] = {
         "Networks": ("run", "models", "method", "device", "threads"),
         "From satellite maps": (
-            "ssh", "sst", "site", "start", "end", "every", "persist", "ssh_mean", "no_land_mass", "out",
+            "ssh", "sst", "bathymetry", "site", "start", "end", "every", "persist", "ssh_mean", "no_land_mass", "out",
         ),
         "With networks of velocities": ("w", "trap_depth", "levels", "collection", "members", "seed"),
         **WORKER_GROUP,
@@ -214,6 +215,9 @@ class PredictConfig(WorkerOptions):
     """Satellite maps of sea surface height (DUACS L4 files or quoted globs): predict from these instead of a run."""
     sst: tuple[str, ...] = ()
     """Satellite maps of sea surface temperature (OSTIA or other GHRSST L4); without, the training mean replaces it."""
+    bathymetry: Path | None = None
+    """With --ssh and networks of velocities: depth of the sea floor (GEBCO, ETOPO, or deptho of a reanalysis); networks of
+    sst-ssh-bathymetry are then used, which know the deep flow far better."""
     site: str | None = None
     """With --ssh: place of the trap, a name from the site table or LON,LAT (default: the one the networks were trained at)."""
     start: str | None = None

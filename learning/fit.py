@@ -12,13 +12,18 @@ import torch
 from data import workers as cluster
 from data.command import run_command
 from data.cores import cores
-from data.errors import OptionError
+from data.errors import OptionError, need
 from data.lock import FolderLock
+from data.machine import keep_freed_memory
 from lagrangian.config import speed_folder
 from learning.config import PRESETS, FitConfig, Preset
 from learning.folders import found_speeds, models_folder
+from learning.input_sets import DEFAULT_INPUTS, INPUT_SETS
 from learning.limits import check_training
 from learning.plan import check_device, make_plan, train_task
+
+#: Memory of a step that is kept for the next step: that of a training in the largest batches, about.
+KEPT_BYTES = 512 * 2**20
 
 
 def main(config: FitConfig) -> int:
@@ -26,6 +31,7 @@ def main(config: FitConfig) -> int:
     config.validate()
     torch.set_num_threads(config.threads or cores())
     check_device(config.device)
+    keep_freed_memory(KEPT_BYTES)
     if not config.method or "unet" in config.method:
         fit_unet(config)
     if not config.method or "velocity" in config.method:
@@ -36,7 +42,12 @@ def main(config: FitConfig) -> int:
 
 
 def fit_unet(config: FitConfig) -> None:
-    """Train the networks of binned PDFs."""
+    """Train the networks of binned PDFs; of the input sets, those that such networks take."""
+    usable = tuple(name for name in config.inputs or (DEFAULT_INPUTS,) if name in INPUT_SETS)
+    if not usable:
+        need("unet" not in config.method, f"--method unet takes --inputs {', '.join(INPUT_SETS)}, not {', '.join(config.inputs)}")
+        return
+    config = dataclasses.replace(config, inputs=usable)
     preset = effective_preset(config)
     speeds = config.w or found_speeds(config.run)
     for w in speeds:

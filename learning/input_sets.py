@@ -16,6 +16,8 @@ INPUT_SETS: dict[str, tuple[tuple[str, float | None], ...]] = {
     ),
 }
 InputName = Literal["sst-ssh", "5v-1l", "5v-4l"]
+#: The set that is learnt where none is asked for.
+DEFAULT_INPUTS: InputName = "sst-ssh"
 #: Effective resolution of satellite maps, km (paper section 2.2).
 SSH_RESOLUTION_KM, SST_RESOLUTION_KM = 80.0, 28.0
 Method = Literal["spline", "gaussian"]

@@ -76,13 +76,14 @@ class Latitudes:
         """Maps (..., y, x) for the networks, or catchments from them: mirrored north to south where the hemispheres differ."""
         return np.ascontiguousarray(maps[..., ::-1, :]) if self.mirrored else maps
 
-    def notes(self) -> list[str]:
-        """Lines for the user."""
+    def notes(self, *, floor: bool = False) -> list[str]:
+        """Lines for the user; ``floor``: whether the networks are given the depth of the sea floor, divided by :attr:`factor`."""
         lines = []
         if self.mirrored or abs(self.factor - 1) > TOLD:
             lines.append(
                 f"SSH is multiplied by {self.factor:.2f}, the ratio of the Coriolis parameters where the networks learnt "
                 f"({self.home:.1f} degrees north) and at the site ({self.here:.1f}), so that it stands for the same currents"
+                + ("; depths of the sea floor are divided by it" if floor else "")
             )
         if self.mirrored:
             lines.append("the site lies in the other hemisphere: maps, and the catchments back, are mirrored north to south")

@@ -29,7 +29,7 @@ class HeatSmoothing(nn.Module):
 
     def forward(self, pdf: torch.Tensor) -> torch.Tensor:
         modes = self.factor * (self.ty @ pdf @ self.tx.T)
-        return (self.ty.T @ modes @ self.tx).clamp_min(0)
+        return (self.ty.T @ modes @ self.tx).clamp_min_(0)
 
 
 def bhattacharyya_loss(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
@@ -43,6 +43,7 @@ def training_loss(logits: torch.Tensor, raw: torch.Tensor, smoothed: torch.Tenso
     With h = exp(logits / 2), sqrt(q) = h / sqrt(sum h^2), so that the loss is 1 - sum(a h) / sqrt(sum h^2) with
     a = 0.8 sqrt(smoothed) + 0.2 sqrt(raw): one exponential, and a gradient that is finite for empty bins. All (..., y, x).
     """
-    amplitude = SMOOTHED_WEIGHT * smoothed.sqrt() + RAW_WEIGHT * raw.sqrt()
-    root = (0.5 * (logits - logits.detach().amax(dim=(-2, -1), keepdim=True))).exp()
+    # in place: to fill memory that is new costs as much as to compute what fills it
+    amplitude = smoothed.sqrt().mul_(SMOOTHED_WEIGHT).add_(raw.sqrt().mul_(RAW_WEIGHT))
+    root = (logits - logits.detach().amax(dim=(-2, -1), keepdim=True)).mul_(0.5).exp_()
     return (1 - (amplitude * root).sum(dim=(-2, -1)) / root.square().sum(dim=(-2, -1)).sqrt()).mean()

@@ -26,7 +26,7 @@ from learning.satellite import predict_satellite
 from learning.simulation import predict_run
 
 #: Options that mean something with --ssh alone.
-ONLY_WITH_MAPS = ("site", "start", "end", "persist", "ssh_mean", "no_land_mass")
+ONLY_WITH_MAPS = ("bathymetry", "site", "start", "end", "persist", "ssh_mean", "no_land_mass")
 
 
 def main(config: PredictConfig) -> int:
@@ -88,12 +88,19 @@ def velocity_folders(config: PredictConfig) -> list[Path]:
         --method velocity, and there are none.
     """
     if config.method and "velocity" not in config.method:
+        need(config.bathymetry is None, "--bathymetry needs --method velocity: binned PDFs are predicted without it")
         return []
     from learning.velocity.predict import found_models
 
     folders_found = [folder for folder in config.models if folder.name.startswith("velocity-")]
     if not config.models:
-        folders_found = [folder for folder in found_models(config.run) if not config.ssh or folder.name.endswith("sst-ssh")]
+        seen = "sst-ssh" if config.bathymetry is None else "sst-ssh-bathymetry"
+        folders_found = [folder for folder in found_models(config.run) if not config.ssh or folder.name.endswith(f"-{seen}")]
+    if not folders_found and config.bathymetry is not None:
+        raise OptionError(
+            f"--bathymetry: {config.run} holds no networks of velocities that take it; run python -m learning.fit --run "
+            f"{config.run} --method velocity --inputs sst-ssh-bathymetry, or leave it out"
+        )
     if not folders_found and "velocity" in config.method:
         raise OptionError(
             f"{config.run} holds no networks of velocities; run python -m learning.fit --run {config.run} --method velocity"

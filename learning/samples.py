@@ -263,15 +263,12 @@ class SparsePdfs:
         return cls(first, np.concatenate([*bins, empty.astype(np.uint16)]), np.concatenate([*share, empty]).astype(np.float32),
                    (ny, nx), reached > 0)  # fmt: skip
 
-    def dense(self, experiments: np.ndarray) -> np.ndarray:
-        """(n, level, y, x) float32."""
-        n_levels = self.known.shape[1]
-        out = np.zeros((len(experiments) * n_levels, self.n_bins[0] * self.n_bins[1]), np.float32)
-        for row, experiment in enumerate(experiments):
-            for level in range(n_levels):
+    def fill(self, out: np.ndarray, experiments: np.ndarray) -> None:
+        """Put the PDFs into zeros (n, level, y, x), of which each (y, x) is contiguous."""
+        for rows, experiment in zip(out, experiments, strict=True):
+            for level, row in enumerate(rows):
                 part = slice(self.first[experiment, level], self.first[experiment, level + 1])
-                out[row * n_levels + level, self.bins[part]] = self.share[part]
-        return out.reshape(len(experiments), n_levels, *self.n_bins)
+                row.reshape(-1)[self.bins[part]] = self.share[part]
 
 
 @dataclass(eq=False)
@@ -358,7 +355,10 @@ class RunSamples:
         """(n, speed, level, y, x) float32 PDFs as counted."""
         import torch
 
-        return torch.from_numpy(np.stack([pdf.dense(experiments) for pdf in self.pdfs], axis=1))
+        out = np.zeros((len(experiments), len(self.pdfs), self.levels.size, *self.n_bins), np.float32)
+        for number, pdf in enumerate(self.pdfs):
+            pdf.fill(out[:, number], experiments)
+        return torch.from_numpy(out)
 
     def normalisation(self, experiments: np.ndarray) -> Normalisation:
         """The normalisation of the fields that these experiments use."""

@@ -162,7 +162,7 @@ def root_pdfs(samples: RunSamples, experiments: np.ndarray, batch: int = 32) -> 
     """(speed, level, y, x) constant PDF of least expected BL from the smoothed PDFs of some experiments."""
     root, smoothing = MeanPdf(), HeatSmoothing(*samples.n_bins)
     for pdfs in _targets(samples, experiments, batch):
-        root.add(smoothing(pdfs).sqrt().numpy())
+        root.add(smoothing(pdfs).sqrt_().numpy())
     return torch.from_numpy(constant_of_least_bl(root.value())).to(torch.float32)
 
 

@@ -86,7 +86,7 @@ def _products(ocean: TwinOcean, config: TwinConfig) -> str:
     with Progress("writing", "map") as bar:
         paths = write_products(ocean, chlorophyll, config.out, seed=config.seed, cloud=config.clouds, truth=config.truth,
                                progress=bar.update)  # fmt: skip
-    return f"{len(paths)} files: {config.out}/ssh_*.nc, sst_*.nc, chl_*.nc"
+    return f"{len(paths)} files: {config.out}/ssh_*.nc, sst_*.nc, chl_*.nc, bathymetry.nc"
 
 
 if __name__ == "__main__":

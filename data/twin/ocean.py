@@ -59,6 +59,11 @@ class TwinOcean:
         """Step and diffusivity that a run takes where its options leave them open."""
         return Preferences(self.dt_minutes, self.diffusivity)
 
+    @property
+    def sea_floor(self) -> np.ndarray:
+        """(eta, xi) depth of the sea floor at rho points, m: its hills steer the currents; particles pass over a flat floor."""
+        return DEPTH - _closed(_corners_to_centres(self.record.model.parameters.topography))
+
     def snapshot(self, index: int, variables: Collection[str] = ()) -> Snapshot:
         """Day ``index`` of the record."""
         depth = -self.vertical.z_rho(np.array(DEPTH), np.array(0.0)).ravel()

@@ -28,7 +28,8 @@ class TwinConfig:
     """Kind of files: CROCO history files, GLORYS-like files on longitudes, latitudes and 50 depths with a static file, or
     NEMO-like files of U, V and T points with a mesh_mask (in --config: family)."""
     products: bool = False
-    """Write satellite-like SSH, SST and chlorophyll (ssh_YYYY.nc, sst_YYYY.nc, chl_YYYY.nc) instead of history files."""
+    """Write satellite-like SSH, SST and chlorophyll (ssh_YYYY.nc, sst_YYYY.nc, chl_YYYY.nc), and bathymetry.nc, instead of
+    history files."""
     clouds: bool = True
     """With --products: hide chlorophyll under clouds, about 60 % of it."""
     truth: bool = False

@@ -1,5 +1,7 @@
 """The twin ocean as satellites would show it: SSH, SST and chlorophyll in the layouts of DUACS, OSTIA and CMEMS ocean colour.
 
+And its sea floor in the layout of GEBCO.
+
 Maps are smoothed to the effective resolution of the products and carry noise; chlorophyll is hidden by clouds. SSH has a zero of
 its own, as satellites' has. Daily, one file a year, on the twin's plane laid upon the Earth by the frame of :mod:`data.sphere`
 about its centre. The twin repeats itself beyond 512 km, which only the corners of the maps reach.
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import netCDF4
@@ -27,7 +30,7 @@ from data.twin.ocean import TwinOcean
 #: The maps hold at least the square of this half width about the centre.
 HALF_WIDTH_KM = 480.0
 #: Grid spacing, degrees, and effective resolution (half of the shortest wave, km).
-SSH_STEP, SST_STEP, CHL_STEP = 0.25, 0.05, 1 / 24
+SSH_STEP, SST_STEP, CHL_STEP, FLOOR_STEP = 0.25, 0.05, 1 / 24, 1 / 16
 SSH_KM, SST_KM = 80.0, 28.0
 #: adt less the simulation's SSH, m; standard deviation (m) and scale (km) of its noise; noise of SST, K, and of ln chlorophyll.
 SSH_ZERO, SSH_NOISE, SSH_NOISE_KM, SST_NOISE, CHL_NOISE = 0.4, 0.01, 50.0, 0.1, 0.15
@@ -38,6 +41,7 @@ CLOUD_KM, CLOUD_DAYS, CLOUD_DRIFT_KM = (100.0, 400.0), 5.0, 10.0
 #: Changes whenever the same ocean and seed would give other files.
 VERSION = 1
 KINDS = ("ssh", "sst", "chl")
+_SOURCE = f"{IDEALISED} (quasi-geostrophic simulation)"
 
 
 def write_products(
@@ -50,7 +54,8 @@ def write_products(
     truth: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
-    """Write ``ssh_YYYY.nc``, ``sst_YYYY.nc`` and ``chl_YYYY.nc``; files of the same options that are there are kept.
+    """Write ``ssh_YYYY.nc``, ``sst_YYYY.nc``, ``chl_YYYY.nc`` and ``bathymetry.nc``; files of the same options that are there are
+    kept.
 
     Parameters
     ----------
@@ -71,7 +76,7 @@ def write_products(
     Returns
     -------
     list of Path
-        All files, by kind and year.
+        All files, by kind and year, and bathymetry.nc last.
 
     Raises
     ------
@@ -99,7 +104,28 @@ def write_products(
                     file, days, lambda k: progress and progress(before + k, total)))  # fmt: skip
             paths.append(path)
             days_written += days.size
-    return paths
+    path, settings = out / "bathymetry.nc", {"ocean_seed": ocean.record.seed, "version": VERSION}
+    if path.exists():
+        _check(path, settings)
+    else:
+        _save(path, settings, partial(_bathymetry, ocean))
+    return [*paths, path]
+
+
+def _bathymetry(ocean: TwinOcean, file) -> None:
+    """Heights of the sea floor as GEBCO lays them out: ``elevation`` (lat, lon), m, positive up."""
+    axes = _Axes.around(ocean, FLOOR_STEP)
+    file.setncatts({"title": "Twin ocean: sea floor as GEBCO", "Conventions": "CF-1.8", "source": _SOURCE})
+    for name, values, standard, way in (("lat", axes.lat, "latitude", "north"), ("lon", axes.lon, "longitude", "east")):
+        file.createDimension(name, values.size)
+        axis = file.createVariable(name, "f8", (name,))
+        axis.setncatts({"units": f"degrees_{way}", "standard_name": standard})
+        axis[:] = values
+    height = file.createVariable("elevation", "f4", ("lat", "lon"), zlib=True)
+    height.setncatts({"units": "m", "standard_name": "height_above_mean_sea_level", "positive": "up"})
+    height[:] = axes.sample(-ocean.sea_floor[:-1, :-1], 3)
+
+
 
 
 def _save(path: Path, settings: dict, write) -> None:
@@ -211,7 +237,7 @@ class _Axes:
 
 def _layout(file, title: str, times, lat: tuple[str, np.ndarray], lon: tuple[str, np.ndarray], since: str) -> None:
     """Title, dimensions and coordinates; ``since``: "days since ..." or "seconds since ..."."""
-    file.setncatts({"title": title, "Conventions": "CF-1.8", "source": f"{IDEALISED} (quasi-geostrophic simulation)"})
+    file.setncatts({"title": title, "Conventions": "CF-1.8", "source": _SOURCE})
     file.createDimension("time", None)
     stamp = file.createVariable("time", "f8", ("time",))
     stamp.setncatts({"units": since, "calendar": "standard", "standard_name": "time", "axis": "T"})

@@ -17,6 +17,7 @@ from lagrangian.binning import VALID_BL
 STYLES = {
     "box100": ("#999999", "s"), "box200": ("#555555", "D"), "climatology": ("#E69F00", "^"),
     "climatology-root": ("#CC79A7", "<"), "sst-ssh": ("#0072B2", "o"), "5v-1l": ("#009E73", "v"), "5v-4l": ("#D55E00", "P"),
+    "velocity-sst-ssh": ("#56B4E9", ">"), "velocity-sst-ssh-bathymetry": ("#000000", "X"), "velocity-5v-1l": ("#8C510A", "p"),
 }  # fmt: skip
 VALID = f"valid (BL < {VALID_BL:g}), %"
 QUANTITIES = (("bl_mean", "BL (0 best)", 1.0), ("valid_percent", VALID, 1.0), ("f_mean", "overlap F, %", 100.0))
@@ -25,9 +26,16 @@ AUTHORS_FIT = (0.915, -1.885, 1.022)
 
 
 def style_of(model: str) -> dict:
-    """Colour and marker of a model."""
-    colour, marker = STYLES.get(model, ("black", "x"))
+    """Colour and marker of a model; the root of a model's members has those of their mean."""
+    name = model if model in STYLES else model.removesuffix("-root")
+    colour, marker = STYLES.get(name, ("black", "x"))
     return {"color": colour, "marker": marker}
+
+
+def line_of(model: str) -> dict:
+    """The same of a line: the root of a model's members is broken, and its markers are empty."""
+    is_root = model not in STYLES and model.removesuffix("-root") in STYLES
+    return style_of(model) | ({"markerfacecolor": "white", "linestyle": "--"} if is_root else {})
 
 
 def figure_4(
@@ -48,7 +56,7 @@ def figure_4(
             of_model = table[table["model"] == model].sort_values("w")
             values, bars = _with_bars(of_model, name, scale)
             place = np.array([speeds.index(w) for w in of_model["w"]]) + 0.06 * (number - (len(models) - 1) / 2)
-            axis.errorbar(place, values, yerr=bars, capsize=3, linewidth=1.2, markersize=6, label=model, **style_of(model))
+            axis.errorbar(place, values, yerr=bars, capsize=3, linewidth=1.2, markersize=6, label=model, **line_of(model))
         axis.set_xticks(range(len(speeds)), [f"{w:g}" for w in speeds])
         axis.set_xlim(-0.5, len(speeds) - 0.5)
         axis.set_xlabel("sinking speed, m d⁻¹")
@@ -141,7 +149,7 @@ def figure_calibration(
     left.plot([0, 100], [0, 100], color="0.6", linewidth=1)
     for model, of_model in calibration.groupby("model", sort=False):
         values, bars = _with_bars(of_model, "within")
-        left.errorbar(of_model["contour"], values, yerr=bars, capsize=3, label=model, **style_of(model))
+        left.errorbar(of_model["contour"], values, yerr=bars, capsize=3, label=model, **line_of(model))
     left.set(
         xlabel="share of the prediction within the contour, %", ylabel="true particles within it, %", xlim=(0, 100), ylim=(0, 100)
     )

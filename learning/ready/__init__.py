@@ -1,7 +1,8 @@
-"""The network that the toolkit brings: velocities learnt from idealised oceans, so that maps are answered at once.
+"""The networks that the toolkit brings: velocities learnt from idealised oceans, so that maps are answered at once.
 
-``python -m tests.benchmarks.ready_network`` makes it again. It is a teacher, not a result: it never saw a real ocean, and what
-it says of a real one is worth as much as the idealised ocean is like it.
+One takes SSH and SST, the other the depth of the sea floor as well. ``python -m tests.benchmarks.ready_network`` makes them
+again. They are teachers, not a result: they never saw a real ocean, and what they say of a real one is worth as much as the
+idealised ocean is like it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from learning.config import PredictConfig
 
 #: A run's folder as far as predictions from maps need one: run.json, and the networks.
 FOLDER = Path(__file__).parent
-MODEL = FOLDER / "models" / "velocity-sst-ssh"
+MODELS = {inputs: FOLDER / "models" / f"velocity-{inputs}" for inputs in ("sst-ssh", "sst-ssh-bathymetry")}
 
 
 def with_ready_network(config: PredictConfig) -> PredictConfig:
@@ -39,9 +40,9 @@ def introduction(folder: Path, flagged: np.ndarray) -> list[str]:
     flagged : (date,) bool
         Inputs of the date are outside what the network learnt from.
     """
-    if folder.resolve() != MODEL.resolve():
+    if folder.resolve() not in [model.resolve() for model in MODELS.values()]:
         return []
-    seeds = ", ".join(map(str, read_json(MODEL / "fit.json")["ocean_seeds"]))
+    seeds = ", ".join(map(str, read_json(folder / "fit.json")["ocean_seeds"]))
     return [
         f"ready network: {int(flagged.sum())} of {flagged.size} dates have inputs outside what it learnt from; it is an "
         f"idealised teacher, trained on twin oceans (seeds {seeds}) and on no real sea: "

@@ -20,6 +20,7 @@ from lagrangian.stores import open_store
 from learning.config import FitConfig
 from learning.ensemble import torch_device
 from learning.folders import found_speeds, run_identity, run_record
+from learning.input_sets import DEFAULT_INPUTS
 from learning.split import DAY, Split
 from learning.velocity.calibrate import AMPLITUDES, Choice, choose_amplitude, fit_expected, score_amplitude
 from learning.velocity.joined import joined
@@ -47,6 +48,10 @@ PRESETS = {"quick": (1, Schedule(steps=400)), "paper": (4, Schedule(steps=800))}
 LEAD_DAYS = 10.0
 #: Beyond the traps and the half width of a PDF, km of flow that particles near the edge still feel.
 MARGIN_KM = 112.0
+#: The set that is learnt as well where none is asked for and the sea floor has hills.
+WITH_FLOOR = "sst-ssh-bathymetry"
+#: A sea floor whose depth varies by less than this is flat, m.
+FLAT_M = 1.0
 #: Validation periods that the amplitude is fitted on, at most, and members: as many as predictions have.
 CALIBRATION_PERIODS, CALIBRATION_MEMBERS = 6, 48
 
@@ -121,7 +126,7 @@ def fit_velocities(config: FitConfig, say: Callable[[str], None] = print) -> Non
     OptionError
         ``--method velocity`` with none of those input sets.
     """
-    usable = [name for name in config.inputs if name in VARIABLES]
+    usable = [name for name in config.inputs or (DEFAULT_INPUTS,) if name in VARIABLES]
     required = "velocity" in config.method
     if not usable:
         need(not required, f"--method velocity takes --inputs {', '.join(VARIABLES)}, not {', '.join(config.inputs)}")
@@ -132,6 +137,11 @@ def fit_velocities(config: FitConfig, say: Callable[[str], None] = print) -> Non
     if not required and config.member:  # jobs that train one network each would all train this one
         say("note: --member trains a network of binned PDFs; velocities are learnt by --method velocity")
         return
+    if not config.inputs:
+        if has_hills(prepare(Path(config.run), say=say)):
+            usable.append(WITH_FLOOR)
+        else:
+            say(f"note: {WITH_FLOOR} is left out: the sea floor is flat, or {VELOCITIES} is of a version that kept none of it")
     for inputs in usable:
         fit_velocity(config, inputs, say)
 
@@ -162,6 +172,7 @@ def fit_velocity(config: FitConfig, inputs: str, say: Callable[[str], None] = pr
     velocities_of_run = prepare(run, say=say)
     experiments = Experiments.open(run)
     split, gap = experiments.split(test=config.test_run is None)
+    need_hills(velocities_of_run, inputs, run)
     spec = MapSpec.of(inputs, config.ssh_resolution, config.sst_resolution, causal=config.causal, method=config.resolution_method)
     parts = Parts.of(velocities_of_run.times, experiments, split, spec)
     need_distinct_runs(config)
@@ -186,6 +197,7 @@ def fit_velocity(config: FitConfig, inputs: str, say: Callable[[str], None] = pr
             "rotational": velocities.rotational[parts.train].mean(axis=0).tolist(),
             "threads": torch.get_num_threads(),
             "more_runs": [run_identity(further_run) for further_run in config.more_runs],
+            "more_seeds": [ocean["seed"] for ocean in map(_ocean, config.more_runs) if "seed" in ocean],
         }
         _claim(folder, record)
         say(
@@ -218,11 +230,28 @@ def fit_velocity(config: FitConfig, inputs: str, say: Callable[[str], None] = pr
     return folder
 
 
+def has_hills(velocities: Velocities) -> bool:
+    """Whether the store knows the depth of the sea floor, and that depth varies."""
+    floor = velocities.surface.get("bathymetry")
+    return floor is not None and bool(np.ptp(floor[0]) >= FLAT_M)
+
+
+def need_hills(velocities: Velocities, inputs: str, run: Path) -> None:
+    """InputError where a set takes the depth of the sea floor and the floor is flat: such a network would learn nothing of it."""
+    if "bathymetry" in VARIABLES[inputs] and "bathymetry" in velocities.surface and not has_hills(velocities):
+        raise InputError(f"the sea floor of {run} is flat: its depth tells a network nothing; use --inputs sst-ssh")
+
+
 def need_distinct_runs(config: FitConfig) -> None:
     """OptionError where a further run is the run itself, or is named twice: its days would count twice."""
     words = [run_identity(run) for run in (config.run, *config.more_runs)]
     for place, run in enumerate(config.more_runs, 1):
         need(words[place] not in words[:place], f"--more-runs {run}: the same simulation is given already; leave it out")
+
+
+def _ocean(run: Path) -> dict:
+    """What run.json tells of the ocean of a run."""
+    return run_record(run).get("ocean", {})
 
 
 def _accelerator(device: str) -> str:

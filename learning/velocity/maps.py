@@ -10,11 +10,14 @@ import numpy as np
 from data.errors import InputError, StoreError
 from learning.inputs import SSH_RESOLUTION_KM, SST_RESOLUTION_KM, Method, fill_missing, to_resolution
 
-InputName = Literal["sst-ssh", "5v-1l"]
+InputName = Literal["sst-ssh", "5v-1l", "sst-ssh-bathymetry"]
 VARIABLES: dict[str, tuple[str, ...]] = {
     "sst-ssh": ("ssh", "temp"),
     "5v-1l": ("ssh", "temp", "u", "v", "vorticity_over_f"),
+    "sst-ssh-bathymetry": ("ssh", "temp", "bathymetry"),
 }
+#: Sets whose maps a satellite sees, and are smoothed as it sees them. The sea floor needs no satellite: its depth is charted.
+SEEN = ("sst-ssh", "sst-ssh-bathymetry")
 #: Days from the instant at which SSH and the other variables are taken: of delayed-time maps, and of earlier ones alone.
 SSH_DAYS, OTHER_DAYS = tuple(range(-20, 21, 5)), (-10, 0, 10)
 SSH_DAYS_CAUSAL, OTHER_DAYS_CAUSAL = tuple(range(-40, 1, 5)), (-20, -10, 0)
@@ -22,8 +25,10 @@ SSH_DAYS_CAUSAL, OTHER_DAYS_CAUSAL = tuple(range(-40, 1, 5)), (-20, -10, 0)
 REACH_DAYS = 20.0
 #: Lattice points on a side that make one cell of the network.
 FOLD = 2
-#: Variables of which each map's own mean is taken away: seasons and datums say nothing of currents.
-CENTRED = ("ssh", "temp")
+#: The day of a map that never changes.
+AT_ONCE = (0,)
+#: Variables of which each map's own mean is taken away: seasons and datums say nothing of currents; of the sea floor, hills do.
+CENTRED = ("ssh", "temp", "bathymetry")
 SECONDS = 86400.0
 
 
@@ -34,7 +39,7 @@ class MapSpec:
     Attributes
     ----------
     name : str
-        ``sst-ssh`` or ``5v-1l``.
+        One of :data:`VARIABLES`.
     ssh_days, other_days : tuple of int
         Days from the instant, negative before it.
     causal : bool
@@ -57,9 +62,9 @@ class MapSpec:
         cls, name: str, ssh_km: float = SSH_RESOLUTION_KM, sst_km: float = SST_RESOLUTION_KM, *, causal: bool = False,
         method: Method = "spline",
     ) -> MapSpec:  # fmt: skip
-        """The set ``name``; the resolutions (km) apply to ``sst-ssh`` alone."""
+        """The set ``name``; the resolutions (km) apply to what satellites see (:data:`SEEN`) alone."""
         days = (SSH_DAYS_CAUSAL, OTHER_DAYS_CAUSAL) if causal else (SSH_DAYS, OTHER_DAYS)
-        resolution = {"ssh": float(ssh_km), "temp": float(sst_km)} if name == "sst-ssh" else {}
+        resolution = {"ssh": float(ssh_km), "temp": float(sst_km)} if name in SEEN else {}
         return cls(name, *days, causal, resolution, method)
 
     @classmethod
@@ -80,6 +85,8 @@ class MapSpec:
 
     def days(self, variable: str) -> tuple[int, ...]:
         """Days from the instant of a variable's maps."""
+        if variable == "bathymetry":
+            return AT_ONCE
         return self.ssh_days if variable == "ssh" else self.other_days
 
     def is_folded(self, variable: str) -> bool:
@@ -93,7 +100,7 @@ class MapSpec:
 
     @property
     def n_channels(self) -> int:
-        return self.n_ssh + FOLD**2 * len(self.other_days) * (len(self.variables) - 1)
+        return self.n_ssh + FOLD**2 * sum(len(self.days(name)) for name in self.variables if name != "ssh")
 
 
 def nearest_maps(times: np.ndarray, instant: np.datetime64, days: tuple[int, ...], *, causal: bool) -> np.ndarray:
@@ -159,6 +166,11 @@ class Maps:
             A variable is missing.
         """
         lacking = [name for name in spec.variables if name not in surface]
+        if "bathymetry" in lacking:
+            raise StoreError(
+                "no depth of the sea floor, which sst-ssh-bathymetry needs: velocities.zarr is of an earlier version; remove it, "
+                "and learning.fit makes it anew"
+            )
         if lacking:
             raise StoreError(f"no maps of {', '.join(lacking)}, which {spec.name} needs: the ocean of this run holds none")
         values = {}

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from data.bathymetry import bathymetry_on
 from data.command import provenance, write_json
-from data.errors import InputError, OptionError
+from data.errors import InputError, OptionError, need
 from data.files import make_folder
 from data.frame import Frame
 from data.lock import FolderLock
@@ -29,6 +30,7 @@ from lagrangian.design import Design, speed_folder
 from lagrangian.stores import ocean_of
 from learning.catchment_file import catchment_dataset
 from learning.folders import found_speeds
+from learning.inputs import fill_missing
 from learning.latitudes import Latitudes
 from learning.ready import introduction
 from learning.satellite_inputs import LEAST_KNOWN
@@ -61,9 +63,15 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
         Inputs that no satellite sees, files that cannot be used, no date whose maps suffice.
     """
     model = VelocityModel.load(folder)
-    unseen = [name for name in model.spec.variables if name not in ("ssh", "temp")]
+    unseen = [name for name in model.spec.variables if name not in ("ssh", "temp", "bathymetry")]
     if unseen:
         raise OptionError(f"networks of {folder.name} take {', '.join(unseen)} as well, which no satellite sees; use sst-ssh")
+    need(
+        ("bathymetry" in model.spec.variables) == (config.bathymetry is not None),
+        f"networks of {folder.name} take the depth of the sea floor: give --bathymetry (GEBCO, ETOPO or deptho)"
+        if config.bathymetry is None
+        else f"--bathymetry: networks of {folder.name} take no depth of the sea floor; leave it out",
+    )
     site = run_options(config.run).design.place if config.site is None else parse_site(config.site)
     options, standing = design_at(config, site, model.depths[-1])
     integration = dataclasses.replace(run_options(config.run).integration, threads=config.threads)
@@ -71,13 +79,17 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     lattice = Lattice(_frame(site, model.card["spacing_km"]), False)
     latitudes = Latitudes.between(learnt_at(folder, config.run), site)
     series, sea, notes = read_series(config.ssh, config.sst, lattice)
-    notes = [*standing, *latitudes.notes(), *notes]
+    notes = [*standing, *latitudes.notes(floor=config.bathymetry is not None), *notes]
     # from here to the catchments all maps are as the networks know them
     series |= {"ssh": latitudes.turned(np.float32(latitudes.factor) * series["ssh"]), "temp": latitudes.turned(series["temp"])}
+    if config.bathymetry is not None:
+        # hills stretch columns of water by f / depth: where f is smaller, so is what they do to the same currents
+        floor = latitudes.turned(fill_missing(bathymetry_on(config.bathymetry, lattice.frame))) / np.float32(latitudes.factor)
+        series["bathymetry"] = np.broadcast_to(floor, series["ssh"].shape)
     sea = latitudes.turned(sea)
     maps_source = _source_of(config.ssh, site)
     source = _source(model, folder.name, config.run, maps_source)
-    maps = Maps.of(model.spec, series["time"], {name: series[name] for name in ("ssh", "temp")}, lattice.frame.spacing_km)
+    maps = Maps.of(model.spec, series["time"], {name: series[name] for name in model.spec.variables}, lattice.frame.spacing_km)
     ends, left_out = possible_ends(maps, options, config.start, config.end, config.every)
     notes += [f"{left_out} dates left out: maps are too far apart"] if left_out else []
     starts = ends - np.timedelta64(round(86400 * options.collection), "s")

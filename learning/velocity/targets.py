@@ -17,13 +17,14 @@ import zarr
 from data.chunks import add_array, open_checked
 from data.errors import InputError, StoreError
 from data.frame import Frame, Regridder
-from data.ocean import Ocean
+from data.ocean import Ocean, sea_floor_of
 from data.ocean_names import ocean_title
 from data.progress import Progress
 from data.resumable import ResumableStore
 from data.times import SECONDS_ATTRS, nearest, whole_seconds
 from lagrangian.campaign import read_snapshot
 from lagrangian.fields import horizontal_velocity, snapshot_fields
+from learning.inputs import fill_missing
 from learning.velocity.lattice import Lattice
 
 NAME = "velocities.zarr"
@@ -64,7 +65,8 @@ class Velocities:
     flow : (time, depth, 2) float32
         That mean, eastward and northward, m/s.
     surface : dict of (time, y, x) float32
-        Of :data:`SURFACE`, those that the ocean has; NaN where missing.
+        Of :data:`SURFACE`, those that the ocean has; NaN where missing. And ``bathymetry``, m, the same at all times, of stores
+        that hold it.
     rotational : (time, depth) float32
         Share of the kinetic energy about the mean that psi holds.
     attributes : dict
@@ -96,6 +98,8 @@ class Velocities:
             tuple(store.attrs["frame_center"]), float(store.attrs["frame_spacing_km"]), store["x"].values, store["y"].values
         )
         surface = {name: store[name].values for name in SURFACE if name in store}
+        if "bathymetry" in store:
+            surface["bathymetry"] = np.broadcast_to(fill_missing(store["bathymetry"].values), surface["ssh"].shape)
         lattice, times = (
             Lattice(frame, bool(store.attrs["periodic"]), bool(store.attrs["degrees"])),
             store["time"].values.astype("datetime64[s]"),
@@ -141,9 +145,10 @@ def write_velocities(
     made_of = {"run": identity, "depths": depths.tolist(), "every_days": every, "spacing_km": lattice.frame.spacing_km,
                "points": list(lattice.shape)}  # fmt: skip
     final = Path(run) / NAME
+    floor = Regridder(ocean.grid, lattice.frame, partial=True)(sea_floor_of(ocean))
     store = ResumableStore(
         final, (*FILLED, "temp") if "temp" in ocean.variables else FILLED, indices.size, identity=made_of, parts="instants",
-        lay_out=partial(_lay_out, lattice=lattice, ocean=ocean, depths=depths, times=ocean.times[indices]),
+        lay_out=partial(_lay_out, lattice=lattice, ocean=ocean, depths=depths, times=ocean.times[indices], floor=floor),
     )  # fmt: skip
     if store.whole:
         return final
@@ -203,8 +208,10 @@ class _Reader:
         return {name: np.asarray(values, np.float32) for name, values in out.items()}
 
 
-def _lay_out(path: Path, *, lattice: Lattice, ocean: Ocean, depths: np.ndarray, times: np.ndarray) -> None:
-    """An empty store: one instant a chunk."""
+def _lay_out(
+    path: Path, *, lattice: Lattice, ocean: Ocean, depths: np.ndarray, times: np.ndarray, floor: np.ndarray | None
+) -> None:  # fmt: skip
+    """An empty store: one instant a chunk. ``floor``: (y, x) depth of the sea floor, m."""
     group = zarr.create_group(store=str(path), zarr_format=3)
     group.attrs.update({
         "title": "Velocities below the surface and what is seen of them above, for networks to learn from",
@@ -224,6 +231,9 @@ def _lay_out(path: Path, *, lattice: Lattice, ocean: Ocean, depths: np.ndarray, 
         if name != "temp" or "temp" in ocean.variables:
             attrs = {"units": units[name], "long_name": f"{name} at the surface"}
             array(name, (n_t, ny, nx), (1, ny, nx), "float32", ("time", "y", "x"), attrs, fill=np.nan)
+    if floor is not None:
+        array("bathymetry", (ny, nx), (ny, nx), "float32", ("y", "x"),
+              {"units": "m", "positive": "down", "long_name": "depth of the sea floor"}, floor)  # fmt: skip
     array("time", (n_t,), (n_t,), "int64", ("time",), {**SECONDS_ATTRS, "standard_name": "time"}, whole_seconds(times))
     array("depth", (n_d,), (n_d,), "float64", ("depth",), {"units": "m", "positive": "down"}, depths)
     for name, values, way in (("x", lattice.frame.x, "east"), ("y", lattice.frame.y, "north")):

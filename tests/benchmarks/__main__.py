@@ -37,6 +37,7 @@ BENCHMARKS = {
     "window": ["window"],
     "sweep-parts": ["sweep", "parts"],
     "sweep-threads": ["sweep", "threads"],
+    "waiting": ["waiting"],
     "commands": ["commands"],
     "sizes": ["sizes", "fields"],
     "help": ["door", "help"],

@@ -1,5 +1,7 @@
 """Maps of SSH made worse as those of altimeters are: noise, smoothing in time, an error of the mean that never changes.
 
+And charts of the sea floor, which are wrong where no ship has sounded.
+
 The sizes are round figures of the kind that errors of gridded altimetry and mean dynamic topographies are given; they are fitted
 to no product.
 """
@@ -29,6 +31,8 @@ class Altimetry:
         Standard deviation of the Gaussian in space.
     mean, mean_km : float
         Standard deviation (m) and length (km) of an error that is the same in all maps: the mean flow is only estimated.
+    chart, chart_km : float
+        Standard deviation (m) and length (km) of the error of the depth of the sea floor.
     """
 
     noise: float = 0.0
@@ -37,6 +41,8 @@ class Altimetry:
     smooth_km: float = 0.0
     mean: float = 0.0
     mean_km: float = 100.0
+    chart: float = 0.0
+    chart_km: float = 30.0
 
 
 #: Rows of the table.
@@ -45,11 +51,12 @@ DEGRADED = {
     "smoothed by 7 days": Altimetry(days=7.0),
     "mean wrong by 3 cm": Altimetry(mean=0.03),
     "all three, 40 km": Altimetry(noise=0.02, days=7.0, mean=0.03, smooth_km=40.0),
+    "sea floor wrong by 50 m": Altimetry(chart=50.0),
 }
 
 
 def degraded(maps: Maps, altimetry: Altimetry, every_days: float, periodic: bool, seed: int = 0) -> Maps:
-    """Maps (``every_days`` apart) whose SSH is what ``altimetry`` leaves of it; the other variables are as they were."""
+    """Maps (``every_days`` apart) whose SSH and sea floor are what ``altimetry`` leaves of them."""
     rng = np.random.default_rng([seed, 16])
     ssh = maps.values["ssh"].astype(np.float64)
     mode = "wrap" if periodic else "nearest"
@@ -60,7 +67,12 @@ def degraded(maps: Maps, altimetry: Altimetry, every_days: float, periodic: bool
         ssh = gaussian_filter(ssh, (0, sigma, sigma), mode=mode)
     ssh = ssh + _errors(rng, ssh.shape, altimetry.noise, altimetry.noise_km / maps.spacing_km, mode)
     ssh = ssh + _errors(rng, (1, *ssh.shape[1:]), altimetry.mean, altimetry.mean_km / maps.spacing_km, mode)
-    return dataclasses.replace(maps, values={**maps.values, "ssh": ssh.astype(np.float32)})
+    worse = {"ssh": ssh.astype(np.float32)}
+    if altimetry.chart:
+        floor = maps.values["bathymetry"]
+        error = _errors(rng, (1, *floor.shape[1:]), altimetry.chart, altimetry.chart_km / maps.spacing_km, mode)
+        worse["bathymetry"] = (floor + error).astype(np.float32)
+    return dataclasses.replace(maps, values={**maps.values, **worse})
 
 
 def _errors(rng: np.random.Generator, shape: tuple[int, ...], size: float, points: float, mode: str) -> np.ndarray:

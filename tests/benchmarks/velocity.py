@@ -18,7 +18,8 @@ Rows: boxes; climatology and climatology-root of the training experiments (metho
 themselves, "own", where the training run has no such speed, depth or collection: no constant PDF can know more); networks of
 binned PDFs where predicted; linear regression, other inputs (``--models``) and network, alone and with members; the bound: true
 velocities smoothed to 80 km; the same not smoothed. ``--distances``: earth mover's distances as well. ``--degraded``: maps of SSH
-made worse (:mod:`tests.benchmarks.altimetry`).
+made worse (:mod:`tests.benchmarks.altimetry`). ``--known 2250``: the true flow down to there, as a set like 5v-4l would tell it,
+and the network with its residuals below.
 ``--window``: maps of 768 km around the site alone, beside the whole domain, for the traps within 100 km of the site.
 """
 
@@ -31,6 +32,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,10 +50,11 @@ from learning.config import FitConfig
 from learning.folders import found_speeds, run_identity
 from learning.inputs import to_resolution
 from learning.velocity.calibrate import held_within
-from learning.velocity.ensemble import predict_catchments
+from learning.velocity.ensemble import EVERY_DAYS, predict_catchments, within
 from learning.velocity.fit import fit_velocity, prepare
 from learning.velocity.lattice import Lattice
-from learning.velocity.maps import Maps
+from learning.velocity.maps import Maps, have_maps
+from learning.velocity.members import instants_needed
 from learning.velocity.model import VelocityModel, velocity_folder
 from learning.velocity.runs import Experiments, run_options, training_means
 from learning.velocity.targets import Velocities
@@ -79,12 +82,19 @@ class Truth:
     own: bool
 
     @classmethod
-    def of(cls, run: Path, model: VelocityModel, source: Path, every: int = 1, speeds: tuple = ()) -> Truth:
-        """The test part of the run that ``model`` learnt from (``source``), or all of another; every so many periods."""
+    def of(
+        cls, run: Path, model: VelocityModel, source: Path, every: int = 1, speeds: tuple = (),
+        have: Callable[[np.ndarray], np.ndarray] = lambda starts: np.ones(starts.size, bool),
+    ) -> Truth:  # fmt: skip
+        """The test part of the run that ``model`` learnt from (``source``), or all of another; every so many periods.
+
+        ``have``: tells of the beginnings of periods whether there are maps for all models.
+        """
         known, learnt = Experiments.open(run), Experiments.open(source)
         split, _ = learnt.split(test=True)
         chosen = split.test if model.card["run"] == run_identity(run) else np.flatnonzero(known.usable)
         starts = np.unique(known.start[chosen])[::every]
+        starts = starts[have(starts)]
         rows = np.flatnonzero(np.isin(known.start, starts))
         last = known.levels.size - 1
         raw = {}
@@ -209,6 +219,16 @@ def velocities_of(run: Path, source: Path | None) -> Velocities:
     return prepare(source)
 
 
+def have_all_maps(run: Path, models: list[VelocityModel], times: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """(period,) bool whether maps at ``times`` stand for all that each model takes; a causal one needs earlier maps."""
+    design = run_options(run).changed(speeds=tuple(found_speeds(run))).design
+    asked = [within(instants_needed(np.array([start]), design, EVERY_DAYS), times) for start in starts]
+    held = np.array([all(have_maps(times, instants, one.spec).all() for one in models) for instants in asked], bool)
+    if not held.all():
+        print(f"{run}: {(~held).sum()} of {held.size} periods are left out, for which a model has no maps")
+    return held
+
+
 def smoothed_truth(velocities, flow: np.ndarray, kilometres: float) -> Callable[[np.ndarray], np.ndarray]:
     """Instants -> true streamfunctions, as maps of a resolution would show them (0: as they are)."""
     psi = velocities.anomaly(flow)
@@ -218,6 +238,22 @@ def smoothed_truth(velocities, flow: np.ndarray, kilometres: float) -> Callable[
         return to_resolution(psi[nearest], velocities.lattice.frame.spacing_km, kilometres)
 
     return at
+
+
+def informed_above(
+    model: VelocityModel, maps: Maps, velocities: Velocities, deepest: float
+) -> tuple[VelocityModel, Callable[[np.ndarray], np.ndarray]]:
+    """The model, and what it predicts, with the true flow at the depths down to ``deepest`` m and residuals below alone."""
+    above = model.depths <= deepest
+    residuals = model.known_residuals
+    values = np.where(above[:, None, None], np.float32(0), residuals.values)
+    true = smoothed_truth(velocities, model.flow, 0.0)
+
+    def at(instants: np.ndarray) -> np.ndarray:
+        predicted = model.predict(maps, within(instants, maps.times), velocities.lattice)
+        return np.where(above[:, None, None], true(instants), predicted)
+
+    return dataclasses.replace(model, residuals=dataclasses.replace(residuals, values=values)), at
 
 
 def measure(run: Path, source: Path, options: argparse.Namespace) -> None:
@@ -231,22 +267,29 @@ def measure(run: Path, source: Path, options: argparse.Namespace) -> None:
         return Maps.of(one.spec, velocities.times, velocities.surface, lattice.frame.spacing_km)
 
     maps = maps_of(model)
-    truth = Truth.of(run, model, source, options.every, tuple(options.w))
+    others = {path: VelocityModel.load(path) for path in options.models}
+    if options.linear:
+        training = FitConfig(run=source, method=("velocity",), threads=1, epochs=4)
+        linear = fit_velocity(training, "sst-ssh", kind="linear")
+        others[linear] = VelocityModel.load(linear)
+    have = partial(have_all_maps, run, [model, *others.values()], velocities.times)
+    truth = Truth.of(run, model, source, options.every, tuple(options.w), have)
     boxes = {name: box_pdf(width) for name, width in BOXES_KM.items()}
     rows = {name: constant(truth, dict.fromkeys(truth.smoothed, box)) for name, box in boxes.items()}
     for number, name in enumerate(("climatology", "climatology-root")):
         rows[name] = constant(truth, {w: truth.train[w][number] for w in truth.smoothed})
     rows |= binned(truth)
-    others = list(options.models)
-    if options.linear:
-        training = FitConfig(run=source, method=("velocity",), threads=1, epochs=4)
-        others.append(fit_velocity(training, "sst-ssh", kind="linear"))
-    for path in others:
-        one = VelocityModel.load(path)
+    for path, one in others.items():
         rows |= {f"{path.name}, {name}": row for name, row in tracked(truth, one, maps_of(one), lattice, members=members).items()}
     rows["velocity, no residuals"] = tracked(truth, model, maps, lattice, members=0)["mean"]
     rows |= {f"velocity, {name}": row for name, row in tracked(truth, model, maps, lattice, members=members).items()}
+    if options.known:
+        name = f"true flow to {options.known:g} m, mean"
+        informed, at = informed_above(model, maps, velocities, options.known)
+        rows[name] = tracked(truth, informed, maps, lattice, members=members, predicted=at)["mean"]
     for name, altimetry in DEGRADED.items() if options.degraded else ():
+        if altimetry.chart and "bathymetry" not in model.spec.variables:
+            continue
         every = float(np.median(np.diff(velocities.times)) / np.timedelta64(86400, "s"))
         worse = degraded(maps, altimetry, every, lattice.periodic)
         rows[name] = tracked(truth, model, worse, lattice, members=members)["mean"]
@@ -316,6 +359,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, nargs="*", default=(), help="folders of further networks of velocities")
     parser.add_argument("--networks", type=Path, help="folder of the networks (default: velocity-sst-ssh of --run)")
     parser.add_argument("--velocities", type=Path, help="run of the same ocean that velocities.zarr is taken from")
+    parser.add_argument("--known", type=float, help="also score the true flow down to this depth, m, and the network below")
     parser.add_argument("--degraded", action="store_true", help="also score maps of SSH that are made worse")
     parser.add_argument("--window", action="store_true", help="also score maps of a window around the site")
     parser.add_argument("--distances", type=int, default=0, help="earth mover's distances of so many experiments a speed")

@@ -60,7 +60,7 @@ def start(folder: Path, years: float, speeds: list[str]) -> None:
     design = ["--years", f"{years:g}", "--positions", "domain", "--spacing", "171"]
     told("start", [
         timed("lagrangian.run", "--out", run, "--w", *speeds, *design, cache=cache),
-        timed("learning.fit", "--run", run, "--method", "velocity", cache=cache),
+        timed("learning.fit", "--run", run, "--method", "velocity", "--inputs", "sst-ssh-bathymetry", cache=cache),
         timed("learning.predict", "--run", run, "--method", "velocity", cache=cache),
         timed("evaluation.report", "--run", run, cache=cache),
     ])  # fmt: skip

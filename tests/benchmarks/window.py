@@ -11,7 +11,7 @@ each is compared: what else the machine does falls on both.
 Oceans: jet, the jet files (``../shared`` beside the repository; the sample in tests/data where they are absent); twin, a day of
 eddies on the grid of the twin, with its random walk. Particles are spread over the middle of the domain and over depths such that
 about three in a hundred reach the last level, and end, within the window, as in an ascent of 35 windows. ``crossings``: a level
-every 100 m.
+every 100 m; ``dense``: every 10 m. What these take more than the last level alone, over the crossings more, is a crossing's cost.
 """
 
 from __future__ import annotations
@@ -99,6 +99,8 @@ class Case:
         ny, nx = self.grid.shape
         wide = min(25.0, nx / 4, ny / 4)
         self.n, self.levels, self.parcels = n, len(levels), parcels
+        #: Crossings a particle in the window last measured.
+        self.crossed = 0.0
         rise = SPEED * span / DAY
         self.xi, self.eta = nx / 2 + rng.uniform(-wide, wide, n), ny / 2 + rng.uniform(-wide, wide, n)
         self.z = rng.uniform(-300.0 - 35 * rise, -300.0, n)
@@ -130,7 +132,9 @@ class Case:
         )  # fmt: skip
         began = time.thread_time()
         window.advance(*arrays)
-        return time.thread_time() - began
+        took = time.thread_time() - began
+        self.crossed = float(np.isfinite(arrays[10][..., 2]).sum()) / n
+        return took
 
     def _in_parcels(self, steps: int) -> float:
         from lagrangian.kernels import CrossingTable, SinkingAdvectionRK4, bathymetry_fieldset, particle_set
@@ -163,12 +167,18 @@ def cases(n: int, only) -> dict[str, Case]:
         jet = jet_snapshots()
         made["jet bare"] = Case(jet, n)
         made["jet parcels"] = Case(jet, n, parcels=True)
-        made["jet crossings"] = Case(jet, n, levels=tuple(float(depth) for depth in range(2900, 290, -100)))
+        made["jet crossings"], made["jet dense"] = (Case(jet, n, levels=levels(every)) for every in (100, 10))
     if "twin" in only:
         twin = twin_snapshots()
         made["twin walk bare"] = Case(twin, n, kappa=70.0)
         made["twin walk parcels"] = Case(twin, n, kappa=70.0, parcels=True)
+        made["twin walk dense"] = Case(twin, n, kappa=70.0, levels=levels(10))
     return made
+
+
+def levels(every: int) -> tuple[float, ...]:
+    """Levels from 2900 to 300 m."""
+    return tuple(float(depth) for depth in range(2900, 290, -every))
 
 
 def serve(n: int, only) -> None:
@@ -180,7 +190,8 @@ def serve(n: int, only) -> None:
             case.seconds(steps)
     print("ready", flush=True)
     for _ in sys.stdin:
-        print(json.dumps({name: [case.seconds(steps) for steps in (FEW, MANY)] for name, case in made.items()}), flush=True)
+        found = {name: [*(case.seconds(steps) for steps in (FEW, MANY)), case.crossed] for name, case in made.items()}
+        print(json.dumps(found), flush=True)
 
 
 def main() -> int:
@@ -209,11 +220,12 @@ def main() -> int:
         if side.stdout.readline().strip() != "ready":
             return 1
     best: dict[str, dict[str, np.ndarray]] = {name: {} for name in sides}
+    crossed: dict[str, float] = {}
     for _ in range(options.rounds):
         for name, side in sides.items():
             side.stdin.write("\n")
             side.stdin.flush()
-            for case, seconds in json.loads(side.stdout.readline()).items():
+            for case, (*seconds, crossed[case]) in json.loads(side.stdout.readline()).items():
                 best[name][case] = np.minimum(best[name].get(case, np.inf), seconds)
     for side in sides.values():
         side.stdin.close()
@@ -228,6 +240,12 @@ def main() -> int:
         if len(sides) == 2:
             few, many = best["now"][case] / best["before"][case]
             print(f"{case:20s} {'now/before: 1 step':>33s} {few:.2f}, {MANY} steps {many:.2f}")
+    for case in (case for case in crossed if case.endswith(("crossings", "dense"))):
+        alone = f"{case.rsplit(' ', 1)[0]} bare"
+        more = crossed[case] - crossed[alone]
+        costs = {name: 1e9 * (best[name][case][1] - best[name][alone][1]) / options.particles / more for name in sides}
+        told = ", ".join(f"{name} {cost:.0f} ns" for name, cost in costs.items())
+        print(f"{case}: {more:.2f} crossings more a particle than {alone}, a crossing {told}")
     return 0
 
 

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from evaluation.figures.canvas import LINES
-from evaluation.figures.scores import figure_3, figure_4, figure_calibration
+from evaluation.figures.scores import figure_3, figure_4, figure_calibration, line_of, style_of
 
 
 def entry(w, model, split, value):
@@ -99,3 +99,11 @@ def test_calibration_draws_its_numbers_and_tiny_spreads_keep_their_ticks_apart_f
     assert [line.get_label() for line in dots] == ["sst-ssh, rank correlation 0.40 [0.10, 0.70]", "5v-4l, rank correlation –"]
     assert len({line.get_marker() for line in dots}) == 2
     assert right.xaxis.get_offset_text().get_text() == ""
+
+
+def test_every_model_of_the_manual_is_told_apart():
+    models = ["box100", "box200", "climatology", "climatology-root", "sst-ssh", "5v-1l", "5v-4l"]
+    models += [f"velocity-{inputs}{end}" for inputs in ("sst-ssh", "sst-ssh-bathymetry", "5v-1l") for end in ("", "-root")]
+    lines = {tuple(sorted(line_of(model).items())) for model in models}
+    assert len(lines) == len(models)
+    assert style_of("velocity-sst-ssh-root") == style_of("velocity-sst-ssh") != style_of("unknown") == style_of("other")

@@ -288,10 +288,17 @@ def test_bad_options_of_the_twin_experiment_are_one_line_before_anything_is_run(
         "were trained on that ocean": ("--seed", 4),
         "holds no models of sst-ssh": ("--models", tmp_path / "other"),
         "for --method velocity": ("--method", "velocity"),
+        "--inputs sst-ssh-bathymetry needs --method velocity": ("--inputs", "sst-ssh-bathymetry"),
     }.items():
         assert twin("--models", tmp_path, "--out", out, *options) == 2
         error = capsys.readouterr().err.strip().splitlines()
         assert len(error) == 1 and word in error[0], error
+    # networks of velocities may have learnt from further oceans
+    (tmp_path / "models" / "velocity-sst-ssh").mkdir(parents=True)
+    (tmp_path / "models" / "velocity-sst-ssh" / "member-01.safetensors").touch()
+    write_json(tmp_path / "models" / "velocity-sst-ssh" / "fit.json", {"more_seeds": [5, 6]})
+    assert twin("--models", tmp_path, "--out", out, "--method", "velocity", "--seed", 6) == 2
+    assert "were trained on that ocean" in capsys.readouterr().err
     assert not out.exists()
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data.sphere import EARTH_RADIUS_KM, east_north
-from lagrangian.advection import ACTIVE, GROUNDED, LEFT_DOMAIN, REACHED
+from lagrangian.advection import ACTIVE, GROUNDED, LEFT_DOMAIN, REACHED, WAITING
 from lagrangian.config import DT_MINUTES, LEVELS
 from lagrangian.window import TILE, Diffusivity, PreparedSnapshot, Window, _in_order
 from tests.builders.analytic import (
@@ -160,6 +160,28 @@ def test_crossings_over_a_slope_and_under_a_tide_lie_on_the_path(s):
         worst = max(worst, np.abs(depth - np.array(levels)[crossed]).max())
     print(f"depth at the crossings: off by {worst:.1e} m at most")
     assert worst < 0.1
+
+
+@pytest.mark.parametrize("kappa", [0.0, 50.0], ids=["", "random walk"])
+def test_crossings_are_the_same_to_the_last_bit_whoever_else_crosses(kappa):
+    """More crossings than wait together, over a floor so steep that steps are redone several times, and each particle alone."""
+    n = WAITING + 3
+    grid = plane(nx=60, ny=9, dx=4e3, h=lambda x, y: 4500.0 - 2500.0 * np.exp(-((x / 20e3) ** 2)))
+    levels = tuple(np.arange(1500.0, 300.0, -20.0))
+    options = {"dt": 7200.0, "levels": levels, "diffusivity": Diffusivity((0.0,), (kappa,))}
+    window = pair(Window(grid, SHALLOW_TO_DEEP, **options), grid, SHALLOW_TO_DEEP, make=still_omega, u=constant(0.6), v=zero)
+    place, start, speed = RNG.uniform(20, 40, n), RNG.uniform(-1500, -400, n), RNG.choice([80.0, 150.0, 300.0], n)
+    together = cloud(place, 4.0, start, speed, time=DAY / 2, levels=len(levels))
+    together.next_level[:] = [sum(-level < z for level in levels) for z in start]
+    alone = np.full_like(together.crossings, np.nan)
+    for p in range(n):
+        one = cloud(place[p], 4.0, start[p], speed[p], time=DAY / 2, levels=len(levels))
+        one.next_level[:], one.uid[:] = together.next_level[p], together.uid[p]
+        move(window, one, -DAY / 2)
+        alone[p] = one.crossings[0]
+    move(window, together, -DAY / 2)
+    assert np.isfinite(alone).all(axis=2).sum() > 2 * WAITING
+    np.testing.assert_array_equal(together.crossings, alone)
 
 
 @TRANSFORMS

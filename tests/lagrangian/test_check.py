@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shlex
@@ -15,9 +16,12 @@ import xarray as xr
 from data.batch import LEFT_OUT, Needs, batch_script
 from data.command import parse, run_command
 from data.machine import bytes_read, peak_memory
-from lagrangian import estimate
+from lagrangian import check, estimate, maps
 from lagrangian.config import RunConfig
+from lagrangian.fields import FieldsPlan
+from lagrangian.results import SpeedResults
 from lagrangian.run import main
+from lagrangian.window import Window
 from tests.benchmarks.scaling import SAMPLE, SMALL_RUN, contents, unlike
 
 UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
@@ -60,13 +64,57 @@ def test_a_check_tells_what_is_there_and_writes_nothing(capsys, tmp_path):
         assert 1e6 < size(found["reads"]) < 2e7
 
 
+def test_cpu_time_is_the_sum_of_what_a_run_does_once_of_windows_steps_and_stores(capsys, monkeypatch, tmp_path):
+    """On a clock that moves by a known time in each piece of work, and nowhere else."""
+    now = [100.0]  # imports took so long
+    monkeypatch.setattr(estimate.time, "process_time", lambda: now[0])
+
+    def takes(owner, name, seconds, count=lambda found: 1.0):
+        real = getattr(owner, name)
+
+        @functools.wraps(real)
+        def timed(*arguments, **options):
+            found = real(*arguments, **options)
+            now[0] += seconds * count(found)
+            return found
+
+        monkeypatch.setattr(owner, name, timed)
+
+    loaded = iter([5.0])  # with the first window
+    takes(Window, "advance", 1.0, lambda steps: 0.25 + steps / 1000 + next(loaded, 0.0))
+    takes(SpeedResults, "_lay_out", 2.0)  # three stores a speed
+    takes(SpeedResults, "write", 3.0)
+    takes(SpeedResults, "close", 7.0)
+    takes(estimate, "damaged_parts", 0.5)  # of a period of a store
+    takes(FieldsPlan, "write", 4.0)
+    takes(FieldsPlan, "close", 0.125)
+    monkeypatch.setattr(maps, "draw_catchment", lambda *_: None)
+    takes(maps, "draw_catchment", 11.0)
+    kept = []
+    for owner, name in ((check, "cost_of"), (estimate, "_fields")):
+        real = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *given, real=real, **options: _noted(kept, real(*given, **options)))
+    assert called(capsys, tmp_path / "run", "--check")[0] == 0
+    (_, snapshots, _), cost = kept
+    periods, speeds, stores = 3, 2, 3
+    expected = 100 + 5 + 0.25 * cost.windows + cost.steps / 1000
+    expected += speeds * (2 * stores + 3 * periods + 7 + (periods - 1) * 0.5 * stores + 11)
+    expected += 4 * len(snapshots) + 0.125 * len(snapshots) / 3  # closing looks through the snapshots, here 3 of one period
+    assert cost.cpu_seconds == pytest.approx(expected, rel=1e-6)
+
+
+def _noted(kept, found):
+    kept.append(found)
+    return found
+
+
 @pytest.mark.slow  # memory is that of whole processes, which make the run and its maps
-def test_disk_and_memory_are_within_a_fifth_of_those_of_the_run(tmp_path):
+def test_disk_and_memory_are_within_a_fifth_of_those_of_the_run_and_cpu_time_is_not_far(tmp_path):
     measured = (
-        "import sys; from data.command import run_command; from data.machine import peak_memory\n"
+        "import sys, time; from data.command import run_command; from data.machine import peak_memory\n"
         "from lagrangian.config import RunConfig; from lagrangian.run import main\n"
         "code = run_command(RunConfig, main, prog='lagrangian.run', argv=sys.argv[1:])\n"
-        "print('peak', peak_memory()); sys.exit(code)"
+        "print('peak', peak_memory(), 'cpu', time.process_time()); sys.exit(code)"
     )
     options = [*SMALL_RUN, "--particles", "36", "--release-every", "6", "--every", "2", "--out", str(tmp_path / "run")]
     told, done = (
@@ -80,6 +128,9 @@ def test_disk_and_memory_are_within_a_fifth_of_those_of_the_run(tmp_path):
     assert float(found["steps"].split()[0]) * 1e6 == pytest.approx(record["particle_steps"], rel=0.2)
     if (peak := re.search(r"peak (\d+)", done.stdout)) and peak_memory() is not None:
         assert size(found["memory"]) == pytest.approx(float(peak.group(1)), rel=0.2)
+    hours = float(re.search(r"([\d.e-]+) CPU-hours", found["time"]).group(1))
+    taken = float(re.search(r"cpu ([\d.]+)", done.stdout).group(1))
+    assert 0.6 < 3600 * hours / taken < 1.6  # a fifth where nothing else uses the cores' caches (tests.benchmarks.door check)
 
 
 @pytest.mark.usefixtures("quick")

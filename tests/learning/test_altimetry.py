@@ -1,5 +1,7 @@
 """Maps of SSH that the benchmark of the learnt velocities makes worse."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -40,3 +42,12 @@ def test_smoothing_damps_a_wave_in_time_and_space_as_a_gaussian_does(maps):
 def test_what_is_not_asked_for_changes_nothing(maps):
     same = degraded(maps, Altimetry(), 5.0, True)
     assert np.array_equal(same.values["ssh"], maps.values["ssh"]) and same.values["temp"] is maps.values["temp"]
+
+
+def test_a_chart_is_wrong_in_the_same_way_at_all_times(maps):
+    floor = np.broadcast_to(np.float32(4000), maps.values["ssh"].shape)
+    known = dataclasses.replace(maps, values={**maps.values, "bathymetry": floor})
+    found = degraded(known, Altimetry(chart=50.0), 5.0, True).values
+    error = found["bathymetry"] - floor
+    assert error.std(axis=(1, 2)) == pytest.approx(np.full(40, 50.0), rel=1e-3) and (error == error[0]).all()
+    assert np.array_equal(found["ssh"], maps.values["ssh"])

@@ -52,7 +52,9 @@ def test_the_training_loss_is_the_weighted_sum_of_both_losses():
     expected = (
         SMOOTHED_WEIGHT * bhattacharyya_loss(smoothed, prediction) + RAW_WEIGHT * bhattacharyya_loss(raw, prediction)
     ).mean()
+    given = raw.clone(), smoothed.clone()
     assert float(training_loss(logits, raw, smoothed)) == pytest.approx(float(expected), abs=1e-6)
+    assert torch.equal(raw, given[0]) and torch.equal(smoothed, given[1])  # what is computed in place is the loss's own
     np.testing.assert_allclose(
         bhattacharyya_loss(smoothed, prediction), numpy_loss(smoothed.numpy(), prediction.numpy()), atol=1e-5
     )

@@ -2,12 +2,19 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from lagrangian.binning import BINS
-from tests.benchmarks.velocity import Row, Truth, constant, print_rows, velocities_of
+from lagrangian.design import Design
+from lagrangian.integration import Integration
+from learning.velocity.maps import MapSpec
+from learning.velocity.model import VelocityModel
+from learning.velocity.residuals import Residuals
+from learning.velocity.runs import RunOptions
+from tests.benchmarks.velocity import Row, Truth, constant, have_all_maps, informed_above, print_rows, velocities_of
 
 
 def blob(rows: int, column: int) -> np.ndarray:
@@ -51,3 +58,32 @@ def test_velocities_of_another_ocean_are_not_taken(tmp_path):
         (tmp_path / name / "run.json").write_text(json.dumps({"ocean": {"kind": "twin", "seed": seed, "years": 1.0}}))
     with pytest.raises(SystemExit, match="its ocean is not that of"):
         velocities_of(tmp_path / "one", tmp_path / "two")
+
+
+def test_periods_without_earlier_maps_are_left_out_for_a_causal_model_alone(monkeypatch, capsys):
+    # a record of 200 days: particles of 80 m/d are under way for 35 days, and a causal model wants SSH of 40 days before that
+    times = np.datetime64("2000-01-01", "s") + np.arange(0, 201, 5) * np.timedelta64(86400, "s")
+    starts = np.array(["2000-02-10", "2000-06-01"], "datetime64[s]")
+    options = RunOptions(Design.at("pap-so", speeds=(80.0,)), Integration())
+    monkeypatch.setattr("tests.benchmarks.velocity.run_options", lambda run: options)
+    monkeypatch.setattr("tests.benchmarks.velocity.found_speeds", lambda run: [80.0])
+    delayed, causal = (SimpleNamespace(spec=MapSpec.of("sst-ssh", causal=one)) for one in (False, True))
+    assert have_all_maps(Path("run"), [delayed], times, starts).tolist() == [True, True]
+    assert have_all_maps(Path("run"), [delayed, causal], times, starts).tolist() == [False, True]
+    assert "1 of 2 periods are left out" in capsys.readouterr().out
+
+
+def test_what_is_known_above_is_true_and_has_no_residuals(monkeypatch):
+    depths = np.array([200.0, 2200.0, 3000.0])
+    days = np.datetime64("2000-01-01", "s") + np.arange(3) * np.timedelta64(432000, "s")
+    psi = np.arange(3.0, dtype=np.float32)[:, None, None, None] + np.zeros((3, 3, 4, 4), np.float32)
+    residuals = Residuals(np.ones((2, 3, 4, 4), np.float32), 5.0, 16.0, True, np.zeros(3), np.ones(3), whole_exponent=None)
+    lattice = SimpleNamespace(frame=SimpleNamespace(spacing_km=16.0))
+    velocities = SimpleNamespace(times=days, lattice=lattice, anomaly=lambda flow: psi)
+    model = VelocityModel([], {"depths": depths, "flow": np.zeros((3, 2))}, residuals, "none")
+    monkeypatch.setattr(VelocityModel, "predict", lambda self, maps, instants, lattice: np.full((len(instants), 3, 4, 4), -1.0))
+    informed, at = informed_above(model, SimpleNamespace(times=days), velocities, 2250.0)
+    assert informed.residuals.values[:, :2].max() == 0 and informed.residuals.values[:, 2].min() == 1
+    flow = at(days[1:])
+    np.testing.assert_array_equal(flow[:, :2], psi[1:, :2])
+    assert (flow[:, 2] == -1).all()

@@ -34,17 +34,19 @@ from tests.learning.test_velocity import lattice, waves
 
 DEPTHS = np.array([200.0, 1000.0, 3000.0])
 DAY = np.timedelta64(86400, "s")
-SMALL = ["--method", "velocity", "--width", "4", "--epochs", "1", "--batch", "2", "--threads", "1"]
+SMALL = ["--method", "velocity", "--inputs", "sst-ssh", "--width", "4", "--epochs", "1", "--batch", "2", "--threads", "1"]
 
 
-def write_velocities(run: Path) -> None:
-    """velocities.zarr of a made-up ocean, periodic over 1024 km, points 32 km apart."""
+def write_velocities(run: Path, hills: float | None = 100.0) -> None:
+    """velocities.zarr of a made-up ocean, periodic over 1024 km, points 32 km apart, with hills of so many metres (None: without
+    the sea floor, as an earlier version wrote it)."""
     where = lattice(32, spacing=32.0)
     base = waves(where, speed=0.05)[0]
     times = np.datetime64("2000-12-10", "s") + np.arange(90) * np.timedelta64(5 * 86400, "s")
     path = run / "velocities.zarr"
     ocean = SimpleNamespace(variables={"temp"}, description={"kind": "made up"})
-    lay_out = partial(targets._lay_out, lattice=where, ocean=ocean, depths=DEPTHS, times=times)
+    floor = None if hills is None else (4000 + hills * waves(where, 7)[0, 0] / waves(where, 7)[0, 0].std()).astype(np.float32)
+    lay_out = partial(targets._lay_out, lattice=where, ocean=ocean, depths=DEPTHS, times=times, floor=floor)
     filled = (*targets.FILLED, "temp")
     store = ResumableStore(path, filled, times.size, lay_out=lay_out, identity={"run": {"run": run_identity(run)}})
     psi = np.stack([np.roll(base, k, axis=-1) for k in range(times.size)]).astype(np.float32)

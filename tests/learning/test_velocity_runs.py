@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from data.command import read_json, run_command, write_json
 from data.errors import InputError, OptionError
@@ -17,7 +18,7 @@ from learning.config import FitConfig
 from learning.fit import main as fit
 from learning.predict import PredictConfig
 from learning.predict import main as predict
-from learning.ready import FOLDER, MODEL, with_ready_network
+from learning.ready import FOLDER, MODELS, with_ready_network
 from learning.velocity.joined import APART, joined
 from learning.velocity.maps import Maps, MapSpec
 from learning.velocity.model import VelocityModel
@@ -40,7 +41,7 @@ def second(run, tmp_path_factory) -> Path:  # noqa: F811
 
 
 def of(run: Path, *more: Path) -> list[str]:  # noqa: F811
-    return ["--run", str(run), *SMALL, "--inputs", "sst-ssh", *(["--more-runs", *map(str, more)] if more else [])]
+    return ["--run", str(run), *SMALL, *(["--more-runs", *map(str, more)] if more else [])]
 
 
 def test_no_map_of_one_record_stands_for_a_day_of_another(run, second):  # noqa: F811
@@ -89,14 +90,16 @@ def test_runs_that_cannot_be_learnt_from_together_are_refused(run, second, tmp_p
     assert "more_runs" in capsys.readouterr().err
 
 
-def test_the_ready_network_is_whole_small_and_names_what_it_learnt_from():
-    model = VelocityModel.load(MODEL)
-    assert model.residuals is not None and 0.5 < model.residuals.amplitude < 2
-    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 5_000_000
-    seeds = read_json(MODEL / "fit.json")["ocean_seeds"]
+@pytest.mark.parametrize("inputs", MODELS)
+def test_a_ready_network_is_whole_small_and_names_what_it_learnt_from(inputs):
+    folder = MODELS[inputs]
+    model = VelocityModel.load(folder)
+    assert model.spec.name == inputs and model.residuals is not None and 0.5 < model.residuals.amplitude < 2
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 5_000_000
+    seeds = read_json(folder / "fit.json")["ocean_seeds"]
     assert len(seeds) > 1 and not {0, 1} & set(seeds)  # those are what tables of scores are made on
-    for name in ("run.json", "models/velocity-sst-ssh/fit.json"):
-        assert "/work" not in (FOLDER / name).read_text() and "/tmp" not in (FOLDER / name).read_text()
+    for path in (FOLDER / "run.json", folder / "fit.json"):
+        assert "/work" not in path.read_text() and "/tmp" not in path.read_text()
 
 
 def test_maps_are_answered_at_once_and_the_first_line_says_by_what(tmp_path, monkeypatch, capsys):
@@ -108,6 +111,15 @@ def test_maps_are_answered_at_once_and_the_first_line_says_by_what(tmp_path, mon
     first = capsys.readouterr().out.splitlines()[0]
     assert first.startswith("ready network: ") and "dates have inputs outside" in first and "idealised teacher" in first
     assert (tmp_path / "out" / "catchment_w300.nc").exists()
+    # with a chart of the sea floor, by the one that knows what to do with it
+    lon, lat = np.arange(-26.0, -7, 0.2), np.arange(43.0, 55, 0.2)
+    depth = 4800 + 100 * np.cos(3 * lon) * np.cos(3 * lat)[:, None]
+    hills = xr.DataArray(depth, dims=("lat", "lon"), coords={"lat": lat, "lon": lon})
+    hills.to_dataset(name="deptho").to_netcdf(tmp_path / "floor.nc")
+    assert run_command(PredictConfig, predict, prog="learning.predict", argv=[*words, "--bathymetry", "floor.nc"]) == 0
+    assert capsys.readouterr().out.startswith("ready network: ")
+    with xr.open_dataset(tmp_path / "out" / "catchment_w300.nc") as found:
+        assert "velocity-sst-ssh-bathymetry" in found.attrs["source"]
 
 
 def test_the_trap_stands_at_the_depth_of_the_site_that_is_asked_for_or_it_is_said():

@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import pytest
 
-from data.compiled import fingerprint, sources_of
+from data import compiled
+from data.compiled import compiling, fingerprint, sources_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
@@ -62,6 +64,25 @@ def test_a_change_in_what_the_kernel_is_built_from_reaches_the_kernel(tmp_path):
     assert text.count("builder.fmul(one, two)") == 1
     simd.write_text(text.replace("builder.fmul(one, two)", "builder.fadd(one, two)"))
     assert abs(run(here) - (5.0 + 0.1 * 43200.0 / 8e3)) > 1e-3
+
+
+def test_time_spent_compiling_is_counted_and_what_is_compiled_within_is_counted_once(monkeypatch):
+    clock = iter([10.0, 13.0, 20.0, 21.0])  # read as the outermost function begins and ends, and no more
+    monkeypatch.setattr(compiled.time, "thread_time", lambda: next(clock))
+
+    @numba.njit
+    def inner(x):
+        return x + 1
+
+    @numba.njit
+    def outer(x):
+        return 2 * inner(x)
+
+    with compiling() as spent:
+        assert outer(3) == 8 and spent.seconds == 3.0
+        assert outer(4) == 10 and spent.seconds == 3.0  # the machine code is there
+        assert outer(0.5) == 3 and spent.seconds == 4.0
+    assert inner(True) == 2 and spent.seconds == 4.0  # no longer counted
 
 
 def test_sources_are_followed_through_every_form_of_import(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from data import lonlat
 from data.errors import InputError, OptionError
 from data.frame import Frame
 from data.map_file import MapFile
@@ -539,6 +540,20 @@ def test_a_cut_across_the_antimeridian_equals_the_same_field_elsewhere(write, me
         results.append(on_frame(piece["ssh"], Frame.around(center, 200.0, 8.0), method=method).values)
     np.testing.assert_allclose(results[1], results[0], atol=1e-5)
     np.testing.assert_allclose(results[2], results[0], atol=1e-5)
+
+
+def test_maps_that_come_one_by_one_find_their_places_once(monkeypatch):
+    values = np.random.default_rng(1).normal(size=(3, LAT.size, LON.size)).astype(np.float32)
+    maps = xr.DataArray(values, dims=("time", "lat", "lon"), coords={"time": np.arange(3), "lat": LAT, "lon": LON}, name="map")
+    frame, made = Frame.around(PAP, 200.0, 8.0), []
+    together = on_frame(maps, Frame.around(PAP, 200.0, 8.0))
+    monkeypatch.setattr(lonlat, "LonLatRegridder", lambda *given: made.append(given) or LonLatRegridder(*given))
+    for time in range(3):
+        xr.testing.assert_identical(on_frame(maps.isel(time=[time]), frame), together.isel(time=[time]))
+    assert len(made) == 1
+    on_frame(maps, frame, method="linear")
+    on_frame(maps.isel(lon=slice(None, None, 2)), frame)
+    assert len(made) == 3  # another method, other points
 
 
 def test_impossible_regridding_is_one_line():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import subprocess
 import sys
 import types
@@ -126,3 +127,26 @@ def test_no_process_is_sent_a_signal_on_windows(tmp_path, monkeypatch):
     with written_aside(tmp_path / "b.txt") as aside:
         aside.write_text("b")
     assert (tmp_path / "b.txt").read_text() == "b"
+
+
+KEEPING = """
+import resource, sys
+import numpy as np
+from data.machine import keep_freed_memory
+if sys.argv[1:]:
+    keep_freed_memory(int(sys.argv[1]))
+for _ in range(4):
+    began = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    held = [np.full(30_000_000, 1, np.uint8) for _ in range(5)]
+    del held
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - began)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc", reason="glibc's own numbers")
+def test_memory_of_freed_arrays_is_kept_for_the_next_ones():
+    faults = [
+        int(subprocess.run([sys.executable, "-c", KEEPING, *words], capture_output=True, text=True, check=True).stdout)
+        for words in ((), (str(256 * 2**20),))
+    ]
+    assert faults[0] > 500 > 50 > faults[1]  # pieces of memory that the system gives anew, one to many pages each

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import shutil
 
+import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
@@ -212,7 +214,8 @@ def test_an_effective_resolution_keeps_longer_waves_and_takes_out_shorter_ones()
 
 
 def test_files_have_the_layouts_of_the_real_ones(ocean, folder):
-    assert {path.name for path in folder.iterdir()} == {f"{kind}_{year}.nc" for kind in products.KINDS for year in (1999, 2000)}
+    yearly = {f"{kind}_{year}.nc" for kind in products.KINDS for year in (1999, 2000)}
+    assert {path.name for path in folder.iterdir()} == {*yearly, "bathymetry.nc"}
     ssh, sst, chl = (read(folder, kind) for kind in products.KINDS)
     assert {"adt", "sla", "ugos", "vgos", "crs"} <= set(ssh.data_vars) and ssh["adt"].dims == ("time", "latitude", "longitude")
     assert {"analysed_sst", "analysis_error", "mask"} <= set(sst.data_vars)
@@ -222,6 +225,9 @@ def test_files_have_the_layouts_of_the_real_ones(ocean, folder):
         assert ssh[name].encoding["dtype"] == np.int32 and ssh[name].encoding["scale_factor"] == 1e-4
     assert sst["analysed_sst"].encoding["dtype"] == np.int16 and sst["analysed_sst"].encoding["add_offset"] == 273.15
     assert chl["CHL"].encoding["_FillValue"] == -999
+    with xr.open_dataset(folder / "bathymetry.nc") as floor:
+        assert floor["elevation"].dims == ("lat", "lon") and floor["elevation"].attrs["units"] == "m"
+        assert -6000 < floor["elevation"].min() < floor["elevation"].max() < -3000
     for one, lat, lon, step in (
         (ssh, "latitude", "longitude", 0.25), (sst, "lat", "lon", 0.05), (chl, "lat", "lon", -1 / 24)
     ):  # fmt: skip
@@ -383,6 +389,11 @@ def test_files_of_another_ocean_or_damaged_ones_are_refused(ocean, chlorophyll, 
         products.write_products(ocean, chlorophyll, folder, seed=5, truth=True)
     with pytest.raises(StoreError, match=r"chl_1999.nc was written with truth 1 instead of 0"):
         products.write_products(ocean, chlorophyll, folder, seed=3)
+    other = shutil.copytree(folder, tmp_path / "other")
+    with netCDF4.Dataset(other / "bathymetry.nc", "a") as file:
+        file.twin_ocean_seed = np.int32(9)
+    with pytest.raises(StoreError, match=r"bathymetry.nc was written with ocean_seed 9 instead of"):
+        products.write_products(ocean, chlorophyll, other, seed=3, truth=True)
     (tmp_path / "ssh_1999.nc").write_text("not netcdf")
     with pytest.raises(StoreError, match=r"ssh_1999.nc cannot be read"):
         products.write_products(ocean, chlorophyll, tmp_path, seed=3)
@@ -395,5 +406,5 @@ def test_the_command_writes_products_instead_of_history_files(ocean, folder, tmp
     monkeypatch.setattr(command, "open_twin", lambda *_, **__: ocean)
     assert command.main(command.TwinConfig(seed=3, products=True, truth=True, out=tmp_path)) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*(path.name for path in folder.iterdir()), "twin.json"])
-    assert "6 files" in capsys.readouterr().out
+    assert "7 files" in capsys.readouterr().out
     xr.testing.assert_identical(read(tmp_path, "chl"), read(folder, "chl"))
