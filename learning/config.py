@@ -12,7 +12,7 @@ from data.errors import need
 from data.registry import NETWORKS
 from data.workers import WORKER_GROUP, WorkerOptions
 from learning.architecture import Architecture
-from learning.input_sets import LAGS_DAYS, SSH_RESOLUTION_KM, SST_RESOLUTION_KM, InputName, Method
+from learning.input_sets import LAGS_DAYS, SSH_RESOLUTION_KM, SST_RESOLUTION_KM, AnyInputName, Method
 
 #: CPU threads of one network unless asked otherwise: sums in PyTorch are rounded differently with another number.
 THREADS = 2
@@ -101,7 +101,7 @@ class FitConfig(WorkerOptions):
     learnt from too; validation and test stay with --run."""
     w: Annotated[tuple[float, ...], *bounds(above=0, below=1e5, unit="m/d")] = ()
     """Sinking speeds, m/d (default: all found in the run)."""
-    inputs: tuple[InputName | Literal["sst-ssh-bathymetry"], ...] = ()
+    inputs: tuple[AnyInputName, ...] = ()
     """Input sets: sst-ssh (at satellite resolution), 5v-1l (five surface variables), 5v-4l (at four depths; unet alone), and
     sst-ssh-bathymetry (the depth of the sea floor as well; velocity alone). Default: sst-ssh, and with velocity
     sst-ssh-bathymetry too, unless the sea floor is flat."""

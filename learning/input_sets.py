@@ -16,6 +16,8 @@ INPUT_SETS: dict[str, tuple[tuple[str, float | None], ...]] = {
     ),
 }
 InputName = Literal["sst-ssh", "5v-1l", "5v-4l"]
+#: These, and the set that networks of velocities alone can take.
+AnyInputName = Literal["sst-ssh", "5v-1l", "5v-4l", "sst-ssh-bathymetry"]
 #: The set that is learnt where none is asked for.
 DEFAULT_INPUTS: InputName = "sst-ssh"
 #: Effective resolution of satellite maps, km (paper section 2.2).
