@@ -152,7 +152,8 @@ def test_the_position_nearest_to_the_site_is_shown_unless_another_is_chosen():
 def test_what_is_not_there_is_one_line(whole_run, capsys, tmp_path, options, words):
     assert call("--run", whole_run, "--out", tmp_path, *options) == 2
     lines = capsys.readouterr().err.splitlines()
-    said = [line for line in lines if not re.fullmatch(r"reading [a-z ]+: \d+/\d+ [a-z]+(, .*)?", line)]  # a slow machine's progress
+    progress = re.compile(r"reading [a-z ]+: \d+/\d+ [a-z]+(, .*)?")  # that a slow machine tells
+    said = [line for line in lines if not progress.fullmatch(line)]
     assert len(said) == 1 and words in said[0]
     assert not (tmp_path / "explorer.html").exists()
 
