@@ -10,7 +10,8 @@ import xarray as xr
 from data.command import one_line
 from data.errors import InputError
 from data.frame import Frame
-from data.lonlat import around, on_frame
+from data.lonlat import LonLatRegridder, around
+from data.map_file import AXIS_NAMES
 from data.netcdf import open_dataset
 from data.units import UnitError, conversion
 
@@ -18,7 +19,7 @@ from data.units import UnitError, conversion
 HEIGHTS = ("elevation", "z", "topo", "altitude", "height", "relief", "rose", "bedrock", "band1")
 DEPTHS = ("deptho", "bathymetry", "bathy", "bathy_metry", "bottom_depth", "depth_ocean", "sea_floor_depth", "h", "depth")
 #: Names of the axes in lower case, and their units where they are named otherwise.
-AXES = {"lat": ("lat", "latitude", "y", "nav_lat"), "lon": ("lon", "longitude", "x", "nav_lon")}
+AXES = {"lat": (*AXIS_NAMES["lat"], "y"), "lon": (*AXIS_NAMES["lon"], "x")}
 AXIS_UNITS = {"lat": "degrees_north", "lon": "degrees_east"}
 #: Depths beyond the deepest trench, m, are no metres.
 DEEPEST = 12_000.0
@@ -45,8 +46,8 @@ def bathymetry_on(path: str | Path, frame: Frame) -> np.ndarray:
         with xr.open_dataset(path, engine="netcdf4", decode_times=False) as file:
             variable = _variable(file, path)
             half = max(np.abs(frame.x).max(), np.abs(frame.y).max())
-            maps = variable.expand_dims(time=[np.datetime64("2000-01-01", "ns")]).to_dataset(name="bathymetry")
-            piece = around(maps.assign_attrs(files=[str(path)]), frame.center, half)["bathymetry"].load()
+            chart = variable.to_dataset(name="bathymetry").assign_attrs(files=[str(path)])
+            piece = around(chart, frame.center, half)["bathymetry"].load()
     except (OSError, RuntimeError) as error:
         raise InputError(f"{path}: cannot be read ({one_line(error)}); copy it again") from error
     try:
@@ -59,7 +60,8 @@ def bathymetry_on(path: str | Path, frame: Frame) -> np.ndarray:
         raise InputError(f"{path}: {variable.name} knows no sea there: all of it lies on land, or it has the other sign")
     if float(depth.max()) > DEEPEST:
         raise InputError(f"{path}: {variable.name} reaches {float(depth.max()):.0f} m, deeper than any sea; give metres")
-    return on_frame(depth, frame).values[0]
+    # not on_frame, which keeps the way to a frame for the next map: of a chart there is no next one, and its way is long
+    return LonLatRegridder(depth["lon"].values, depth["lat"].values, frame)(depth.values)
 
 
 def _variable(file: xr.Dataset, path) -> xr.DataArray:
@@ -78,7 +80,7 @@ def _variable(file: xr.Dataset, path) -> xr.DataArray:
             f"{path}: {found} has dimensions {variable.dims}; give depths on one latitude per row and one longitude per column"
         )
     variable = variable.drop_vars(list(variable.coords)).rename({dimension: axis[0] for dimension, axis in axes.items() if axis})
-    return variable.assign_coords({axis[0]: axis[1] for axis in axes.values() if axis})
+    return variable.assign_coords(dict(axis for axis in axes.values() if axis)).transpose("lat", "lon")
 
 
 def _axis(file: xr.Dataset, dimension) -> tuple[str, np.ndarray] | None:
