@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Literal
 
 import numpy as np
 
 from data.errors import InputError, StoreError
 from learning.inputs import SSH_RESOLUTION_KM, SST_RESOLUTION_KM, Method, fill_missing, to_resolution
 
-InputName = Literal["sst-ssh", "5v-1l", "sst-ssh-bathymetry"]
 VARIABLES: dict[str, tuple[str, ...]] = {
     "sst-ssh": ("ssh", "temp"),
     "5v-1l": ("ssh", "temp", "u", "v", "vorticity_over_f"),

@@ -100,6 +100,8 @@ def test_the_twins_hills_are_the_same_in_its_files_as_in_the_simulation(tmp_path
     """The floor of the simulation, and that of a satellite user's file of it, on one frame: two ways to the same channel."""
     ocean = open_twin(0.02)
     assert np.ptp(ocean.grid.h) == 0 and abs(sea_floor_of(ocean).mean() - DEPTH) < 5  # particles pass over a flat floor
+    height = ocean.record.model.parameters.topography
+    assert np.corrcoef(height.ravel(), sea_floor_of(ocean)[:-1, :-1].ravel())[0, 1] < -0.9  # over a hill the sea is shallower
     written = write_products(ocean, Chlorophyll.of(ocean, 0), tmp_path, seed=0)[-1]
     assert written.name == "bathymetry.nc"
     site = ocean.grid.center

@@ -35,6 +35,7 @@ def second(run, tmp_path_factory) -> Path:  # noqa: F811
     shutil.copytree(run, folder, ignore=shutil.ignore_patterns("models", "velocities.zarr"))
     record = read_json(folder / "run.json")
     record["identity"] = {**record.get("identity", {}), "of": "another simulation"}
+    record["ocean"] = {**record.get("ocean", {}), "seed": 7}
     write_json(folder / "run.json", record)
     write_velocities(folder)
     return folder
@@ -68,7 +69,7 @@ def test_networks_of_two_runs_differ_from_those_of_one_and_go_on_to_the_same_wei
         model = VelocityModel.load(folder / "models" / "velocity-sst-ssh")
         weights.append(torch.cat([value.flatten() for value in model.networks[0].state_dict().values()]))
         record = read_json(folder / "models" / "velocity-sst-ssh" / "fit.json")
-        assert len(record["more_runs"]) == len(more)
+        assert len(record["more_runs"]) == len(more) and record["more_seeds"] == [7] * len(more)
     assert not torch.equal(weights[0], weights[1]) and torch.equal(weights[1], weights[2])
 
 
