@@ -210,10 +210,10 @@ def _open_lonlat(files, names, grid, time_label, origin, allow_gaps, center, hal
     notes: list[str] = []
     first: dict[str, lonlat.Axes] = {}
 
-    def check(dataset, source: Source) -> None:
+    def check(dataset, source: Source, quantity: str) -> None:
         """InputError if a quantity has other axes than the quantities before."""
         axes = lonlat.axes_of(source.path, dataset, source.name, source.dimensions)
-        if axes.depth is not None and axes.depth.size == 1 and source.name == named(dataset, "temp", LONLAT):
+        if axes.depth is not None and axes.depth.size == 1 and quantity == "temp":
             axes = replace(axes, depth=None)  # temperature at the surface alone, as data.download fetches it for the networks
         reference = first.setdefault("space", axes) if axes.depth is not None else first.get("space")
         if reference is None:

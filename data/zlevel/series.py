@@ -184,7 +184,7 @@ def series_of(sources: list[Source], notes: list[str]) -> Series:
 def gather(files: Handles, paths: list[str], model: Model, origin, notes: list[str], check: Callable) -> dict[str, Series]:
     """The series of all quantities over all files; u and v must share their times; others are left out unless they share them.
 
-    check(dataset, source): called with the open file of each source.
+    check(dataset, source, quantity): called with the open file of each source.
 
     Raises
     ------
@@ -195,7 +195,7 @@ def gather(files: Handles, paths: list[str], model: Model, origin, notes: list[s
     for path in paths:
         with files.open(path) as dataset:
             for quantity, source in sources_of(path, dataset, model, origin, notes).items():
-                check(dataset, source)
+                check(dataset, source, quantity)
                 by_quantity[quantity].append(source)
     for absent, partner in (("u", "v"), ("v", "u")):
         if not by_quantity[absent]:

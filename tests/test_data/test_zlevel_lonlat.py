@@ -97,6 +97,33 @@ def test_without_the_sea_floor_there_is_no_continuity_and_with_a_static_file_the
         np.testing.assert_allclose(ocean.grid.h, base.grid.h)
 
 
+@pytest.mark.parametrize(("unit", "factor"), [("km", 1e-3), ("cm", 100.0)])
+def test_the_unit_of_the_sea_floor_counts(tmp_path, unit, factor):
+    path = write_lonlat(tmp_path / "base.nc", LON, LAT, DEPTH, TIMES, FIELDS)
+    deptho = np.where(WET[0], np.where(WET[7], 900.0, 400.0), 0.0)
+    plain = write_static(tmp_path / "static.nc", LON, LAT, deptho)
+    other = write_static(tmp_path / "other.nc", LON, LAT, deptho * factor)
+    with netCDF4.Dataset(other, "a") as dataset:
+        dataset["deptho"].units = unit
+    a, b = (open_zlevel(path, grid=grid) for grid in (plain, other))
+    np.testing.assert_allclose(a.grid.h, b.grid.h, rtol=1e-6)
+    b.close()
+    with netCDF4.Dataset(other, "a") as dataset:
+        dataset["deptho"].units = "degC"
+    with pytest.raises(InputError, match=r"other\.nc: deptho is no depth in metres"):
+        open_zlevel(path, grid=other)
+
+
+@pytest.mark.parametrize("value", [-900.0, 0.0])
+def test_a_sea_floor_that_is_no_depth_anywhere_is_refused(tmp_path, value):
+    path = write_lonlat(tmp_path / "base.nc", LON, LAT, DEPTH, TIMES, FIELDS)
+    grid = write_static(tmp_path / "static.nc", LON, LAT, np.where(WET[0], 900.0, 0.0))
+    with netCDF4.Dataset(grid, "a") as dataset:
+        dataset["deptho"][:] = np.where(WET[0], value, 50.0)
+    with pytest.raises(InputError, match=r"static\.nc: the depth of the sea floor is missing, or not above 0"):
+        open_zlevel(path, grid=grid)
+
+
 def test_files_cut_in_depth_have_lost_their_floor_and_say_so(base, tmp_path):
     static = write_static(tmp_path / "static.nc", LON, LAT, np.where(WET[0], 4000.0, 0.0))
     ocean = open_zlevel(base.description["files"], grid=static)
