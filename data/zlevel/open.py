@@ -169,6 +169,9 @@ def timed(series: dict[str, Series], time_label: str, allow_gaps: bool, notes: l
     """(n,) datetime64[ns]: instants of the records of u, which the other quantities share."""
     u = series["u"]
     kinds = set().union(*(series[name].kinds() for name in ("u", "v")))
+    if {"instant", "mean"} <= kinds:
+        path_of = {source.times.kind: source.path for name in "uv" for source, _ in series[name].owners}
+        raise InputError(f"{path_of['instant']} holds instants, {path_of['mean']} means; give files of one kind")
     times = instants(u.labels, u.middles(), kinds, time_label, notes)
     if time_label == "auto":
         aligned = instants(series["v"].labels, series["v"].middles(), kinds, time_label, [])

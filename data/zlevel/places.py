@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from data.croco.shifts import ALLOWED
@@ -26,7 +28,7 @@ class Places:
     """
 
     def __init__(
-        self, longitude: tuple[str, ...], latitude: tuple[str, ...], may_lie: dict[str, tuple[tuple[float, float], ...]]
+        self, longitude: tuple[str, ...], latitude: tuple[str, ...], may_lie: Mapping[str, tuple[tuple[float, float], ...]]
     ):
         self._names = (longitude, latitude)
         self._may_lie = may_lie

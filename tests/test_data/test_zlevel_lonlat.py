@@ -228,6 +228,18 @@ def test_bounds_win_over_labels_and_the_option_over_both(tmp_path):
         np.testing.assert_array_equal(made.times, start + np.timedelta64(shift, "h"))
 
 
+def test_means_without_bounds_say_what_their_labels_are_taken_for(tmp_path):
+    five_days = TIMES[0] + np.arange(4) * 5 * DAY
+    cases = [(five_days, "5-day mean", True), (five_days, "", False), (TIMES, "daily mean", False), (TIMES, "hourly", False)]
+    for number, (times, title, told) in enumerate(cases):
+        attributes = {"title": title, "cell_methods": "time: mean" if "mean" in title else ""}
+        ocean = open_zlevel(write_lonlat(tmp_path / f"{number}.nc", LON, LAT, DEPTH, times, FIELDS, attributes=attributes))
+        assert any("means of 120 h without time bounds" in note for note in ocean.description["assumptions"]) == told
+        assert (ocean.times == times).all()
+    moved = open_zlevel(tmp_path / "0.nc", time_label="start")
+    assert (moved.times - five_days == 2.5 * np.timedelta64(24, "h").astype("m8[s]")).all()
+
+
 def test_a_global_file_wraps_and_is_cut_about_the_site(tmp_path):
     lon = np.arange(0, 360, 4.0)
     lat = np.arange(-20, 21, 4.0)
@@ -426,3 +438,38 @@ def test_a_hole_in_the_files_own_vertical_velocity_is_refused(tmp_path):
     assert ocean.snapshot(0, {"w"}).w[-4, 6, 6] != 0
     with pytest.raises(InputError, match="wo is NaN or a fill value inside the sea, in record 1"):
         ocean.snapshot(1, {"w"})
+
+
+def two_files(folder, change, first=0):
+    """The plain file, and a file of its records from ``first`` on, after a change of u."""
+    folder.mkdir()
+    later = {name: values[first:] for name, values in FIELDS.items()}
+    return [
+        write_lonlat(folder / "a.nc", LON, LAT, DEPTH, TIMES, FIELDS),
+        write_lonlat(folder / "b.nc", LON, LAT, DEPTH, TIMES[first:], later | {"u": change(later["u"])}),
+    ]
+
+
+@pytest.mark.parametrize("factor", [-1.0, 1.1])
+def test_two_runs_of_the_same_days_are_refused(tmp_path, factor):
+    with pytest.raises(InputError, match=r"b\.nc and .*a\.nc begin at the same instant and hold other values of uo"):
+        open_zlevel(two_files(tmp_path / "two", lambda u: factor * u))
+
+
+def test_a_later_forecast_counts_and_its_other_values_are_told(base, tmp_path):
+    ocean = open_zlevel(two_files(tmp_path / "later", lambda u: -u, first=2))
+    assert any("2 instant(s) of uo" in note and "(values differ)" in note for note in ocean.description["assumptions"])
+    np.testing.assert_array_equal(ocean.snapshot(3).u, -base.snapshot(3).u)
+    np.testing.assert_array_equal(ocean.snapshot(1).u, base.snapshot(1).u)
+    copies = open_zlevel(two_files(tmp_path / "copies", lambda u: u))
+    assert not any("values differ" in note for note in copies.description["assumptions"])
+    equal(copies, base)
+
+
+def test_means_and_instants_are_not_one_record(tmp_path):
+    paths = [
+        write_lonlat(tmp_path / f"{name}.nc", LON, LAT, DEPTH, TIMES + hours, FIELDS, attributes={"title": title})
+        for name, hours, title in (("a", 0, "daily mean fields"), ("b", np.timedelta64(6, "h"), "hourly instantaneous fields"))
+    ]
+    with pytest.raises(InputError, match=r"b\.nc holds instants, .*a\.nc means; give files of one kind"):
+        open_zlevel(paths)
