@@ -22,6 +22,7 @@ from data.sites import Site, parse_site
 from data.times import nearest, parse_date
 from learning.catchment_file import PROJECTION, places, projection
 from learning.inputs import InputSpec
+from learning.map_checks import LEAST_KNOWN, known_shares, look_at_maps, sla_notes
 from learning.network import CENTRED
 
 DAY = np.timedelta64(86400, "s")
@@ -33,8 +34,6 @@ PERSIST_DAYS = 50.0
 MEAN_MAPS = 200
 #: Maps of less than this, days, give a mean of a season rather than of the years.
 YEAR = 350.0
-#: Least share of the window that a map must know; the rest (land, ice) is filled, see :func:`filled`.
-LEAST_KNOWN = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,8 +137,7 @@ def satellite_windows(
         sources["temp"] = temperatures["sst"]
         notes += time_notes(temperatures, "SST")
     source = str(heights["ssh"].attrs["source_variable"])
-    if source == "sla":
-        notes.append("SSH is sla, without mean dynamic topography: standing currents are missing from it; adt is wanted")
+    notes += sla_notes(source)
     stamps = {name: dataset["time"].values.astype("datetime64[s]") for name, dataset in sources.items()}
     _check_common(stamps)
     ends = _ends(stamps, spec, start, end, every, persist)
@@ -178,13 +176,14 @@ def satellite_windows(
             for number, record in enumerate(used):
                 maps[number] = on_frame(sources[name][[record]], frame, method="bicubic").values[0]
                 bar.update(number + 1, used.size)
-        clear = np.isfinite(maps).mean(axis=(1, 2))
+        clear = known_shares(maps)
         if (clear < LEAST_KNOWN).any():
             worst = int(np.argmin(clear))
             raise InputError(
                 f"{name} map of {stamps[name][used[worst]]}: only {100 * clear[worst]:.0f} % of the {2 * HALF_WINDOW_KM:g} km "
                 f"around {place.name} is known; give gap-free (L4) maps, or a site farther from land"
             )
+        notes += look_at_maps(name, stamps[name][used], maps)
         values[:, channel] = maps[back]
     missing = tuple(name for name, _ in spec.variables if name not in sources)
     mean_of = "--ssh-mean"
