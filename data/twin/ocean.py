@@ -78,8 +78,11 @@ class TwinOcean:
         # values at psi points i + 1/2, j + 1/2; row and column -1/2 are those of the periodic image
         at = np.tensordot(weights, psi, axes=1)
         wrapped = np.pad(at, ((0, 0), (1, 1), (1, 1)), mode="wrap")
-        u = -(wrapped[:, 1:, 1:-1] - wrapped[:, :-1, 1:-1]) / np.float32(SPACING) + mean_u[:, None, None]
-        v = (wrapped[:, 1:-1, 1:] - wrapped[:, 1:-1, :-1]) / np.float32(SPACING) + mean_v[:, None, None]
+        u = wrapped[:, :-1, 1:-1] - wrapped[:, 1:, 1:-1]
+        v = wrapped[:, 1:-1, 1:] - wrapped[:, 1:-1, :-1]
+        for velocity, mean in ((u, mean_u), (v, mean_v)):
+            velocity /= np.float32(SPACING)
+            velocity += mean[:, None, None]
         surface = np.tensordot(vertical_weights(np.zeros(1))[0], psi, axes=1)
         zeta = _closed(_corners_to_centres(surface)) * (F0 / GRAVITY)
         temp = self._temperature(index, psi, tracer, depth) if temperature else None
