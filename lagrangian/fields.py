@@ -338,12 +338,14 @@ class FieldsPlan:
         if not check and (self.path.exists() or not partial_path(Path(out), self.path.name).exists()):
             return  # the store is whole, or not laid out: no worker gets any of its snapshots
         times = ocean.times.astype("datetime64[s]")
-        indices = sorted({self._nearest(times, end - np.timedelta64(86400 * lag, "s"))
-                          for end in design.starts + design.collection for lag in LAGS_DAYS} - {None})  # fmt: skip
+        wanted = {self._nearest(times, end - np.timedelta64(86400 * lag, "s"))
+                  for end in design.starts + design.collection for lag in LAGS_DAYS}  # fmt: skip
+        indices = sorted(index for index in wanted if index is not None)
         extent = float(np.abs(design.trap_offset_km).max())
         frame = run_frame(ocean.grid, (design.site.x, design.site.y), extent, spacing_km=spacing_km)
-        options = {"site": design.site.name, "create": check, "identity": identity}
-        self.writer = FieldsWriter(self.path, ocean, frame, ocean.times[indices], **options)
+        self.writer = FieldsWriter(
+            self.path, ocean, frame, ocean.times[indices], site=design.site.name, create=check, identity=identity
+        )
         store = self.writer.store
         if store.damaged:
             print(f"note: {store.told(store.damaged)} and are made again", flush=True)
@@ -361,6 +363,7 @@ class FieldsPlan:
 
     def write(self, number: int, snapshot) -> None:
         """Put one snapshot in (called by the reading thread)."""
+        assert self.writer is not None  # else no snapshot is to be written
         self.writer.write(number, snapshot_fields(self.ocean, snapshot))
 
     def close(self) -> None:

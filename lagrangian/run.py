@@ -303,7 +303,7 @@ class BlockProgress:
 
     def report(self, name: str, done: int, effort: Sequence[float]) -> None:
         """Block ``name`` has come to window ``done`` with so much ``effort`` (less than before where it is done again)."""
-        self.done[name], self.effort[name] = done, Effort(*effort)
+        self.done[name], self.effort[name] = done, Effort._make(effort)
         total = functools.reduce(Effort.plus, self.effort.values())
         rate = total.particle_steps / max(time.perf_counter() - self._started, 1e-9)
         self._bar.update(sum(self.done.values()), self.total, f"{rate / 1e6:.2f} M particle-steps/s, {_rate_of(total)}")
@@ -327,8 +327,10 @@ def _with_depth_of_site(config: RunConfig) -> RunConfig:
 def _with_defaults_of(ocean: Ocean, config: RunConfig) -> RunConfig:
     """The options that were left to the ocean."""
     integration, design = config.integration.resolved(ocean), spread_over_domain(config.design, ocean)
-    changes = {"dt": integration.dt, "diffusivity": integration.diffusivity, "vertical_velocity": integration.vertical_velocity}
-    return dataclasses.replace(config, **changes, positions=design.positions, spacing=design.spacing)
+    return dataclasses.replace(
+        config, dt=integration.dt, diffusivity=integration.diffusivity, vertical_velocity=integration.vertical_velocity,
+        positions=design.positions, spacing=design.spacing,
+    )  # fmt: skip
 
 
 def _with_known_periods(config: RunConfig, ocean: Ocean) -> RunConfig:

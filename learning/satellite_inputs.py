@@ -19,12 +19,11 @@ from data.netcdf import write_dataset
 from data.progress import Progress
 from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
 from data.sites import Site, parse_site
-from data.times import nearest, parse_date
+from data.times import DAY, nearest, parse_date, timedelta_days
 from learning.catchment_file import PROJECTION, places, projection
 from learning.inputs import InputSpec
 from learning.network import CENTRED
 
-DAY = np.timedelta64(86400, "s")
 #: A map further than this from the instant asked for does not count as it, days.
 TOLERANCE_DAYS = 1.0
 #: Largest distance in time of a map with --persist, days: the span of a prediction's inputs in the paper.
@@ -244,7 +243,7 @@ def _check_common(stamps: dict[str, np.ndarray]) -> None:
 def _ends(stamps, spec: InputSpec, start, end, every: float, persist: bool) -> np.ndarray:
     """Ends of collection periods: from ``start`` by ``every`` days to ``end``; by default all within the maps."""
     first, last = max(times[0] for times in stamps.values()), min(times[-1] for times in stamps.values())
-    lead = np.timedelta64(0 if persist else round(86400 * max(spec.lags_days)), "s")
+    lead = timedelta_days(0 if persist else max(spec.lags_days))
     limits = []
     for option, text, default in (("--start", start, first + lead), ("--end", end, last)):
         limits.append(default if text is None else parse_date(text, option))
