@@ -13,6 +13,7 @@ from data.frame import Frame
 from data.lonlat import LonLatRegridder, around
 from data.map_file import AXIS_NAMES
 from data.netcdf import open_dataset
+from data.sizes import DEEPEST
 from data.units import UnitError, conversion
 
 #: Variables in lower case: heights of the Earth's surface, positive up (GEBCO, ETOPO), and depths of the sea floor.
@@ -21,8 +22,6 @@ DEPTHS = ("deptho", "bathymetry", "bathy", "bathy_metry", "bottom_depth", "depth
 #: Names of the axes in lower case, and their units where they are named otherwise.
 AXES = {"lat": (*AXIS_NAMES["lat"], "y"), "lon": (*AXIS_NAMES["lon"], "x")}
 AXIS_UNITS = {"lat": "degrees_north", "lon": "degrees_east"}
-#: Depths beyond the deepest trench, m, are no metres.
-DEEPEST = 12_000.0
 
 
 def bathymetry_on(path: str | Path, frame: Frame) -> np.ndarray:

@@ -59,6 +59,24 @@ class FileOcean:
                 path = self.record(index)[0]
                 raise InputError(f"{path}: the files hold no usable variable {name} (optional ones found: {offered})")
 
+    def _velocity(self, index: int, name: str) -> np.ndarray:
+        """One of u and v of snapshot ``index``, as the snapshot holds it."""
+        raise NotImplementedError
+
+    def _source_of(self, index: int, name: str) -> tuple[str, str, int]:
+        """File, variable in the file, and number of the record in the file, from 0, of a quantity of snapshot ``index``."""
+        path, record = self.record(index)
+        return path, name, record
+
+    def _check_still(self, index: int, name: str, velocity: np.ndarray) -> None:
+        """InputError where a ``velocity`` (u or v, ``name``) is 0 everywhere in a snapshot, and not so in the one before it."""
+        if index and not velocity.any() and self._velocity(index - 1, name).any():
+            path, variable, record = self._source_of(index, name)
+            raise InputError(
+                f"{path}: {variable} is 0 everywhere in record {record} (counted from 0), and is not in the record before it: "
+                "the record was never written, or filled in; mend it, or leave it out"
+            )
+
     def _described(self, kind: str) -> str:
         """The ocean in words: its records, levels and ``kind`` of points."""
         first, last = self.description["first"], self.description["last"]

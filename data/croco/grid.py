@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.croco.units import DEEPEST
 from data.errors import InputError
 from data.grid import HorizontalGrid
+from data.sizes import DEEPEST
 from data.spherical_defaults import coriolis, metrics, rotation, tangents
 
 POSITION_NAMES = {

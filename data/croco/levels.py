@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.croco.units import DEEPEST
 from data.errors import InputError
+from data.sizes import DEEPEST
 from data.vertical import SCoordinate
 
 #: Curves agree with their formula to this: files hold them in single precision, or packed.

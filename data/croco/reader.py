@@ -24,7 +24,7 @@ from data.croco.repeated import Repeated
 from data.croco.shifts import check_positions
 from data.croco.statics import Statics
 from data.croco.times import merge_times, parse_origin, tell_of_steps
-from data.croco.units import NAMES, SIZES, UNITS, convert
+from data.croco.units import convert
 from data.errors import InputError
 from data.file_ocean import FileOcean
 from data.grid import HorizontalGrid
@@ -33,6 +33,7 @@ from data.netcdf import expand
 from data.ocean import Snapshot
 from data.ocean_names import IDEALISED
 from data.record_times import check_gaps
+from data.sizes import beyond, first_impossible, possible
 from data.vertical import SCoordinate
 
 
@@ -171,8 +172,7 @@ class CrocoOcean(FileOcean):
         for name in names:
             fields[name] = self._at_sea(fields[name], file, record, name)
         for name in ("u", "v"):
-            if index and not fields[name].any():
-                self._check_still(index, name)
+            self._check_still(index, name, fields[name])
         return Snapshot(time=self.times[index], **fields)
 
     def look(self) -> None:
@@ -201,17 +201,11 @@ class CrocoOcean(FileOcean):
                 "file is damaged or still being written: copy it again, or leave it out"
             ) from error
 
-    def _check_still(self, index, name):
-        """InputError where a velocity is 0 everywhere in a record, and not so in the record before it."""
-        file, record = self._records[index - 1]
+    def _velocity(self, index, name):
+        file, record = self._records[index]
         with self._handles.open(file.path, f"record {record}") as dataset:
-            before = self._read(dataset, file, record, name)
-        if self._at_sea(before, file, record, name).any():
-            file, record = self._records[index]
-            raise InputError(
-                f"{file.path}: {name} is 0 everywhere in record {record} (counted from 0), and is not in the record before it: "
-                "the record was never written, or filled in; mend it, or leave it out"
-            )
+            values = self._read(dataset, file, record, name)
+        return self._at_sea(values, file, record, name)
 
     def _at_sea(self, field, file, record, name):
         """The field with 0 on land; InputError if a value in the sea is missing or impossible."""
@@ -220,20 +214,16 @@ class CrocoOcean(FileOcean):
         flat = field.reshape(-1, field.shape[-2] * field.shape[-1])
         if land.size:
             flat[:, land] = 0
-        least, largest = SIZES[name]
-        # NaN fails both comparisons
-        if flat.min() >= least and flat.max() <= largest:
+        if possible(name, flat):
             return field
         missing = ~(np.abs(flat) < FILL_LIMIT)
-        level, point = np.argwhere(missing if missing.any() else (flat < least) | (flat > largest))[0]
+        level, point = np.argwhere(missing)[0] if missing.any() else first_impossible(name, flat)
         eta, xi = np.unravel_index(point, field.shape[-2:])
         where = f"level {level}, " if field.ndim == 3 else ""
         if not missing.any():
             raise InputError(
                 f"{file.path}: {name} is {flat[level, point]:.6g} in record {record} (counted from 0), {where}at (eta, xi) = "
-                f"({eta}, {xi}) of the {place} points; no sea has a {NAMES[name]} beyond {least:g} to {largest:g} {UNITS[name]}: "
-                f"it is a fill value that no attribute declares, or {name} is in another unit: set its attribute 'units' or "
-                "'_FillValue', or mend the record"
+                f"({eta}, {xi}) of the {place} points; {beyond(name, name)}"
             )
         mend = (
             "mend the record, or mark the point as land in mask_rho"

@@ -1,4 +1,4 @@
-"""The unit of each variable of CROCO, the conversion of a file's own unit, and bounds of possible values."""
+"""The unit of each variable of CROCO, and the conversion of a file's own unit."""
 
 from __future__ import annotations
 
@@ -18,17 +18,6 @@ UNITS = {
 }  # fmt: skip
 #: Variables that another source tells as well (positions): where their unit cannot be read, the values decide.
 CHECKED_OTHERWISE = {"pm", "pn", "f", "angle", "x", "y", *(name for name, unit in UNITS.items() if unit == "degree")}
-#: (least, largest) that any sea has, in CROCO's units: the fastest tidal races run at 10 m/s, the highest surge is below 50 m.
-SIZES = {
-    "u": (-20.0, 20.0), "v": (-20.0, 20.0), "zeta": (-50.0, 50.0), "w": (-20.0, 20.0), "omega": (-20.0, 20.0),
-    "temp": (-10.0, 60.0),
-}  # fmt: skip
-#: The deepest sea floor of the Earth lies at 10 935 m.
-DEEPEST = 12_000.0
-NAMES = {
-    "u": "velocity", "v": "velocity", "zeta": "height of the free surface", "w": "vertical velocity",
-    "omega": "vertical velocity", "temp": "temperature",
-}  # fmt: skip
 
 
 def conversion_of(path: str, variable, name: str) -> tuple[float, float] | None:

@@ -12,6 +12,7 @@ from data.file_ocean import FileOcean
 from data.grid import HorizontalGrid
 from data.handles import Handles
 from data.ocean import OPTIONAL_VARIABLES, Preferences, Snapshot
+from data.sizes import beyond, first_impossible, possible
 from data.vertical import ZCoordinate
 from data.zlevel.files import Cut
 from data.zlevel.levels import continued_down
@@ -80,6 +81,7 @@ class ZLevelOcean(FileOcean):
         self.description, self.preferences = description, preferences
         self._series, self._cut, self._levels = series, cut, levels
         self._stagger, self._wet, self._wall = stagger, wet, wall
+        self._known_w: np.ndarray | None = None  # where the files hold w, found as w is first asked for
         self._to_faces = to_faces or partial(on_kernel_points, stagger=stagger)
 
     def record(self, index: int) -> tuple[str, int]:
@@ -99,11 +101,11 @@ class ZLevelOcean(FileOcean):
         """
         index = self._checked(index)
         self._check_offered(index, variables)
-        u, v = self._to_faces(self._read("u", index), self._read("v", index))
-        fields = {"u": u, "v": v}
-        fields = {name: self._in_sea(name, np.ascontiguousarray(field), index) for name, field in fields.items()}
+        fields = self._velocities(index)
+        for name, velocity in fields.items():
+            self._check_still(index, name, velocity)
         if "zeta" in self._series:
-            fields["zeta"] = self._at_surface(self._read("zeta", index), index)
+            fields["zeta"] = self._checked_values("zeta", self._read("zeta", index), index, self.grid.mask_rho)
         else:
             fields["zeta"] = np.zeros(self.grid.shape, np.float32)
         for name in dict.fromkeys(variables):
@@ -111,52 +113,62 @@ class ZLevelOcean(FileOcean):
             if name == "temp" and field.shape[0] == 1:
                 fields[name] = self._at_top(field[0], index)
             else:
-                fields[name] = self._upward(field) if name == "w" else self._in_sea(name, field, index)
+                fields[name] = self._upward(field, index) if name == "w" else self._in_sea(name, field, index)
         return Snapshot(time=self.times[index], **fields)
 
     def __repr__(self) -> str:
         eta, xi = self.grid.shape
         return self._described(f"{self.vertical.n} levels, {eta} x {xi} points, {self.grid.stagger}-grid")
 
+    def _velocities(self, index) -> dict[str, np.ndarray]:
+        """u and v on the points of the kernel."""
+        u, v = self._to_faces(self._read("u", index), self._read("v", index))
+        return {name: self._in_sea(name, np.ascontiguousarray(field), index) for name, field in (("u", u), ("v", v))}
+
+    def _velocity(self, index, name):
+        return self._velocities(index)[name]
+
+    def _source_of(self, index, name):
+        source, record = self._series[name].owners[index]
+        return source.path, source.name, record
+
     def _read(self, name, index) -> np.ndarray:
         source, record = self._series[name].owners[index]
         return source.read(self._handles, record, self._cut, self._levels)
 
     def _in_sea(self, name, field, index) -> np.ndarray:
-        """0 on land, each column's last wet value below it; InputError where a value is missing in the water."""
+        """0 on land, each column's last wet value below it."""
         wet = self._wet.get(name, self._wet["rho"])
-        missing = np.isnan(field)
-        if (missing & wet).any():
-            level, eta, xi = np.argwhere(missing & wet)[0]
-            source, record = self._series[name].owners[index]
-            raise InputError(
-                f"{source.path}: {source.name} is NaN or a fill value inside the sea, in record {record} (counted from 0), "
-                f"{-self.vertical.rho[level]:.5g} m deep at (eta, xi) = ({eta}, {xi}); mend the record"
-            )
-        field = np.where(wet, field, np.float32(0))
+        field = self._checked_values(name, field, index, wet)
         continued_down(field, wet, self._wall)
         return field
+
+    def _checked_values(self, name, field, index, wet) -> np.ndarray:
+        """The field (..., eta, xi) with 0 out of the water; InputError where a value in the water is missing or impossible."""
+        missing = np.isnan(field) & wet
+        values = np.where(wet, field, np.float32(0))
+        if not missing.any() and possible(name, values):
+            return values
+        *level, eta, xi = np.argwhere(missing)[0] if missing.any() else first_impossible(name, values)
+        path, variable, record = self._source_of(index, name)
+        depth = f"{-self.vertical.rho[level[0]]:.5g} m deep " if level else ""
+        where = f"in record {record} (counted from 0), {depth}at (eta, xi) = ({eta}, {xi})"
+        if missing.any():
+            raise InputError(f"{path}: {variable} is NaN or a fill value inside the sea, {where}; mend the record")
+        value = values[(*level, eta, xi)]
+        raise InputError(f"{path}: {variable} is {value:.6g} {where}; {beyond(name, variable)}")
 
     def _at_top(self, temp, index) -> np.ndarray:
         """Temperature of files that hold the uppermost level alone; NaN at the levels below."""
         field = np.full((self.vertical.n, *self.grid.shape), np.nan, np.float32)
-        field[-1] = self._at_surface(temp, index, "temp")
+        field[-1] = self._checked_values("temp", temp, index, self.grid.mask_rho)
         return field
 
-    def _at_surface(self, zeta, index, name="zeta") -> np.ndarray:
-        sea = self.grid.mask_rho
-        if np.isnan(zeta[sea]).any():
-            eta, xi = np.argwhere(np.isnan(zeta) & sea)[0]
-            source, record = self._series[name].owners[index]
-            raise InputError(
-                f"{source.path}: {source.name} is NaN or a fill value inside the sea, in record {record} (counted from 0), at "
-                f"(eta, xi) = ({eta}, {xi}); mend the record"
-            )
-        return np.ascontiguousarray(np.where(sea, zeta, np.float32(0)))
-
-    def _upward(self, w) -> np.ndarray:
+    def _upward(self, w, index) -> np.ndarray:
         """w at layer centres, or, where the files have it at the interfaces above centres, with that of the sea floor added."""
-        w = np.where(np.isnan(w) | ~self.grid.mask_rho, np.float32(0), w)
+        if self._known_w is None:
+            self._known_w = self._wet["rho"] & self._series["w"].known_in_first(self._handles, self._cut, self._levels)
+        w = self._checked_values("w", w, index, self._known_w)
         if self._stagger == "centre":
-            return np.ascontiguousarray(w)
+            return w
         return np.concatenate([np.zeros((1, *w.shape[1:]), np.float32), w])

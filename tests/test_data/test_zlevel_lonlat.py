@@ -350,3 +350,52 @@ class TestRealFiles:
             open_zlevel(str(MODELS / "glorys" / "virtualship_glo12_6hourly_column_0N0E_uv.nc"))
         with pytest.raises(InputError, match="depth levels"):
             open_zlevel([str(MODELS / "hycom_native" / f"hycom.gdp.{name}.nc") for name in "uvh"])
+
+
+def opened(tmp_path, edit, **options):
+    """The plain file after a change, opened."""
+    path = write_lonlat(tmp_path / "edited.nc", LON, LAT, DEPTH, TIMES, FIELDS, **options)
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset.set_auto_mask(False)
+        edit(dataset)
+    return open_zlevel(path, model="lonlat")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("uo", 9999.0), ("vo", -999.0), ("zos", 9999.0), ("thetao", 285.0), ("wo", -32767.0)]
+)
+def test_values_that_no_sea_has_are_refused_where_they_stand(name, value, tmp_path):
+    point = (2, 6, 6) if name == "zos" else (2, 3, 6, 6)
+    ocean = opened(tmp_path, lambda d: d[name].__setitem__(point, value))
+    ocean.snapshot(1, {"temp", "w"})
+    where = rf"{'' if name == 'zos' else '60 m deep '}at \(eta, xi\) = \(6, 6\)"
+    with pytest.raises(InputError, match=rf"edited\.nc: {name} is {value:.0f} in record 2 .*{where}; no sea"):
+        ocean.snapshot(2, {"temp", "w"})
+
+
+def test_a_fill_value_that_no_attribute_declares_is_not_taken_for_water(tmp_path):
+    def fill(dataset):
+        for name in ("uo", "vo", "zos"):
+            values = dataset[name][:]
+            dataset[name][:] = np.where(values > 1e10, -999.0, values)
+
+    with pytest.raises(InputError, match=r"uo is -999 .*no attribute declares"):
+        opened(tmp_path, fill).snapshot(0)
+
+
+@pytest.mark.parametrize("name", ["uo", "vo"])
+def test_a_record_without_velocities_is_refused_as_it_is_read(name, tmp_path):
+    def still(dataset):
+        dataset[name][2] = np.where(dataset[name][2] > 1e10, 9.96921e36, 0.0)
+
+    ocean = opened(tmp_path, still)
+    with pytest.raises(InputError, match=f"{name} is 0 everywhere in record 2"):
+        ocean.snapshot(2)
+    ocean.snapshot(3)
+
+
+def test_a_hole_in_the_files_own_vertical_velocity_is_refused(tmp_path):
+    ocean = opened(tmp_path, lambda d: d["wo"].__setitem__((1, 3, 6, 6), 9.96921e36))
+    assert ocean.snapshot(0, {"w"}).w[-4, 6, 6] != 0
+    with pytest.raises(InputError, match="wo is NaN or a fill value inside the sea, in record 1"):
+        ocean.snapshot(1, {"w"})

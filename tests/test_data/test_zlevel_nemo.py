@@ -167,3 +167,12 @@ def test_a_mesh_of_other_points_is_refused(tmp_path):
         open_zlevel(paths, grid=other)
     with pytest.raises(InputError, match="no northward velocity"):
         open_zlevel([paths[0], paths[2]])
+
+
+@pytest.mark.parametrize(("file", "name"), [(0, "vozocrtx"), (1, "vomecrty")])
+def test_a_record_without_velocities_is_refused_by_the_file_that_holds_it(tmp_path, file, name):
+    paths, mesh, _, _ = small(tmp_path)
+    with netCDF4.Dataset(paths[file], "a") as dataset:
+        dataset[name][1] = 0.0
+    with pytest.raises(InputError, match=rf"grid_{'UV'[file]}\.nc: {name} is 0 everywhere in record 1"):
+        open_zlevel(paths, grid=mesh).snapshot(1)
