@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
 
 #: Length of a block, days: longer than SSH is correlated (method.md; 50 days) and than the ascent at 80 m/d (35 days).
 BLOCK_DAYS = 60.0
@@ -92,6 +91,8 @@ def block_bootstrap_correlation(
     if n < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return (float("nan"),) * 3 + (n,)
     if ranks:
+        from scipy.stats import rankdata  # its import takes as long as all others of the correlation's numbers
+
         x, y = rankdata(x), rankdata(y)
     x, y = ((sample - sample.mean()) / sample.std() for sample in (x, y))
     names, number = np.unique(np.asarray(blocks)[finite], return_inverse=True)

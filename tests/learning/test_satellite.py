@@ -17,9 +17,9 @@ from learning.catchment_file import FLAGS, arrival
 from learning.config import FitConfig
 from learning.ensemble import Ensemble
 from learning.fit import main as fit
+from learning.network import CatchmentNetwork
 from learning.predict import PredictConfig
 from learning.predict import main as predict
-from learning.network import CatchmentNetwork
 from learning.satellite import notes_elsewhere, predict_together, predict_windows
 from learning.satellite_inputs import adjusted, filled, satellite_windows
 from tests.builders.made_up_run import write_run
@@ -116,8 +116,10 @@ def test_speeds_of_one_body_are_predicted_together_at_the_export_level_alone(run
     alone = [predict_windows(ensemble, windows) for ensemble in ensembles]
     bodies, heads = [], []
     body, head = CatchmentNetwork.features, CatchmentNetwork.predict_first_speed
-    monkeypatch.setattr(CatchmentNetwork, "features", lambda self, *given: bodies.append(self) or body(self, *given))
-    monkeypatch.setattr(CatchmentNetwork, "predict_first_speed", lambda self, *given: heads.append(given[2]) or head(self, *given))
+    spied = {"features": lambda self, *given: bodies.append(self) or body(self, *given),
+             "predict_first_speed": lambda self, *given: heads.append(given[2]) or head(self, *given)}  # fmt: skip
+    for name, spy in spied.items():
+        monkeypatch.setattr(CatchmentNetwork, name, spy)
     for one, together in zip(alone, predict_together(ensembles, windows), strict=True):
         xr.testing.assert_equal(one, together)
     assert len(bodies) == 2  # the members of one speed, whose maps both take
