@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from scipy.special import stdtr
 
 from data.times import timedelta_days
 from evaluation.intervals import DRAWS, LEVEL, block_of, correlation_of_sums, draw_blocks
@@ -357,7 +357,7 @@ def p_value(r2: float, n: float) -> float:
     """Chance of so large an R² of n independent pairs of unrelated normal quantities (Student's t); NaN for n of 2 or less."""
     if not (np.isfinite(r2) and n > 2):
         return float("nan")
-    return float(2 * student.sf(np.sqrt(r2 * (n - 2) / max(1 - r2, 1e-300)), n - 2))
+    return float(2 * stdtr(n - 2, -np.sqrt(r2 * (n - 2) / max(1 - r2, 1e-300))))
 
 
 class BlockBootstrap:

@@ -172,11 +172,8 @@ def satellite_windows(
             continue
         index = nearest(stamps[name], instants_asked)
         used, back = np.unique(index, return_inverse=True)
-        maps = np.empty((used.size, *frame.shape), np.float32)
         with Progress(f"regridding {name}", "map") as bar:
-            for number, record in enumerate(used):
-                maps[number] = on_frame(sources[name][[record]], frame, method="bicubic").values[0]
-                bar.update(number + 1, used.size)
+            maps = on_frame(sources[name][used], frame, progress=bar.update).values
         clear = np.isfinite(maps).mean(axis=(1, 2))
         if (clear < LEAST_KNOWN).any():
             worst = int(np.argmin(clear))
@@ -219,13 +216,9 @@ def _mean_height(variable: xr.DataArray, frame: Frame) -> tuple[float, str]:
     """Mean SSH (m) over the input window and at most :data:`MEAN_MAPS` maps, and a description of the mean."""
     n = variable.sizes["time"]
     sample = np.unique(np.linspace(0, n - 1, min(n, MEAN_MAPS)).round().astype(int))
-    total, count = 0.0, 0
     with Progress("mean SSH", "map") as bar:
-        for number, record in enumerate(sample, 1):
-            values = on_frame(variable[[record]], frame, method="bicubic").values
-            total += np.nansum(values, dtype=np.float64)
-            count += int(np.isfinite(values).sum())
-            bar.update(number, sample.size)
+        maps = on_frame(variable[sample], frame, progress=bar.update).values
+    total, count = sum(np.nansum(values, dtype=np.float64) for values in maps), int(np.isfinite(maps).sum())
     first, last = variable["time"].values[[0, -1]]
     return total / max(count, 1), f"{sample.size} of the {n} maps from {first:.10} to {last:.10}"
 

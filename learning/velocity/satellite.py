@@ -182,12 +182,8 @@ def read_series(ssh, sst, lattice: Lattice) -> tuple[dict[str, np.ndarray], np.n
     good = np.all([np.abs(stamps[name][near[name]] - days) <= TOLERANCE_DAYS * DAY for name in stamps], axis=0)
     out: dict[str, np.ndarray] = {"time": days[good]}
     for name, source in sources.items():
-        values = np.empty((int(good.sum()), *lattice.shape), np.float32)
         with Progress(f"regridding {name}", "map") as bar:
-            for number, index in enumerate(near[name][good]):
-                values[number] = on_frame(source[[index]], frame, method="bicubic").values[0]
-                bar.update(number + 1, values.shape[0])
-        out[name] = values
+            out[name] = on_frame(source[near[name][good]], frame, progress=bar.update).values
     usual = np.isfinite(out["ssh"]).mean(axis=0) > 0.5
     if usual.mean() < LEAST_KNOWN:
         raise InputError(
