@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import netCDF4
 import numpy as np
@@ -239,7 +239,6 @@ def requests(config: DownloadConfig) -> list[Request]:
     OptionError
         For a date that is none, dates in the wrong order, and what :func:`box_around` and the site table refuse.
     """
-    config = with_defaults(config)
     product, site = PRODUCTS[config.product], parse_site(config.site)
     first, last = (_day(name, getattr(config, name)) for name in ("start", "end"))
     for name, day in (("start", first), ("end", last)):
@@ -248,27 +247,25 @@ def requests(config: DownloadConfig) -> list[Request]:
             f"--{name} {day}: must lie between {product.first}-01-01 and 2100-12-31: {_whose(product)} do",
         )
     need(first <= last, f"--start {first} is after --end {last}; exchange them")
-    box = box_around(site, config.half_width)
+    folder, box = _folder(config), box_around(site, config.half_width or product.half_width)
     dataset, later = config.dataset or product.dataset, "" if config.dataset else product.later
     out = []
     if product.static:
-        path = config.out / f"{config.product}_static_{_place(config)}.nc"
+        path = folder / f"{config.product}_static_{_place(config)}.nc"
         out.append(Request(product.static, STATIC_VARIABLES, box, first, last, path, part=STATIC_PART))
     for begin, end in _spans(first, last, bool(product.static)):
         name = f"{begin:%Y%m%d}-{end:%Y%m%d}.nc"
-        request = Request(dataset, product.variables, box, begin, end, config.out / f"{_stem(config)}_{name}", later=later)
+        request = Request(dataset, product.variables, box, begin, end, folder / f"{_stem(config)}_{name}", later=later)
         out.append(request)
         if product.surface:
-            path = config.out / f"{_stem(config)}_{'-'.join(product.surface)}_{name}"
+            path = folder / f"{_stem(config)}_{'-'.join(product.surface)}_{name}"
             out.append(replace(request, variables=product.surface, path=path, deepest=SURFACE_M))
     return out
 
 
-def with_defaults(config: DownloadConfig) -> DownloadConfig:
-    """The options with what depends on the product."""
-    product = PRODUCTS[config.product]
-    half_width = product.half_width if config.half_width is None else config.half_width
-    return replace(config, half_width=half_width, out=config.out or Path(product.folder))
+def _folder(config: DownloadConfig) -> Path:
+    """Where the files go: the product's folder unless the options name one."""
+    return config.out or Path(PRODUCTS[config.product].folder)
 
 
 def _whose(product: Product) -> str:
@@ -308,9 +305,8 @@ def _size_in_words(wanted: list[Request]) -> tuple[float, str]:
 
 def main(config: DownloadConfig) -> int:
     """Print the requests, or fetch the files that are not there."""
-    config = with_defaults(config)
-    wanted = requests(config)
-    need(not config.out.exists() or config.out.is_dir(), f"--out {config.out} is a file; name a folder")
+    wanted, folder = requests(config), _folder(config)
+    need(not folder.exists() or folder.is_dir(), f"--out {folder} is a file; name a folder")
     product = PRODUCTS[config.product]
     if product.static:
         size, words = _size_in_words(wanted)
@@ -324,10 +320,10 @@ def main(config: DownloadConfig) -> int:
     missing = [request for request in wanted if not request.path.exists()]
     if product.static and missing:
         # files come compressed: a disk without room for half of the values is too small in any case
-        need_disk(config.out, size / 2, "this ocean", "give fewer days or a smaller --half-width, or free space")
-    toolbox = _toolbox() if missing else None
-    make_folder(config.out)
-    with FolderLock(config.out, f"download-{config.product}"):
+        need_disk(folder, size / 2, "this ocean", "give fewer days or a smaller --half-width, or free space")
+    toolbox: Any = _toolbox() if missing else None
+    make_folder(folder)
+    with FolderLock(folder, f"download-{config.product}"):
         _same_request(config, wanted[-1])
         if missing:
             _check_login(toolbox)
@@ -337,9 +333,9 @@ def main(config: DownloadConfig) -> int:
                 _fetch(toolbox.subset, request)
             bar.update(len(missing), len(missing))
     unchanged = len(wanted) - len(missing)
-    print(f"{len(missing)} files fetched, {unchanged} kept: {config.out}/{_stem(config)}_*.nc")
+    print(f"{len(missing)} files fetched, {unchanged} kept: {folder}/{_stem(config)}_*.nc")
     if product.static:
-        files = f"--ocean '{config.out}/{_stem(config)}_*.nc' --grid {wanted[0].path}"
+        files = f"--ocean '{folder}/{_stem(config)}_*.nc' --grid {wanted[0].path}"
         print(f"python -m lagrangian.run {files} --site {config.site}")
     return 0
 
@@ -361,14 +357,14 @@ def _day(name: str, text: str) -> date:
 
 def _same_request(config: DownloadConfig, request: Request) -> None:
     """Write what the folder's files are of; refuse to add files of another dataset or box to them."""
-    path = config.out / f"{_stem(config)}.json"
+    path = _folder(config) / f"{_stem(config)}.json"
     ours = {"dataset": request.dataset, "variables": list(PRODUCTS[config.product].variables), "box": vars(request.box)}
     if path.exists():
         theirs = read_json(path).get("request", {})
         for key, value in ours.items():
             if theirs.get(key) != value:
                 raise StoreError(
-                    f"{config.out} holds {_stem(config)} files of another {key} ({theirs.get(key)}, now {value}); "
+                    f"{_folder(config)} holds {_stem(config)} files of another {key} ({theirs.get(key)}, now {value}); "
                     "choose another --out"
                 )
     else:

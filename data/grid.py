@@ -133,6 +133,11 @@ class HorizontalGrid:
             value.setflags(write=False)
         return LandFilled(**filled)
 
+    @cached_property
+    def rotation(self) -> tuple[np.ndarray, np.ndarray]:
+        """Cosine and sine of ``angle``, each (eta, xi)."""
+        return np.cos(self.angle), np.sin(self.angle)
+
     @property
     def spacing_km(self) -> float:
         """Median cell length in the sea, km."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -20,6 +21,8 @@ Method = Literal["bicubic", "linear"]
 MARGIN_CELLS = 8
 #: Points along each side of a square where its longitudes and latitudes are taken.
 SIDE_POINTS = 201
+#: Maps that are read at a time: a file is opened once for all that it holds of them, and open no longer than they take to read.
+MAPS_READ = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +108,13 @@ class LonLatRegridder:
         return self._regrid(np.asarray(field)[self._order])
 
 
-def on_frame(variable: xr.DataArray, frame: Frame, *, method: Method = "bicubic") -> xr.DataArray:
+def on_frame(
+    variable: xr.DataArray, frame: Frame, *, method: Method = "bicubic", progress: Callable[[int, int], None] | None = None
+) -> xr.DataArray:
     """A variable (time, lat, lon) on a frame: (time, y, x) float32 with coordinates time, x, y (km), lon, lat (y, x).
 
-    Reads one time at a time, and only the piece around the frame. NaN where missing or outside the map.
+    Reads :data:`MAPS_READ` times at a time, and only the piece around the frame. NaN where missing or outside the map.
+    ``progress`` is called with (maps done, maps in all).
 
     Raises
     ------
@@ -123,8 +129,12 @@ def on_frame(variable: xr.DataArray, frame: Frame, *, method: Method = "bicubic"
     axes = (np.asarray(piece[name].values, np.float64).tobytes() for name in ("lon", "lat"))
     regrid, lon, lat = _placed(*axes, frame, method, threading.get_ident())
     out = np.empty((piece.sizes["time"], *frame.shape), np.float32)
-    for index in range(out.shape[0]):
-        out[index] = regrid(piece.isel(time=index).values)
+    n = out.shape[0]
+    for first in range(0, n, MAPS_READ):
+        for index, values in enumerate(piece.isel(time=slice(first, first + MAPS_READ)).values, first):
+            out[index] = regrid(values)
+            if progress is not None:
+                progress(index + 1, n)
     kilometre = {"units": "km"}
     return xr.DataArray(
         out,

@@ -7,6 +7,7 @@ import numpy as np
 from data.errors import OptionError
 
 EPOCH = np.datetime64("1970-01-01T00:00:00", "s")
+DAY = np.timedelta64(86400, "s")
 #: Attributes of a variable of :func:`whole_seconds`.
 SECONDS_ATTRS = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian"}
 
@@ -27,6 +28,11 @@ def parse_date(text: str, option: str) -> np.datetime64:
     if not FIRST_DATE <= instant <= LAST_DATE:
         raise OptionError(f"{option} {text}: must lie between {str(FIRST_DATE)[:10]} and {str(LAST_DATE)[:10]}")
     return instant
+
+
+def timedelta_days(days: float) -> np.timedelta64:
+    """Days as a difference of instants, to the second."""
+    return np.timedelta64(round(86400 * days), "s")
 
 
 def seconds(times) -> np.ndarray:

@@ -10,7 +10,7 @@ from data.grid import HorizontalGrid
 
 
 class BoxMeans:
-    """Means over square boxes of fields at rho points; places are found once, fields follow.
+    """Means over square boxes of fields at rho points; places are found once, fields follow (:meth:`taken`).
 
     A box is tiled by square cells half as wide as the grid's own or narrower; its mean is that of the bilinear values at their
     middles. Each corner counts by its weight: what is missing (land, below the sea floor, outside the domain) is left out.
@@ -23,6 +23,11 @@ class BoxMeans:
         Middles of the boxes, as :meth:`HorizontalGrid.position` gives positions.
     box_km : float
         Full width.
+
+    Attributes
+    ----------
+    rows : (eta,) bool
+        Those that hold the rho points which the boxes need.
     """
 
     def __init__(self, grid: HorizontalGrid, x: np.ndarray, y: np.ndarray, box_km: float):
@@ -31,18 +36,26 @@ class BoxMeans:
         axis = ((np.arange(n) + 0.5) / n - 0.5) * box_km
         east, north = (offset.ravel() for offset in np.meshgrid(axis, axis))
         x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
-        self._weights = _corner_weights(grid, *grid.locate(*grid.offset(x[:, None], y[:, None], east, north)))
-        self._whole = self._weights @ np.ones(grid.mask_rho.size)
+        weights = _corner_weights(grid, *grid.locate(*grid.offset(x[:, None], y[:, None], east, north)))
+        self._points = np.unique(weights.indices)
+        self._weights = weights[:, self._points]
+        self._whole = self._weights @ np.ones(self._points.size)
+        self.rows = np.zeros(grid.shape[0], bool)
+        self.rows[self._points // grid.shape[1]] = True
 
-    def __call__(self, field: np.ndarray) -> np.ndarray:
-        """(..., eta, xi) with NaN where missing -> (position, ...) float64, NaN where a box holds nothing."""
-        flat = np.asarray(field, np.float64).reshape(-1, self.grid.mask_rho.size).T
+    def taken(self, field: np.ndarray) -> np.ndarray:
+        """(..., point) float64: the values of a field (..., eta, xi) at the rho points that the boxes need."""
+        return np.asarray(field, np.float64).reshape(*np.shape(field)[:-2], -1)[..., self._points]
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """(..., point) of :meth:`taken`, NaN where missing -> (position, ...) float64, NaN where a box holds nothing."""
+        flat = values.reshape(-1, self._points.size).T
         finite = np.isfinite(flat)
         whole = finite.all()
         total = self._weights @ (flat if whole else np.where(finite, flat, 0.0))
         with np.errstate(invalid="ignore"):
             mean = total / (self._whole[:, None] if whole else self._weights @ finite.astype(np.float64))
-        return mean.reshape(-1, *np.shape(field)[:-2])
+        return mean.reshape(-1, *values.shape[:-1])
 
 
 def _corner_weights(grid: HorizontalGrid, xi: np.ndarray, eta: np.ndarray) -> csr_array:

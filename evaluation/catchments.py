@@ -94,8 +94,9 @@ def read_catchments(patterns, exclude: tuple[str, ...] = ()) -> Catchments:
         order = np.flatnonzero(good)[np.argsort(times[good], kind="stable")]
         predictions[speed] = Predictions(speed, times[order].astype("datetime64[s]"), flat[order])
         sources[speed] = path
-    _, trap, x, y, depths = first
-    return Catchments(Frame(trap, float(x[1] - x[0]), x, y), *depths, dict(sorted(predictions.items())), notes)
+    assert first is not None  # expand finds a file or raises
+    _, trap, x, y, (trap_depth, export_depth) = first
+    return Catchments(Frame(trap, float(x[1] - x[0]), x, y), trap_depth, export_depth, dict(sorted(predictions.items())), notes)
 
 
 def idealised_ocean(patterns) -> str:

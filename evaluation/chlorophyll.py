@@ -16,7 +16,8 @@ from data.frame import Frame
 from data.progress import Progress
 from data.resumable import ResumableStore
 from data.satellite import around, on_frame
-from evaluation.cross_correlation import MARGIN_DAYS, DailyMaps, in_seconds
+from data.times import timedelta_days
+from evaluation.cross_correlation import MARGIN_DAYS, DailyMaps
 from evaluation.cups import day
 
 #: Maps in a chunk of the store; as many are regridded at a time.
@@ -35,8 +36,8 @@ def daily_maps(dataset: xr.Dataset, frame: Frame, flux: pd.DataFrame, lags: np.n
         The maps do not cover the frame, a file cannot be read; the store cannot be written.
     """
     half_width = float(max(np.abs(frame.x).max(), np.abs(frame.y).max()))
-    first = flux["open"].min().to_datetime64() - in_seconds(max(lags[-1], 110) + MARGIN_DAYS)
-    last = flux["close"].max().to_datetime64() - in_seconds(min(lags[0], 0) - MARGIN_DAYS)
+    first = flux["open"].min().to_datetime64() - timedelta_days(max(lags[-1], 110) + MARGIN_DAYS)
+    last = flux["close"].max().to_datetime64() - timedelta_days(min(lags[0], 0) - MARGIN_DAYS)
     days, length = dataset["first_day"].values.astype("datetime64[D]"), dataset["days"].values
     needed = np.flatnonzero((days + (length - 1) * np.timedelta64(1, "D") >= first) & (days <= last))
     if not needed.size:
@@ -74,8 +75,9 @@ def _regrid(variable: xr.DataArray, frame: Frame, final: Path, identity: dict) -
         attrs = {"units": "mg m-3", "long_name": "chlorophyll"}
         add_array(group, "chlorophyll", (n, *frame.shape), (CHUNK, *frame.shape), "float32", ("time", "y", "x"), attrs)
 
-    options = {"lay_out": lay_out, "identity": identity, "renew": True, "parts": "chunks of maps"}
-    store = ResumableStore(final, ("chlorophyll",), -(-n // CHUNK), **options)
+    store = ResumableStore(
+        final, ("chlorophyll",), -(-n // CHUNK), lay_out=lay_out, identity=identity, renew=True, parts="chunks of maps"
+    )
     if store.damaged:
         print(f"note: {store.told(store.damaged)} and are made again", flush=True)
     if store.whole:

@@ -16,6 +16,7 @@ from data.lock import FolderLock
 from data.netcdf import write_dataset
 from data.progress import Progress
 from data.satellite import open_chlorophyll, time_notes
+from data.times import timedelta_days
 from data.trap_flux import chosen_columns, outweighed, read_flux
 from data.trap_sites import DEPTH_TOLERANCE
 from evaluation.catchments import idealised_ocean, read_catchments
@@ -30,7 +31,6 @@ from evaluation.cross_correlation import (
     Predictions,
     best_of_random,
     best_rows,
-    in_seconds,
     lag_grid,
     lagged_chlorophyll,
     nearest_speed,
@@ -54,6 +54,7 @@ BEST = ["variable", "period", "catchment", "lag", "r2", "r2_low", "r2_high", "ra
 def main(config: CorrelationConfig) -> int:
     """Write correlation.csv, correlation.png, correlation.json, correlation_series.nc and figures/ of a folder."""
     config.validate()
+    assert config.flux is not None
     lags = lag_grid(*config.lags)
     catchments = read_catchments(config.predictions, exclude=config.exclude_flags)
     depth = catchments.trap_depth if config.flux_depth is None else config.flux_depth
@@ -141,8 +142,8 @@ def speed_notes(lags: np.ndarray, predictions: dict[float, Predictions], ascent:
 
 def check_times(config, lags, opening, closing, predictions: dict[float, Predictions], times: np.ndarray) -> None:
     """InputError where predictions or chlorophyll lie wholly outside the windows of the cups."""
-    first, last = (in_seconds(lag) for lag in (lags[0], lags[-1]))
-    margin = in_seconds(MARGIN_DAYS)
+    first, last = (timedelta_days(lag) for lag in (lags[0], lags[-1]))
+    margin = timedelta_days(MARGIN_DAYS)
     begin, end = opening.min() - last, closing.max() - first
     cups = f"the cups of {config.flux} ({day(opening.min())} to {day(closing.max())}), {lags[0]:g} to {lags[-1]:g} days before"
     low, high = times.min(), times.max()
@@ -279,7 +280,7 @@ def _draw(config, table, series, catchments, maps, opening, closing, best) -> No
         speed = float(series["sinking_speed"].sel(lag=lag))
         most = max(EXAMPLES, len(catchments.predictions))
         cups_shown = example_cups(series.sel(lag=lag, catchment="catchment")["chlorophyll"].values, most)
-        shift, margin = (in_seconds(days) for days in (lag, MARGIN_DAYS))
+        shift, margin = (timedelta_days(days) for days in (lag, MARGIN_DAYS))
         means = maps.mean(opening[cups_shown] - shift - margin, closing[cups_shown] - shift + margin)
         predicted = catchments.predictions[speed]
         begin, length = predicted.runs(opening[cups_shown] - shift, closing[cups_shown] - shift, strict=config.strict)

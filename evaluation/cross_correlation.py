@@ -13,8 +13,9 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from scipy.special import stdtr
 
+from data.times import timedelta_days
 from evaluation.intervals import DRAWS, LEVEL, block_of, correlation_of_sums, draw_blocks
 from evaluation.options import CORRELATION_BLOCK_DAYS as BLOCK_DAYS
 from lagrangian.config import SINKING_SPEEDS
@@ -249,7 +250,7 @@ class LaggedChlorophyll:
 def lagged_chlorophyll(
     opening: np.ndarray,
     closing: np.ndarray,
-    lags: Sequence[float],
+    lags: Sequence[float] | np.ndarray,
     maps: DailyMaps,
     predictions: Mapping[float, Predictions],
     boxes: Mapping[str, np.ndarray],
@@ -287,16 +288,16 @@ def lagged_chlorophyll(
         Called with (lags done, lags).
     """
     opening, closing = (np.asarray(moments).astype("datetime64[s]") for moments in (opening, closing))
-    lags = np.asarray(lags, np.float64)
+    lag_days = np.asarray(lags, np.float64)
     uniform = np.random.default_rng(seed).random((draws, opening.size))
-    shape = (lags.size, opening.size)
+    shape = (lag_days.size, opening.size)
     series = {name: np.empty(shape) for name in ("catchment", *boxes)}
-    random, clouded, speeds = np.empty((draws, *shape)), np.empty(shape, bool), np.empty(lags.size)
+    random, clouded, speeds = np.empty((draws, *shape)), np.empty(shape, bool), np.empty(lag_days.size)
     nearest = np.zeros(shape, bool)
     zero, single = np.zeros(opening.size, int), np.ones(opening.size, int)
-    for number, lag in enumerate(lags):
-        first, last = opening - in_seconds(lag), closing - in_seconds(lag)
-        mean = maps.mean(first - in_seconds(MARGIN_DAYS), last + in_seconds(MARGIN_DAYS))
+    for number, lag in enumerate(lag_days):
+        first, last = opening - timedelta_days(lag), closing - timedelta_days(lag)
+        mean = maps.mean(first - timedelta_days(MARGIN_DAYS), last + timedelta_days(MARGIN_DAYS))
         speeds[number] = nearest_speed(sinking_speed(lag, ascent), predictions)
         predicted = predictions[speeds[number]]
         begin, length = predicted.runs(first, last, strict=strict)
@@ -309,13 +310,8 @@ def lagged_chlorophyll(
         for name, box in boxes.items():
             series[name][number] = WeightedSums.of(mean, box[None]).chlorophyll(zero, single)
         if progress is not None:
-            progress(number + 1, lags.size)
-    return LaggedChlorophyll(lags, speeds, series, random, clouded, nearest)
-
-
-def in_seconds(days: float) -> np.timedelta64:
-    """Days as a difference of instants, to the second."""
-    return np.timedelta64(round(days * 86400), "s")
+            progress(number + 1, lag_days.size)
+    return LaggedChlorophyll(lag_days, speeds, series, random, clouded, nearest)
 
 
 def r_squared(flux: np.ndarray, chlorophyll: np.ndarray) -> np.ndarray:
@@ -361,7 +357,7 @@ def p_value(r2: float, n: float) -> float:
     """Chance of so large an R² of n independent pairs of unrelated normal quantities (Student's t); NaN for n of 2 or less."""
     if not (np.isfinite(r2) and n > 2):
         return float("nan")
-    return float(2 * student.sf(np.sqrt(r2 * (n - 2) / max(1 - r2, 1e-300)), n - 2))
+    return float(2 * stdtr(n - 2, -np.sqrt(r2 * (n - 2) / max(1 - r2, 1e-300))))
 
 
 class BlockBootstrap:

@@ -83,7 +83,7 @@ def dynamics_at_traps(
 
 def snapshot_means(ocean: Ocean, index: int, boxes: BoxMeans, depths: Sequence[float]) -> dict[str, np.ndarray]:
     """:data:`VARIABLES` of one snapshot, each (position, depth) float32."""
-    east, north, vorticity = horizontal_velocity(ocean, ocean.snapshot(index), depths)
+    east, north, vorticity = map(boxes.taken, horizontal_velocity(ocean, ocean.snapshot(index), depths, boxes.rows))
     fields = {
         "ke": 0.5e4 * (east**2 + north**2),
         "vorticity_over_f": vorticity,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
+
+from data.times import timedelta_days
 
 #: Length of a block, days: longer than SSH is correlated (method.md; 50 days) and than the ascent at 80 m/d (35 days).
 BLOCK_DAYS = 60.0
@@ -16,7 +17,7 @@ ENOUGH_BLOCKS = 5
 def block_of(start: np.ndarray, days: float = BLOCK_DAYS) -> np.ndarray:
     """(experiment,) number of the block of time that each collection period begins in."""
     start = np.asarray(start).astype("datetime64[s]")
-    return ((start - start.min()) // np.timedelta64(round(days * 86400), "s")).astype(np.int64)
+    return ((start - start.min()) // timedelta_days(days)).astype(np.int64)
 
 
 def block_bootstrap(
@@ -92,6 +93,8 @@ def block_bootstrap_correlation(
     if n < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return (float("nan"),) * 3 + (n,)
     if ranks:
+        from scipy.stats import rankdata  # its import takes as long as all others of the correlation's numbers
+
         x, y = rankdata(x), rankdata(y)
     x, y = ((sample - sample.mean()) / sample.std() for sample in (x, y))
     names, number = np.unique(np.asarray(blocks)[finite], return_inverse=True)

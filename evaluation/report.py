@@ -240,7 +240,7 @@ def _catchments(page: Page, section: Section, runs: list[Scored]) -> None:
     rows = []
     for scored in page.each(runs, "catchments"):
         smoothed = scored.found.sel(target="smoothed")
-        distance = np.hypot(smoothed["mass_centre_x"], smoothed["mass_centre_y"]).values
+        distance = np.hypot(smoothed["mass_centre_x"].values, smoothed["mass_centre_y"].values)
         low, middle, high = np.nanpercentile(distance, (10, 50, 90))
         rows.append({"w, m/d": scored.w, "experiments": int(np.isfinite(distance).sum()), "mass centre, km (median)": middle,
                      "10 %": low, "90 %": high, "entropy (median)": float(smoothed["entropy"].median())})  # fmt: skip
@@ -337,7 +337,7 @@ def _calibration(page: Page, section: Section, runs: list[Scored], spread: list[
 def _inputs(page: Page, section: Section, runs: list[Scored]) -> None:
     scored = next((scored for scored in runs if scored.speed.predictions), None)
     parts = parts_of_record(scored.speed, scored.split) if scored is not None else {}
-    if not parts:
+    if scored is None or not parts:
         run = runs[0].speed.run
         page.miss(
             section,
@@ -405,7 +405,7 @@ def _deep(page: Page, section: Section, runs: list[Scored], correlations: list[d
         folder, title, reported = speed_folder(scored.w), f"w = {scored.w:g} m d⁻¹", scored.chosen
         bl = {name: scored.of_model("bl", name)[reported] for name in scored.models}
         bl = {name: values for name, values in bl.items() if not name.startswith("box")} or bl
-        quantities = {}
+        quantities: dict[str, np.ndarray] = {}
         with page.part(section):
             entropy, distance = scored.speed.shape_at(DEEP_LEVEL)
             caption = f"BL by entropy and mass centre of the true PDF at {DEEP_LEVEL:g} m, w = {scored.w:g} m/d."

@@ -250,7 +250,7 @@ class SpeedRun:
             scored = score_experiments(self.store, level_index(self.store, level), {}, ("smoothed",)).sel(target="smoothed")
         except ValueError as error:
             raise InputError(f"{self.run}: {error}, and Figure 5 is of {level:g} m (python -m lagrangian.run --levels)") from None
-        return scored["entropy"].values, np.hypot(scored["mass_centre_x"], scored["mass_centre_y"]).values
+        return scored["entropy"].values, np.hypot(scored["mass_centre_x"].values, scored["mass_centre_y"].values)
 
     def calibration(self, name: str, split: str) -> np.ndarray:
         """(experiment, share) part of the true particles within the contours said to hold :data:`SHARES` of the prediction.
@@ -413,12 +413,12 @@ def _best_baseline(bl: xr.DataArray) -> str | None:
     """The baseline of the least mean BL (experiment, model); None where none is scored."""
     means = {name: float(bl.sel(model=name).mean()) for name in BASELINES if name in bl["model"].values}
     means = {name: value for name, value in means.items() if np.isfinite(value)}
-    return min(means, key=means.get) if means else None
+    return min(means, key=lambda name: means[name]) if means else None
 
 
 def means_with_intervals(values: Mapping[str, np.ndarray], block: np.ndarray, seed: int) -> dict:
     """``name``, ``name_low``, ``name_high`` of the mean of each of some quantities (experiment,), as metrics.json has them."""
-    out = {}
+    out: dict[str, float] = {}
     for name, quantity in values.items():
         middle = quantity[np.isfinite(quantity)].mean() if np.isfinite(quantity).any() else np.nan
         out |= with_interval(name, middle, *(float(end) for end in block_bootstrap(quantity, block, seed=seed)))

@@ -18,7 +18,7 @@ from data.errors import InputError, OptionError, StoreError
 from data.frame import HALF_WINDOW_KM
 from data.netcdf import load_dataset
 from data.ocean_names import IDEALISED, is_idealised, ocean_title
-from data.times import nearest, parse_date
+from data.times import nearest, parse_date, timedelta_days
 from evaluation.catchments import read_catchments
 from evaluation.figures.canvas import name_ocean, new_figure, save_png
 from evaluation.figures.catchments import figure_a1, figure_a2
@@ -167,10 +167,11 @@ def comparison(run: Path, maps: xr.Dataset, catchments: dict[float, xr.Dataset])
     names = [name for name in ("ssh", "temp") if name in maps and name in training]
     if not names:
         raise InputError(
-            f"{run}: fields.zarr holds none of {', '.join(maps.data_vars)}; give the run that the networks were trained on"
+            f"{run}: fields.zarr holds none of {', '.join(map(str, maps.data_vars))}; give the run that the networks were "
+            "trained on"
         )
-    seen = {name: maps[name].values.ravel() for name in names}
-    trained = {name: training[name] for name in names}
+    seen: dict[str, np.ndarray] = {name: maps[name].values.ravel() for name in names}
+    trained: dict[str, np.ndarray] = {name: training[name] for name in names}
     if "ssh" in names:
         seen["ssh"], trained["ssh"] = (fields["ssh"] - np.nanmean(fields["ssh"]) for fields in (seen, trained))
     labels = {"ssh": "SSH less its mean, m", "temp": "surface temperature, °C"}
@@ -193,8 +194,8 @@ def training_span(run: Path) -> tuple[str, tuple[np.datetime64, np.datetime64]]:
     the whole record where it has none."""
     for path in sorted(Path(run).glob("w*/models/sst-ssh/fit.json")):
         record = read_json(path)
-        first, last = (np.datetime64(end, "s") for end in record["split"]["train"])
-        return "training", (first - np.timedelta64(round(86400 * max(record["inputs"]["lags_days"])), "s"), last)
+        first, last = np.array(record["split"]["train"], "datetime64[s]")
+        return "training", (first - timedelta_days(max(record["inputs"]["lags_days"])), last)
     return "whole record of the run", (np.datetime64("1700-01-01", "s"), np.datetime64("2200-01-01", "s"))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ from learning.predict import PredictConfig
 from learning.predict import main as predict
 
 #: Design of the releases, besides the paper's speeds: a single trap at the site.
-DESIGN = {"site": "pap-so", "positions": 1}
+DESIGN: dict[str, Any] = {"site": "pap-so", "positions": 1}
 #: Sinking speed that each flux is made with, m/d, and its mean, mg m-2 d-1.
 PLANTED = {"dry_weight": (80.0, 100.0), "poc": (150.0, 6.0), "pic": (300.0, 5.0)}
 #: A shorter record, years, has fewer than a dozen cups whose particles it holds up to the surface.
@@ -84,11 +85,11 @@ def main(config: TwinExperimentConfig) -> int:
                           sst=(f"{products}/sst_*.nc",), bathymetry=config.out / "products/bathymetry.nc" if floor else None,
                           site="pap-so", out=predicted))  # fmt: skip
     tables = {}
-    for kind, folder in (("truth", run), ("predicted", predicted)):
+    for kind, out in (("truth", run), ("predicted", predicted)):
         correlation.main(correlation.CorrelationConfig(
-            predictions=(str(folder / "catchment_w*.nc"),), chlorophyll=(f"{products}/chl_*.nc",), flux=config.out / "flux.csv",
-            exclude_years=(), draws=config.draws, seed=config.seed, out=folder))  # fmt: skip
-        tables[kind] = pd.read_csv(folder / "correlation.csv")
+            predictions=(str(out / "catchment_w*.nc"),), chlorophyll=(f"{products}/chl_*.nc",), flux=config.out / "flux.csv",
+            exclude_years=(), draws=config.draws, seed=config.seed, out=out))  # fmt: skip
+        tables[kind] = pd.read_csv(out / "correlation.csv")
     summary = summarise(tables)
     scores = catchment_scores(config.out, predicted.name)
     write_file(config.out / f"scores{ending}.csv", scores.to_csv(index=False).encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -101,6 +102,7 @@ def backtrack(
     for w, kinds in stores.items():
         create_particles(kinds["particles"], placed, ocean, w)
         create_pdf(kinds["pdf"], placed, ocean, w)
+    groups: dict[float, dict[str, Any]]
     groups = {w: {kind: zarr.open_group(store, mode="r+") for kind, store in kinds.items()} for w, kinds in stores.items()}
 
     def keep(result: CohortResult) -> None:
@@ -134,7 +136,9 @@ def _into_stores(ocean: Ocean | OceanSource, design: Design, integration: Integr
 
 
 #: Coordinates are the same at all speeds; they are not compared.
-_ALIKE = {"data_vars": "all", "coords": "minimal", "compat": "override", "join": "override", "combine_attrs": "drop_conflicts"}
+_ALIKE: dict[str, Any] = {
+    "data_vars": "all", "coords": "minimal", "compat": "override", "join": "override", "combine_attrs": "drop_conflicts",
+}  # fmt: skip
 
 
 def _together(pdf: xr.Dataset, particles: xr.Dataset) -> xr.Dataset:

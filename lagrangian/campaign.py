@@ -30,6 +30,7 @@ from lagrangian.integration import Integration
 from lagrangian.kernels import (
     CrossingTable,
     FindCrossings,
+    FlyingParticles,
     ParcelsSinkingRK4,
     SinkingAdvectionRK4,
     bathymetry_fieldset,
@@ -108,7 +109,7 @@ class Campaign:
         self.table = CrossingTable(self.levels.size)
         self.free_blocks: list[int] = []
         self.flying: list[_InFlight] = []
-        self.pset = None
+        self.pset: FlyingParticles | None = None
         self.needs_temp = on_fields is not None and "temp" in ocean.variables
         self._compiled = integration.kernel == "compiled"
         self._setup_paths()
@@ -136,7 +137,7 @@ class Campaign:
             self.fieldset = None
 
     def _setup_paths(self) -> None:
-        self.path_every = None if self.design.trajectories is None else 3600.0 * self.design.trajectories
+        self.path_every = 3600.0 * (self.design.trajectories or 0.0)
         self.n_obs = 0
         if self.path_every:
             self.n_obs = max((self.design.design.observations_per_path(cohort.w) for cohort in self.cohorts), default=2)
@@ -174,7 +175,8 @@ class Campaign:
                 if later is not None:
                     self._load(snapshot, later, index)
                     if self.resume is not None and self.resume.index == index + 1:
-                        self._restore()
+                        state, self.resume = self.resume, None
+                        self._restore(state)
                     while pending and pending[-1][0] > snapshot.time:
                         instant, cohort, release = pending.pop()
                         self._release(cohort, release, instant - snapshot.time)
@@ -209,9 +211,10 @@ class Campaign:
             for cohort in self.cohorts
             for release in range(self.design.n_releases)
         ]
-        if self.resume is not None:
-            flying = set(self.resume.flying)
-            releases = [one for one in releases if one[1] not in flying or one[0] <= self.resume.time]
+        state = self.resume
+        if state is not None:
+            flying = set(state.flying)
+            releases = [one for one in releases if one[1] not in flying or one[0] <= state.time]
         for instant, _, _ in releases:
             if instant > self.times[-1]:
                 raise InputError("a release lies after the last snapshot of the record")
@@ -238,7 +241,7 @@ class Campaign:
         if is_field and self.needs_temp:
             wanted.add("temp")
         snapshot = read_snapshot(self.ocean, index, wanted)
-        if is_field:
+        if is_field and self.on_fields is not None:
             self.on_fields(self.field_times[index], snapshot)
         if from_file:
             vertical = snapshot.w if snapshot.w is not None else snapshot.omega
@@ -249,6 +252,7 @@ class Campaign:
             vertical, is_omega = omega_by_continuity(
                 snapshot.u, snapshot.v, snapshot.zeta, self.ocean.grid, self.ocean.vertical
             ), True  # fmt: skip
+        assert vertical is not None  # the snapshot was read with what was wanted
         return PreparedSnapshot(self.times[index], snapshot.u, snapshot.v, snapshot.zeta, vertical, is_omega)
 
     def _load(self, earlier: PreparedSnapshot, later: PreparedSnapshot, index: int) -> None:
@@ -314,7 +318,7 @@ class Campaign:
     # -- checkpoints -------------------------------------------------------------------------------------------------
     def _checkpoint(self, index: int) -> None:
         """Hand over the state at snapshot ``index``, where all particles now stand."""
-        if self.on_checkpoint is None or self.resume is not None or not self.flying:
+        if self.on_checkpoint is None or self.resume is not None or not self.flying or self.pset is None:
             return  # a state that is still to be gone on with is safe where it came from
         size = self.rows_per_cohort
         rows = np.concatenate([np.arange(flight.block * size, (flight.block + 1) * size) for flight in self.flying])
@@ -335,9 +339,8 @@ class Campaign:
             )
         )
 
-    def _restore(self) -> None:
-        """Put the particles of the state to go on with into flight."""
-        state, self.resume = self.resume, None
+    def _restore(self, state: SweepState) -> None:
+        """Put the particles of a state into flight."""
         size = self.rows_per_cohort
         place = np.full(state.status.size, -1)
         for number, cohort in enumerate(state.flying):
@@ -347,14 +350,14 @@ class Campaign:
             old, new = (slice(block * size, (block + 1) * size) for block in (number, flight.block))
             place[old] = np.arange(new.start, new.stop)
             self.table.crossings[new], self.table.status[new] = state.crossings[old], state.status[old]
-            if self.n_obs:
+            if self.n_obs and state.paths is not None:
                 kept = min(self.n_obs, state.paths.shape[1])
                 self.paths[new, :kept] = state.paths[old, :kept]
         ours = place[state.particles["row"]] >= 0
         values = {name: array[ours] for name, array in state.particles.items()}
         values["row"] = place[values["row"]]
         self._add(
-            particle_set(self.fieldset, *(values[name] for name in ("x", "y", "z")), np.zeros(values["row"].size),
+            particle_set(self.fieldset, values["x"], values["y"], values["z"], np.zeros(values["row"].size),
                          values["sinking_speed"], values["row"], values["uid"], values["status"], values["next_level"])
         )  # fmt: skip
 
@@ -381,7 +384,7 @@ class Campaign:
                     verbose_progress=False,
                 )
             if self.n_obs and len(self.pset):
-                self._record(start + stop)
+                self._record(self.pset, start + stop)
 
     def _stops(self, start: float, end: float) -> list[float]:
         """Clock readings at which the particles halt on the way to ``start``: instants of path output, then the start."""
@@ -394,11 +397,11 @@ class Campaign:
             first -= self.path_every
         return [*stops, 0.0]
 
-    def _record(self, now: float) -> None:
+    def _record(self, pset: FlyingParticles, now: float) -> None:
         """Keep the positions of all particles if ``now`` is an instant of path output."""
         if abs(now / self.path_every - round(now / self.path_every)) > 1e-6:
             return
-        data = self.pset._data
+        data = pset._data
         there = np.abs(data["t"] + self.table.window_start - now) < 1e-3
         row = data["row"][there]
         release = self._release_time(row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 import cartopy.crs as ccrs
 import numpy as np
@@ -20,12 +21,12 @@ from data.ocean_names import is_idealised
 from data.sphere import EARTH_RADIUS_KM
 from lagrangian.pdf import BOXES_KM, SHARES, half_width_km, mass_levels
 
-TRAP_STYLE = dict(
+TRAP_STYLE: dict[str, Any] = dict(
     marker="*", color="white", markersize=11, markeredgecolor="black", markeredgewidth=0.9, linestyle="none", zorder=9
 )
 BOX_COLOUR = "#D55E00"
 #: Lines of the boxes, by their names.
-BOX_STYLES = {"box100": "-", "box200": "--"}
+BOX_STYLES: dict[str, Literal["-", "--"]] = {"box100": "-", "box200": "--"}
 #: Widths of the contours that hold :data:`lagrangian.pdf.SHARES`: the contour of the densest bins is the thickest.
 CONTOUR_WIDTHS = (1.5, 1.0, 0.6)
 HALO = withStroke(linewidth=2, foreground="white")
@@ -172,7 +173,7 @@ def legend_lines() -> list[Line2D]:
         Line2D([], [], color=BOX_COLOUR, linestyle=style, linewidth=1.1, label=f"{BOXES_KM[name]:g} km box")
         for name, style in BOX_STYLES.items()
     ]
-    return [*contours, *boxes, Line2D([], [], **{**TRAP_STYLE, "markersize": 8}, label="trap")]
+    return [*contours, *boxes, Line2D([], [], label="trap", **{**TRAP_STYLE, "markersize": 8})]
 
 
 def depth_contours(axes, fields: xr.Dataset, levels: Sequence[float], **style) -> QuadContourSet | None:

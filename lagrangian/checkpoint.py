@@ -11,6 +11,7 @@ import json
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -79,7 +80,7 @@ def save(path: Path, identity: str, state: SweepState) -> None:
         "cohorts": [[cohort.period, cohort.w] for cohort in state.cohorts],
         "flying": [[cohort.period, cohort.w] for cohort in state.flying],
     }
-    arrays = {f"particle_{name}": state.particles[name] for name in PARTICLE_VARIABLES}
+    arrays: dict[str, Any] = {f"particle_{name}": state.particles[name] for name in PARTICLE_VARIABLES}
     arrays |= {"crossings": state.crossings, "status": state.status}
     if state.paths is not None:
         arrays["paths"] = state.paths

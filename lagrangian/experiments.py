@@ -10,7 +10,7 @@ import numpy as np
 from data.errors import InputError, OptionError
 from data.ocean import Ocean
 from data.sites import SITES, Site
-from data.times import parse_date
+from data.times import DAY, parse_date
 from lagrangian.config import SECONDS_PER_DAY
 from lagrangian.design import Design
 
@@ -125,6 +125,7 @@ def design_experiments(design: Design, ocean: Ocean) -> PlacedDesign:
         raise OptionError(f"--site {site.name} is a place on Earth, but this ocean's grid is in metres; give --site X,Y")
     if grid.degrees and abs(site.y) > 90:
         raise OptionError(f"--site {site.name}: latitude {site.y:g} lies beyond a pole; give LON,LAT in degrees")
+    assert design.positions != "domain"
     east, north = _square(design.positions, design.spacing)
     trap = np.stack(np.broadcast_arrays(*grid.offset(site.x, site.y, east, north)), axis=1)
     xi, eta = grid.locate(trap[:, 0], trap[:, 1])
@@ -218,7 +219,7 @@ def _check_traps(design, grid, site, trap, east, north, xi, eta):
 
 def _periods(design: Design, ocean: Ocean, last_delay: np.timedelta64) -> np.ndarray:
     first, last = ocean.times[0].astype("datetime64[s]"), ocean.times[-1].astype("datetime64[s]")
-    length = (last - first) / np.timedelta64(86400, "s")
+    length = (last - first) / DAY
     every = _seconds(design.every * SECONDS_PER_DAY)
     # A period belongs to the record when its last release does; the snapshot nearest its end is then at most one
     # release interval away.
@@ -227,7 +228,7 @@ def _periods(design: Design, ocean: Ocean, last_delay: np.timedelta64) -> np.nda
         days = np.ceil(design.ascent_days(min(design.speeds)) - 1e-9)
         start = first + _seconds(days * SECONDS_PER_DAY)
         if start > latest:
-            need = days + last_delay / np.timedelta64(86400, "s")
+            need = days + last_delay / DAY
             raise InputError(
                 f"the record of {length:.1f} days ({first} to {last}) is shorter than one experiment: at "
                 f"{min(design.speeds):g} m/d from {design.trap_depth:g} m to {min(design.levels):g} m, {need:.1f} days are "

@@ -44,98 +44,160 @@ def run_frame(grid: HorizontalGrid, center: tuple[float, float], extent_km: floa
 
 
 @njit(nogil=True)
-def _at_depths(field, z, depths, out):
-    """Columns (s, j, i) at heights z to depths (m, positive down), linear; NaN below the lowest centre.
+def _at_depths(field, z, aside, depths, rows, out):
+    """Columns (s, j, i) to depths (m, positive down), linear, in the rows that are wanted; NaN below the lowest centre.
 
-    The uppermost value above the uppermost centre, and at depth 0 even where a raised sea lifts that centre above z = 0.
+    Column (j, i) has heights that are means of ``z`` there and at (j + aside[0], i + aside[1]). The uppermost value above the
+    uppermost centre, and at depth 0 even where a raised sea lifts that centre above z = 0.
     """
     n, ny, nx = field.shape
+    down, right = aside
     # row by row: the columns of a row stay in the cache while all depths are found, each from where the one before was
+    height = np.empty((n, nx))
     below = np.empty(nx, np.int64)
     for j in range(ny):
+        if not rows[j]:
+            continue
+        for k in range(n):
+            for i in range(nx):
+                height[k, i] = 0.5 * (z[k, j, i] + z[k, j + down, i + right])
         below[:] = n - 2
         for m in range(depths.size):
-            height = -depths[m]
+            wanted = -depths[m]
             for i in range(nx):
-                if depths[m] <= 0.0 or height >= z[n - 1, j, i]:
+                if depths[m] <= 0.0 or wanted >= height[n - 1, i]:
                     out[m, j, i] = field[n - 1, j, i]
                     continue
-                if height < z[0, j, i]:
+                if wanted < height[0, i]:
                     out[m, j, i] = np.nan
                     continue
                 low = below[i]
-                while low > 0 and z[low, j, i] > height:
+                while low > 0 and height[low, i] > wanted:
                     low -= 1
-                while low < n - 2 and z[low + 1, j, i] <= height:
+                while low < n - 2 and height[low + 1, i] <= wanted:
                     low += 1
                 below[i] = low
-                f = (height - z[low, j, i]) / (z[low + 1, j, i] - z[low, j, i])
+                f = (wanted - height[low, i]) / (height[low + 1, i] - height[low, i])
                 out[m, j, i] = (1.0 - f) * field[low, j, i] + f * field[low + 1, j, i]
 
 
-def at_depths(field: np.ndarray, z: np.ndarray, depths) -> np.ndarray:
-    """Linear interpolation of (s, eta, xi) at heights z (same shape, m) to depths: (depth, eta, xi) float64."""
+def at_depths(field: np.ndarray, z: np.ndarray, depths, *, aside: tuple[int, int] = (0, 0), rows=None) -> np.ndarray:
+    """Linear interpolation of (s, eta, xi) at heights z (m) to depths: (depth, eta, xi) float64.
+
+    ``aside``: (1, 0) for v points, (0, 1) for u points, whose heights are means of those of two rho points. ``rows``: (eta,)
+    bool, those that are wanted (default: all); others are NaN.
+    """
     depths = np.asarray(depths, dtype=np.float64)
+    rows = np.ones(field.shape[1], bool) if rows is None else rows
     out = np.empty((depths.size, *field.shape[1:]))
-    _at_depths(np.asarray(field, np.float64), z, depths, out)
+    out[:, ~rows] = np.nan
+    _at_depths(np.ascontiguousarray(field, np.float32 if field.dtype == np.float32 else np.float64), z, aside, depths, rows, out)
     return out
 
 
-def horizontal_velocity(ocean: Ocean, snapshot: Snapshot, depths) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+@njit(nogil=True)
+def _beside(row, wrap, out):
+    """Values (n - 1,) between n points, with one more at either end: that of the periodic image, or NaN."""
+    n = row.size
+    out[1 : n + 1] = row
+    out[0], out[n + 1] = (row[n - 1], row[0]) if wrap else (np.nan, np.nan)
+
+
+@njit(nogil=True)
+def _to_centres(u, v, pm, pn, rotation, coriolis, sea, h, depths, periodic, staggered, rows, east, north, vorticity):
+    """Velocities on faces (depth, j, i) to what :func:`horizontal_velocity` gives, in the rows that are wanted.
+
+    Where u and v are not ``staggered``, ``east`` and ``north`` hold the velocities along xi and eta at rho points beforehand.
+    """
+    n, ny, nx = east.shape
+    wrap_xi, wrap_eta = periodic
+    cosine, sine = rotation
+    curl = np.empty((ny - 1, nx - 1))
+    between = np.empty(nx - 1)
+    faces, corners = np.empty(nx + 1), np.empty(nx + 1)
+    needed = np.zeros(ny - 1, np.bool_)
+    for j in range(ny):
+        if rows[j]:
+            low, high = (j - 1, j) if 0 < j < ny - 1 else (0, ny - 2)
+            needed[low] = needed[high] = True
+    for m in range(n):
+        for j in range(ny - 1):
+            if not needed[j]:
+                continue
+            for i in range(nx - 1):
+                area = 0.25 * (pm[j + 1, i + 1] + pm[j + 1, i] + pm[j, i + 1] + pm[j, i])
+                area = area * 0.25 * (pn[j + 1, i + 1] + pn[j + 1, i] + pn[j, i + 1] + pn[j, i])
+                v_wide = v[m, j, i + 1] * 2 / (pn[j + 1, i + 1] + pn[j, i + 1]) - v[m, j, i] * 2 / (pn[j + 1, i] + pn[j, i])
+                u_wide = u[m, j + 1, i] * 2 / (pm[j + 1, i + 1] + pm[j + 1, i]) - u[m, j, i] * 2 / (pm[j, i + 1] + pm[j, i])
+                curl[j, i] = area * (v_wide - u_wide)
+        for j in range(ny):
+            if not rows[j]:
+                continue
+            low, high = (j - 1, j) if 0 < j < ny - 1 else (0, ny - 2)
+            inside = wrap_eta or 0 < j < ny - 1
+            for i in range(nx - 1):
+                between[i] = 0.5 * (curl[high, i] + curl[low, i]) if inside else np.nan
+            _beside(between, wrap_xi, corners)
+            if staggered:
+                _beside(u[m, j], wrap_xi, faces)
+                for i in range(nx):
+                    east[m, j, i] = 0.5 * (faces[i + 1] + faces[i])
+                    north[m, j, i] = 0.5 * (v[m, high, i] + v[m, low, i]) if inside else np.nan
+            for i in range(nx):
+                along, across, f = east[m, j, i], north[m, j, i], coriolis[j, i]
+                spin = 0.5 * (corners[i + 1] + corners[i]) / f if f != 0 else np.nan
+                missing = depths[m] > h[j, i] or not sea[j, i]
+                east[m, j, i] = np.nan if missing else along * cosine[j, i] - across * sine[j, i]
+                north[m, j, i] = np.nan if missing else along * sine[j, i] + across * cosine[j, i]
+                vorticity[m, j, i] = np.nan if missing else spin
+
+
+def horizontal_velocity(ocean: Ocean, snapshot: Snapshot, depths, rows=None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Eastward and northward velocity and vorticity over f at depths, at rho points.
 
     u and v are taken to the depth at their own points. Vorticity (v_xi - u_eta with metrics, at psi points) and velocities are
-    means of the surrounding points; NaN on land, below the sea floor and at rho points on a non-periodic edge.
+    means of the surrounding points; NaN on land, below the sea floor and at rho points on a non-periodic edge. ``rows``: (eta,)
+    bool, those that are wanted (default: all); others hold anything.
 
     Returns
     -------
     (east, north, vorticity_over_f), each (depth, eta, xi) float64
     """
-    grid, s = ocean.grid, ocean.vertical
-    sea = grid.mask_rho
+    grid, sea = ocean.grid, ocean.grid.mask_rho
     h, pm, pn = grid.land_filled
-    z = s.z_rho(h, snapshot.zeta)
-    on_a_grid = grid.stagger == "A"
-    if on_a_grid:
-        u_rho, v_rho = (at_depths(field, z, depths) for field in (snapshot.u, snapshot.v))
-        u, v = 0.5 * (u_rho[:, :, 1:] + u_rho[:, :, :-1]), 0.5 * (v_rho[:, 1:] + v_rho[:, :-1])
+    depths = np.asarray(depths, dtype=np.float64)
+    rows = np.ones(grid.shape[0], bool) if rows is None else rows
+    beside = _with_neighbours(rows, grid.periodic[1])
+    z = np.empty((ocean.vertical.n, *grid.shape))
+    z[:, beside] = ocean.vertical.z_rho(h[beside], snapshot.zeta[beside])
+    east, north, vorticity = (np.empty((depths.size, *grid.shape)) for _ in range(3))
+    if grid.stagger == "A":
+        east, north = (at_depths(field, z, depths, rows=beside) for field in (snapshot.u, snapshot.v))
+        u, v = 0.5 * (east[:, :, 1:] + east[:, :, :-1]), 0.5 * (north[:, 1:] + north[:, :-1])
     else:
-        u = at_depths(snapshot.u, 0.5 * (z[:, :, 1:] + z[:, :, :-1]), depths)
-        v = at_depths(snapshot.v, 0.5 * (z[:, 1:] + z[:, :-1]), depths)
-    u[:, ~(sea[:, 1:] & sea[:, :-1])] = 0.0
-    v[:, ~(sea[1:] & sea[:-1])] = 0.0
-    u_wide = u * 2 / (pm[:, 1:] + pm[:, :-1])
-    v_wide = v * 2 / (pn[1:] + pn[:-1])
-    area = 0.25 * (pm[1:, 1:] + pm[1:, :-1] + pm[:-1, 1:] + pm[:-1, :-1])
-    area = area * 0.25 * (pn[1:, 1:] + pn[1:, :-1] + pn[:-1, 1:] + pn[:-1, :-1])
-    vorticity = area * (np.diff(v_wide, axis=2) - np.diff(u_wide, axis=1))
-    wrap_xi, wrap_eta = grid.periodic
-    if not on_a_grid:
-        u_rho = _faces_to_centres(u, 2, wrap_xi)
-        v_rho = _faces_to_centres(v, 1, wrap_eta)
-    vorticity = _faces_to_centres(_faces_to_centres(vorticity, 1, wrap_eta), 2, wrap_xi)
-    cosine, sine = np.cos(grid.angle), np.sin(grid.angle)
-    east, north = u_rho * cosine - v_rho * sine, u_rho * sine + v_rho * cosine
-    with np.errstate(divide="ignore", invalid="ignore"):
-        vorticity = np.where(grid.coriolis != 0, vorticity / grid.coriolis, np.nan)
-    missing = _below_floor(h, depths) | ~sea
-    for field in (east, north, vorticity) if missing.any() else ():
-        field[missing] = np.nan
+        u = at_depths(snapshot.u, z, depths, aside=(0, 1), rows=beside)
+        v = at_depths(snapshot.v, z, depths, aside=(1, 0), rows=beside[:-1] & beside[1:])
+    if not sea.all():
+        u[:, ~(sea[:, 1:] & sea[:, :-1])] = 0.0
+        v[:, ~(sea[1:] & sea[:-1])] = 0.0
+    known = pm, pn, grid.rotation, grid.coriolis, sea, h, depths, grid.periodic, grid.stagger == "C"
+    _to_centres(u, v, *known, rows, east, north, vorticity)
     return east, north, vorticity
+
+
+def _with_neighbours(rows: np.ndarray, periodic: bool) -> np.ndarray:
+    """(eta,) bool: rows and those beside them; of a periodic axis the first and the last row are images of each other."""
+    out = rows.copy()
+    out[1:] |= rows[:-1]
+    out[:-1] |= rows[1:]
+    if periodic and (rows[0] or rows[-1]):
+        out[[0, 1, -2, -1]] = True
+    return out
 
 
 def _below_floor(h: np.ndarray, depths) -> np.ndarray:
     """(depth, eta, xi) bool: where depths lie below the sea floor, which the levels of a z-grid pass through."""
     return np.asarray(depths, dtype=np.float64)[:, None, None] > h
-
-
-def _faces_to_centres(field: np.ndarray, axis: int, wrap: bool) -> np.ndarray:
-    """Mean of two neighbours, n - 1 to n points; the ends are NaN, or wrapped where the last point is the image of the first."""
-    field = np.moveaxis(field, axis, -1)
-    centres = np.empty((*field.shape[:-1], field.shape[-1] + 1), field.dtype)
-    centres[..., 1:-1] = 0.5 * (field[..., 1:] + field[..., :-1])
-    centres[..., [0, -1]] = 0.5 * (field[..., :1] + field[..., -1:]) if wrap else np.nan
-    return np.moveaxis(centres, -1, axis)
 
 
 def snapshot_fields(ocean: Ocean, snapshot: Snapshot, depths=FIELD_DEPTHS) -> dict[str, np.ndarray]:
@@ -276,12 +338,14 @@ class FieldsPlan:
         if not check and (self.path.exists() or not partial_path(Path(out), self.path.name).exists()):
             return  # the store is whole, or not laid out: no worker gets any of its snapshots
         times = ocean.times.astype("datetime64[s]")
-        indices = sorted({self._nearest(times, end - np.timedelta64(86400 * lag, "s"))
-                          for end in design.starts + design.collection for lag in LAGS_DAYS} - {None})  # fmt: skip
+        wanted = {self._nearest(times, end - np.timedelta64(86400 * lag, "s"))
+                  for end in design.starts + design.collection for lag in LAGS_DAYS}  # fmt: skip
+        indices = sorted(index for index in wanted if index is not None)
         extent = float(np.abs(design.trap_offset_km).max())
         frame = run_frame(ocean.grid, (design.site.x, design.site.y), extent, spacing_km=spacing_km)
-        options = {"site": design.site.name, "create": check, "identity": identity}
-        self.writer = FieldsWriter(self.path, ocean, frame, ocean.times[indices], **options)
+        self.writer = FieldsWriter(
+            self.path, ocean, frame, ocean.times[indices], site=design.site.name, create=check, identity=identity
+        )
         store = self.writer.store
         if store.damaged:
             print(f"note: {store.told(store.damaged)} and are made again", flush=True)
@@ -299,6 +363,7 @@ class FieldsPlan:
 
     def write(self, number: int, snapshot) -> None:
         """Put one snapshot in (called by the reading thread)."""
+        assert self.writer is not None  # else no snapshot is to be written
         self.writer.write(number, snapshot_fields(self.ocean, snapshot))
 
     def close(self) -> None:

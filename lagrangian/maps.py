@@ -81,7 +81,7 @@ def _figure(folder: Path) -> Figure:
                   path_effects=[HALO])  # fmt: skip
     _sea_floor(main, folder)
     _scale_bar(main, view, left=_heavier_on_the_right(percent, x, y, view))
-    bar_axes = figure.add_axes([0.6, 0.06, 0.011, 0.81])
+    bar_axes = figure.add_axes((0.6, 0.06, 0.011, 0.81))
     bar = figure.colorbar(mesh, cax=bar_axes)
     bar.set_label(f"% of the particles per {BIN_KM:g} km cell", fontsize=7.5)
     bar_axes.tick_params(labelsize=7)
@@ -104,7 +104,7 @@ def _figure(folder: Path) -> Figure:
         words = f"{name}\n\n{start} to\n{end}\n\nmass centre at\n{distance[experiment]:.0f} km"
         figure.text(0.86, box[1] + box[3] - 0.005, words, fontsize=7, va="top")
     if experiment_numbers:
-        bar_axes = figure.add_axes([0.862, 0.09, 0.1, 0.013])
+        bar_axes = figure.add_axes((0.862, 0.09, 0.1, 0.013))
         bar = figure.colorbar(dots, cax=bar_axes, orientation="horizontal")
         bar.set_label("day of release", fontsize=7)
         bar_axes.tick_params(labelsize=6.5)
@@ -112,7 +112,7 @@ def _figure(folder: Path) -> Figure:
     shares = ", ".join(f"{100 * share_in_box(mean, x, y, width):.0f} % in the {width:g} km box" for width in BOXES_KM.values())
     outside = max(1 - mean.sum(), 0.0)
     used, total = int((reached > 0).sum()), store.sizes["experiment"]
-    number = f"{total} experiment{'s' * (total > 1)}" + (f" ({used} with particles at the level)" if used < total else "")
+    counted = f"{total} experiment{'s' * (total > 1)}" + (f" ({used} with particles at the level)" if used < total else "")
     few = ""
     if reached.sum() < FEW:
         few = f" Few particles ({reached.sum():.0f}): the map shows these, not a catchment."
@@ -122,7 +122,7 @@ def _figure(folder: Path) -> Figure:
     source = str(store.attrs.get("source", ""))
     ocean = f"Ocean: {source}. " if source and not is_idealised(source) else ""
     text = (
-        f"{ocean}{number} of {particles.sizes['particle']} particles; {100 * reached.sum() / released:.1f} % of {released} "
+        f"{ocean}{counted} of {particles.sizes['particle']} particles; {100 * reached.sum() / released:.1f} % of {released} "
         f"reached {depth:g} m{lost}.{remark}\n"
         f"Mass centre of an experiment: median {np.nanmedian(distance):.0f} km from the trap. Mean catchment (every experiment "
         f"counts alike): {shares}, {100 * outside:.1f} % beyond ±{HALF_WIDTH_KM:g} km.\n"
@@ -149,7 +149,7 @@ def _choose(distance: np.ndarray) -> list[tuple[int, str]]:
     if order.size == 1:
         return [(int(order[0]), "The one experiment")]
     names = {0.1: "10th percentile of\nmass-centre distance", 0.5: "median", 0.9: "90th percentile"}
-    values = {}
+    values: dict[int, str] = {}
     for quantile, name in names.items():
         values.setdefault(int(order[round(quantile * (order.size - 1))]), name)
     return list(values.items())

@@ -184,7 +184,7 @@ class SpeedResults:
         path = self.stores["particles"].where
         try:
             with zarr.config.set(checked_setting(path, "particles")):
-                status = zarr.open_group(str(path), mode="r")["status"][...]
+                status = np.asarray(zarr.open_array(str(path), path="status", mode="r")[...])
         except StoreError:
             raise
         except Exception as error:
@@ -226,6 +226,7 @@ def cohort_values(
 
 
 def _paths(result: CohortResult, design: PlacedDesign, grid: HorizontalGrid, release: np.ndarray) -> dict[str, np.ndarray]:
+    assert result.path is not None and design.trajectories is not None
     # a sweep records for as long as its slowest speed needs
     path = result.path[:, : design.design.observations_per_path(result.cohort.w)]
     xi, eta, z = (path[..., k].astype(np.float64) for k in range(3))

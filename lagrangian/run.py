@@ -303,7 +303,7 @@ class BlockProgress:
 
     def report(self, name: str, done: int, effort: Sequence[float]) -> None:
         """Block ``name`` has come to window ``done`` with so much ``effort`` (less than before where it is done again)."""
-        self.done[name], self.effort[name] = done, Effort(*effort)
+        self.done[name], self.effort[name] = done, Effort._make(effort)
         total = functools.reduce(Effort.plus, self.effort.values())
         rate = total.particle_steps / max(time.perf_counter() - self._started, 1e-9)
         self._bar.update(sum(self.done.values()), self.total, f"{rate / 1e6:.2f} M particle-steps/s, {_rate_of(total)}")
@@ -315,20 +315,25 @@ def _rate_of(effort: Effort) -> str:
 
 
 def _with_depth_of_site(config: RunConfig) -> RunConfig:
-    """The options with the trap's depth; a note tells of a site's depth that differs from the general default."""
+    """The options with the trap's depth; notes tell of a site's depth that is not 3000 m, and of levels left out."""
     full = config.at_site()
+    left_out = ", ".join(f"{level:g}" for level in config.levels if level not in full.levels)
+    lower = f"levels of {left_out} m lie at or below the trap and are left out" if left_out else ""
     if full.trap_depth != config.trap_depth:
-        left_out = [f"{level:g}" for level in config.levels if level not in full.levels]
-        deeper = f"; levels of {', '.join(left_out)} m lie below it and are left out" if left_out else ""
-        _say(f"note: the trap stands at {full.trap_depth:g} m, as that of {config.site} (--trap-depth chooses another){deeper}")
+        stands = f"note: the trap stands at {full.trap_depth:g} m, as that of {config.site} (--trap-depth chooses another)"
+        _say(f"{stands}; {lower}" if lower else stands)
+    elif lower:
+        _say(f"note: {lower} (--levels chooses others)")
     return full
 
 
 def _with_defaults_of(ocean: Ocean, config: RunConfig) -> RunConfig:
     """The options that were left to the ocean."""
     integration, design = config.integration.resolved(ocean), spread_over_domain(config.design, ocean)
-    changes = {"dt": integration.dt, "diffusivity": integration.diffusivity, "vertical_velocity": integration.vertical_velocity}
-    return dataclasses.replace(config, **changes, positions=design.positions, spacing=design.spacing)
+    return dataclasses.replace(
+        config, dt=integration.dt, diffusivity=integration.diffusivity, vertical_velocity=integration.vertical_velocity,
+        positions=design.positions, spacing=design.spacing,
+    )  # fmt: skip
 
 
 def _with_known_periods(config: RunConfig, ocean: Ocean) -> RunConfig:

@@ -136,6 +136,7 @@ def upward_flux(u: U, v: V, zeta: Rho, grid: HorizontalGrid, vertical: VerticalC
         stretch = vertical.stretch(_geometry(grid, vertical)[0], zeta.astype(np.float64))
         scale_u = 0.5 * (stretch[:, 1:] + stretch[:, :-1]) * width_u * (sea[:, 1:] & sea[:, :-1])
         scale_v = 0.5 * (stretch[1:] + stretch[:-1]) * width_v * (sea[1:] & sea[:-1])
+        assert isinstance(vertical, ZCoordinate)
         thickness = face_thickness(grid, vertical)
         _continuity_on_levels(u, v, grid.stagger == "A", *thickness, scale_u, scale_v, pm * pn * sea, *grid.periodic, flux)
     _copy_edges(flux, grid.periodic, sea)

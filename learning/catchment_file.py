@@ -7,6 +7,7 @@ import xarray as xr
 
 from data.sites import Site
 from data.sphere import EARTH_RADIUS_KM, lon_lat
+from data.times import timedelta_days
 from lagrangian.binning import bin_centres
 from lagrangian.design import TRAP_DEPTH as TRAP_DEPTH_M
 from lagrangian.pdf import EXPORT_M
@@ -29,13 +30,14 @@ PROJECTION = "azimuthal_equidistant"
 def arrival(ends: np.ndarray, w: float, trap_depth: float, level: float, collection_days: float) -> np.ndarray:
     """Mean time at which the particles of collection periods stood at ``level`` (m), sinking at ``w`` (m/d) in still water."""
     back = collection_days / 2 + (trap_depth - level) / w
-    return ends - np.timedelta64(round(back * 86400), "s")
+    return ends - timedelta_days(back)
 
 
 def places(site: Site) -> dict:
     """Coordinates x, y (km from the trap) and lon, lat (degrees) of the cells of the window."""
     axis = bin_centres()
-    lon, lat = lon_lat(*np.meshgrid(axis, axis), site.x, site.y)
+    east, north = np.meshgrid(axis, axis)
+    lon, lat = lon_lat(east, north, site.x, site.y)
     return {
         "y": ("y", axis, {"units": "km", "standard_name": "projection_y_coordinate", "axis": "Y",
               "long_name": "distance north of the trap"}),

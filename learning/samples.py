@@ -6,6 +6,7 @@ network shall see them), the PDFs as the list of bins that hold particles.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ import xarray as xr
 from data.compiled import njit
 from data.errors import InputError
 from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM, Frame, cubic_kernels, cut_window
-from data.times import nearest
+from data.times import DAY, nearest
 from lagrangian.config import LAGS_DAYS, speed_folder
 from lagrangian.fields import open_fields
 from lagrangian.stores import open_store
@@ -28,11 +29,19 @@ if TYPE_CHECKING:
 
     from data.shapes import Channels, Instants
 
-DAY = np.timedelta64(86400, "s")
 #: Largest distance in time at which a field stands for a wanted instant, days.
 TIME_TOLERANCE_DAYS = 1.0
 #: A note tells the share of unknown values in the fields if the share is at least this.
 NOTED_UNKNOWN = 0.02
+
+
+def instants_before(ends: np.ndarray, times: np.ndarray, lags_days: Sequence[float]) -> Instants:
+    """(end, lag) number of the field of ``times`` at each lag before each end of a collection period; -1 where there is none."""
+    instants = np.asarray(ends).astype("datetime64[s]")[:, None] - np.array(lags_days) * DAY
+    if times.size == 0:
+        return np.full(instants.shape, -1)
+    number = nearest(times, instants)
+    return np.where(abs(times[number] - instants) <= TIME_TOLERANCE_DAYS * DAY, number, -1)
 
 
 @dataclass(eq=False)
@@ -107,12 +116,7 @@ class RegionalFields:
 
     def instants(self, ends: np.ndarray) -> np.ndarray:
         """(experiment, lag) number of the field at each lag before each end of a collection period; -1 where there is none."""
-        ends = np.asarray(ends).astype("datetime64[s]")
-        instants = ends[:, None] - np.array(self.spec.lags_days) * DAY
-        if self.times.size == 0:
-            return np.full(instants.shape, -1)
-        number = nearest(self.times, instants)
-        return np.where(abs(self.times[number] - instants) <= TIME_TOLERANCE_DAYS * DAY, number, -1)
+        return instants_before(ends, self.times, self.spec.lags_days)
 
     def window(self, instants: Instants, dx: float, dy: float, normalise: Normalisation) -> Channels:
         """(lag * variable, 100, 100) float32, normalised, around a trap dx, dy km east and north of the site.

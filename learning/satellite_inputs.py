@@ -19,13 +19,12 @@ from data.netcdf import write_dataset
 from data.progress import Progress
 from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
 from data.sites import Site, parse_site
-from data.times import nearest, parse_date
+from data.times import DAY, nearest, parse_date, timedelta_days
 from learning.catchment_file import PROJECTION, places, projection
 from learning.inputs import InputSpec
 from learning.map_checks import LEAST_KNOWN, known_shares, look_at_maps, sla_notes
 from learning.network import CENTRED
 
-DAY = np.timedelta64(86400, "s")
 #: A map further than this from the instant asked for does not count as it, days.
 TOLERANCE_DAYS = 1.0
 #: Largest distance in time of a map with --persist, days: the span of a prediction's inputs in the paper.
@@ -171,11 +170,8 @@ def satellite_windows(
             continue
         index = nearest(stamps[name], instants_asked)
         used, back = np.unique(index, return_inverse=True)
-        maps = np.empty((used.size, *frame.shape), np.float32)
         with Progress(f"regridding {name}", "map") as bar:
-            for number, record in enumerate(used):
-                maps[number] = on_frame(sources[name][[record]], frame, method="bicubic").values[0]
-                bar.update(number + 1, used.size)
+            maps = on_frame(sources[name][used], frame, progress=bar.update).values
         clear = known_shares(maps)
         if (clear < LEAST_KNOWN).any():
             worst = int(np.argmin(clear))
@@ -219,13 +215,9 @@ def _mean_height(variable: xr.DataArray, frame: Frame) -> tuple[float, str]:
     """Mean SSH (m) over the input window and at most :data:`MEAN_MAPS` maps, and a description of the mean."""
     n = variable.sizes["time"]
     sample = np.unique(np.linspace(0, n - 1, min(n, MEAN_MAPS)).round().astype(int))
-    total, count = 0.0, 0
     with Progress("mean SSH", "map") as bar:
-        for number, record in enumerate(sample, 1):
-            values = on_frame(variable[[record]], frame, method="bicubic").values
-            total += np.nansum(values, dtype=np.float64)
-            count += int(np.isfinite(values).sum())
-            bar.update(number, sample.size)
+        maps = on_frame(variable[sample], frame, progress=bar.update).values
+    total, count = sum(np.nansum(values, dtype=np.float64) for values in maps), int(np.isfinite(maps).sum())
     first, last = variable["time"].values[[0, -1]]
     return total / max(count, 1), f"{sample.size} of the {n} maps from {first:.10} to {last:.10}"
 
@@ -243,7 +235,7 @@ def _check_common(stamps: dict[str, np.ndarray]) -> None:
 def _ends(stamps, spec: InputSpec, start, end, every: float, persist: bool) -> np.ndarray:
     """Ends of collection periods: from ``start`` by ``every`` days to ``end``; by default all within the maps."""
     first, last = max(times[0] for times in stamps.values()), min(times[-1] for times in stamps.values())
-    lead = np.timedelta64(0 if persist else round(86400 * max(spec.lags_days)), "s")
+    lead = timedelta_days(0 if persist else max(spec.lags_days))
     limits = []
     for option, text, default in (("--start", start, first + lead), ("--end", end, last)):
         limits.append(default if text is None else parse_date(text, option))

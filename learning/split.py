@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.errors import InputError
+from data.times import DAY
 
 #: Shares of the periods where a run is split in two (validation left; paper: 240 and 35 of 285) and in three.
 WITH_TEST_RUN = (0.87, 0.13)
@@ -14,7 +15,6 @@ WITHOUT_TEST_RUN = (0.72, 0.11, 0.17)
 NAMES = ("train", "validation", "test")
 #: Parts of the networks' training record that experiments belong to; ``between``: in a gap; ``unseen``: of another run.
 PARTS = (*NAMES, "between", "unseen")
-DAY = np.timedelta64(86400, "s")
 
 
 @dataclass(frozen=True, eq=False)

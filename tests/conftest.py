@@ -21,7 +21,6 @@ SLOWEST = (
     "evaluation/test_report.py",
     "learning/test_fit.py",
     "bad_inputs/test_bad_inputs.py",
-    "test_types.py",
     "lagrangian/test_losses.py",
     "learning/test_velocity_commands.py",
     "lagrangian/test_check.py",

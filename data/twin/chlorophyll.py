@@ -17,6 +17,7 @@ from scipy import ndimage
 from data.compiled import njit
 from data.errors import need
 from data.sphere import east_north
+from data.times import DAY
 from data.twin.defaults import SPACING
 from data.twin.ocean import TwinOcean, vertical_weights
 
@@ -233,7 +234,7 @@ class Chlorophyll:
         placed = ~np.isnat(time) & np.isfinite(lon) & np.isfinite(lat)
         first = self.ocean.times[0].astype("datetime64[s]")
         out = np.full(lon.shape, np.nan)
-        day = (time[placed] - first) / np.timedelta64(86400, "s")
+        day = (time[placed] - first) / DAY
         rows, columns = cells(self.ocean, lon[placed], lat[placed])
         inside = (day >= 0) & (day <= len(self.values) - 1)
         low = np.clip(np.floor(day).astype(int), 0, len(self.values) - 2)
@@ -253,6 +254,6 @@ class Chlorophyll:
 
 def cells(ocean: TwinOcean, lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Row and column (fractional, of one period, not wrapped) of positions in degrees."""
-    east, north = east_north(lon, lat, *ocean.grid.center)
+    east, north = east_north(lon, lat, *ocean.center)
     half = (ocean.grid.shape[0] - 1) / 2
     return north * 1000 / SPACING + half, east * 1000 / SPACING + half

@@ -18,6 +18,7 @@ from data.grid import HorizontalGrid
 from data.ocean import Preferences, Snapshot
 from data.ocean_names import twin_title
 from data.sites import SITES
+from data.times import DAY
 from data.twin.defaults import BETA, F0, GRAVITY, LATITUDE, SPACING, layer_centres
 from data.twin.record import Record
 from data.vertical import SCoordinate
@@ -60,9 +61,17 @@ class TwinOcean:
         return Preferences(self.dt_minutes, self.diffusivity)
 
     @property
+    def center(self) -> tuple[float, float]:
+        """Longitude and latitude of the domain's middle, degrees."""
+        assert self.grid.center is not None
+        return self.grid.center
+
+    @property
     def sea_floor(self) -> np.ndarray:
         """(eta, xi) depth of the sea floor at rho points, m: its hills steer the currents; particles pass over a flat floor."""
-        return DEPTH - _closed(_corners_to_centres(self.record.model.parameters.topography))
+        hills = self.record.model.parameters.topography
+        assert hills is not None  # data.twin.defaults
+        return DEPTH - _closed(_corners_to_centres(hills))
 
     def snapshot(self, index: int, variables: Collection[str] = ()) -> Snapshot:
         """Day ``index`` of the record."""
@@ -78,13 +87,16 @@ class TwinOcean:
         # values at psi points i + 1/2, j + 1/2; row and column -1/2 are those of the periodic image
         at = np.tensordot(weights, psi, axes=1)
         wrapped = np.pad(at, ((0, 0), (1, 1), (1, 1)), mode="wrap")
-        u = -(wrapped[:, 1:, 1:-1] - wrapped[:, :-1, 1:-1]) / np.float32(SPACING) + mean_u[:, None, None]
-        v = (wrapped[:, 1:-1, 1:] - wrapped[:, 1:-1, :-1]) / np.float32(SPACING) + mean_v[:, None, None]
+        u = wrapped[:, :-1, 1:-1] - wrapped[:, 1:, 1:-1]
+        v = wrapped[:, 1:-1, 1:] - wrapped[:, 1:-1, :-1]
+        for velocity, mean in ((u, mean_u), (v, mean_v)):
+            velocity /= np.float32(SPACING)
+            velocity += mean[:, None, None]
         surface = np.tensordot(vertical_weights(np.zeros(1))[0], psi, axes=1)
         zeta = _closed(_corners_to_centres(surface)) * (F0 / GRAVITY)
         temp = self._temperature(index, psi, tracer, depth) if temperature else None
-        arrays = (np.ascontiguousarray(array, dtype=np.float32) for array in (u, v, zeta))
-        return Snapshot(self.times[index], *arrays, temp=temp)
+        u, v, zeta = (np.ascontiguousarray(array, dtype=np.float32) for array in (u, v, zeta))
+        return Snapshot(self.times[index], u, v, zeta, temp=temp)
 
     def _temperature(self, index, psi, tracer, depth) -> np.ndarray:
         """Background, the anomaly that balances psi (f0 dpsi/dz = g alpha T'), and the stirred surface layer upon it."""
@@ -163,7 +175,7 @@ def open_twin(years: float = 1.0, seed: int = 0, *, folder=None, progress=None) 
     days = max(2, round(365 * years)) + 1
     record = Record(seed, folder)
     record.ensure(days, progress)
-    times = FIRST_DAY + np.arange(days) * np.timedelta64(86400, "s").astype("timedelta64[ns]")
+    times = FIRST_DAY + np.arange(days) * DAY.astype("timedelta64[ns]")
     description = {
         "kind": "twin",
         "title": twin_title(seed),

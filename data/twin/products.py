@@ -222,12 +222,12 @@ class _Axes:
 
     @classmethod
     def around(cls, ocean: TwinOcean, step: float) -> _Axes:
-        west, east, south, north = square_bounds(ocean.grid.center, HALF_WIDTH_KM)
+        west, east, south, north = square_bounds(ocean.center, HALF_WIDTH_KM)
         lon, lat = ((np.arange(np.floor(low / step), np.ceil(high / step)) + 0.5) * step
                     for low, high in ((west, east), (south, north)))  # fmt: skip
         x, y = np.meshgrid(lon, lat)
         small = 1e-3
-        east, north = (b - a for a, b in zip(*(east_north(x + d, y, *ocean.grid.center) for d in (-small, small)), strict=True))
+        east, north = (b - a for a, b in zip(*(east_north(x + d, y, *ocean.center) for d in (-small, small)), strict=True))
         return cls(lon, lat, *cells(ocean, x, y), np.arctan2(north, east))
 
     def sample(self, field: np.ndarray, order: int) -> np.ndarray:
@@ -325,7 +325,9 @@ class _Sst:
         y = ocean.grid.y_rho[:-1, :-1]
         at_points = gradient * (axes.rows - n / 2) * SPACING
         for record, day in enumerate(days):
-            top = ocean.snapshot(int(day), {"temp"}).temp[-1, :-1, :-1].astype(np.float64)
+            temp = ocean.snapshot(int(day), {"temp"}).temp
+            assert temp is not None
+            top = temp[-1, :-1, :-1].astype(np.float64)
             # the mean gradient is not periodic: smoothing is of the field without the gradient
             anomaly = resolved(top - gradient * y, SST_KM) + SST_NOISE * noise(n, SST_KM, [self.seed, 12, int(day)])
             sst[record] = axes.sample(anomaly, 3) + at_points + 273.15

@@ -98,9 +98,10 @@ class Record:
                 if damaged is not None:
                     self._clear(damaged)
                 have = self._segments(needed)
-                state = self._resume(have) if have < needed else None
-                have = self._segments(needed)
-                for number in range(have, needed):
+                if have == needed:
+                    return
+                state = self._resume(have)
+                for number in range(self._segments(needed), needed):
                     self._compute(number, state, lambda day, n=number: show(n * SEGMENT_DAYS + day))
         except OSError as error:
             raise cannot_write(self.folder, error, "free space for the twin ocean, and give the same command again") from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def first_state(model: Model) -> State:
     return model.from_streamfunction(np.array(FIRST_SHAPE)[:, None, None] * psi)
 
 
-def pack(model: Model, state: State) -> dict[str, np.ndarray]:
+def pack(model: Model, state: State) -> dict[str, Any]:
     """psi and tracer as int16 with their scales."""
     psi, tracer = model.physical(model.streamfunction(state.q)), model.physical(state.tracer)
     psi_scale, tracer_scale = np.abs(psi).max(axis=(1, 2)) / 32000, np.abs(tracer).max() / 32000

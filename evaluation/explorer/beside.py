@@ -12,8 +12,9 @@ from data.errors import InputError
 from data.frame import Frame
 from data.progress import Progress
 from data.satellite import around, on_frame, open_chlorophyll, time_notes
+from data.times import timedelta_days
 from data.trap_flux import COLUMNS, chosen_columns, read_flux
-from evaluation.cross_correlation import MARGIN_DAYS, DailyMaps, in_seconds, mean_of_sums
+from evaluation.cross_correlation import MARGIN_DAYS, DailyMaps, mean_of_sums
 from evaluation.explorer.layers import COARSE, STEPS, UNKNOWN, Layer, square
 from evaluation.options import ExplorerConfig
 from lagrangian.design import TRAP_DEPTH
@@ -91,7 +92,7 @@ def add_chlorophyll(files: Sequence[str], layers: list[Layer], frame: Frame) -> 
     dataset = open_chlorophyll(list(files))
     dates = np.concatenate([layer.dates for layer in layers])
     dates = dates[~np.isnat(dates)].astype("datetime64[s]")
-    margin = in_seconds(MARGIN_DAYS)
+    margin = timedelta_days(MARGIN_DAYS)
     days, length = dataset["first_day"].values.astype("datetime64[D]"), dataset["days"].values
     ends = days + (length - 1) * np.timedelta64(1, "D")
     near_dates = np.flatnonzero((ends >= dates.min() - margin) & (days <= dates.max() + margin))

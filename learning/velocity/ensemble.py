@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from data.times import DAY
 from lagrangian.design import Design
 from lagrangian.integration import Integration
 from learning.velocity.lattice import Lattice
@@ -50,7 +51,7 @@ def within(times: np.ndarray, known: np.ndarray) -> np.ndarray:
     The first period of a record has its slowest particles at its very beginning; the instants before that bracket it.
     """
     moved = np.clip(times, known[0], known[-1])
-    return np.where(np.abs(moved - times) <= BEYOND_DAYS * np.timedelta64(86400, "s"), moved, times)
+    return np.where(np.abs(moved - times) <= BEYOND_DAYS * DAY, moved, times)
 
 
 def predict_catchments(

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ import torch
 from data.command import json_ready, provenance, read_json, write_json
 from data.errors import InputError, StoreError, need
 from data.lock import FolderLock
+from data.times import timedelta_days
 from lagrangian.config import speed_folder
 from lagrangian.fields import HALF_WINDOW_KM
 from lagrangian.oceans import open_for
@@ -75,9 +77,9 @@ class Parts:
         later = max(0, *spec.ssh_days, *spec.other_days)
         first, last = (experiments.start[split.train].min(), experiments.end[split.train].max())
         begin, end = (experiments.start[split.validation].min(), experiments.end[split.validation].max())
-        lead = np.timedelta64(round(86400 * max(LEAD_DAYS, -min(0, *spec.ssh_days) + LEAD_DAYS)), "s")
+        lead = timedelta_days(max(LEAD_DAYS, -min(0, *spec.ssh_days) + LEAD_DAYS))
         train = np.flatnonzero((times >= first - lead) & (times <= last - later * DAY))
-        validation = np.flatnonzero((times >= begin - np.timedelta64(round(86400 * LEAD_DAYS), "s")) & (times <= end))
+        validation = np.flatnonzero((times >= begin - timedelta_days(LEAD_DAYS)) & (times <= end))
         # the first instants of a record have no maps before them, which a causal set needs
         train, validation = (numbers[have_maps(times, times[numbers], spec)] for numbers in (train, validation))
         for name, numbers in (("training", train), ("validation", validation)):
@@ -126,7 +128,7 @@ def fit_velocities(config: FitConfig, say: Callable[[str], None] = print) -> Non
     OptionError
         ``--method velocity`` with none of those input sets.
     """
-    usable = [name for name in config.inputs or (DEFAULT_INPUTS,) if name in VARIABLES]
+    usable: list[str] = [name for name in config.inputs or (DEFAULT_INPUTS,) if name in VARIABLES]
     required = "velocity" in config.method
     if not usable:
         need(not required, f"--method velocity takes --inputs {', '.join(VARIABLES)}, not {', '.join(config.inputs)}")
@@ -155,7 +157,7 @@ def effective(config: FitConfig, kind: str = "residual") -> tuple[int, Schedule,
     if tuple(config.method) != ("velocity",):
         return n, schedule, VelocityArchitecture(kind)
     steps = None if config.epochs is None else config.epochs * schedule.epoch_steps
-    changes = {"lr": config.lr, "batch": config.batch, "steps": steps}
+    changes: dict[str, Any] = {"lr": config.lr, "batch": config.batch, "steps": steps}
     schedule = dataclasses.replace(schedule, **{name: value for name, value in changes.items() if value is not None})
     return config.members or n, schedule, VelocityArchitecture(kind, **({} if config.width is None else {"width": config.width}))
 

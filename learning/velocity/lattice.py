@@ -55,18 +55,19 @@ class Lattice:
         InputError
             The window is narrower than 8 points.
         """
+        middle = (center[0], center[1])
         if all(grid.periodic) and not grid.spherical:
             lengths = (period * grid.spacing_km for period in grid.period)
             counts = [max(1, round(length / spacing_km / MULTIPLE)) * MULTIPLE for length in lengths]
             spacing = grid.period[0] * grid.spacing_km / counts[0]
             if abs(grid.period[1] * grid.spacing_km / counts[1] - spacing) < 1e-6 * spacing:
-                return cls(Frame(tuple(center), spacing, *(_axis(n, spacing) for n in counts)), True, grid.degrees)
+                return cls(Frame(middle, spacing, *(_axis(n, spacing) for n in counts)), True, grid.degrees)
         n = int(2 * half_width_km / spacing_km / MULTIPLE + 1e-9) * MULTIPLE
         if n < MULTIPLE:
             raise InputError(
                 f"a window of {2 * half_width_km:g} km is too narrow for points {spacing_km:g} km apart; 8 are needed"
             )
-        return cls(Frame(tuple(center), float(spacing_km), _axis(n, spacing_km), _axis(n, spacing_km)), False, grid.degrees)
+        return cls(Frame(middle, float(spacing_km), _axis(n, spacing_km), _axis(n, spacing_km)), False, grid.degrees)
 
     @property
     def shape(self) -> tuple[int, int]:

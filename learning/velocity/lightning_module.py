@@ -30,6 +30,8 @@ class VelocityTraining(AveragedTraining):
 
     BEST = "best_loss"
     network: VelocityNetwork
+    scale: torch.Tensor
+    metres: torch.Tensor
 
     def __init__(self, network: VelocityNetwork, schedule: Schedule, scale, metres, unit: float, spacing: float, periodic: bool):
         super().__init__(network, schedule.average)

@@ -28,9 +28,11 @@ def displacement_error(
         Of the lattice, m.
     """
     error = (predicted - psi) * (metres / spacing)[:, None, None]
-    return sum((slope**2).sum(dim=1).mean(dim=(-2, -1)) for slope in differences(error, periodic))
+    along_y, along_x = ((slope**2).sum(dim=1).mean(dim=(-2, -1)) for slope in differences(error, periodic))
+    return along_y + along_x
 
 
 def energy(psi: torch.Tensor, spacing: float, periodic: bool) -> torch.Tensor:
     """(n, depth) mean square of the velocity, m2/s2."""
-    return sum(((slope / spacing) ** 2).mean(dim=(-2, -1)) for slope in differences(psi, periodic))
+    along_y, along_x = (((slope / spacing) ** 2).mean(dim=(-2, -1)) for slope in differences(psi, periodic))
+    return along_y + along_x

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from data.errors import InputError, StoreError
+from data.times import DAY
 from learning.inputs import SSH_RESOLUTION_KM, SST_RESOLUTION_KM, Method, fill_missing, to_resolution
 
 VARIABLES: dict[str, tuple[str, ...]] = {
@@ -116,7 +117,7 @@ def nearest_maps(times: np.ndarray, instant: np.datetime64, days: tuple[int, ...
     nearest_map = distance.argmin(axis=1) if elapsed.size else np.zeros(len(days), int)
     far = distance[np.arange(len(days)), nearest_map] if elapsed.size else np.full(len(days), np.inf)
     if far.max() > REACH_DAYS + 1e-6:
-        worst = now + np.timedelta64(86400, "s") * int(days[int(far.argmax())])
+        worst = now + DAY * int(days[int(far.argmax())])
         raise InputError(
             f"maps are too far apart: none {'up to the instant ' if causal else ''}within {REACH_DAYS:g} days of "
             f"{str(worst)[:10]}; give maps of those days too, or other dates"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.errors import OptionError
+from data.times import DAY, timedelta_days
 from lagrangian.binning import BINS, count_crossings, smooth_pdf
 from lagrangian.cohorts import Cohort
 from lagrangian.design import Design
@@ -21,7 +22,6 @@ from lagrangian.integration import Integration
 from learning.velocity.ocean import PredictedOcean
 from learning.velocity.sweep import displacements
 
-DAY = np.timedelta64(86400, "s")
 #: Bins that smoothing reaches (five of its standard deviations), and steps in which the part that is smoothed grows.
 MARGIN, STEP = 16, 20
 
@@ -85,9 +85,9 @@ def instants_needed(starts: np.ndarray, design: Design, every: float) -> np.ndar
     the end of the last."""
     lead = design.ascent_days(min(design.speeds)) + every
     starts = np.asarray(starts).astype("datetime64[s]")
-    last = starts.max() + np.timedelta64(round(86400 * design.collection), "s")
-    n = int(np.ceil((last - (starts.min() - np.timedelta64(round(86400 * lead), "s"))) / DAY / every))
-    return last - np.timedelta64(round(86400 * every), "s") * np.arange(n, -1, -1)
+    last = starts.max() + timedelta_days(design.collection)
+    n = int(np.ceil((last - (starts.min() - timedelta_days(lead))) / DAY / every))
+    return last - timedelta_days(every) * np.arange(n, -1, -1)
 
 
 def ensemble_catchments(

@@ -39,7 +39,7 @@ class VelocityArchitecture:
 class Convolution(nn.Conv2d):
     """A convolution that continues its maps beyond the edge: around a periodic domain, else by the outermost value."""
 
-    def forward(self, maps: torch.Tensor, periodic: bool) -> torch.Tensor:
+    def forward(self, maps: torch.Tensor, periodic: bool) -> torch.Tensor:  # type: ignore[override]
         side = self.kernel_size[0] // 2
         if side:
             maps = functional.pad(maps, (side,) * 4, mode="circular" if periodic else "replicate")
@@ -60,6 +60,11 @@ class Block(nn.Module):
         return functional.relu(change + self.skip(maps))
 
 
+def _start_from_zero(layer: nn.Conv2d) -> None:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
 class VelocityNetwork(nn.Module):
     """Stacked maps (n, channel, y / 2, x / 2) -> streamfunction (n, depth, y, x) in units of its scale.
 
@@ -77,8 +82,7 @@ class VelocityNetwork(nn.Module):
         self.n_channels, self.n_ssh, self.n_depths = n_channels, n_ssh, n_depths
         n_maps = n_depths * FOLD**2
         self.linear = Convolution(n_ssh, n_maps, a.linear_kernel)
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
+        _start_from_zero(self.linear)
         if a.kind == "linear":
             return
         if a.kind != "residual":
@@ -91,8 +95,7 @@ class VelocityNetwork(nn.Module):
         self.up = nn.ModuleList(nn.ConvTranspose2d(widths[level + 1], widths[level], 2, stride=2) for level in steps)
         self.join = nn.ModuleList(Block(2 * widths[level], widths[level], a.kernel) for level in steps)
         self.out = nn.Conv2d(a.width, n_maps, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        _start_from_zero(self.out)
 
     def forward(self, maps: torch.Tensor, periodic: bool = True) -> torch.Tensor:
         out = self.linear(maps[:, : self.n_ssh], periodic)

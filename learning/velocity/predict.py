@@ -22,7 +22,7 @@ from data.lock import Claim, FolderLock
 from data.ocean_names import ocean_title
 from data.progress import Progress
 from data.resumable import ResumableStore
-from data.times import SECONDS_ATTRS, whole_seconds
+from data.times import SECONDS_ATTRS, timedelta_days, whole_seconds
 from lagrangian.binning import BINS, bin_centres
 from lagrangian.design import Design, speed_folder
 from lagrangian.stores import ocean_of
@@ -305,7 +305,7 @@ class PredictionStore:
         for key in ("y", "x"):
             array(key, (BINS,), (BINS,), "float64", (key,), {"units": "km"}, bin_centres())
         start = np.repeat(plan.starts, plan.n_positions)
-        end = start + np.timedelta64(round(86400 * design.collection), "s")
+        end = start + timedelta_days(design.collection)
         for key, values in (("collection_start", start), ("collection_end", end)):
             array(key, (n,), (n,), "int64", ("experiment",), SECONDS_ATTRS, whole_seconds(values))
         meanings = {"flag_values": list(range(len(PARTS))), "flag_meanings": " ".join(PARTS),
@@ -322,8 +322,3 @@ class PredictionStore:
         first, last = (np.datetime64(day) for day in model.card["split"]["train"])
         train = np.flatnonzero(experiments.usable & (experiments.start >= first) & (experiments.end <= last))
         return dict(zip(("climatology", "climatology_root"), training_means(run, w, train), strict=True))
-
-
-def found_models(run: Path) -> list[Path]:
-    """Folders of velocity networks of a run."""
-    return sorted({path.parent for path in Path(run).glob("models/velocity-*/member-*[0-9].safetensors")})

@@ -20,7 +20,7 @@ from lagrangian.record import recorded_design, recorded_integration, recorded_so
 from lagrangian.stores import open_store
 from learning.folders import found_speeds
 from learning.inputs import InputSpec
-from learning.samples import RegionalFields
+from learning.samples import instants_before
 from learning.split import Split, gap_days, split_by_time
 
 
@@ -103,7 +103,7 @@ class Experiments:
         start, end = (first_store[name].values.astype("datetime64[s]") for name in ("collection_start", "collection_end"))
         spec = InputSpec.of("sst-ssh")
         times = open_fields(Path(run) / "fields.zarr")["time"].values.astype("datetime64[s]")
-        has_fields = (RegionalFields(spec, None, times, None).instants(end) >= 0).all(axis=1)
+        has_fields = (instants_before(end, times, spec.lags_days) >= 0).all(axis=1)
         offset = np.stack([first_store["trap_dx"].values, first_store["trap_dy"].values], axis=1)
         return cls(start, end, first_store["period"].values, reached & has_fields, first_store["level"].values, offset)
 

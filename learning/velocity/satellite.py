@@ -25,7 +25,7 @@ from data.progress import Progress
 from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
 from data.sites import Site, parse_site
 from data.terminal import clean
-from data.times import nearest, parse_date
+from data.times import DAY, nearest, parse_date, timedelta_days
 from lagrangian.design import Design, speed_folder
 from lagrangian.stores import ocean_of
 from learning.catchment_file import catchment_dataset
@@ -49,7 +49,6 @@ HALF_KM = 448.0
 TOLERANCE_DAYS = 2.5
 #: Dates of one sweep.
 DATES = 60
-DAY = np.timedelta64(86400, "s")
 
 
 def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
@@ -92,7 +91,7 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     maps = Maps.of(model.spec, series["time"], {name: series[name] for name in model.spec.variables}, lattice.frame.spacing_km)
     ends, left_out = possible_ends(maps, options, config.start, config.end, config.every)
     notes += [f"{left_out} dates left out: maps are too far apart"] if left_out else []
-    starts = ends - np.timedelta64(round(86400 * options.collection), "s")
+    starts = ends - timedelta_days(options.collection)
     outside = outside_share(model, maps, ends)
     flag = flags(outside, has_sst=bool(config.sst), all_known=bool(sea.all()))
     for line in [*introduction(folder, (flag & OUTSIDE) > 0), *(f"note: {note}" for note in notes)]:
@@ -179,17 +178,14 @@ def read_series(ssh, sst, lattice: Lattice) -> tuple[dict[str, np.ndarray], np.n
     first, last = max(instants[0] for instants in stamps.values()), min(instants[-1] for instants in stamps.values())
     if first > last:
         raise InputError("SSH and SST do not overlap in time; give files of the same dates")
-    days = first + np.timedelta64(round(86400 * EVERY_DAYS), "s") * np.arange(int((last - first) / DAY / EVERY_DAYS + 1e-9) + 1)
+    days = first + timedelta_days(EVERY_DAYS) * np.arange(int((last - first) / DAY / EVERY_DAYS + 1e-9) + 1)
     near = {name: nearest(instants, days) for name, instants in stamps.items()}
     good = np.all([np.abs(stamps[name][near[name]] - days) <= TOLERANCE_DAYS * DAY for name in stamps], axis=0)
     out: dict[str, np.ndarray] = {"time": days[good]}
     for name, source in sources.items():
         used, back = np.unique(near[name][good], return_inverse=True)
-        maps = np.empty((used.size, *lattice.shape), np.float32)
         with Progress(f"regridding {name}", "map") as bar:
-            for number, index in enumerate(used):
-                maps[number] = on_frame(source[[index]], frame, method="bicubic").values[0]
-                bar.update(number + 1, used.size)
+            maps = on_frame(source[used], frame, progress=bar.update).values
         notes += look_at_maps(name, stamps[name][used], maps)
         out[name] = maps[back]
     usual = np.isfinite(out["ssh"]).mean(axis=0) > 0.5
@@ -260,7 +256,7 @@ def possible_ends(maps: Maps, options: Design, start, end, every: float) -> tupl
 
 
 def _span(options: Design) -> np.timedelta64:
-    return np.timedelta64(round(86400 * options.collection), "s")
+    return timedelta_days(options.collection)
 
 
 def _is_possible(maps: Maps, end: np.datetime64, options: Design) -> bool:

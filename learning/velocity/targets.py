@@ -34,7 +34,6 @@ EVERY_DAYS, N_DEPTHS = 5.0, 6
 SURFACE = ("ssh", "temp", "u", "v", "vorticity_over_f")
 #: Arrays that every store fills; and temp, where the ocean has it.
 FILLED = ("psi", "flow", "rotational", *(name for name in SURFACE if name != "temp"))
-DAY = np.timedelta64(86400, "s")
 
 
 def depths_between(shallow: float, deep: float, n: int = N_DEPTHS) -> np.ndarray:
@@ -116,8 +115,8 @@ class Velocities:
 
 
 def write_velocities(
-    run: Path, ocean: Ocean, center: tuple[float, float], half_width_km: float, depths: Sequence[float], identity: dict,
-    *, every: float = EVERY_DAYS, spacing_km: float | None = None, say=print,
+    run: Path, ocean: Ocean, center: tuple[float, float], half_width_km: float, depths: Sequence[float] | np.ndarray,
+    identity: dict, *, every: float = EVERY_DAYS, spacing_km: float | None = None, say=print,
 ) -> Path:  # fmt: skip
     """Write velocities.zarr of an ocean, an instant at a time; an unfinished store is gone on with, a finished one is left.
 
@@ -140,21 +139,21 @@ def write_velocities(
         The store there is of something else, damaged, or cannot be written.
     """
     lattice = Lattice.of(ocean.grid, center, half_width_km, **({} if spacing_km is None else {"spacing_km": spacing_km}))
-    depths = np.asarray(depths, np.float64)
+    levels = np.asarray(depths, np.float64)
     indices = _indices(ocean.times, every)
-    made_of = {"run": identity, "depths": depths.tolist(), "every_days": every, "spacing_km": lattice.frame.spacing_km,
+    made_of = {"run": identity, "depths": levels.tolist(), "every_days": every, "spacing_km": lattice.frame.spacing_km,
                "points": list(lattice.shape)}  # fmt: skip
     final = Path(run) / NAME
     floor = Regridder(ocean.grid, lattice.frame, partial=True)(sea_floor_of(ocean))
     store = ResumableStore(
         final, (*FILLED, "temp") if "temp" in ocean.variables else FILLED, indices.size, identity=made_of, parts="instants",
-        lay_out=partial(_lay_out, lattice=lattice, ocean=ocean, depths=depths, times=ocean.times[indices], floor=floor),
+        lay_out=partial(_lay_out, lattice=lattice, ocean=ocean, depths=levels, times=ocean.times[indices], floor=floor),
     )  # fmt: skip
     if store.whole:
         return final
     if store.damaged:
         say(f"note: {store.told(store.damaged)} and are made again")
-    reader = _Reader(ocean, lattice, depths)
+    reader = _Reader(ocean, lattice, levels)
     with Progress("velocities to learn from", "instant") as bar:
         for number in store.missing():
             store.put(number, **{name: values[None] for name, values in reader(int(indices[number])).items()})
@@ -162,7 +161,7 @@ def write_velocities(
     if not store.close():
         raise StoreError(f"{final} could not be closed; give the same command again")
     size = sum(path.stat().st_size for path in final.rglob("*") if path.is_file())
-    say(f"{final}: {indices.size} instants, {every:g} days apart, at {depths.size} depths; {size / 2**20:.0f} MiB")
+    say(f"{final}: {indices.size} instants, {every:g} days apart, at {levels.size} depths; {size / 2**20:.0f} MiB")
     return final
 
 

@@ -93,7 +93,8 @@ class Batches(Dataset):
         lattice = task.velocities.lattice
         maps, psi = [], []
         for drawn in rng.choice(task.train, task.schedule.batch):
-            shift = tuple(int(rng.integers(n)) for n in lattice.shape) if lattice.periodic else None
+            ny, nx = lattice.shape
+            shift = (int(rng.integers(ny)), int(rng.integers(nx))) if lattice.periodic else None
             maps.append(task.maps.stack(self._instants[int(drawn)], task.map_scale, shift))
             psi.append(task.psi[drawn] if shift is None else np.roll(task.psi[drawn], shift, axis=(-2, -1)))
         return torch.from_numpy(np.stack(maps)), torch.from_numpy(np.stack(psi))
@@ -145,8 +146,8 @@ def train_velocity(
     if progress.epoch < task.schedule.epochs:
         batches = Batches(task)
         batches.epoch = progress.epoch
-        loaders = (DataLoader(part, batch_size=None, shuffle=False) for part in (batches, Held(task, task.validation)))
-        fit(module, *loaders, progress, batches, epochs=task.schedule.epochs, terminal=sys.stderr.isatty(), accelerator=device,
+        train, held = (DataLoader(part, batch_size=None, shuffle=False) for part in (batches, Held(task, task.validation)))
+        fit(module, train, held, progress, batches, epochs=task.schedule.epochs, terminal=sys.stderr.isatty(), accelerator=device,
             devices="auto" if device != "cpu" else 1, logger=False)  # fmt: skip
     return module.best_network(), progress.rows
 

@@ -1,10 +1,11 @@
 """The command on a record of a user's size, beside the closed form: ``python -m tests.benchmarks real-size``.
 
-    python -m tests.benchmarks.real_size [--points 256 --layers 80 --threads 1 2 ...] [--record DIR]
+    python -m tests.benchmarks.real_size [--points 256 --layers 80 --threads 1 2 --workers 2 10 ...] [--record DIR]
 
 Writes the analytic record of :mod:`tests.benchmarks.record` (2 GB at the default size; deleted at the end unless --record names
-its folder, where it is found again), runs ``python -m lagrangian.run`` on it for each number of threads, and prints how far the
-crossings are from the closed form, how fast the command was, its largest memory, what it read (libraries included), and its time.
+its folder, where it is found again), runs ``python -m lagrangian.run`` on it for each number of threads and of worker processes,
+and prints how far the crossings are from the closed form, how fast the command was, the largest memory of any of its processes,
+what they read (libraries included), and their time.
 """
 
 from __future__ import annotations
@@ -34,16 +35,17 @@ sys.argv[0] = "lagrangian.run"
 runpy.run_module("lagrangian.run", run_name="__main__")
 """
 HEADER = (
-    "layers | threads | m/d | particles | largest error, m | over the mount, m | M steps/s | memory, MiB | read, MiB | wall, s | "
+    "layers | run by | m/d | particles | largest error, m | over the mount, m | M steps/s | memory, MiB | read, MiB | wall, s | "
     "CPU, s"
 )
 
 
 def main(arguments: list[str]) -> int:
-    """Make the record, run the command, print the table. Returns 1 where runs differ over threads or are off by more than 1 m."""
+    """Make the record, run the command, print the table. Returns 1 where a run differs or is off by more than 1 m."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.real_size", description=__doc__.splitlines()[0])
     add_options(parser)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--workers", type=int, nargs="*", default=[], help="runs by so many local processes besides")
     parser.add_argument("--w", type=float, nargs="+", default=[150.0, 300.0], help="sinking speeds, m/d")
     parser.add_argument("--collection", type=float, default=4.0, help="days")
     parser.add_argument("--release-every", type=float, default=6.0, help="hours")
@@ -56,11 +58,12 @@ def main(arguments: list[str]) -> int:
         files = record_files(record, options.record or Path(scratch) / "record", tuple(options.vertical))
         size = sum(path.stat().st_size for path in files)
         print(f"{record}\n{len(files)} files, {size / 2**20:.0f} MiB\n{HEADER}\n{'|'.join(['---'] * 11)}", flush=True)
-        runs = {threads: Path(scratch) / f"threads-{threads}" for threads in options.threads}
-        worst = max(measured(record, files, out, threads, options) for threads, out in runs.items())
-        first, *others = (crossings(out) for out in runs.values())
+        runs = [("threads", number) for number in options.threads] + [("workers", number) for number in options.workers]
+        folders = [Path(scratch) / f"{kind}-{number}" for kind, number in runs]
+        worst = max(measured(record, files, out, *run, options) for run, out in zip(runs, folders, strict=True))
+        first, *others = map(crossings, folders)
     differing = sum(first != other for other in others)
-    print(f"bytes of crossings differ between numbers of threads: {'no' if not differing else 'YES'}")
+    print(f"bytes of crossings differ between numbers of threads and workers: {'no' if not differing else 'YES'}")
     return int(differing > 0 or not worst < 1.0)
 
 
@@ -79,11 +82,11 @@ def record_files(record: AnalyticRecord, folder: Path, vertical: tuple[str, ...]
     return files
 
 
-def measured(record: AnalyticRecord, files: list[Path], out: Path, threads: int, options: argparse.Namespace) -> float:
-    """Run the command, print its rows, return the largest error over the flat floor, m."""
+def measured(record: AnalyticRecord, files: list[Path], out: Path, kind: str, number: int, options: argparse.Namespace) -> float:
+    """Run the command by so many "threads" or "workers", print its rows, return the largest error over the flat floor, m."""
     told = out.with_suffix(".json")
     spacing = round(0.35 * record.half_width / 1e3 / options.positions, 3)
-    command = [sys.executable, "-c", CHILD, str(told), "--ocean", *map(str, files), "--out", str(out), "--threads", str(threads),
+    command = [sys.executable, "-c", CHILD, str(told), "--ocean", *map(str, files), "--out", str(out), f"--{kind}", str(number),
                "--w", *map(str, options.w), "--collection", str(options.collection), "--every", str(options.collection),
                "--release-every", str(options.release_every), "--positions", str(options.positions), "--spacing", str(spacing),
                "--vertical-velocity", options.vertical_velocity]  # fmt: skip
@@ -104,7 +107,7 @@ def measured(record: AnalyticRecord, files: list[Path], out: Path, threads: int,
         found = compare(record, open_store(out / speed_folder(w) / "particles.zarr", "particles"))
         worst = max(worst, found.flat)
         columns = (
-            f"{record.layers} | {threads} | {w:g} | {found.particles} | {found.flat:.2f} | {found.mount:.1f} | {rate:.2f}",
+            f"{record.layers} | {kind} {number} | {w:g} | {found.particles} | {found.flat:.2f} | {found.mount:.1f} | {rate:.2f}",
             f"{used.ru_maxrss / 1024:.0f} | {read:.0f} | {wall:.1f} | {used.ru_utime + used.ru_stime:.1f}",
         )
         print(" | ".join(columns), flush=True)

@@ -141,6 +141,19 @@ def test_land_and_depths_below_the_sea_floor_are_left_out():
     assert np.isfinite(ke[1, 0]) and np.isnan(ke[1, 1]) and np.isnan(ke[2]).all()
 
 
+def test_only_the_rows_of_the_boxes_are_worked_out(monkeypatch):
+    grid = plane(41, 61)
+    ocean = ocean_of(grid, *eddies(), n=1)
+    asked = []
+    velocity = dynamics_store.horizontal_velocity
+    monkeypatch.setattr(dynamics_store, "horizontal_velocity", lambda *words: asked.append(words[3]) or velocity(*words))
+    found = dynamics_at_traps(ocean, [[0.0, 0.0], [0.0, 40.0]], (0.0, 500.0), 80.0, site=(0.0, 0.0))
+    # boxes of 80 km about the middle row and five rows north of it, cells of 8 km
+    assert np.flatnonzero(asked[0]).tolist() == list(range(25, 41))
+    monkeypatch.setattr(dynamics_store, "horizontal_velocity", lambda *words: velocity(*words[:3]))
+    xr.testing.assert_identical(found, dynamics_at_traps(ocean, [[0.0, 0.0], [0.0, 40.0]], (0.0, 500.0), 80.0, site=(0.0, 0.0)))
+
+
 # -- averages worked by hand -----------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 import lagrangian.fields
 from data.errors import StoreError
 from data.frame import Frame, Regridder, cut_window, window_offsets
+from data.ocean import Snapshot
 from data.vertical import SCoordinate
 from lagrangian.config import LAGS_DAYS, RunConfig
 from lagrangian.experiments import design_experiments
@@ -142,6 +145,46 @@ def test_solid_body_rotation_has_its_vorticity_on_any_grid():
         if not grid.spherical:  # velocities come out eastward and northward, whatever the grid's angle
             np.testing.assert_allclose(east[inside], np.broadcast_to(-turn * grid.y_rho, east.shape)[inside], atol=1e-7)
             np.testing.assert_allclose(north[inside], np.broadcast_to(turn * grid.x_rho, north.shape)[inside], atol=1e-7)
+
+
+@pytest.mark.parametrize("rows", [slice(0, 1), slice(3, 6), slice(19, 20), slice(None)])
+@pytest.mark.parametrize("stagger", ["A", "C"])
+@pytest.mark.parametrize("periodic", [False, True])
+def test_rows_alone_are_those_of_the_whole_domain(rows, stagger, periodic):
+    """Of a periodic domain the first row needs the faces at the other end."""
+    mask = np.ones((20, 24), bool)
+    mask[4, 7:9] = False
+    grid = plane(h=lambda x, y: 1500.0 + 0.01 * x, mask=mask, periodic=(periodic, periodic), angle=0.2, stagger=stagger)
+    ocean = ocean_of(grid, *eddies())
+    shapes = grid.shape_u, grid.shape_v, grid.shape
+    arrays = (RNG.normal(size=shape).astype(np.float32) for shape in ((20, *shapes[0]), (20, *shapes[1]), shapes[2]))
+    snapshot = Snapshot(ocean.times[0], *arrays)
+    wanted = np.zeros(20, bool)
+    wanted[rows] = True
+    whole = horizontal_velocity(ocean, snapshot, (0.0, 400.0, 1490.0))
+    some = horizontal_velocity(ocean, snapshot, (0.0, 400.0, 1490.0), wanted)
+    for everywhere, here in zip(whole, some, strict=True):
+        np.testing.assert_array_equal(here[:, wanted], everywhere[:, wanted])
+    assert np.isfinite(whole[0][0, 5]).sum() >= 22
+
+
+def test_velocity_and_vorticity_of_a_periodic_row_are_means_of_the_faces_and_corners_beside():
+    """Worked in numpy from the definitions, on a grid of cells of several sizes; the last point is the image of the first."""
+    grid = plane(periodic=(True, True))
+    grid = dataclasses.replace(grid, pm=RNG.uniform(1e-4, 2e-4, grid.shape), pn=RNG.uniform(1e-4, 2e-4, grid.shape))
+    u, v = (RNG.normal(size=shape).astype(np.float32) for shape in (grid.shape_u, grid.shape_v))
+    snapshot = Snapshot(None, *(np.stack([field] * SHALLOW_TO_DEEP.n) for field in (u, v)), np.zeros(grid.shape, np.float32))
+    east, north, vorticity = (field[0] for field in horizontal_velocity(ocean_of(grid, None, None), snapshot, (100.0,)))
+    u, v = u.astype(float), v.astype(float)
+    np.testing.assert_allclose(east[:, 0], 0.5 * (u[:, 0] + u[:, -1]), rtol=1e-12)
+    np.testing.assert_allclose(north[-1], 0.5 * (v[0] + v[-1]), rtol=1e-12)
+    along = u * 2 / (grid.pm[:, 1:] + grid.pm[:, :-1])
+    across = v * 2 / (grid.pn[1:] + grid.pn[:-1])
+    corner = lambda inverse: 0.25 * (inverse[1:, 1:] + inverse[1:, :-1] + inverse[:-1, 1:] + inverse[:-1, :-1])
+    curl = corner(grid.pm) * corner(grid.pn) * (np.diff(across, axis=1) - np.diff(along, axis=0))
+    curl = np.pad(curl, 1, mode="wrap")
+    expected = 0.25 * (curl[1:, 1:] + curl[1:, :-1] + curl[:-1, 1:] + curl[:-1, :-1])
+    np.testing.assert_allclose(vorticity * grid.coriolis, expected, rtol=1e-9, atol=1e-15)
 
 
 def test_fields_below_the_sea_floor_are_missing():

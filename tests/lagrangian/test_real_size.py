@@ -121,7 +121,7 @@ def test_the_benchmark_prints_its_table_and_finds_its_record_again(tmp_path, cap
     assert real_size(options) == 0
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("record/*.nc")}
     row = capsys.readouterr().out.splitlines()[-2].split(" | ")
-    assert row[:3] == ["32", "1", "300"] and float(row[4]) < 1.0 and float(row[7]) > 100 and len(row) == 11
+    assert row[:3] == ["32", "threads 1", "300"] and float(row[4]) < 1.0 and float(row[7]) > 100 and len(row) == 11
     assert record_files(small(32), tmp_path / "record", ()) == sorted(before)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("record/*.nc")} == before
     record_files(small(20), tmp_path / "record", ())
