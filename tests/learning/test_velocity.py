@@ -153,6 +153,22 @@ def test_a_predicted_flow_has_no_divergence(periodic):
     assert snap.u.shape == (3, ocean.grid.shape[0], ocean.grid.shape[1] - 1)
 
 
+def test_nothing_flows_through_the_coast_of_a_predicted_ocean_and_the_sea_is_as_without():
+    lattice = Lattice(Frame.around((-16.5, 49.0), 128.0, 16.0), False)
+    field = np.random.default_rng(0).normal(size=(2, *lattice.shape)).astype(np.float32) * 1e3
+    sea = np.ones(lattice.shape, bool)
+    sea[:, :5] = sea[9, 9] = False
+    options = (np.array([200.0, 3000.0]), np.array(["2001-01-01", "2001-02-01"], "M8[ns]"), lambda k: field, np.full((2, 2), 0.1))
+    coast, open_sea = (predicted_ocean(lattice, *options, sea=given) for given in (sea, None))
+    mask = coast.grid.mask_rho
+    x, y = (np.rint((axis / 1000 - first) / 16).astype(int) for axis, first in
+            ((coast.grid.x_rho, lattice.frame.x[0]), (coast.grid.y_rho, lattice.frame.y[0])))  # fmt: skip
+    assert np.array_equal(mask, sea[y, x]) and 0.5 < mask.mean() < 0.8 and open_sea.grid.mask_rho.all()
+    one, other = coast.snapshot(0), open_sea.snapshot(0)
+    for found, free, wet in ((one.u, other.u, mask[:, 1:] & mask[:, :-1]), (one.v, other.v, mask[1:] & mask[:-1])):
+        assert (found[:, ~wet] == 0).all() and np.array_equal(found[:, wet], free[:, wet]) and (free[:, ~wet] != 0).any()
+
+
 def test_levels_of_the_predicted_ocean_stand_at_its_depths():
     s = depth_coordinate(DEPTHS)
     assert np.allclose(s.z_rho(np.array(1.25 * 3000.0), np.array(0.0)).ravel(), -DEPTHS[::-1])
