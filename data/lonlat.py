@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -20,6 +21,8 @@ Method = Literal["bicubic", "linear"]
 MARGIN_CELLS = 8
 #: Points along each side of a square where its longitudes and latitudes are taken.
 SIDE_POINTS = 201
+#: Maps that are read at a time: a file is opened once for all that it holds of them, and open no longer than they take to read.
+MAPS_READ = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +94,7 @@ class LonLatRegridder:
     def __init__(self, lon, lat, frame: Frame, method: Method = "bicubic"):
         lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
         near = unwrapped(lon, frame.center[0])
-        self._order = np.ix_(np.argsort(lat), np.argsort(near))
+        self._order = as_slice(np.argsort(lat)), as_slice(np.argsort(near))
         grid = LonLatGrid(np.sort(near), np.sort(lat))
         if min(grid.lon.size, grid.lat.size) < 4:
             raise InputError(f"map of {lat.size} x {lon.size} points (lat, lon): at least 4 x 4 are needed; give a larger region")
@@ -102,13 +105,17 @@ class LonLatRegridder:
 
     def __call__(self, field) -> np.ndarray:
         """(lat, lon) with NaN where missing -> (y, x) float32, NaN where missing or outside the map."""
-        return self._regrid(np.asarray(field)[self._order])
+        rows, columns = self._order
+        return self._regrid(np.asarray(field)[rows][:, columns])
 
 
-def on_frame(variable: xr.DataArray, frame: Frame, *, method: Method = "bicubic") -> xr.DataArray:
+def on_frame(
+    variable: xr.DataArray, frame: Frame, *, method: Method = "bicubic", progress: Callable[[int, int], None] | None = None
+) -> xr.DataArray:
     """A variable (time, lat, lon) on a frame: (time, y, x) float32 with coordinates time, x, y (km), lon, lat (y, x).
 
-    Reads one time at a time, and only the piece around the frame. NaN where missing or outside the map.
+    Reads :data:`MAPS_READ` times at a time, and only the piece around the frame. NaN where missing or outside the map.
+    ``progress`` is called with (maps done, maps in all).
 
     Raises
     ------
@@ -123,8 +130,12 @@ def on_frame(variable: xr.DataArray, frame: Frame, *, method: Method = "bicubic"
     axes = (np.asarray(piece[name].values, np.float64).tobytes() for name in ("lon", "lat"))
     regrid, lon, lat = _placed(*axes, frame, method, threading.get_ident())
     out = np.empty((piece.sizes["time"], *frame.shape), np.float32)
-    for index in range(out.shape[0]):
-        out[index] = regrid(piece.isel(time=index).values)
+    n = out.shape[0]
+    for first in range(0, n, MAPS_READ):
+        for index, values in enumerate(piece.isel(time=slice(first, first + MAPS_READ)).values, first):
+            out[index] = regrid(values)
+            if progress is not None:
+                progress(index + 1, n)
     kilometre = {"units": "km"}
     return xr.DataArray(
         out,
@@ -250,8 +261,13 @@ def _cut(data, box):
             f"the maps reach over {_region(lon, lat)}, and not over the frame, which needs "
             f"{box.with_margin(0.1, 0.1)}; give files for that region"
         )
-    cut = data.isel(lat=rows, lon=columns)
+    cut = data.isel(lat=as_slice(rows), lon=as_slice(columns))
     return cut.assign_coords(lon=("lon", near[columns], data["lon"].attrs))
+
+
+def as_slice(index: np.ndarray) -> np.ndarray | slice:
+    """Numbers one after another as a slice, which copies nothing."""
+    return slice(int(index[0]), int(index[-1]) + 1) if (np.diff(index) == 1).all() else index
 
 
 def _range(axis, low, high, margin=MARGIN_CELLS):

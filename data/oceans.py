@@ -65,7 +65,7 @@ class OceanSource:
             Gives a place (as the grid gives positions) and the km around it that are wanted; of files that reach farther, no
             more is read.
         look_closer : callable, optional
-            Looks at CROCO files too, where they are looked at; gives what the user should know.
+            Looks at files too, where they are looked at; gives what the user should know.
 
         Raises
         ------
@@ -104,6 +104,8 @@ class OceanSource:
             from data.balance import look as look_at_flow
 
             ocean.description["assumptions"] += look_at_flow(ocean)
+            if look_closer is not None:
+                ocean.description["assumptions"] += look_closer(ocean)
         return ocean
 
     def _twin(self) -> Ocean:

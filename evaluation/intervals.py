@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
 
 from data.times import timedelta_days
 
@@ -94,6 +93,8 @@ def block_bootstrap_correlation(
     if n < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return (float("nan"),) * 3 + (n,)
     if ranks:
+        from scipy.stats import rankdata  # its import takes as long as all others of the correlation's numbers
+
         x, y = rankdata(x), rankdata(y)
     x, y = ((sample - sample.mean()) / sample.std() for sample in (x, y))
     names, number = np.unique(np.asarray(blocks)[finite], return_inverse=True)

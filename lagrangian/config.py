@@ -92,7 +92,7 @@ class RunConfig(WorkerOptions):
     trap_depth: designs.TrapDepth = TRAP_DEPTH
     """Depth of the trap, m, positive down (left out: that of a site of the site table that has one)."""
     levels: designs.Levels = LEVELS
-    """Depths at which crossings are kept, m, positive down, above the trap."""
+    """Depths at which crossings are kept, m, positive down; default ones at or below the trap are left out."""
     start: str | None = None
     """First day on which a collection period may begin (default: all that the record allows). If given, particles of the
     first periods may still be below the shallowest level when the record begins; they get status 3."""
@@ -142,11 +142,10 @@ class RunConfig(WorkerOptions):
     def at_site(self) -> RunConfig:
         """These options with the depth of the trap: if none is given, the depth of the site's trap, or 3000 m for other sites.
 
-        Default levels that lie at or below a trap whose depth is the site's are left out.
+        Default levels that lie at or below the trap are left out.
         """
-        if not isinstance(self.trap_depth, Unsaid):
-            return self
-        depth, levels = Design.standing(parse_site(self.site), self.levels)
+        given = None if isinstance(self.trap_depth, Unsaid) else self.trap_depth
+        depth, levels = Design.standing(parse_site(self.site), self.levels, given)
         return dataclasses.replace(self, trap_depth=depth, levels=levels)
 
     def validate(self) -> None:

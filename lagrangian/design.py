@@ -89,19 +89,26 @@ class Design:
     trajectories: OptionalHours = None
 
     @staticmethod
-    def standing(site: Site, levels: tuple[float, ...] = LEVELS) -> tuple[float, tuple[float, ...]]:
-        """Depth of a long series' trap, m (3000 where the site names none), and ``levels``; of the default ones those above.
+    def standing(
+        site: Site, levels: tuple[float, ...] = LEVELS, trap_depth: float | None = None
+    ) -> tuple[float, tuple[float, ...]]:
+        """Depth of the trap, m, and ``levels``, of the default ones those above the trap.
+
+        The depth is ``trap_depth``, else that of the site's long series, else 3000 m.
 
         >>> Design.standing(parse_site("aloha"))[0], Design.standing(parse_site("bats"))[0]
         (4000.0, 3000.0)
+        >>> Design.standing(parse_site("bats"), trap_depth=1000.0)
+        (1000.0, (800.0, 600.0, 400.0, 200.0))
         """
-        depth = float(next(iter(site.trap_depths), TRAP_DEPTH))
+        depth = float(next(iter(site.trap_depths), TRAP_DEPTH)) if trap_depth is None else trap_depth
         above = tuple(level for level in LEVELS if level < depth)
         return depth, above if levels == LEVELS and above else levels
 
     @classmethod
     def at(cls, site: str | Site, *, speeds: float | Sequence[float] = (80.0,), **options) -> Design:
-        """Make a checked design at a site; other attributes are keywords. ``trap_depth``: by default that of the site's trap.
+        """Make a checked design at a site; other attributes are keywords. ``trap_depth``: by default that of the site's trap;
+        ``levels``: by default those of :data:`LEVELS` above the trap.
 
         >>> Design.at("pap-so", speeds=150, levels=[200, 1000]).ordered_levels
         (1000.0, 200.0)
@@ -116,9 +123,8 @@ class Design:
         unknown = sorted(set(options) - names)
         if unknown:
             raise OptionError(f"a design has no {', '.join(unknown)}; it has {', '.join(sorted(names))}")
-        if "trap_depth" not in options:
-            place = site if isinstance(site, Site) else parse_site(site)
-            options["trap_depth"], options["levels"] = cls.standing(place, options.get("levels", LEVELS))
+        place = site if isinstance(site, Site) else parse_site(site)
+        options["trap_depth"], options["levels"] = cls.standing(place, options.get("levels", LEVELS), options.get("trap_depth"))
         design = cls(site, **options)
         design.validate()
         return design

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from data.errors import InputError
-from data.ocean import Ocean
+from data.ocean import Ocean, preferences_of
 from lagrangian.velocity import omega_by_continuity, vertical_velocity_from_omega
 
 #: Sizes that differ by this factor are refused, and told: units differ by 86 400, by 100 or by 1000.
 REFUSED, TOLD = 20.0, 3.0
+#: The same where the sea floor is not known, and continuity gives a size alone: it may be several times too large.
+REFUSED_WITHOUT_FLOOR = 300.0
 #: Correlation with the velocity by continuity (1 in CROCO's own files, .3 to .7 where the slope of the levels is left out).
 RELATED = 0.3
 
@@ -47,8 +49,15 @@ def look_at_vertical_velocity(ocean: Ocean) -> list[str]:
     where = f"{ocean.record(index)[0]}: " if hasattr(ocean, "record") else ""
     text = f"{where}{name} is {size:.2g} m/s (rms), where continuity gives {usual:.2g} m/s"
     mend = "--vertical-velocity continuity does without it"
-    if not usual / REFUSED < size < usual * REFUSED:
+    no_floor = bool(preferences_of(ocean).no_continuity)
+    refused = REFUSED_WITHOUT_FLOOR if no_floor else REFUSED
+    mend = "--vertical-velocity none does without it" if no_floor else mend
+    if not usual / refused < size < usual * refused:
         raise InputError(f"{text}: {name} is in another unit, or of another run; set its attribute 'units', or {mend}")
+    if no_floor:
+        return []
+    if in_files.std() < 1e-6 * size:
+        return [f"{where}{name} is {in_files[0]:.2g} m/s everywhere: {mend}"]
     together = float(np.corrcoef(in_files, expected)[0, 1])
     if together < -RELATED:
         raise InputError(

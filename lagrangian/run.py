@@ -315,12 +315,15 @@ def _rate_of(effort: Effort) -> str:
 
 
 def _with_depth_of_site(config: RunConfig) -> RunConfig:
-    """The options with the trap's depth; a note tells of a site's depth that differs from the general default."""
+    """The options with the trap's depth; notes tell of a site's depth that is not 3000 m, and of levels left out."""
     full = config.at_site()
+    left_out = ", ".join(f"{level:g}" for level in config.levels if level not in full.levels)
+    lower = f"levels of {left_out} m lie at or below the trap and are left out" if left_out else ""
     if full.trap_depth != config.trap_depth:
-        left_out = [f"{level:g}" for level in config.levels if level not in full.levels]
-        deeper = f"; levels of {', '.join(left_out)} m lie below it and are left out" if left_out else ""
-        _say(f"note: the trap stands at {full.trap_depth:g} m, as that of {config.site} (--trap-depth chooses another){deeper}")
+        stands = f"note: the trap stands at {full.trap_depth:g} m, as that of {config.site} (--trap-depth chooses another)"
+        _say(f"{stands}; {lower}" if lower else stands)
+    elif lower:
+        _say(f"note: {lower} (--levels chooses others)")
     return full
 
 

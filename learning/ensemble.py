@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from data.errors import InputError, StoreError
+from data.errors import InputError, OptionError, StoreError
 from data.frame import WINDOW_SHAPE, WINDOW_SPACING_KM
 from learning.inputs import InputSpec, Normalisation
 from learning.loss import bhattacharyya_loss
@@ -130,7 +130,12 @@ class Ensemble:
         return middle.cpu().numpy(), spread.cpu().numpy()
 
     def predict_fields(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """:meth:`predict` from fields (n, lag, variable, y, x) in the units of the simulation (m, degrees C, m/s, 1).
+        """:meth:`predict` from fields (n, lag, variable, y, x); see :meth:`normalised`."""
+        return self.predict(self.normalised(fields))
+
+    def normalised(self, fields: np.ndarray) -> np.ndarray:
+        """(n, lag * variable, y, x) what :meth:`predict` takes, of fields (n, lag, variable, y, x) in the units of the simulation
+        (m, degrees C, m/s, 1).
 
         Raises
         ------
@@ -148,9 +153,8 @@ class Ensemble:
                 f"fields must be (n, {lags} lags, {variables} variables, {ny} y, {nx} x), points {WINDOW_SPACING_KM:g} km apart, "
                 f"not {fields.shape}"
             )
-        normalised = self.normalisation(self._plausible(fields))
         lags, variables = shape[:2]
-        return self.predict(normalised.reshape(fields.shape[0], lags * variables, *fields.shape[-2:]))
+        return self.normalisation(self._plausible(fields)).reshape(fields.shape[0], lags * variables, *fields.shape[-2:])
 
     def _plausible(self, fields: np.ndarray) -> np.ndarray:
         """The fields, as they are, where each variable can be what the networks take for it."""
@@ -185,6 +189,12 @@ def of_one_body(ensembles: Sequence[Ensemble]) -> list[list[int]]:
 def torch_device(name: str) -> str:
     """The torch device that ``auto``, ``cpu`` or ``gpu`` names on this machine."""
     return "cuda" if name == "gpu" or (name == "auto" and torch.cuda.is_available()) else "cpu"
+
+
+def check_device(device: str) -> None:
+    """OptionError where there is no such device."""
+    if device == "gpu" and not torch.cuda.is_available():
+        raise OptionError("--device gpu: PyTorch sees no GPU here; use --device auto")
 
 
 def median(members: list[torch.Tensor]) -> torch.Tensor:

@@ -17,10 +17,11 @@ from data.lock import FolderLock
 from data.machine import keep_freed_memory
 from lagrangian.config import speed_folder
 from learning.config import PRESETS, FitConfig, Preset
+from learning.ensemble import check_device
 from learning.folders import found_speeds, models_folder
 from learning.input_sets import DEFAULT_INPUTS, INPUT_SETS
 from learning.limits import check_training
-from learning.plan import check_device, make_plan, train_task
+from learning.plan import make_plan, train_task
 
 #: Memory of a step that is kept for the next step: that of a training in the largest batches, about.
 KEPT_BYTES = 512 * 2**20

@@ -56,3 +56,8 @@ def models_folder(run: Path, w: float, inputs: str) -> Path:
 def member_path(folder: Path, member: int) -> Path:
     """Weights of a member, numbered from 1."""
     return folder / f"member-{member:02d}.safetensors"
+
+
+def found_models(run: Path) -> list[Path]:
+    """Folders of velocity networks of a run."""
+    return sorted({path.parent for path in Path(run).glob("models/velocity-*/member-*[0-9].safetensors")})

@@ -66,14 +66,18 @@ class ResidualUNet(nn.Module):
         Channels lie last in memory, and so do those of all that is made of them: a processor convolves such maps in two thirds
         of the time.
         """
-        ny, nx = inputs.shape[-2:]
+        side = self.coarsen
         maps = inputs - self.centred * inputs.mean(dim=(-2, -1), keepdim=True)
-        pad_y, pad_x = -ny % self.coarsen, -nx % self.coarsen
+        pad_y, pad_x = (-points % side for points in inputs.shape[-2:])
         if pad_y or pad_x:
             maps = functional.pad(maps, (0, pad_x, 0, pad_y))
-        maps = functional.pixel_unshuffle(maps, self.coarsen)
-        source = particle_source(1, *maps.shape[-2:]).to(maps).expand(maps.shape[0], -1, -1, -1)
-        return torch.cat([maps, 4.0 * source], dim=1).contiguous(memory_format=torch.channels_last)
+        n, channels, ny, nx = maps.shape
+        shape = n, channels * side**2 + 1, ny // side, nx // side
+        out = torch.empty(shape, dtype=maps.dtype, device=maps.device, memory_format=torch.channels_last)
+        squares = maps.view(n, channels, ny // side, side, nx // side, side).permute(0, 1, 3, 5, 2, 4)
+        out[:, :-1].view(n, channels, side, side, ny // side, nx // side).copy_(squares)  # pixel_unshuffle, into place
+        out[:, -1] = 4.0 * particle_source(1, *out.shape[-2:]).to(maps)
+        return out
 
     def features(self, maps: torch.Tensor) -> torch.Tensor:
         """(n, width, y, x) on the coarse grid, from what :meth:`folded` gives: what the maps of all speeds are made from."""

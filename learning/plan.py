@@ -21,6 +21,7 @@ from data.frame import WINDOW_POINTS, WINDOW_SPACING_KM
 from data.lock import Claim
 from lagrangian.pdf import export_number
 from learning.config import FitConfig, Preset
+from learning.ensemble import check_device
 from learning.folders import CLIMATOLOGY, found_speeds, member_path, models_folder, run_identity
 from learning.inputs import InputSpec, Normalisation
 from learning.samples import RunSamples
@@ -223,9 +224,3 @@ def _gather_history(folder: Path) -> None:
         head, *rows = path.read_text().splitlines()
         lines = [*(lines or [head]), *rows]
     write_file(folder / "history.csv", ("\n".join(lines) + "\n").encode())
-
-
-def check_device(device: str) -> None:
-    """OptionError where there is no such device."""
-    if device == "gpu" and not torch.cuda.is_available():
-        raise OptionError("--device gpu: PyTorch sees no GPU here; use --device auto")

@@ -19,7 +19,8 @@ from data.cores import cores
 from data.errors import OptionError, need
 from data.sites import parse_site
 from learning.config import PredictConfig
-from learning.plan import check_device
+from learning.ensemble import check_device
+from learning.folders import found_models
 from learning.predicting import predict_catchments
 from learning.ready import with_ready_network
 from learning.satellite import predict_satellite
@@ -90,8 +91,6 @@ def velocity_folders(config: PredictConfig) -> list[Path]:
     if config.method and "velocity" not in config.method:
         need(config.bathymetry is None, "--bathymetry needs --method velocity: binned PDFs are predicted without it")
         return []
-    from learning.velocity.predict import found_models
-
     folders_found = [folder for folder in config.models if folder.name.startswith("velocity-")]
     if not config.models:
         seen = "sst-ssh" if config.bathymetry is None else "sst-ssh-bathymetry"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ from learning.catchment_file import (
     catchment_dataset,
     places,
 )
-from learning.ensemble import Ensemble, torch_device
+from learning.ensemble import Ensemble, of_one_body, torch_device
 from learning.land import land_notes, mass_on_land, without_land
 from learning.latitudes import Latitudes, home_of
 from learning.network import CENTRED
@@ -68,13 +68,9 @@ def seen(ensemble: Ensemble, values: np.ndarray) -> np.ndarray:
     return out / std[:, None, None]
 
 
-def predict_windows(
-    ensemble: Ensemble, windows: SatelliteWindows, predict_batches: Callable | None = None, *, no_land_mass: bool = False
-) -> xr.Dataset:
+def predict_windows(ensemble: Ensemble, windows: SatelliteWindows, *, no_land_mass: bool = False) -> xr.Dataset:
     """The catchment at the export level for each end of a collection period, as the CF file holds it.
 
-    ``predict_batches`` does what :meth:`~learning.ensemble.Ensemble.predict_fields` does, elsewhere: it takes pairs
-    (maps, instants) and yields (number in the list, (pdf, spread)) in any order; the fields are ``maps[instants]``.
     ``no_land_mass``: take away what lies on land, and bring the rest to sum 1.
 
     Returns
@@ -85,30 +81,43 @@ def predict_windows(
         :data:`OUTSIDE_STD` training standard deviations; ``flag`` (time), bits of :data:`FLAGS`; ``time`` = mean arrival of the
         particles at that level (middle of the collection period less the ascent in still water).
     """
-    spec, card = ensemble.spec, ensemble.card
-    levels = np.asarray(card["levels"], float)
-    export = export_number(levels)
-    latitudes = Latitudes.between(home_of(ensemble.card), windows.site)
-    values = latitudes.turned(adjusted(windows, spec, ensemble.normalisation.mean, latitudes.factor))
+    return predict_together([ensemble], windows, no_land_mass=no_land_mass)[0]
+
+
+def predict_together(
+    ensembles: Sequence[Ensemble], windows: SatelliteWindows, predict_batches: Callable | None = None, *,
+    no_land_mass: bool = False,
+) -> list[xr.Dataset]:  # fmt: skip
+    """:func:`predict_windows` of ensembles of several speeds that share their bodies and their inputs.
+
+    ``predict_batches`` does what :func:`predict_export` does, elsewhere: it takes pairs (maps, instants) and yields (number in
+    the list, (pdf, spread) of each ensemble) in any order; the fields are ``maps[instants]``.
+    """
+    first = ensembles[0]
+    spec = first.spec
+    latitudes = Latitudes.between(home_of(first.card), windows.site)
+    values = latitudes.turned(adjusted(windows, spec, first.normalisation.mean, latitudes.factor))
     channels = [channel for channel, (name, _) in enumerate(spec.variables) if name not in windows.missing]
     with np.errstate(invalid="ignore"):
-        far = np.abs(seen(ensemble, values)) > OUTSIDE_STD
+        far = np.abs(seen(first, values)) > OUTSIDE_STD
     count_known = np.isfinite(values[:, channels]).sum(axis=(1, 2, 3))
     outside = (far[:, channels].sum(axis=(1, 2, 3)) / np.maximum(count_known, 1))[windows.instants].mean(axis=1)
     unknown = ~np.isfinite(values[:, channels]).all(axis=(1, 2, 3))[windows.instants].all(axis=1)
-    if centring(ensemble):
+    if centring(first):
         values = filled(values, spec)
     n = windows.ends.size
-    pdf = np.empty((n, *(bin_centres().size,) * 2), np.float32)
-    spread = np.empty(n, np.float32)
-    with Progress(f"predicting at {card['w']:g} m/d", "date") as bar:
-        batches = [slice(first, min(first + BATCH, n)) for first in range(0, n, BATCH)]
+    pdf = np.empty((len(ensembles), n, *(bin_centres().size,) * 2), np.float32)
+    spread = np.empty((len(ensembles), n), np.float32)
+    speeds = ", ".join(f"{ensemble.card['w']:g}" for ensemble in ensembles)
+    with Progress(f"predicting at {speeds} m/d", "date") as bar:
+        batches = [slice(begin, min(begin + BATCH, n)) for begin in range(0, n, BATCH)]
         fields = (_cut(values, windows.instants[rows]) for rows in batches)
         dates_done = 0
-        for number, (some, deviation) in (predict_batches or _predict_here(ensemble))(fields):
+        for number, results in (predict_batches or _predict_here(ensembles))(fields):
             rows = batches[number]
-            pdf[rows], spread[rows] = latitudes.turned(some[:, export]), deviation[:, export]
-            dates_done += some.shape[0]
+            for k, (some, deviation) in enumerate(results):
+                pdf[k, rows], spread[k, rows] = latitudes.turned(some), deviation
+            dates_done += rows.stop - rows.start
             bar.update(dates_done, n)
     flag = (
         1 * (outside > OUTSIDE_SHARE) + 2 * windows.distant + 4 * (np.full(n, "temp" in windows.missing)) + 8 * unknown
@@ -116,18 +125,28 @@ def predict_windows(
     notes = list(windows.notes)
     if windows.missing:
         notes.append("no SST was given: the networks' training mean replaces it")
+    comment = "; ".join(notes) or "none"
+    return [
+        _dataset(ensemble, windows, some, deviation, outside, flag, comment, no_land_mass)
+        for ensemble, some, deviation in zip(ensembles, pdf, spread, strict=True)
+    ]
+
+
+def _dataset(ensemble: Ensemble, windows: SatelliteWindows, pdf, spread, outside, flag, comment, no_land_mass) -> xr.Dataset:
+    """What :func:`predict_windows` returns, of PDFs (time, y, x)."""
+    card = ensemble.card
     # an idealised ocean has no coast, wherever its maps claim to lie
-    coast = not is_idealised(windows.maps_source)
-    pdf, mass, land = _by_land(pdf, windows.site, no_land_mass, coast)
+    land = land_of(windows.site) & (not is_idealised(windows.maps_source))
+    mass = mass_on_land(pdf, land)
     dataset = catchment_dataset(
-        windows.site, float(card["w"]), windows.ends, pdf,
-        trap_depth=float(card.get("trap_depth_m") or TRAP_DEPTH_M), level=levels[export],
+        windows.site, float(card["w"]), windows.ends, without_land(pdf, land) if no_land_mass and land.any() else pdf,
+        trap_depth=float(card.get("trap_depth_m") or TRAP_DEPTH_M), level=card["levels"][_export(ensemble)],
         collection_days=float(card.get("collection_days") or COLLECTION_DAYS), spread=spread, outside=outside, flag=flag,
-        source=_source(ensemble, windows), comment="; ".join(notes) or "none",
+        source=_source(ensemble, windows), comment=comment,
     )  # fmt: skip
-    comment = "taken away, and the rest brought to sum 1" if no_land_mass else "part of pdf"
+    about_mass = "taken away, and the rest brought to sum 1" if no_land_mass else "part of pdf"
     dataset["mass_on_land"] = "time", mass, {"units": "1", "long_name": "share of the probability that was predicted on land",
-                                             "comment": comment}  # fmt: skip
+                                             "comment": about_mass}  # fmt: skip
     dataset["land"] = ("y", "x"), land.astype(np.int8), {"units": "1", "standard_name": "land_binary_mask",
                                                          "grid_mapping": PROJECTION, "coordinates": "lon lat"}  # fmt: skip
     return dataset.assign_attrs(
@@ -146,17 +165,13 @@ def _source(ensemble: Ensemble, windows: SatelliteWindows) -> str:
     return f"{len(ensemble.networks)} networks{taught}, inputs {ensemble.spec.name}; maps: {windows.maps_source}"
 
 
-def _by_land(pdf: np.ndarray, site: Site, remove: bool, coast: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """PDFs (time, y, x), the share of each on land (time,), and the land (y, x); with ``remove`` the PDFs without it.
-
-    Without ``coast`` there is no land. A PDF that lies on land alone becomes NaN.
-    """
+@functools.lru_cache(maxsize=1)
+def land_of(site: Site) -> np.ndarray:
+    """(y, x) bool: bins of a site's window whose middles lie on land."""
     from data.coastline import on_land
 
     where = places(site)
-    land = on_land(where["lon"][1], where["lat"][1]) & coast
-    mass = mass_on_land(pdf, land)
-    return (without_land(pdf, land) if remove and land.any() else pdf), mass, land
+    return on_land(where["lon"][1], where["lat"][1])
 
 
 def _cut(values: np.ndarray, instants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -165,14 +180,27 @@ def _cut(values: np.ndarray, instants: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return values[used], numbers.reshape(instants.shape)
 
 
-def _predict_here(ensemble: Ensemble) -> Callable:
-    return lambda fields: ((i, ensemble.predict_fields(maps[instants])) for i, (maps, instants) in enumerate(fields))
+def _export(ensemble: Ensemble) -> int:
+    """Number of the export level."""
+    return export_number(np.asarray(ensemble.card["levels"], float))
 
 
-def _predict_by_workers(client, folder: Path, device: str, threads: int) -> Callable:
+def predict_export(ensembles: Sequence[Ensemble], fields: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """PDFs (n, y, x) and spread (n,) at the export level of ensembles of one body, from fields (n, lag, variable, y, x)."""
+    inputs = ensembles[0].normalised(fields)
+    features = ensembles[0].features(inputs) if len(ensembles) > 1 else None
+    predicted = (ensemble.predict(inputs, _export(ensemble), features) for ensemble in ensembles)
+    return [(pdf[:, 0], spread[:, 0]) for pdf, spread in predicted]
+
+
+def _predict_here(ensembles: Sequence[Ensemble]) -> Callable:
+    return lambda fields: ((i, predict_export(ensembles, maps[instants])) for i, (maps, instants) in enumerate(fields))
+
+
+def _predict_by_workers(client, folders: tuple[Path, ...], device: str, threads: int) -> Callable:
     def predict(fields):
         tasks = [(number, *pair) for number, pair in enumerate(fields)]
-        shared = (folder, device, threads, cluster.command_token())
+        shared = (folders, device, threads, cluster.command_token())
         for task, result in cluster.run_tasks(client, predict_batch, tasks, shared):
             yield task[0], result
 
@@ -180,17 +208,17 @@ def _predict_by_workers(client, folder: Path, device: str, threads: int) -> Call
 
 
 def predict_batch(
-    task: tuple[int, np.ndarray, np.ndarray], folder: Path, device: str, threads: int, token: str
-) -> tuple[np.ndarray, ...]:
-    """Predict from fields in a worker; a task of :func:`data.workers.run_tasks`."""
+    task: tuple[int, np.ndarray, np.ndarray], folders: tuple[Path, ...], device: str, threads: int, token: str
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """:func:`predict_export` in a worker; a task of :func:`data.workers.run_tasks`."""
     if threads:
         torch.set_num_threads(threads)
-    return _loaded(token, folder, device).predict_fields(task[1][task[2]])
+    return predict_export(_loaded(token, folders, device), task[1][task[2]])
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(token: str, folder: Path, device: str) -> Ensemble:
-    return Ensemble.load(folder).to(torch_device(device))
+def _loaded(token: str, folders: tuple[Path, ...], device: str) -> list[Ensemble]:
+    return [Ensemble.load(folder).to(torch_device(device)) for folder in folders]
 
 
 def predict_satellite(config, folders, client=None) -> None:
@@ -203,18 +231,19 @@ def predict_satellite(config, folders, client=None) -> None:
 
 def _predict_folders(config, folders, out: Path, client) -> None:
     speeds: dict[float, Path] = {}
-    for folder in folders:
-        w = float(Ensemble.load(folder).card["w"])
+    ensembles = [Ensemble.load(folder) for folder in folders]
+    for folder, ensemble in zip(folders, ensembles, strict=True):
+        w = float(ensemble.card["w"])
         if w in speeds:
             raise OptionError(f"--models {speeds[w]}, {folder}: both are of {w:g} m/d and would write one file; give one a speed")
         speeds[w] = folder
     windows, spec, centred = None, None, None
-    for folder in folders:
-        ensemble = Ensemble.load(folder).to(torch_device(config.device))
-        w = float(ensemble.card["w"])
-        if windows is None or ensemble.spec != spec or centring(ensemble) != centred:
-            spec, centred = ensemble.spec, centring(ensemble)
-            site = ensemble.card.get("site") or "pap-so" if config.site is None else config.site
+    for group in of_one_body(ensembles):
+        together = [ensembles[k].to(torch_device(config.device)) for k in group]
+        first = together[0]
+        if windows is None or first.spec != spec or centring(first) != centred:
+            spec, centred = first.spec, centring(first)
+            site = first.card.get("site") or "pap-so" if config.site is None else config.site
             windows = satellite_windows(
                 config.ssh, config.sst, spec, site,
                 start=config.start, end=config.end, every=config.every, persist=config.persist, ssh_mean=config.ssh_mean,
@@ -225,29 +254,37 @@ def _predict_folders(config, folders, out: Path, client) -> None:
             if windows.missing:
                 print("note: no --sst: the networks' training mean replaces it", flush=True)
             write_inputs(out / "satellite_inputs.nc", windows, spec)
-        path = out / f"catchment_{speed_folder(w)}.nc"
         elsewhere = None
         if client is not None:
-            elsewhere = _predict_by_workers(client, folder.resolve(), config.device, config.threads_each(config.threads))
-        dataset = predict_windows(ensemble, windows, elsewhere, no_land_mass=config.no_land_mass)
-        latitudes = Latitudes.between(home_of(ensemble.card), windows.site)
-        notes = [*latitudes.notes(), *notes_elsewhere(ensemble, windows.site), *_offset_notes(ensemble, windows)]
-        for note in [*notes, *land_notes(dataset["mass_on_land"].values, w, config.no_land_mass)]:
-            print(f"note: {note}", flush=True)
-            dataset.attrs["comment"] = "; ".join(filter(None, (dataset.attrs["comment"].removesuffix("none"), note)))
-        flagged = int(((dataset["flag"].values & 1) > 0).sum())
-        if flagged:
-            print(
-                f"note: {flagged} of {windows.ends.size} predictions at {w:g} m/d have inputs outside the training range "
-                "(evaluation.correlation --exclude-flags outside leaves them out)",
-                flush=True,
-            )
-        members = sorted(folder.glob("member-*[0-9].safetensors"))
-        dataset.attrs["networks"] = " ".join(map(fingerprint_of_file, members))
-        write_dataset(path, dataset)
-        write_json(path.with_suffix(".json"), {**provenance(config), "models": str(folder)})
-        first, last = (str(time)[:10] for time in dataset["time"].values[[0, -1]])
-        print(f"{path}: {windows.ends.size} predictions, arriving {first} to {last}", flush=True)
+            places_of_networks = tuple(folders[k].resolve() for k in group)
+            elsewhere = _predict_by_workers(client, places_of_networks, config.device, config.threads_each(config.threads))
+        datasets = predict_together(together, windows, elsewhere, no_land_mass=config.no_land_mass)
+        for k, ensemble, dataset in zip(group, together, datasets, strict=True):
+            _write(config, folders[k], out, ensemble, windows, dataset)
+
+
+def _write(config, folder: Path, out: Path, ensemble: Ensemble, windows: SatelliteWindows, dataset: xr.Dataset) -> None:
+    """Tell the notes on a speed's predictions, and write them."""
+    w = float(ensemble.card["w"])
+    path = out / f"catchment_{speed_folder(w)}.nc"
+    latitudes = Latitudes.between(home_of(ensemble.card), windows.site)
+    notes = [*latitudes.notes(), *notes_elsewhere(ensemble, windows.site), *_offset_notes(ensemble, windows)]
+    for note in [*notes, *land_notes(dataset["mass_on_land"].values, w, config.no_land_mass)]:
+        print(f"note: {note}", flush=True)
+        dataset.attrs["comment"] = "; ".join(filter(None, (dataset.attrs["comment"].removesuffix("none"), note)))
+    flagged = int(((dataset["flag"].values & 1) > 0).sum())
+    if flagged:
+        print(
+            f"note: {flagged} of {windows.ends.size} predictions at {w:g} m/d have inputs outside the training range "
+            "(evaluation.correlation --exclude-flags outside leaves them out)",
+            flush=True,
+        )
+    members = sorted(folder.glob("member-*[0-9].safetensors"))
+    dataset.attrs["networks"] = " ".join(map(fingerprint_of_file, members))
+    write_dataset(path, dataset)
+    write_json(path.with_suffix(".json"), {**provenance(config), "models": str(folder)})
+    first, last = (str(time)[:10] for time in dataset["time"].values[[0, -1]])
+    print(f"{path}: {windows.ends.size} predictions, arriving {first} to {last}", flush=True)
 
 
 def notes_elsewhere(ensemble: Ensemble, site: Site) -> list[str]:

@@ -22,6 +22,7 @@ from data.sites import Site, parse_site
 from data.times import DAY, nearest, parse_date, timedelta_days
 from learning.catchment_file import PROJECTION, places, projection
 from learning.inputs import InputSpec
+from learning.map_checks import LEAST_KNOWN, known_shares, look_at_maps, sla_notes
 from learning.network import CENTRED
 
 #: A map further than this from the instant asked for does not count as it, days.
@@ -32,8 +33,6 @@ PERSIST_DAYS = 50.0
 MEAN_MAPS = 200
 #: Maps of less than this, days, give a mean of a season rather than of the years.
 YEAR = 350.0
-#: Least share of the window that a map must know; the rest (land, ice) is filled, see :func:`filled`.
-LEAST_KNOWN = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,8 +136,7 @@ def satellite_windows(
         sources["temp"] = temperatures["sst"]
         notes += time_notes(temperatures, "SST")
     source = str(heights["ssh"].attrs["source_variable"])
-    if source == "sla":
-        notes.append("SSH is sla, without mean dynamic topography: standing currents are missing from it; adt is wanted")
+    notes += sla_notes(source)
     stamps = {name: dataset["time"].values.astype("datetime64[s]") for name, dataset in sources.items()}
     _check_common(stamps)
     ends = _ends(stamps, spec, start, end, every, persist)
@@ -172,18 +170,16 @@ def satellite_windows(
             continue
         index = nearest(stamps[name], instants_asked)
         used, back = np.unique(index, return_inverse=True)
-        maps = np.empty((used.size, *frame.shape), np.float32)
         with Progress(f"regridding {name}", "map") as bar:
-            for number, record in enumerate(used):
-                maps[number] = on_frame(sources[name][[record]], frame, method="bicubic").values[0]
-                bar.update(number + 1, used.size)
-        clear = np.isfinite(maps).mean(axis=(1, 2))
+            maps = on_frame(sources[name][used], frame, progress=bar.update).values
+        clear = known_shares(maps)
         if (clear < LEAST_KNOWN).any():
             worst = int(np.argmin(clear))
             raise InputError(
                 f"{name} map of {stamps[name][used[worst]]}: only {100 * clear[worst]:.0f} % of the {2 * HALF_WINDOW_KM:g} km "
                 f"around {place.name} is known; give gap-free (L4) maps, or a site farther from land"
             )
+        notes += look_at_maps(name, stamps[name][used], maps)
         values[:, channel] = maps[back]
     missing = tuple(name for name, _ in spec.variables if name not in sources)
     mean_of = "--ssh-mean"
@@ -219,13 +215,9 @@ def _mean_height(variable: xr.DataArray, frame: Frame) -> tuple[float, str]:
     """Mean SSH (m) over the input window and at most :data:`MEAN_MAPS` maps, and a description of the mean."""
     n = variable.sizes["time"]
     sample = np.unique(np.linspace(0, n - 1, min(n, MEAN_MAPS)).round().astype(int))
-    total, count = 0.0, 0
     with Progress("mean SSH", "map") as bar:
-        for number, record in enumerate(sample, 1):
-            values = on_frame(variable[[record]], frame, method="bicubic").values
-            total += np.nansum(values, dtype=np.float64)
-            count += int(np.isfinite(values).sum())
-            bar.update(number, sample.size)
+        maps = on_frame(variable[sample], frame, progress=bar.update).values
+    total, count = sum(np.nansum(values, dtype=np.float64) for values in maps), int(np.isfinite(maps).sum())
     first, last = variable["time"].values[[0, -1]]
     return total / max(count, 1), f"{sample.size} of the {n} maps from {first:.10} to {last:.10}"
 

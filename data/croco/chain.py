@@ -9,13 +9,9 @@ import numpy as np
 from data.command import one_line
 from data.croco.decode import decode_record
 from data.croco.files import File
+from data.doubles import compared, differ
 from data.errors import InputError
 from data.handles import Handles
-
-#: Instants of a pair of files that are compared at most.
-COMPARED = 3
-#: Values differ when half of their points are off by more than this share of their usual size.
-DIFFERENT = 1e-2
 
 
 def chained(handles: Handles, files: list[File], origin: np.datetime64, notes: list[str]) -> list[File]:
@@ -70,7 +66,7 @@ def check_doubles(handles: Handles, doubles: list[tuple[tuple[File, int], tuple[
     for (path, other_path), doubled in pairs.items():
         if len(doubled) < 2:
             continue
-        for k in np.unique(np.linspace(0, len(doubled) - 1, COMPARED).astype(int)):
+        for k in compared(len(doubled)):
             if same_values(handles, *doubled[k]):
                 continue
             instant = np.datetime_as_string(doubled[k][0][0].times[doubled[k][0][1]], unit="s")
@@ -85,9 +81,7 @@ def same_values(handles: Handles, one: tuple[File, int], other: tuple[File, int]
     """Whether two records hold the same zeta and velocities, but for rounding."""
     for name in ("zeta", "u"):
         a, b = (_values(handles, file, record, name) for file, record in (one, other))
-        finite = np.isfinite(a) & np.isfinite(b) & (np.abs(a) < 1e3) & (np.abs(b) < 1e3)
-        size = np.std(a[finite]) if finite.any() else 0.0
-        if finite.any() and np.median(np.abs(a - b)[finite]) > DIFFERENT * size:
+        if differ(a, b):
             return False
     return True
 

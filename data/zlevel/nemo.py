@@ -21,6 +21,7 @@ from data.zlevel.files import Cut, decoded, numbers
 from data.zlevel.levels import checked_depths, interface_depths, wet_depth
 from data.zlevel.names import NEMO
 from data.zlevel.ocean import ZLevelOcean
+from data.zlevel.places import Places
 from data.zlevel.series import gather
 
 #: Names of static variables in mesh files of NEMO 3 and 4, in order of preference.
@@ -29,6 +30,8 @@ LEVEL_THICKNESS = {"t": ("e3t_0", "e3t"), "u": ("e3u_0", "e3u"), "v": ("e3v_0", 
 INTERFACES, CENTRES = ("gdepw_1d", "gdepw_0"), ("gdept_1d", "gdept_0", "nav_lev")
 FLOOR_LEVELS = ("mbathy", "bottom_level")
 FLOOR = ("bathy_metry", "Bathymetry", "bathymetry", "hdepw", "deptho")
+#: Where nav_lon and nav_lat of a file of velocities may lie: on its own points, or (NEMO 3) on T points; shares of a cell.
+OWN_POSITIONS = {"u": ((0.5, 0.0), (0.0, 0.0)), "v": ((0.0, 0.5), (0.0, 0.0))}
 #: Two columns of an ORCA grid are the same within this, degrees.
 SAME = 1e-4
 
@@ -72,7 +75,9 @@ def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_w
     notes: list[str] = []
     shapes: dict[str, tuple] = {}
 
-    def check(dataset, source) -> None:
+    places = Places(LONGITUDE[1:2], LATITUDE[1:2], OWN_POSITIONS)
+
+    def check(dataset, source, quantity) -> None:
         """All quantities in all files have the same points and levels."""
         same = shapes.setdefault("points", source.shape[-2:])
         layers = shapes.setdefault("layers", source.shape[:1]) if len(source.shape) == 3 else shapes.get("layers", ())
@@ -80,6 +85,7 @@ def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_w
             raise InputError(
                 f"{source.path}: {source.name} has {source.shape} points, the other files {(*layers, *same)}; one grid is needed"
             )
+        places.add(dataset, source, quantity)
 
     series = gather(files, names, NEMO, origin, notes, check)
     source, record = series["u"].owners[0]
@@ -89,7 +95,8 @@ def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_w
     if min(shape) < 4:
         raise InputError(f"{path}: {shape} points; a domain of at least 4 x 4 points is needed, not a section or a column")
     static = [str(Path(grid).expanduser())] if grid is not None else []
-    mesh = _Mesh(files, [*static, *names], shape)
+    at_cells = [series[name].owners[0][0].path for name in ("zeta", "temp") if name in series]
+    mesh = _Mesh(files, [*static, *at_cells, *names], shape)
     if static:
         _check_mesh(files, static[0], shape, path)
     lon, lat = mesh.field(LONGITUDE), mesh.field(LATITUDE)
@@ -98,6 +105,8 @@ def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_w
             f"{(static or [path])[0]}: no positions of T points (glamt and gphit, or nav_lon and nav_lat) of {shape} "
             "points; give the mesh_mask or coordinates file of the same points with --grid"
         )
+    if static or at_cells:
+        places.check(lon, lat)
     cut, around = _cut(lon, lat, center, half_width_km, notes)
     centres, interfaces, upward = _levels(files, source, mesh, n)
     levels = slice(None) if upward else slice(None, None, -1)

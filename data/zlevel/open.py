@@ -169,6 +169,9 @@ def timed(series: dict[str, Series], time_label: str, allow_gaps: bool, notes: l
     """(n,) datetime64[ns]: instants of the records of u, which the other quantities share."""
     u = series["u"]
     kinds = set().union(*(series[name].kinds() for name in ("u", "v")))
+    if {"instant", "mean"} <= kinds:
+        path_of = {source.times.kind: source.path for name in "uv" for source, _ in series[name].owners}
+        raise InputError(f"{path_of['instant']} holds instants, {path_of['mean']} means; give files of one kind")
     times = instants(u.labels, u.middles(), kinds, time_label, notes)
     if time_label == "auto":
         aligned = instants(series["v"].labels, series["v"].middles(), kinds, time_label, [])
@@ -210,10 +213,10 @@ def _open_lonlat(files, names, grid, time_label, origin, allow_gaps, center, hal
     notes: list[str] = []
     first: dict[str, lonlat.Axes] = {}
 
-    def check(dataset, source: Source) -> None:
+    def check(dataset, source: Source, quantity: str) -> None:
         """InputError if a quantity has other axes than the quantities before."""
         axes = lonlat.axes_of(source.path, dataset, source.name, source.dimensions)
-        if axes.depth is not None and axes.depth.size == 1 and source.name == named(dataset, "temp", LONLAT):
+        if axes.depth is not None and axes.depth.size == 1 and quantity == "temp":
             axes = replace(axes, depth=None)  # temperature at the surface alone, as data.download fetches it for the networks
         reference = first.setdefault("space", axes) if axes.depth is not None else first.get("space")
         if reference is None:

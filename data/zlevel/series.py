@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.axes import check_order
+from data.doubles import compared, differ
 from data.errors import InputError
 from data.handles import Handles
 from data.zlevel.files import Cut, decoded
@@ -165,8 +166,14 @@ class Series:
         return {source.times.kind for source, _ in self.owners}
 
 
-def series_of(sources: list[Source], notes: list[str]) -> Series:
-    """The series of a quantity from its sources; of records with equal labels, that of the file that begins later is used."""
+def series_of(files: Handles, sources: list[Source], notes: list[str]) -> Series:
+    """The series of a quantity from its sources; of records with equal labels, that of the file that begins later is used.
+
+    Raises
+    ------
+    InputError
+        Two files begin at the same instant and hold other values at several of the same instants.
+    """
     sources = sorted((source for source in sources if source.times.labels.size), key=lambda source: source.times.labels[0])
     labels = np.concatenate([source.times.labels for source in sources])
     owners = [(source, k) for source in sources for k in range(source.times.labels.size)]
@@ -174,17 +181,43 @@ def series_of(sources: list[Source], notes: list[str]) -> Series:
     keep = np.append(np.diff(labels[order]) > np.timedelta64(0), True)
     if not keep.all():
         first = np.datetime_as_string(labels[order][~keep][0], unit="s")
+        doubles = [(owners[order[k]], owners[order[k + 1]]) for k in np.flatnonzero(~keep)]
+        other = " (values differ)" if _doubles_differ(files, doubles) else ""
         notes.append(
-            f"{np.count_nonzero(~keep)} instant(s) of {sources[0].name} stand in two files (first {first}): the record of the "
-            "file that begins later is used"
+            f"{np.count_nonzero(~keep)} instant(s) of {sources[0].name} stand in two files (first {first}){other}: the record "
+            "of the file that begins later is used"
         )
     return Series(labels[order][keep], tuple(owners[k] for k in order[keep]))
+
+
+def _doubles_differ(files: Handles, doubles: list[tuple[tuple[Source, int], tuple[Source, int]]]) -> bool:
+    """Whether files differ at the instants that they share; InputError where neither of them begins later."""
+    pairs: dict[tuple[str, str], list] = {}
+    for one, other in doubles:
+        pairs.setdefault((one[0].path, other[0].path), []).append((one, other))
+    whole, top = Cut(slice(None), (slice(None),)), slice(0, 1)
+    found = False
+    for (path, other_path), doubled in pairs.items():
+        if path == other_path:
+            continue
+        for k in compared(len(doubled)):
+            (one, record), (other, other_record) = doubled[k]
+            if not differ(one.read(files, record, whole, top), other.read(files, other_record, whole, top)):
+                continue
+            if len(doubled) > 1 and one.times.labels[0] == other.times.labels[0]:
+                raise InputError(
+                    f"{other_path} and {path} begin at the same instant and hold other values of {one.name} at "
+                    f"{np.datetime_as_string(one.times.labels[record], unit='s')}: two runs, members or products; give the files "
+                    "of one"
+                )
+            found = True
+    return found
 
 
 def gather(files: Handles, paths: list[str], model: Model, origin, notes: list[str], check: Callable) -> dict[str, Series]:
     """The series of all quantities over all files; u and v must share their times; others are left out unless they share them.
 
-    check(dataset, source): called with the open file of each source.
+    check(dataset, source, quantity): called with the open file of each source.
 
     Raises
     ------
@@ -195,7 +228,7 @@ def gather(files: Handles, paths: list[str], model: Model, origin, notes: list[s
     for path in paths:
         with files.open(path) as dataset:
             for quantity, source in sources_of(path, dataset, model, origin, notes).items():
-                check(dataset, source)
+                check(dataset, source, quantity)
                 by_quantity[quantity].append(source)
     for absent, partner in (("u", "v"), ("v", "u")):
         if not by_quantity[absent]:
@@ -203,7 +236,7 @@ def gather(files: Handles, paths: list[str], model: Model, origin, notes: list[s
             names = ", ".join(model.names[absent][:3])
             beside = f" beside {by_quantity[partner][0].name}" if by_quantity[partner] else ""
             raise InputError(f"{where}: no {WORDS[absent]} ({names}, ...){beside} in the files; name the files that hold it too")
-    series = {quantity: series_of(sources, notes) for quantity, sources in by_quantity.items() if sources}
+    series = {quantity: series_of(files, sources, notes) for quantity, sources in by_quantity.items() if sources}
     u, v = series["u"], series["v"]
     if not np.array_equal(u.labels, v.labels):
         odd = np.setxor1d(u.labels, v.labels)[0]

@@ -24,6 +24,7 @@ from data.zlevel.levels import checked_depths, interface_depths, wet_depth
 from data.zlevel.names import LENGTHS, MODELS, Model
 from data.zlevel.nemo import _cut
 from data.zlevel.ocean import ZLevelOcean, on_kernel_points
+from data.zlevel.places import Places, check_axes
 from data.zlevel.series import gather
 
 
@@ -148,7 +149,9 @@ def open_table(family, files, names, grid, time_label, origin, allow_gaps, cente
     shape = lon.shape
     staggers = {}
 
-    def check(dataset, source) -> None:
+    places = Places(table.longitude, table.latitude, {})
+
+    def check(dataset, source, quantity) -> None:
         """All quantities fit the grid; velocities may have a face more than cells along their axis."""
         more = np.subtract(source.shape[-2:], shape)
         if ((more != 0) & (more != 1)).any() or (more.any() and model.stagger == "corner"):
@@ -156,6 +159,7 @@ def open_table(family, files, names, grid, time_label, origin, allow_gaps, cente
                 f"{source.path}: {source.name} has {source.shape[-2:]} points, the grid {shape}; cut both to the same points"
             )
         staggers[source.name] = bool(more.any())
+        places.add(dataset, source, quantity)
 
     series = gather(files, names, model, origin, notes, check)
     source, _ = series["u"].owners[0]
@@ -171,6 +175,9 @@ def open_table(family, files, names, grid, time_label, origin, allow_gaps, cente
     if with_more != staggers[series["v"].owners[0][0].name]:
         raise InputError(f"{path}: u has a face more than cells and v has not, or the reverse; cut both alike")
     stagger = "left" if with_more else model.stagger
+    places.check(lon, lat)
+    if stagger != "corner":
+        check_axes(source, series["v"].owners[0][0], lambda velocity: files.open(velocity.path), stagger)
     cut, around = _cut(lon, lat, center, half_width_km, notes)
     cut_static = cut.of_static
     centres, interfaces, upward = _levels(files, source, static, table, n)

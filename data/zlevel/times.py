@@ -115,6 +115,12 @@ def instants(labels: np.ndarray, middles: list, kinds: set[str], label: str, not
             "daily records at 00:00 that do not say whether they are means: taken as instants; --time-label start moves "
             "them to noon"
         )
+    elif "mean" in kinds and not _daily_at_midnight(labels - HALF_DAY):
+        hours = float(spacing / np.timedelta64(1, "h"))
+        notes.append(
+            f"means of {hours:g} h without time bounds: each label is taken as the middle of its interval (--time-label start or "
+            "end says otherwise)"
+        )
     return labels
 
 

@@ -322,8 +322,3 @@ class PredictionStore:
         first, last = (np.datetime64(day) for day in model.card["split"]["train"])
         train = np.flatnonzero(experiments.usable & (experiments.start >= first) & (experiments.end <= last))
         return dict(zip(("climatology", "climatology_root"), training_means(run, w, train), strict=True))
-
-
-def found_models(run: Path) -> list[Path]:
-    """Folders of velocity networks of a run."""
-    return sorted({path.parent for path in Path(run).glob("models/velocity-*/member-*[0-9].safetensors")})

@@ -32,8 +32,8 @@ from learning.catchment_file import catchment_dataset
 from learning.folders import found_speeds
 from learning.inputs import fill_missing
 from learning.latitudes import Latitudes
+from learning.map_checks import LEAST_KNOWN, TITLES, known_shares, look_at_maps, sla_notes
 from learning.ready import introduction
-from learning.satellite_inputs import LEAST_KNOWN
 from learning.velocity.catchment import OUTSIDE, flags, notes_of, outside_share, with_land
 from learning.velocity.ensemble import EVERY_DAYS, predict_catchments
 from learning.velocity.lattice import Lattice
@@ -165,8 +165,9 @@ def read_series(ssh, sst, lattice: Lattice) -> tuple[dict[str, np.ndarray], np.n
         A file cannot be used, or too little of the lattice is known.
     """
     frame = lattice.frame
-    sources = {"ssh": around(open_ssh(ssh), frame.center, HALF_KM)["ssh"]}
-    notes = time_notes(around(open_ssh(ssh), frame.center, HALF_KM), "SSH")
+    heights = around(open_ssh(ssh), frame.center, HALF_KM)
+    sources = {"ssh": heights["ssh"]}
+    notes = [*time_notes(heights, "SSH"), *sla_notes(str(heights["ssh"].attrs["source_variable"]))]
     if sst:
         dataset = around(open_sst(sst), frame.center, HALF_KM)
         sources["temp"] = dataset["sst"]
@@ -182,20 +183,47 @@ def read_series(ssh, sst, lattice: Lattice) -> tuple[dict[str, np.ndarray], np.n
     good = np.all([np.abs(stamps[name][near[name]] - days) <= TOLERANCE_DAYS * DAY for name in stamps], axis=0)
     out: dict[str, np.ndarray] = {"time": days[good]}
     for name, source in sources.items():
-        values = np.empty((int(good.sum()), *lattice.shape), np.float32)
+        used, back = np.unique(near[name][good], return_inverse=True)
         with Progress(f"regridding {name}", "map") as bar:
-            for number, index in enumerate(near[name][good]):
-                values[number] = on_frame(source[[index]], frame, method="bicubic").values[0]
-                bar.update(number + 1, values.shape[0])
-        out[name] = values
+            maps = on_frame(source[used], frame, progress=bar.update).values
+        notes += look_at_maps(name, stamps[name][used], maps)
+        out[name] = maps[back]
     usual = np.isfinite(out["ssh"]).mean(axis=0) > 0.5
     if usual.mean() < LEAST_KNOWN:
         raise InputError(
             f"SSH: only {100 * usual.mean():.0f} % of the {2 * HALF_KM:.0f} km around the trap is known; give gap-free (L4) "
             "maps, or a site farther from land"
         )
+    out, more = _of_maps_that_know_enough(out, usual)
     out.setdefault("temp", np.zeros_like(out["ssh"]))
-    return out, usual, notes
+    return out, usual, notes + more
+
+
+def _of_maps_that_know_enough(series: dict[str, np.ndarray], sea: np.ndarray) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The series without days on which a variable is unknown on more than half of the sea (y, x), and notes on what is filled.
+
+    Raises
+    ------
+    InputError
+        No day is left.
+    """
+    shares = {name: known_shares(np.where(sea, series[name], np.nan)) / sea.mean() for name in series if name != "time"}
+    enough = np.all([share >= LEAST_KNOWN for share in shares.values()], axis=0)
+    notes = []
+    for name, share in shares.items():
+        if (lost := share < LEAST_KNOWN).any():
+            first = series["time"][lost][0]
+            notes.append(
+                f"{TITLES[name]}: {np.count_nonzero(lost)} of {lost.size} maps know less than half of the sea around the trap "
+                f"(first {first:.10}); the maps before and after stand for them"
+            )
+        if enough.any() and (unknown := 1 - float(share[enough].mean())) > 0:
+            notes.append(
+                f"{TITLES[name]}: {100 * unknown:.2g} % of the sea around the trap is unknown: nearest values replace it"
+            )
+    if not enough.any():
+        raise InputError(f"no day has maps that know half of the sea around the trap; {'; '.join(notes)}")
+    return {name: values[enough] for name, values in series.items()}, notes
 
 
 def possible_ends(maps: Maps, options: Design, start, end, every: float) -> tuple[np.ndarray, int]:

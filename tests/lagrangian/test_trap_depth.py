@@ -7,6 +7,7 @@ import pytest
 from data.command import json_ready, parse
 from data.errors import OptionError
 from lagrangian.config import LEVELS, RunConfig
+from lagrangian.design import Design
 from lagrangian.run import _with_depth_of_site
 
 
@@ -24,13 +25,26 @@ def test_levels_below_a_shallow_trap_of_the_table_are_left_out_and_named(capsys)
     config = _with_depth_of_site(parsed("--site", "dyfamed"))
     assert config.trap_depth == 1000 and config.levels == (800.0, 600.0, 400.0, 200.0)
     config.validate()
-    assert "levels of 2500, 2000, 1500, 1000 m lie below it and are left out" in capsys.readouterr().out
+    assert "levels of 2500, 2000, 1500, 1000 m lie at or below the trap and are left out" in capsys.readouterr().out
 
 
 def test_levels_that_the_user_gave_are_not_left_out():
     config = _with_depth_of_site(parsed("--site", "dyfamed", "--levels", "1500", "200"))
     with pytest.raises(OptionError, match="--levels 1500: lies at or below the trap"):
         config.validate()
+
+
+def test_default_levels_below_a_trap_of_a_given_depth_are_left_out_and_named(capsys):
+    config = _with_depth_of_site(parsed("--trap-depth", "2000"))
+    assert config.trap_depth == 2000 and config.levels == (1500.0, 1000.0, 800.0, 600.0, 400.0, 200.0)
+    config.validate()
+    assert "note: levels of 2500, 2000 m lie at or below the trap and are left out (--levels" in capsys.readouterr().out
+    assert Design.at("pap-so", trap_depth=2000.0).levels == config.levels
+    given = _with_depth_of_site(parsed("--trap-depth", "2000", "--levels", "2500", "200"))
+    with pytest.raises(OptionError, match="--levels 2500: lies at or below the trap"):
+        given.validate()
+    with pytest.raises(OptionError, match="lies at or below the trap"):
+        _with_depth_of_site(parsed("--trap-depth", "150")).validate()
 
 
 @pytest.mark.parametrize("words", [("--trap-depth", "3000"), ("--trap-depth", "2500", "--levels", "200")])

@@ -10,11 +10,16 @@ import numpy as np
 import pytest
 import zarr
 
+from data import open_ocean
 from data.errors import InputError, OptionError
+from data.oceans import OceanSource
 from data.zlevel.levels import interface_depths
 from lagrangian.config import RunConfig
+from lagrangian.design import Design
 from lagrangian.fields import open_fields
+from lagrangian.oceans import open_for
 from lagrangian.run import _options, main
+from lagrangian.velocity import omega_by_continuity, vertical_velocity_from_omega
 from tests.builders.zlevel_files import DAY, days, write_lonlat, write_nemo, write_static
 
 MODELS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "models"
@@ -172,6 +177,39 @@ def test_the_files_own_vertical_velocity_is_taken_on_request(folder, tmp_path):
     reached = made["particles.zarr/status"] == 0
     assert reached.mean() > 0.9
     np.testing.assert_allclose(gone[reached] * 95.0, np.broadcast_to([1000.0, 2500.0, 2800.0], gone[reached].shape), rtol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def motion(folder):
+    """w (time, depth, latitude, longitude) of the flow over the static file's floor, m/s, positive up; NaN on land."""
+    with_floor = open_ocean(str(folder / "noon.nc"), grid=str(folder / "static.nc"))
+    one = with_floor.snapshot(16)
+    flow, where = (one.u, one.v, one.zeta), (with_floor.grid, with_floor.vertical)
+    w = vertical_velocity_from_omega(*flow, omega_by_continuity(*flow, *where), *where)
+    return np.where(np.isnan(FIELDS["u"]), np.nan, w[None, ::-1]).astype("f4")
+
+
+@pytest.mark.parametrize(
+    ("factor", "grid", "told"),
+    [
+        (1.0, "static.nc", None),
+        (-1.0, "static.nc", "w goes against the vertical velocity by continuity .*positive up"),
+        (3600.0, "static.nc", "w is in another unit"),
+        (1e-3, "static.nc", "w is in another unit"),
+        (1.0, None, None),
+        (3600.0, None, "w is in another unit, .* --vertical-velocity none does without it"),
+    ],
+)
+def test_the_files_own_vertical_velocity_must_be_that_of_their_flow(folder, motion, tmp_path, factor, grid, told):
+    path = write_lonlat(tmp_path / "w.nc", LON, LAT, DEPTH, days("2001-03-01", N, 12), FIELDS | {"w": factor * motion})
+    source = OceanSource((path,), grid=None if grid is None else str(folder / grid))
+    open_for(source, Design(), vertical_velocity="continuity")
+    if told is None:
+        ocean = open_for(source, Design(), vertical_velocity="file")
+        assert not any(" w is " in note for note in ocean.description["assumptions"])
+        return
+    with pytest.raises(InputError, match=told):
+        open_for(source, Design(), vertical_velocity="file")
 
 
 @pytest.mark.skipif(not MODELS.exists(), reason="../shared/data/models is absent")

@@ -34,6 +34,21 @@ def random_pdfs(*shape):
     return pdf / pdf.sum(dim=(-2, -1), keepdim=True)
 
 
+def test_the_inputs_are_folded_into_channels_that_lie_last_in_memory():
+    """A square of cells becomes the channels of one, channel by channel; then the particle source."""
+    architecture = SMALL["residual"]
+    body = CatchmentNetwork(architecture, SPEC, 1, 1).eval().body
+    body.centred.zero_()
+    inputs = torch.randn(2, SPEC.n_channels, 38, 41, generator=torch.Generator().manual_seed(7))
+    folded = body.folded(inputs)
+    assert folded.shape == (2, 16 * SPEC.n_channels + 1, 10, 11)
+    padded = torch.nn.functional.pad(inputs, (0, 3, 0, 2))
+    assert torch.equal(folded[:, :-1], torch.nn.functional.pixel_unshuffle(padded, 4))
+    assert torch.equal(folded[:, -1], 4.0 * particle_source(1, 10, 11).expand(2, -1, -1))
+    for maps in (folded, body.features(folded)):
+        assert maps.is_contiguous(memory_format=torch.channels_last)
+
+
 # -- loss ----------------------------------------------------------------------------------------------------------------
 def test_two_gaussians_have_their_known_loss():
     for distance, one, two in ((0.0, 6.0, 6.0), (9.0, 6.0, 6.0), (4.0, 5.0, 8.0)):

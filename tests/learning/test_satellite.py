@@ -17,9 +17,10 @@ from learning.catchment_file import FLAGS, arrival
 from learning.config import FitConfig
 from learning.ensemble import Ensemble
 from learning.fit import main as fit
+from learning.network import CatchmentNetwork
 from learning.predict import PredictConfig
 from learning.predict import main as predict
-from learning.satellite import notes_elsewhere, predict_windows
+from learning.satellite import notes_elsewhere, predict_together, predict_windows
 from learning.satellite_inputs import adjusted, filled, satellite_windows
 from tests.builders.made_up_run import write_run
 from tests.builders.satellite_maps import DAYS, height, maps, temperature
@@ -105,6 +106,24 @@ def test_the_same_arrays_by_hand_give_the_same_catchment(run, files):
     pdf, spread = ensemble.predict(torch.as_tensor(scaled.reshape(1, -1, 100, 100)))
     np.testing.assert_allclose(found["pdf"].values[0], pdf[0, -1], atol=1e-7)
     np.testing.assert_allclose(found["spread"].values, spread[:, -1], atol=1e-6)
+
+
+def test_speeds_of_one_body_are_predicted_together_at_the_export_level_alone(run, files, monkeypatch):
+    """With one epoch both speeds keep the same weights but for their own; the catchments are those of each by itself."""
+    _, ssh, sst = files
+    ensembles = [Ensemble.load(run / name / "models" / "sst-ssh") for name in ("w080", "w300")]
+    windows = satellite_windows((ssh,), (sst,), ensembles[0].spec, "pap-so")
+    alone = [predict_windows(ensemble, windows) for ensemble in ensembles]
+    bodies, heads = [], []
+    body, head = CatchmentNetwork.features, CatchmentNetwork.predict_first_speed
+    spied = {"features": lambda self, *given: bodies.append(self) or body(self, *given),
+             "predict_first_speed": lambda self, *given: heads.append(given[2]) or head(self, *given)}  # fmt: skip
+    for name, spy in spied.items():
+        monkeypatch.setattr(CatchmentNetwork, name, spy)
+    for one, together in zip(alone, predict_together(ensembles, windows), strict=True):
+        xr.testing.assert_equal(one, together)
+    assert len(bodies) == 2  # the members of one speed, whose maps both take
+    assert heads == [ensembles[0].card["levels"].index(200.0)] * 4
 
 
 def seasonal(day, lon, lat):

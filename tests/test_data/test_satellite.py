@@ -412,7 +412,11 @@ def test_opening_reads_no_values_and_indexing_reads_no_more_than_asked(write, mo
     assert piece.sizes["lat"] < 32
     asked.clear()
     on_frame(piece["ssh"], Frame.around(PAP, 100.0, 8.0), method="bicubic")
-    assert [records for records, _, _ in asked] == [[0], [1], [2]]
+    assert [records for records, _, _ in asked] == [[0, 1, 2]]  # the file is opened once for all
+    asked.clear()
+    monkeypatch.setattr(lonlat, "MAPS_READ", 2)
+    on_frame(piece["ssh"], Frame.around(PAP, 100.0, 8.0), progress=lambda done, of: asked.append((done, of)))
+    assert [one[0] for one in asked] == [[0, 1], 1, 2, [2], 3]  # no more are held than are read at a time
 
 
 # -- what is beyond help ---------------------------------------------------------------------------------------------

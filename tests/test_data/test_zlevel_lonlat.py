@@ -97,6 +97,33 @@ def test_without_the_sea_floor_there_is_no_continuity_and_with_a_static_file_the
         np.testing.assert_allclose(ocean.grid.h, base.grid.h)
 
 
+@pytest.mark.parametrize(("unit", "factor"), [("km", 1e-3), ("cm", 100.0)])
+def test_the_unit_of_the_sea_floor_counts(tmp_path, unit, factor):
+    path = write_lonlat(tmp_path / "base.nc", LON, LAT, DEPTH, TIMES, FIELDS)
+    deptho = np.where(WET[0], np.where(WET[7], 900.0, 400.0), 0.0)
+    plain = write_static(tmp_path / "static.nc", LON, LAT, deptho)
+    other = write_static(tmp_path / "other.nc", LON, LAT, deptho * factor)
+    with netCDF4.Dataset(other, "a") as dataset:
+        dataset["deptho"].units = unit
+    a, b = (open_zlevel(path, grid=grid) for grid in (plain, other))
+    np.testing.assert_allclose(a.grid.h, b.grid.h, rtol=1e-6)
+    b.close()
+    with netCDF4.Dataset(other, "a") as dataset:
+        dataset["deptho"].units = "degC"
+    with pytest.raises(InputError, match=r"other\.nc: deptho is no depth in metres"):
+        open_zlevel(path, grid=other)
+
+
+@pytest.mark.parametrize("value", [-900.0, 0.0])
+def test_a_sea_floor_that_is_no_depth_anywhere_is_refused(tmp_path, value):
+    path = write_lonlat(tmp_path / "base.nc", LON, LAT, DEPTH, TIMES, FIELDS)
+    grid = write_static(tmp_path / "static.nc", LON, LAT, np.where(WET[0], 900.0, 0.0))
+    with netCDF4.Dataset(grid, "a") as dataset:
+        dataset["deptho"][:] = np.where(WET[0], value, 50.0)
+    with pytest.raises(InputError, match=r"static\.nc: the depth of the sea floor is missing, or not above 0"):
+        open_zlevel(path, grid=grid)
+
+
 def test_files_cut_in_depth_have_lost_their_floor_and_say_so(base, tmp_path):
     static = write_static(tmp_path / "static.nc", LON, LAT, np.where(WET[0], 4000.0, 0.0))
     ocean = open_zlevel(base.description["files"], grid=static)
@@ -199,6 +226,18 @@ def test_bounds_win_over_labels_and_the_option_over_both(tmp_path):
     for label, shift in (("start", 12), ("middle", 0), ("end", -12)):
         made = daily(tmp_path, 0, f"{label}.nc", write={"bounds": bounds}, time_label=label)
         np.testing.assert_array_equal(made.times, start + np.timedelta64(shift, "h"))
+
+
+def test_means_without_bounds_say_what_their_labels_are_taken_for(tmp_path):
+    five_days = TIMES[0] + np.arange(4) * 5 * DAY
+    cases = [(five_days, "5-day mean", True), (five_days, "", False), (TIMES, "daily mean", False), (TIMES, "hourly", False)]
+    for number, (times, title, told) in enumerate(cases):
+        attributes = {"title": title, "cell_methods": "time: mean" if "mean" in title else ""}
+        ocean = open_zlevel(write_lonlat(tmp_path / f"{number}.nc", LON, LAT, DEPTH, times, FIELDS, attributes=attributes))
+        assert any("means of 120 h without time bounds" in note for note in ocean.description["assumptions"]) == told
+        assert (ocean.times == times).all()
+    moved = open_zlevel(tmp_path / "0.nc", time_label="start")
+    assert (moved.times - five_days == 2.5 * np.timedelta64(24, "h").astype("m8[s]")).all()
 
 
 def test_a_global_file_wraps_and_is_cut_about_the_site(tmp_path):
@@ -399,3 +438,38 @@ def test_a_hole_in_the_files_own_vertical_velocity_is_refused(tmp_path):
     assert ocean.snapshot(0, {"w"}).w[-4, 6, 6] != 0
     with pytest.raises(InputError, match="wo is NaN or a fill value inside the sea, in record 1"):
         ocean.snapshot(1, {"w"})
+
+
+def two_files(folder, change, first=0):
+    """The plain file, and a file of its records from ``first`` on, after a change of u."""
+    folder.mkdir()
+    later = {name: values[first:] for name, values in FIELDS.items()}
+    return [
+        write_lonlat(folder / "a.nc", LON, LAT, DEPTH, TIMES, FIELDS),
+        write_lonlat(folder / "b.nc", LON, LAT, DEPTH, TIMES[first:], later | {"u": change(later["u"])}),
+    ]
+
+
+@pytest.mark.parametrize("factor", [-1.0, 1.1])
+def test_two_runs_of_the_same_days_are_refused(tmp_path, factor):
+    with pytest.raises(InputError, match=r"b\.nc and .*a\.nc begin at the same instant and hold other values of uo"):
+        open_zlevel(two_files(tmp_path / "two", lambda u: factor * u))
+
+
+def test_a_later_forecast_counts_and_its_other_values_are_told(base, tmp_path):
+    ocean = open_zlevel(two_files(tmp_path / "later", lambda u: -u, first=2))
+    assert any("2 instant(s) of uo" in note and "(values differ)" in note for note in ocean.description["assumptions"])
+    np.testing.assert_array_equal(ocean.snapshot(3).u, -base.snapshot(3).u)
+    np.testing.assert_array_equal(ocean.snapshot(1).u, base.snapshot(1).u)
+    copies = open_zlevel(two_files(tmp_path / "copies", lambda u: u))
+    assert not any("values differ" in note for note in copies.description["assumptions"])
+    equal(copies, base)
+
+
+def test_means_and_instants_are_not_one_record(tmp_path):
+    paths = [
+        write_lonlat(tmp_path / f"{name}.nc", LON, LAT, DEPTH, TIMES + hours, FIELDS, attributes={"title": title})
+        for name, hours, title in (("a", 0, "daily mean fields"), ("b", np.timedelta64(6, "h"), "hourly instantaneous fields"))
+    ]
+    with pytest.raises(InputError, match=r"b\.nc holds instants, .*a\.nc means; give files of one kind"):
+        open_zlevel(paths)

@@ -176,3 +176,50 @@ def test_a_record_without_velocities_is_refused_by_the_file_that_holds_it(tmp_pa
         dataset[name][1] = 0.0
     with pytest.raises(InputError, match=rf"grid_{'UV'[file]}\.nc: {name} is 0 everywhere in record 1"):
         open_zlevel(paths, grid=mesh).snapshot(1)
+
+
+def placed(path, lon, lat):
+    """Other positions into a file of NEMO."""
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset["nav_lon"][:], dataset["nav_lat"][:] = lon, lat
+
+
+def positions(mesh):
+    """(lon, lat) of T points."""
+    with netCDF4.Dataset(mesh) as dataset:
+        return np.asarray(dataset["glamt"][0]), np.asarray(dataset["gphit"][0])
+
+
+def test_files_may_hold_the_positions_of_their_own_points(tmp_path):
+    paths, mesh, fields, wet = small(tmp_path)
+    lon, lat = positions(mesh)
+    placed(paths[0], lon + 0.25, lat)
+    placed(paths[1], lon, lat + 0.2)
+    for grid in (mesh, None):  # without a mesh, positions are those of the file of T points
+        ocean = open_zlevel(paths, grid=grid)
+        np.testing.assert_allclose(ocean.grid.x_rho, lon, atol=1e-5)
+        np.testing.assert_allclose(ocean.grid.y_rho, lat, atol=1e-5)
+    faces = (wet[:, :, :-1] & wet[:, :, 1:])[::-1]
+    np.testing.assert_array_equal(ocean.snapshot(1).u[faces], fields["u"][1, ::-1, :, :-1][faces])
+
+
+@pytest.mark.parametrize(
+    ("number", "shift"),
+    [(0, (-0.25, 0.0)), (0, (0.75, 0.0)), (0, (0.0, 0.4)), (1, (0.5, 0.2)), (1, (0.0, -0.2)), (2, (20.0, 0.0))],
+)
+@pytest.mark.parametrize("with_mesh", [True, False])
+def test_every_file_must_hold_the_positions_of_the_grid(tmp_path, number, shift, with_mesh):
+    paths, mesh, _, _ = small(tmp_path)
+    lon, lat = positions(mesh)
+    placed(paths[number], lon + shift[0], lat + shift[1])
+    where = "UVT"[number] if with_mesh or number < 2 else "U"  # the file of T points is right where there is no mesh
+    with pytest.raises(InputError, match=rf"grid_{where}\.nc: nav_lon and nav_lat lie .* cells along xi"):
+        open_zlevel(paths, grid=mesh if with_mesh else None)
+
+
+def test_a_mesh_of_the_same_size_elsewhere_is_refused(tmp_path):
+    paths, mesh, _, _ = small(tmp_path)
+    with netCDF4.Dataset(mesh, "a") as dataset:
+        dataset["glamt"][:] = dataset["glamt"][:] + 2.0
+    with pytest.raises(InputError, match="nav_lon and nav_lat lie -4 cells along xi"):
+        open_zlevel(paths, grid=mesh)

@@ -310,3 +310,35 @@ def test_mom_5_is_refused_with_what_helps(tmp_path):
     file.close()
     with pytest.raises(InputError, match="MOM 5's own grid, which cannot be read yet; put the velocities on longitudes"):
         recognise([str(tmp_path / "mom5.nc")])
+
+
+@pytest.mark.parametrize("more", [0, 1], ids=["as many faces as cells", "a face more"])
+@pytest.mark.parametrize(("write", "side"), [(write_mitgcm, -0.5), (write_mom6, 0.5)], ids=["mitgcm", "mom6"])
+@pytest.mark.parametrize("counted", [False, True], ids=["degrees", "indices"])
+@pytest.mark.parametrize("axis", [0, 1], ids=["xi", "eta"])
+@pytest.mark.parametrize("off", [0, 1, -1])
+def test_faces_must_stand_on_the_side_of_their_cells_where_coordinates_tell(tmp_path, write, side, more, counted, axis, off):
+    write(tmp_path / "model.nc", more=more)
+    with netCDF4.Dataset(tmp_path / "model.nc", "a") as file:
+        u, v = ("uo", "vo") if write is write_mom6 else ("UVEL", "VVEL")
+        face = file[u].dimensions[-1] if axis == 0 else file[v].dimensions[-2]
+        cell = file[v].dimensions[-1] if axis == 0 else file[u].dimensions[-2]
+        side = 0.0 if counted else -0.5 if more else side
+        for name, begin in ((face, side + off), (cell, 0.0)):
+            variable = file.variables.get(name) or file.createVariable(name, "f8", (name,))
+            variable[:] = (begin + np.arange(variable.size)) * (1 if counted else 0.25) + (7 if counted else 40.125)
+    if not off:
+        open_zlevel(tmp_path / "model.nc")
+        return
+    with pytest.raises(InputError, match=rf"model\.nc: {face} of \w+ begins {side + off:.3g} cells along {('xi', 'eta')[axis]}"):
+        open_zlevel(tmp_path / "model.nc")
+
+
+def test_a_second_file_of_pop_elsewhere_is_refused(tmp_path):
+    for name in ("a.nc", "b.nc"):
+        write_pop(tmp_path / name)
+    with netCDF4.Dataset(tmp_path / "b.nc", "a") as file:
+        file["time"][:] += 2
+        file["TLONG"][:] += 1.5
+    with pytest.raises(InputError, match=r"b\.nc: TLONG and TLAT lie 3 cells along xi"):
+        open_zlevel([tmp_path / "a.nc", tmp_path / "b.nc"])
