@@ -25,7 +25,8 @@ from lagrangian.fields import (
     run_frame,
     snapshot_fields,
 )
-from tests.builders.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere
+from tests.builders.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere, zero
+from tests.builders.glorys import levels
 
 RNG = np.random.default_rng(11)
 
@@ -193,6 +194,16 @@ def test_fields_below_the_sea_floor_are_missing():
     fields = snapshot_fields(ocean, ocean.snapshot(0))
     assert np.isnan(fields["u"][2, :, :8]).all() and np.isfinite(fields["u"][2, 1:-1, 12:-1]).all()
     assert "temp" not in fields
+
+
+def test_temperature_below_the_sea_floor_is_missing_on_levels_that_pass_through_it():
+    grid = plane(8, 8, h=lambda x, y: np.where(x > 0, 4000.0, 1200.0))
+    ocean = dataclasses.replace(ocean_of(grid, zero, zero), vertical=levels())
+    still = ocean.snapshot(0)
+    warm = np.full((50, *grid.shape), 7.0, np.float32)
+    found = snapshot_fields(ocean, dataclasses.replace(still, temp=warm), (0.0, 1000.0, 1500.0))["temp"]
+    deep = np.broadcast_to(grid.h > 2000, grid.shape)
+    assert (found[:2] == 7.0).all() and (found[2][deep] == 7.0).all() and np.isnan(found[2][~deep]).all()
 
 
 def test_depth_0_is_the_uppermost_layer_even_under_a_raised_sea():
