@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from scipy import ndimage
+from scipy.sparse import csr_array
 
 from data.bilinear import corners
 from data.errors import need
@@ -74,7 +75,7 @@ class Frame:
         return grid.offset(self.center[0], self.center[1], east, north)
 
 
-#: Shifts of the samples within a cell up to which their corners are kept: 3 MB at the method's 100 x 100 cells and 4 shifts.
+#: Shifts of the samples within a cell up to which their weights are kept: 2 MB at the method's 100 x 100 cells and 4 shifts.
 KEPT_SHIFTS = 16
 
 
@@ -115,7 +116,7 @@ class Regridder:
             inside = np.isfinite(one_xi)
             x, y = (np.where(inside, one, 0.0) for one in (one_xi, one_eta))
             self._places.append((inside, np.mod(x, px) if px else x, np.mod(y, py) if py else y))
-        self._corners: list | None = None
+        self._kept: dict[int, tuple[csr_array, np.ndarray]] = {}
 
     def __call__(self, field: np.ndarray) -> np.ndarray:
         """(eta, xi) with NaN where missing -> (y, x) float32."""
@@ -126,22 +127,27 @@ class Regridder:
         total = np.zeros(self.frame.x.size * self.frame.y.size)
         counts = np.zeros(total.size, np.int64)
         for number, (inside, x, y) in enumerate(self._places):
-            values = _mean_known(filled, missing, self._around(number, filled.shape)) if sample is None else sample(x, y)
-            values = np.where(inside, values, np.nan)
+            values = self._linear(number, filled, missing) if sample is None else sample(x, y)
+            if not inside.all():
+                values = np.where(inside, values, np.nan)
             inside_sea = np.isfinite(values)
-            total += np.where(inside_sea, values, 0.0)
+            total += values if inside_sea.all() else np.where(inside_sea, values, 0.0)
             counts += inside_sea
         enough = counts > 0 if self.partial else counts == len(self._places)
         mean = np.where(enough, total / np.maximum(counts, 1), np.nan)
         return mean.reshape(self.frame.shape).astype(np.float32)
 
-    def _around(self, number: int, shape: tuple[int, int]):
-        """Corners about the samples of a shift; kept for the next field where they are few."""
-        if len(self._places) > KEPT_SHIFTS:
-            return corners(*self._places[number][1:], shape)
-        if self._corners is None:
-            self._corners = [list(corners(x, y, shape)) for _, x, y in self._places]
-        return self._corners[number]
+    def _linear(self, number: int, filled: np.ndarray, missing: np.ndarray) -> np.ndarray:
+        """Bilinear samples of a shift; their weights are kept for the next field where shifts are few."""
+        kept = self._kept.get(number)
+        if kept is None:
+            weights = _corner_weights(*self._places[number][1:], filled.shape)
+            kept = weights, weights @ np.ones(filled.size)
+            if len(self._places) <= KEPT_SHIFTS:
+                self._kept[number] = kept
+        weights, whole = kept
+        total = weights @ filled.ravel()
+        return _mean_known(total, _known(weights, missing)) if missing.any() else total / whole
 
     def _bicubic(self, field, filled, missing):
         """Sampler (x, y) -> values of the cubic spline, or of bilinear interpolation near missing points."""
@@ -205,16 +211,24 @@ def fill_nearest(field: np.ndarray, missing: np.ndarray) -> np.ndarray:
 
 def _bilinear_known(filled: np.ndarray, missing: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Bilinear mean over the known corners; NaN where they hold less than half of the weight."""
-    return _mean_known(filled, missing, corners(x, y, filled.shape))
+    weights = _corner_weights(x, y, filled.shape)
+    return _mean_known(weights @ filled.ravel(), _known(weights, missing))
 
 
-def _mean_known(filled: np.ndarray, missing: np.ndarray, around) -> np.ndarray:
-    """Mean over the known ones of some corners (:func:`data.bilinear.corners`), as :func:`_bilinear_known` has it."""
-    total, weight = 0.0, 0.0
-    for row, column, share in around:
-        share_known = share * ~missing[row, column]
-        total = total + share_known * filled[row, column]
-        weight = weight + share_known
+def _corner_weights(x: np.ndarray, y: np.ndarray, shape: tuple[int, int]) -> csr_array:
+    """(sample, cell) bilinear weights of the corners about index coordinates (sample,)."""
+    rows, columns, weights = (np.stack(parts, axis=1) for parts in zip(*corners(x, y, shape), strict=True))
+    first = np.arange(0, weights.size + 1, weights.shape[1])
+    return csr_array((weights.ravel(), (rows * shape[1] + columns).ravel(), first), shape=(x.size, shape[0] * shape[1]))
+
+
+def _known(weights: csr_array, missing: np.ndarray) -> np.ndarray:
+    """(sample,) weight of the corners that are known."""
+    return weights @ (~missing).ravel().astype(np.float64)
+
+
+def _mean_known(total: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Mean over the known corners, of their weighted sum and their weight, as :func:`_bilinear_known` has it."""
     return np.where(weight >= 0.5, total / np.where(weight > 0, weight, 1.0), np.nan)
 
 

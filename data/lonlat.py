@@ -94,7 +94,7 @@ class LonLatRegridder:
     def __init__(self, lon, lat, frame: Frame, method: Method = "bicubic"):
         lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
         near = unwrapped(lon, frame.center[0])
-        self._order = np.ix_(np.argsort(lat), np.argsort(near))
+        self._order = as_slice(np.argsort(lat)), as_slice(np.argsort(near))
         grid = LonLatGrid(np.sort(near), np.sort(lat))
         if min(grid.lon.size, grid.lat.size) < 4:
             raise InputError(f"map of {lat.size} x {lon.size} points (lat, lon): at least 4 x 4 are needed; give a larger region")
@@ -105,7 +105,8 @@ class LonLatRegridder:
 
     def __call__(self, field) -> np.ndarray:
         """(lat, lon) with NaN where missing -> (y, x) float32, NaN where missing or outside the map."""
-        return self._regrid(np.asarray(field)[self._order])
+        rows, columns = self._order
+        return self._regrid(np.asarray(field)[rows][:, columns])
 
 
 def on_frame(
@@ -260,8 +261,13 @@ def _cut(data, box):
             f"the maps reach over {_region(lon, lat)}, and not over the frame, which needs "
             f"{box.with_margin(0.1, 0.1)}; give files for that region"
         )
-    cut = data.isel(lat=rows, lon=columns)
+    cut = data.isel(lat=as_slice(rows), lon=as_slice(columns))
     return cut.assign_coords(lon=("lon", near[columns], data["lon"].attrs))
+
+
+def as_slice(index: np.ndarray) -> np.ndarray | slice:
+    """Numbers one after another as a slice, which copies nothing."""
+    return slice(int(index[0]), int(index[-1]) + 1) if (np.diff(index) == 1).all() else index
 
 
 def _range(axis, low, high, margin=MARGIN_CELLS):

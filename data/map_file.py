@@ -11,6 +11,7 @@ import xarray as xr
 
 from data.command import one_line
 from data.errors import InputError
+from data.lonlat import as_slice
 from data.netcdf import NETCDF_LOCK, open_dataset
 
 AXIS_NAMES = {
@@ -234,15 +235,15 @@ class MapFile:
         top, bottom = int(rows.min()), int(rows.max()) + 1
         out = np.empty((len(records), rows.size, sum(run.size for run in runs)), variable.dtype)
         for place, record in enumerate(records):
-            parts = []
+            filled = 0
             for run in runs:
                 left, right = int(run.min()), int(run.max()) + 1
                 part = {"time": slice(record, record + 1), "lat": slice(top, bottom), "lon": slice(left, right)}
                 block = variable[tuple(part.get(axis, slice(0, 1)) for axis in axes)]
                 leading = [axis for axis in range(block.ndim) if axis not in order]
                 block = block.transpose(*leading, *order).reshape(bottom - top, right - left)
-                parts.append(block[np.ix_(rows - top, run - left)])
-            out[place] = np.concatenate(parts, axis=1)
+                out[place, :, filled : filled + run.size] = block[as_slice(rows - top)][:, as_slice(run - left)]
+                filled += run.size
         attributes = {key: value for key, value in _attributes(variable).items() if key != "units"}
         coded = xr.Variable(("record", "lat", "lon"), out, attributes)
         values = xr.conventions.decode_cf_variable(variable.name, coded, decode_times=False, decode_timedelta=False).values

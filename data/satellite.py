@@ -194,8 +194,9 @@ class _Reader:
 
     def __call__(self, records, rows, columns) -> np.ndarray:
         values, *flags = self.file.read((self.name, *self.flags), records, rows, columns)
-        # in double precision, so that packed kelvin loses nothing on the way to degrees Celsius
-        values = np.asarray(values, np.float64) * self.scale + self.offset
+        if (self.scale, self.offset) != (1.0, 0.0):
+            # in double precision, so that packed kelvin loses nothing on the way to degrees Celsius
+            values = np.asarray(values, np.float64) * self.scale + self.offset
         with np.errstate(invalid="ignore"):
             bad = ~((values >= self.valid[0]) & (values <= self.valid[1]))
         if self.temperature:

@@ -464,8 +464,8 @@ def _without_fills(frame: pd.DataFrame, columns: Mapping[str, Column], findings:
     counts = together[together < 0].value_counts()
     lines = []
     for kind in used:
-        values = raw[kind]
-        for value in sorted(values.dropna().unique()):
+        values = raw[kind].to_numpy()
+        for value in np.unique(values[~np.isnan(values)]):
             digits, times = _digits(value), int((values == value).sum())
             nines = bool(NINES.fullmatch(digits))
             if value < 0:

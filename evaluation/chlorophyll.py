@@ -85,6 +85,6 @@ def _regrid(variable: xr.DataArray, frame: Frame, final: Path, identity: dict) -
     with Progress("regridding chlorophyll", "map") as bar:
         for number in store.missing():
             part = slice(number * CHUNK, min((number + 1) * CHUNK, n))
-            store.put(number, chlorophyll=on_frame(variable.isel(time=part).load(), frame, method="linear").values)
+            store.put(number, chlorophyll=on_frame(variable.isel(time=part), frame, method="linear").values)
             bar.update(part.stop, n)
     store.close()

@@ -7,7 +7,7 @@ matrices holds them for every cup and every prediction, and predictions at other
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -203,11 +203,19 @@ class WeightedSums:
     @classmethod
     def of(cls, chlorophyll: np.ndarray, pdf: np.ndarray) -> WeightedSums:
         """chlorophyll: (cup, cell), NaN under cloud; pdf: (time, cell)."""
+        return next(cls.each(chlorophyll, [pdf]))
+
+    @classmethod
+    def each(cls, chlorophyll: np.ndarray, pdfs: Iterable[np.ndarray]) -> Iterator[WeightedSums]:
+        """:meth:`of` the same chlorophyll and one PDF (time, cell) after the other."""
         clear = np.isfinite(chlorophyll)
-        pdf = pdf.astype(np.float64)
-        product = np.where(clear, chlorophyll, 0.0) @ pdf.T
-        seen = clear.astype(np.float64) @ pdf.T
-        return cls(*(np.pad(sums.cumsum(axis=-1), [(0, 0)] * (sums.ndim - 1) + [(1, 0)]) for sums in (product, seen, pdf.sum(1))))
+        known = np.where(clear, chlorophyll, 0.0)
+        # of gap-free products every cup sees the same cells: one row stands for all
+        seen = clear[:1] if (clear == clear[:1]).all() else clear
+        for pdf in pdfs:
+            pdf = pdf.astype(np.float64)
+            sums = known @ pdf.T, np.broadcast_to(seen.astype(np.float64) @ pdf.T, (len(known), len(pdf))), pdf.sum(1)
+            yield cls(*(np.pad(part.cumsum(axis=-1), [(0, 0)] * (part.ndim - 1) + [(1, 0)]) for part in sums))
 
     def chlorophyll(self, begin: np.ndarray, length: np.ndarray) -> np.ndarray:
         """Chlorophyll of catchments that are the mean of ``length`` predictions from number ``begin``, each (..., cup).
@@ -302,13 +310,13 @@ def lagged_chlorophyll(
         predicted = predictions[speeds[number]]
         begin, length = predicted.runs(first, last, strict=strict)
         nearest[number] = (length > 0) & (predicted.runs(first, last, strict=True)[1] == 0)
-        sums = WeightedSums.of(mean, predicted.pdf)
+        sums, *of_boxes = WeightedSums.each(mean, [predicted.pdf, *(box[None] for box in boxes.values())])
         in_catchment = series["catchment"][number] = sums.chlorophyll(begin, length)
         clouded[number] = (length > 0) & np.isnan(in_catchment)
         start = np.floor(uniform * (len(predicted.times) - length + 1)).astype(int)
         random[:, number] = sums.chlorophyll(np.where(length > 0, start, 0), length)
-        for name, box in boxes.items():
-            series[name][number] = WeightedSums.of(mean, box[None]).chlorophyll(zero, single)
+        for name, of_box in zip(boxes, of_boxes, strict=True):
+            series[name][number] = of_box.chlorophyll(zero, single)
         if progress is not None:
             progress(number + 1, lag_days.size)
     return LaggedChlorophyll(lag_days, speeds, series, random, clouded, nearest)

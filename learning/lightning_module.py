@@ -72,11 +72,16 @@ class CatchmentTraining(AveragedTraining):
 
     def validation_step(self, batch, batch_idx) -> None:
         inputs, raw = batch
-        smoothed = self.smoothing(raw.float())
-        prediction = pdf_head(self.network(inputs).float())
+        # a sample after the other: what is made of one stays in the processor's cache
+        scores = [self._scored(*sample) for sample in zip(self.network(inputs).float(), raw.float(), strict=True)]
+        self._scores.append(torch.stack(scores))
+
+    def _scored(self, logits: torch.Tensor, raw: torch.Tensor) -> torch.Tensor:
+        """(speed, 3) loss, and BL and F at the level, of a sample (speed, level, y, x)."""
+        smoothed, prediction = self.smoothing(raw), pdf_head(logits)
         loss = SMOOTHED_WEIGHT * bhattacharyya_loss(smoothed, prediction) + RAW_WEIGHT * bhattacharyya_loss(raw, prediction)
-        bl, f = validation_scores(prediction[:, :, self.level], smoothed[:, :, self.level])
-        self._scores.append(torch.stack([loss.mean(dim=2), bl, f], dim=-1))
+        bl, f = validation_scores(prediction[:, self.level], smoothed[:, self.level])
+        return torch.stack([loss.mean(dim=1), bl, f], dim=-1)
 
     def on_validation_epoch_end(self) -> None:
         scores = torch.cat(self._scores)  # (experiment, speed, 3)

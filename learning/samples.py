@@ -256,11 +256,12 @@ class SparsePdfs:
         reached = store["reached"].values.astype(np.float32)
         bins, share, number = [], [], np.zeros((n, n_levels), np.int64)
         for start in range(0, n, step):
-            counts = store["counts"][start : start + step].values.reshape(-1, ny * nx)
-            row, cell = np.nonzero(counts)
-            number[start : start + step] = np.bincount(row, minlength=counts.shape[0]).reshape(-1, n_levels)
+            counts = store["counts"][start : start + step].values
+            held = np.flatnonzero(counts.reshape(-1) != 0)
+            row, cell = np.divmod(held, ny * nx)
+            number[start : start + step] = np.bincount(row, minlength=counts.size // (ny * nx)).reshape(-1, n_levels)
             bins.append(cell.astype(np.uint16))
-            share.append(counts[row, cell] / reached[start : start + step].reshape(-1)[row])
+            share.append(counts.reshape(-1)[held] / reached[start : start + step].reshape(-1)[row])
         edges = np.concatenate([[0], np.cumsum(number)])
         first = np.concatenate([edges[:-1].reshape(n, n_levels), edges[n_levels::n_levels, None]], axis=1)
         empty = np.empty(0, np.float32)
@@ -268,11 +269,24 @@ class SparsePdfs:
                    (ny, nx), reached > 0)  # fmt: skip
 
     def fill(self, out: np.ndarray, experiments: np.ndarray) -> None:
-        """Put the PDFs into zeros (n, level, y, x), of which each (y, x) is contiguous."""
-        for rows, experiment in zip(out, experiments, strict=True):
-            for level, row in enumerate(rows):
-                part = slice(self.first[experiment, level], self.first[experiment, level + 1])
-                row.reshape(-1)[self.bins[part]] = self.share[part]
+        """Put the PDFs into zeros (n, level, y, x)."""
+        _add(out, np.arange(len(experiments)), self.first[experiments], self.bins, self.share)
+
+    def mean(self, experiments: np.ndarray) -> np.ndarray:
+        """(level, y, x) float64 mean of the PDFs of some experiments, each counting alike."""
+        out = np.zeros((1, self.known.shape[1], *self.n_bins))
+        _add(out, np.zeros(len(experiments), np.int64), self.first[experiments], self.bins, self.share)
+        return out[0] / len(experiments)
+
+
+@njit(nogil=True)
+def _add(out, rows, first, bins, share):
+    """Add the PDFs whose bins begin at ``first`` (n, level + 1) to rows of ``out`` (row, level, y, x)."""
+    nx = out.shape[-1]
+    for number in range(rows.size):
+        for level in range(out.shape[1]):
+            for k in range(first[number, level], first[number, level + 1]):
+                out[rows[number], level, bins[k] // nx, bins[k] % nx] += share[k]
 
 
 @dataclass(eq=False)

@@ -19,10 +19,10 @@ from torch.utils.data import DataLoader, Sampler
 
 from data.command import write_file
 from data.errors import StoreError
-from lagrangian.pdf import MeanPdf, constant_of_least_bl
+from lagrangian.pdf import constant_of_least_bl
 from learning.config import Preset
 from learning.inputs import Normalisation
-from learning.loss import HeatSmoothing
+from learning.loss import HeatSmoothing, root
 from learning.network import CatchmentNetwork, mirrored
 from learning.samples import RunSamples, Samples
 from learning.weights import load_tensors, save_tensors
@@ -149,25 +149,21 @@ def train_member(
     return module.best_networks()
 
 
-def mean_pdfs(samples: RunSamples, experiments: np.ndarray, batch: int = 256) -> torch.Tensor:
+def mean_pdfs(samples: RunSamples, experiments: np.ndarray) -> torch.Tensor:
     """(speed, level, y, x) smoothed mean PDF of some experiments."""
-    mean = MeanPdf()
-    for pdfs in _targets(samples, experiments, batch):
-        mean.add(pdfs.numpy())
-    smoothed = HeatSmoothing(*samples.n_bins)(torch.from_numpy(mean.value()).to(torch.float32))
+    mean = np.stack([pdfs.mean(experiments) for pdfs in samples.pdfs])
+    smoothed = HeatSmoothing(*samples.n_bins)(torch.from_numpy(mean).to(torch.float32))
     return smoothed / smoothed.sum(dim=(-2, -1), keepdim=True)
 
 
 def root_pdfs(samples: RunSamples, experiments: np.ndarray, batch: int = 32) -> torch.Tensor:
     """(speed, level, y, x) constant PDF of least expected BL from the smoothed PDFs of some experiments."""
-    root, smoothing = MeanPdf(), HeatSmoothing(*samples.n_bins)
-    for pdfs in _targets(samples, experiments, batch):
-        root.add(smoothing(pdfs).sqrt_().numpy())
-    return torch.from_numpy(constant_of_least_bl(root.value())).to(torch.float32)
-
-
-def _targets(samples: RunSamples, experiments: np.ndarray, batch: int) -> Iterator[torch.Tensor]:
-    return (samples.targets(experiments[first : first + batch]) for first in range(0, len(experiments), batch))
+    smoothing = HeatSmoothing(*samples.n_bins)
+    total = torch.zeros((len(samples.speeds), samples.levels.size, *samples.n_bins), dtype=torch.float64)
+    for first in range(0, len(experiments), batch):
+        for pdfs in samples.targets(experiments[first : first + batch]):
+            total += root(smoothing(pdfs))
+    return torch.from_numpy(constant_of_least_bl((total / len(experiments)).numpy())).to(torch.float32)
 
 
 def level_names(level: float) -> dict[str, str]:

@@ -105,7 +105,7 @@ def add_chlorophyll(files: Sequence[str], layers: list[Layer], frame: Frame) -> 
     def regridded() -> Iterator[np.ndarray]:
         with Progress("regridding chlorophyll", "map") as bar:
             for first in range(0, near_dates.size, BATCH):
-                batch = on_frame(variable.isel(time=slice(first, first + BATCH)).load(), small, method="linear").values
+                batch = on_frame(variable.isel(time=slice(first, first + BATCH)), small, method="linear").values
                 bar.update(first + len(batch), near_dates.size)
                 yield batch.reshape(len(batch), -1)
 

@@ -136,6 +136,24 @@ def test_cup_is_dropped_where_more_than_99_percent_of_its_catchment_is_clouded()
         np.testing.assert_allclose(found, [7.0 if kept else np.nan])
 
 
+@pytest.mark.parametrize("cloud", ["none", "the same cells of every cup", "other cells of each cup"])
+def test_sums_are_those_over_the_cells_that_each_cup_sees(cloud):
+    """Without clouds, or with land alone, one row of what is seen stands for all cups."""
+    rng = np.random.default_rng(5)
+    chlorophyll, pdfs = rng.uniform(0.1, 3.0, (4, 30)), [rng.dirichlet(np.ones(30), n) for n in (6, 1)]
+    if cloud != "none":
+        chlorophyll[:, :9] = np.nan
+    if cloud.startswith("other"):
+        chlorophyll[2, 9:20] = np.nan
+    for pdf, found in zip(pdfs, cc.WeightedSums.each(chlorophyll, pdfs), strict=True):
+        for cup, values in enumerate(chlorophyll):
+            clear = np.isfinite(values)
+            for begin, length in ((0, 1), (0, len(pdf)), (len(pdf) - 1, 1)):
+                mean = pdf[begin : begin + length].mean(axis=0)
+                expected = (mean[clear] * values[clear]).sum() / mean[clear].sum()
+                assert found.chlorophyll(np.full(4, begin), np.full(4, length))[cup] == pytest.approx(expected, rel=1e-12)
+
+
 # -- the whole against plain loops -----------------------------------------------------------------------------------
 def slow_catchment_chlorophyll(lag, opening, closing, days, chlorophyll, times, pdfs):
     """Appendix C, word by word, one cup: chlorophyll (day, cell), pdfs (time, cell)."""

@@ -10,7 +10,7 @@ from learning.config import PRESETS
 from learning.ensemble import Ensemble
 from learning.inputs import InputSpec, Normalisation
 from learning.lightning_module import learning_rate
-from learning.loss import RAW_WEIGHT, SMOOTHED_WEIGHT, HeatSmoothing, bhattacharyya_loss, training_loss
+from learning.loss import RAW_WEIGHT, SMOOTHED_WEIGHT, HeatSmoothing, bhattacharyya_loss, root, training_loss
 from learning.network import Architecture, CatchmentNetwork, mirrored, pdf_head
 from learning.training import EpochOrder
 from learning.unet import PaperUNet, particle_source
@@ -88,6 +88,22 @@ def test_the_gradient_of_the_loss_is_the_closed_form():
     small = torch.randn((1, 1, 1, 5, 6), dtype=torch.float64, generator=torch.Generator().manual_seed(3)).requires_grad_()
     target = torch.rand((1, 1, 1, 5, 6), dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     assert torch.autograd.gradcheck(lambda z: training_loss(z, target, target), (small,))
+
+
+def test_a_loss_gives_its_gradient_in_proportion():
+    """The gradient is made with the loss; several samples, speeds and levels, against the sum of products written out."""
+    logits = torch.randn(2, 2, 3, 9, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(8)).requires_grad_()
+    raw, smoothed = (torch.rand(logits.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(n)) for n in (9, 10))
+    plain = [weight * bhattacharyya_loss(pdf, pdf_head(logits)) for weight, pdf in ((0.2, raw), (0.8, smoothed))]
+    (expected,) = torch.autograd.grad(3.0 * (plain[0] + plain[1]).mean(), logits)
+    (3.0 * training_loss(logits, raw, smoothed)).backward()
+    np.testing.assert_allclose(logits.grad, expected, rtol=1e-9, atol=1e-15)
+
+
+def test_roots_of_zeros_are_nothing_and_all_others_exact():
+    values = torch.tensor([0.0, 1e-30, 1e-12, 0.25, 1.0])
+    assert torch.equal(root(values)[1:], values.sqrt()[1:]) and float(root(values)[0]) < 2e-19
+    assert float(values[0]) == 0  # the caller's own values stay
 
 
 def test_the_gradient_is_finite_where_no_particle_came():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from data.errors import InputError, StoreError
 from data.frame import Frame, window_offsets
+from lagrangian.stores import open_store
 from learning.inputs import INPUT_SETS, InputSpec, Normalisation, fill_missing, to_resolution
 from learning.samples import RegionalFields, RunSamples, Samples
 from learning.split import Split, check_no_leak, gap_days, split_by_time
@@ -283,3 +284,17 @@ def test_missing_values_become_the_mean_in_windows_on_and_off_the_lattice():
         np.testing.assert_allclose(window[0], 2.0, rtol=1e-5)
         missing = (window[1] == 0).all(axis=1)
         assert missing.sum() == lines and np.allclose(window[1][~missing], 1, atol=1e-5)
+
+
+def test_pdfs_are_put_in_at_their_bins_and_their_mean_is_that_of_all(tmp_path):
+    """Against the store's own counts; the rows of one speed do not lie side by side in a batch of several."""
+    run = write_run(tmp_path / "run")
+    samples = RunSamples.open(run, (80.0, 300.0), InputSpec.of("sst-ssh"))
+    chosen = np.flatnonzero(samples.usable)[[5, 0, 3]]
+    stores = [open_store(run / f"w{w:03d}" / "pdf.zarr", "pdf") for w in (80, 300)]
+    counted = [store["counts"].values / np.maximum(store["reached"].values, 1)[..., None, None] for store in stores]
+    targets = samples.targets(chosen).numpy()
+    for number, pdf in enumerate(counted):
+        np.testing.assert_allclose(targets[:, number], pdf[chosen], rtol=1e-6)
+        np.testing.assert_allclose(samples.pdfs[number].mean(chosen), pdf[chosen].mean(axis=0), rtol=1e-6)
+    assert (targets > 0).any(axis=(-2, -1)).all()
