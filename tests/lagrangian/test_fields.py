@@ -66,6 +66,20 @@ def test_a_finer_grid_is_averaged_over_the_cells_of_the_frame():
     np.testing.assert_allclose(got, direct, atol=1e-5)
 
 
+@pytest.mark.parametrize("method", ["bicubic", "linear"])
+def test_a_cell_with_a_missing_sample_is_missing_or_the_mean_of_the_others(method):
+    grid = plane(200, 200, dx=2e3)
+    field = RNG.normal(size=grid.shape)
+    frame = Frame.around((0.0, 0.0), 80.0, 8.0)
+    first = (200 - 8 * 10) // 2
+    field[first + 41, first + 22] = np.nan  # of cell (10, 5)
+    whole, partial = (Regridder(grid, frame, method=method, partial=given)(field) for given in (False, True))
+    assert np.argwhere(np.isnan(whole)).tolist() == [[10, 5]]
+    assert partial[10, 5] == pytest.approx(np.nanmean(field[first + 40 : first + 44, first + 20 : first + 24]), abs=1e-5)
+    others = np.isfinite(whole)
+    np.testing.assert_array_equal(partial[others], whole[others])
+
+
 def test_missing_values_stay_missing_and_do_not_smear():
     mask = np.ones((60, 60), bool)
     mask[:, 45:] = False
