@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -288,7 +289,10 @@ def test_missing_values_become_the_mean_in_windows_on_and_off_the_lattice():
 
 def test_pdfs_are_put_in_at_their_bins_and_their_mean_is_that_of_all(tmp_path):
     """Against the store's own counts; the rows of one speed do not lie side by side in a batch of several."""
-    run = write_run(tmp_path / "run")
+    run = write_run(tmp_path / "run", periods=3)
+    for w in (80, 300):  # particles beyond the bins, of every experiment and level another number
+        reached = zarr.open_group(run / f"w{w:03d}" / "pdf.zarr", mode="r+")["reached"]
+        reached[:] = reached[:] + RNG.integers(0, 300, reached.shape).astype(np.uint32)
     samples = RunSamples.open(run, (80.0, 300.0), InputSpec.of("sst-ssh"))
     chosen = np.flatnonzero(samples.usable)[[5, 0, 3]]
     stores = [open_store(run / f"w{w:03d}" / "pdf.zarr", "pdf") for w in (80, 300)]
