@@ -207,6 +207,17 @@ def test_targets_are_the_counts_over_those_that_reached(run):
     np.testing.assert_allclose(targets.sum(axis=(-2, -1)), 1, rtol=1e-5)
 
 
+def test_an_experiment_without_particles_at_a_level_of_a_speed_is_not_used(tmp_path):
+    run = write_run(tmp_path / "run", periods=3)
+    spec = InputSpec.of("sst-ssh")
+    usable = RunSamples.open(run, (80.0, 300.0), spec).usable
+    assert usable.all()
+    for w, experiment, level in ((80, 2, 0), (300, 5, 1)):
+        zarr.open_group(run / f"w{w:03d}" / "pdf.zarr", mode="r+")["reached"][experiment, level] = 0
+    lost = lambda *speeds: np.flatnonzero(~RunSamples.open(run, speeds, spec).usable).tolist()
+    assert lost(80.0) == [2] and lost(300.0) == [5] and lost(80.0, 300.0) == [2, 5]
+
+
 def test_a_batch_equals_its_samples_one_by_one(run):
     samples = RunSamples.open(run, (80.0,), InputSpec.of("sst-ssh"))
     dataset = Samples(samples, np.array([8, 3, 50]), samples.normalisation(np.arange(60)))
