@@ -25,8 +25,6 @@ from learning.split import PARTS
 
 #: Names in the page of the simulated catchments, and of the best constant PDF of the training experiments.
 TRUTH, CONSTANT = "simulation", "best constant PDF"
-#: Stations farther apart than this, km, have no position in common.
-SAME_KM = 1.0
 
 
 @dataclass(eq=False)
