@@ -280,13 +280,15 @@ def _of_day(title: str, cells: list) -> bool:
 
 
 def unused(titles: list[str], columns: dict[str, Column]) -> list[str]:
-    """A line on columns with the unit of a flux that are not read, replicates and deviations apart; none where there are none."""
+    """A line on columns of fluxes, by their unit or name, that are not read, replicates and deviations apart; none where there
+    are none."""
     used = {column.index for column in columns.values()}
     left = []
     for index, title in enumerate(titles):
         words = plain(title)
-        apart = set(re.findall(r"[a-z0-9]+", words)) & NOT_A_FLUX or REPLICATE.search(words)
-        if index not in used and UNIT_PATTERN.search(words) and not apart:
+        named = set(re.findall(r"[a-z0-9]+", words))
+        apart = named & NOT_A_FLUX or REPLICATE.search(words)
+        if index not in used and (UNIT_PATTERN.search(words) or named & {"flux", "fluxes"}) and not apart:
             left.append(repr(title))
     return [f"not used: {', '.join(left)}"] if left else []
 

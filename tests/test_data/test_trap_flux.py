@@ -293,6 +293,13 @@ def test_moles_of_dry_weight(refused):
     assert "dry_weight cannot be in mmol" in refused("open,close,Dry Weight Flux mmol/m2/d\n2010-01-01,2010-01-15,9\n")
 
 
+def test_a_flux_as_calcium_carbonate_is_not_read_and_told(read):
+    """8.33 times as much as the flux of its carbon."""
+    record = read("open,close,PIC flux (mg CaCO3 m-2 d-1),POC flux (mg m-2 d-1)\n" + cups("100,5", "90,4", "80,3"))
+    assert record["pic"].isna().all() and record["poc"].tolist() == [5.0, 4.0, 3.0]
+    assert any("not used: 'PIC flux (mg CaCO3 m-2 d-1)'" in line for lines in record.attrs.values() for line in lines)
+
+
 def test_header_without_unit_is_said(read):
     problems = read("open,close,Particulate Organic Carbon Flux\n2010-01-01,2010-01-15,9\n").attrs["problems"]
     assert problems == ["column 'Particulate Organic Carbon Flux' names no unit: taken as mg m-2 d-1"]
