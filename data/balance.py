@@ -26,6 +26,8 @@ FEW = 16
 FAR_FROM_GEOSTROPHY = 5.0
 #: A note tells of a correlation of surface flow and geostrophic flow below this: zeta or the flow has the other sign.
 AGAINST_GEOSTROPHY = -0.5
+#: The same on points that u and v share, where one may stand for the other: their correlation is then next to 0.
+APART_FROM_GEOSTROPHY = 0.2
 #: A note tells of a mean height of the free surface beyond this, m: zeta and h are measured from different zeros.
 FAR_FROM_ZERO = 5.0
 #: A note tells of a larger share of sea points that never move: the mask is not the run's own.
@@ -131,7 +133,7 @@ def look(ocean: Ocean) -> list[str]:
             f"{_file(ocean, indices[0])}u and v are 0 everywhere in the sea in records {', '.join(map(str, indices))} (counted "
             "from 0 over all files): does mask_rho mark the sea by 1, and was the run written?"
         )
-    notes = [*_mass(ocean, indices, np.stack(zeta), motion), *_speeds(speeds)]
+    notes = [*_mass(ocean, indices, np.stack(zeta), motion), *_speeds(speeds, shared=ocean.grid.stagger == "A")]
     mean = float(np.mean(np.stack(zeta)[:, ocean.grid.mask_rho]))
     if abs(mean) > FAR_FROM_ZERO:
         notes.append(f"zeta is {mean:.3g} m on the mean: depths are counted from z = 0, which may not be the surface of the sea")
@@ -206,8 +208,8 @@ def _surface_speeds(ocean, snapshot):
     return u[deep], v[deep], -per_slope * along_eta[deep], per_slope * along_xi[deep]
 
 
-def _speeds(speeds):
-    """Notes on surface speeds that do not follow from the slope of the surface."""
+def _speeds(speeds, *, shared: bool):
+    """Notes on surface speeds that do not follow from the slope of the surface; ``shared``: u and v stand at the same points."""
     u, v, u_balanced, v_balanced = (np.concatenate(values) for values in zip(*speeds))
     if u.size < FEW:
         return []
@@ -220,6 +222,11 @@ def _speeds(speeds):
         return [
             f"the surface flow goes against that in geostrophic balance with zeta (correlation {together:.2f}): has zeta, f or "
             "the flow the other sign?"
+        ]
+    if shared and together < APART_FROM_GEOSTROPHY:
+        return [
+            f"the surface flow has little to do with that in geostrophic balance with zeta (correlation {together:.2f}): are u "
+            "and v exchanged, or along other axes than east and north?"
         ]
     if 1 / FAR_FROM_GEOSTROPHY < flow / balanced < FAR_FROM_GEOSTROPHY:
         return []

@@ -212,6 +212,22 @@ def test_the_files_own_vertical_velocity_must_be_that_of_their_flow(folder, moti
         open_for(source, Design(), vertical_velocity="file")
 
 
+def test_velocities_that_are_exchanged_are_told(tmp_path):
+    """Of eddies in geostrophic balance with their surface."""
+    x, y = np.meshgrid(LON, LAT)
+    height = 0.1 * np.cos(4 * x + 0.3) * np.cos(5 * y)
+    per_slope = 9.81 / (2 * 7.292e-5 * np.sin(np.deg2rad(y))) / 111.2e3
+    u, v = 0.5 * per_slope * np.cos(4 * x + 0.3) * np.sin(5 * y), -0.4 * per_slope * np.sin(4 * x + 0.3) * np.cos(5 * y)
+    v = v / np.cos(np.deg2rad(y))
+    decay = np.exp(-DEPTH / 1500.0)[None, :, None, None] * np.ones((4, 1, 1, 1))
+    for first, second, told in ((u, v, False), (v, u, True)):
+        fields = {"u": (decay * first).astype("f4"), "v": (decay * second).astype("f4")}
+        fields["zeta"] = (height * np.ones((4, 1, 1))).astype("f4")
+        path = write_lonlat(tmp_path / f"{told}.nc", LON, LAT, DEPTH, days("2001-03-01", 4, 12), fields)
+        notes = open_for(OceanSource((path,)), Design()).description["assumptions"]
+        assert any("are u and v exchanged" in note for note in notes) == told
+
+
 @pytest.mark.skipif(not MODELS.exists(), reason="../shared/data/models is absent")
 def test_ibi36_ends_above_a_trap_at_3000_m(tmp_path):
     options = {"grid": None, "site": "-9.8,43.9", "ocean": (str(MODELS / "ibi36" / "ibi-argo-7900573.nc"),)}
