@@ -240,7 +240,7 @@ def _read_options(path: str) -> dict:
         raise OptionError(f"--config {path}: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise OptionError(f"--config {path} is not valid TOML: {one_line(error)}") from None
-    record = read_json(Path(path))
+    record = read_json(Path(path), ocean=(dict, str))  # metrics.json has the ocean's title
     if not isinstance(record.get("configuration"), dict):
         raise OptionError(f"--config {path}: holds no 'configuration', as the run.json or fit.json of results do")
     return {name: value for name, value in record["configuration"].items() if value is not None}
@@ -393,7 +393,7 @@ def write_json(path: Path, content: dict) -> None:
     write_file(path, (json.dumps(json_ready(content), indent=2) + "\n").encode())
 
 
-def read_json(path: Path, **types: type) -> dict:
+def read_json(path: Path, **types: type | tuple[type, ...]) -> dict:
     """Read a JSON file that holds an object; StoreError with one line when it cannot be read.
 
     ``types``: of names that this file uses otherwise than :data:`JSON_TYPES` has them.

@@ -33,9 +33,10 @@ def arrival(ends: np.ndarray, w: float, trap_depth: float, level: float, collect
     return ends - timedelta_days(back)
 
 
-def places(site: Site) -> dict:
-    """Coordinates x, y (km from the trap) and lon, lat (degrees) of the cells of the window."""
-    axis = bin_centres()
+def places(site: Site, axis: np.ndarray | None = None) -> dict:
+    """Coordinates x, y (km from the trap) and lon, lat (degrees) of the points ``axis`` by ``axis``, km; default: the cells of
+    the window."""
+    axis = bin_centres() if axis is None else axis
     east, north = np.meshgrid(axis, axis)
     lon, lat = lon_lat(east, north, site.x, site.y)
     return {

@@ -19,6 +19,7 @@ from data.netcdf import write_dataset
 from data.progress import Progress
 from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
 from data.sites import Site, parse_site
+from data.terminal import clean
 from data.times import DAY, nearest, parse_date, timedelta_days
 from learning.catchment_file import PROJECTION, places, projection
 from learning.inputs import InputSpec
@@ -201,14 +202,14 @@ def satellite_windows(
             notes.append(f"{100 * share:.2g} % of the window has no {name} (land, ice): {filled} replaces it")
     return SatelliteWindows(
         place, instants_asked, values, ends, instants.reshape(target.shape), distant, float(ssh_mean), mean_of, source, missing,
-        tuple(notes), _source_of(heights),
+        tuple(notes), source_of(heights),
     )  # fmt: skip
 
 
-def _source_of(maps: xr.Dataset) -> str:
+def source_of(maps: xr.Dataset) -> str:
     """The attribute ``source`` of the first of the files that maps come from; a sentence of the toolkit where there is none."""
     with xr.open_dataset(maps.attrs["files"][0], decode_times=False) as file:
-        return " ".join(str(file.attrs.get("source", "")).split()) or "satellite maps"
+        return clean(" ".join(str(file.attrs.get("source", "")).split())) or "satellite maps"
 
 
 def _mean_height(variable: xr.DataArray, frame: Frame) -> tuple[float, str]:
@@ -287,21 +288,32 @@ def filled(values: np.ndarray, spec: InputSpec) -> np.ndarray:
 
 
 def write_inputs(path: Path, windows: SatelliteWindows, spec: InputSpec) -> None:
-    """The regridded maps (time, y, x), for Figure A1 and for a look."""
-    above = "geoid" if windows.ssh_source == "adt" else "mean_sea_level"
+    """The regridded maps (time, y, x) that networks of binned PDFs are given, for Figure A1 and for a look."""
+    given = {channel: name for channel, (name, _) in enumerate(spec.variables) if name not in windows.missing}
+    maps = {name: windows.values[:, channel] for channel, name in given.items()}
+    write_maps(path, windows.site, windows.times, maps, windows.ssh_source, windows.maps_source)
+
+
+def write_maps(
+    path: Path, site: Site, times: np.ndarray, maps: dict[str, np.ndarray], ssh_source: str, source: str,
+    axis: np.ndarray | None = None,
+) -> None:  # fmt: skip
+    """Write satellite_inputs.nc: ``maps`` (time, y, x), ``ssh`` (m) and ``temp`` (degrees Celsius), about a trap.
+
+    ``ssh_source``: the files' variable, "adt" or "sla"; ``source``: what the maps are of; ``axis``: x and y of the points, km
+    (default: the cells of the window).
+    """
+    above = "geoid" if ssh_source == "adt" else "mean_sea_level"
     named = {
         "ssh": {"units": "m", "standard_name": f"sea_surface_height_above_{above}", "long_name": "sea surface height"},
         "temp": {"units": "degree_Celsius", "standard_name": "sea_surface_temperature", "long_name": "sea surface temperature"},
     }
     on_map = {"grid_mapping": PROJECTION, "coordinates": "lon lat"}
-    present = {channel: name for channel, (name, _) in enumerate(spec.variables) if name not in windows.missing}
     dataset = xr.Dataset(
-        {name: (("time", "y", "x"), windows.values[:, channel], named[name] | on_map) for channel, name in present.items()}
-        | {PROJECTION: projection(windows.site)},
-        coords={"time": ("time", windows.times.astype("datetime64[ns]"), {"standard_name": "time", "axis": "T"}),
-                **places(windows.site)},
-        attrs={"title": "Satellite maps on the window of a trap", "Conventions": "CF-1.8", "source": windows.maps_source,
-               "trap_longitude": windows.site.x, "trap_latitude": windows.site.y,
-               "history": f"learning.predict, {np.datetime64('now')} UTC"},
+        {name: (("time", "y", "x"), values, named[name] | on_map) for name, values in maps.items()}
+        | {PROJECTION: projection(site)},
+        coords={"time": ("time", times.astype("datetime64[ns]"), {"standard_name": "time", "axis": "T"}), **places(site, axis)},
+        attrs={"title": "Satellite maps on the window of a trap", "Conventions": "CF-1.8", "source": source,
+               "trap_longitude": site.x, "trap_latitude": site.y, "history": f"learning.predict, {np.datetime64('now')} UTC"},
     )  # fmt: skip
     write_dataset(path, dataset)

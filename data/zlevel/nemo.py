@@ -32,6 +32,8 @@ FLOOR_LEVELS = ("mbathy", "bottom_level")
 FLOOR = ("bathy_metry", "Bathymetry", "bathymetry", "hdepw", "deptho")
 #: Where nav_lon and nav_lat of a file of velocities may lie: on its own points, or (NEMO 3) on T points; shares of a cell.
 OWN_POSITIONS = {"u": ((0.5, 0.0), (0.0, 0.0)), "v": ((0.0, 0.5), (0.0, 0.0))}
+#: Thicknesses of the uppermost layer are the same within this share: rounding.
+SAME_THICKNESS = 1e-6
 #: Two columns of an ORCA grid are the same within this, degrees.
 SAME = 1e-4
 
@@ -130,6 +132,8 @@ def open_nemo(files, names, grid, time_label, origin, allow_gaps, center, half_w
     if thickness is None and "temp" in series:
         source_t, record_t = series["temp"].owners[0]
         thickness = _with_record(files, source_t, record_t, LEVEL_THICKNESS["t"][1], cut, levels)
+        if thickness is not None and "zeta" in series and _follows_surface(thickness[-1], wet[-1]):
+            thickness = _at_rest(thickness, wet, _first_zeta(files, series, cut, levels))
     h, unknown = _sea_floor(mesh, cut_static, thickness, wet, interfaces[::-1], by_mask, notes)
     faces = {
         "u": (wet[:, :, :-1] & wet[:, :, 1:]) if (mask := layered(mesh.field(("umask",), n))) is None else mask[:, :, :-1] > 0.5,
@@ -215,24 +219,40 @@ def _sea_floor(mesh, cut_static, thickness, wet, interfaces, by_mask, notes) -> 
     )
 
 
+def _first_zeta(files, series, cut, levels) -> np.ndarray:
+    """(eta, xi) height of the surface in the first record, m; 0 where it is not known."""
+    source, record = series["zeta"].owners[0]
+    return np.nan_to_num(source.read(files, record, cut, levels))
+
+
+def _follows_surface(uppermost, wet) -> bool:
+    """Whether the uppermost layer (eta, xi) is not the same everywhere in the water: with a linear free surface it is."""
+    values = uppermost[wet & np.isfinite(uppermost)]
+    return bool(values.size and np.ptp(values) > SAME_THICKNESS * np.abs(values).max())
+
+
+def _at_rest(thickness, wet, zeta) -> np.ndarray:
+    """Thickness (n, eta, xi) of T cells under a surface at ``zeta`` (eta, xi), as it is under a surface at 0."""
+    together = np.where(wet, np.nan_to_num(thickness), 0.0).sum(axis=0)
+    return thickness * np.where(together > 0, 1 - zeta / np.where(together > 0, together, 1.0), 1.0)
+
+
 def _face_thickness(files, mesh, layered, series, cut, levels, n, h, moves, wet):
     """Thickness of layers at rest at u and v points, 0 behind walls; None where the files hold none."""
     thicknesses = []
-    for quantity, axis in (("u", 2), ("v", 1)):
+    for quantity, axis, inside in (("u", 2, np.s_[:, :, :-1]), ("v", 1, np.s_[:, :-1])):
         static = layered(mesh.field(LEVEL_THICKNESS[quantity][:1], n))
         if static is None:
             source, record = series[quantity].owners[0]
             static = _with_record(files, source, record, LEVEL_THICKNESS[quantity][1], cut, levels)
-            if static is not None and moves:
-                zeta_source, zeta_record = series["zeta"].owners[0]
-                zeta = np.nan_to_num(zeta_source.read(files, zeta_record, cut, levels)) * (h > 0)
+            if static is not None and moves and _follows_surface(static[-1][inside[1:]], wet[quantity][-1]):
+                zeta = _first_zeta(files, series, cut, levels) * (h > 0)
                 stretch = 1 + zeta / np.where(h > 0, h, 1.0)
                 last = np.zeros_like(np.take(stretch, [0], axis - 1))
                 beside = np.concatenate([np.diff(stretch, axis=axis - 1) / 2, last], axis - 1)
                 static = static / (stretch + beside)
         if static is None:
             static = layered(mesh.field(LEVEL_THICKNESS[quantity], n))
-        inside = (slice(None), slice(None), slice(None, -1)) if quantity == "u" else (slice(None), slice(None, -1))
         thicknesses.append(None if static is None else np.where(wet[quantity], np.nan_to_num(static[inside]), 0.0))
     return thicknesses
 

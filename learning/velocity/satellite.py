@@ -8,6 +8,7 @@ were.
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,6 @@ from data.ocean_names import is_idealised, ocean_title, site_attribute
 from data.progress import Progress
 from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
 from data.sites import Site, parse_site
-from data.terminal import clean
 from data.times import DAY, nearest, parse_date, timedelta_days
 from lagrangian.design import Design, speed_folder
 from lagrangian.stores import ocean_of
@@ -34,6 +34,7 @@ from learning.inputs import fill_missing
 from learning.latitudes import Latitudes
 from learning.map_checks import LEAST_KNOWN, TITLES, known_shares, look_at_maps, sla_notes
 from learning.ready import introduction
+from learning.satellite_inputs import source_of, write_maps
 from learning.velocity.catchment import OUTSIDE, flags, notes_of, outside_share, with_land
 from learning.velocity.ensemble import EVERY_DAYS, predict_catchments
 from learning.velocity.lattice import Lattice
@@ -77,18 +78,20 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     check_depths(model.depths, options.trap_depth, options.levels)
     lattice = Lattice(_frame(site, model.card["spacing_km"]), False)
     latitudes = Latitudes.between(learnt_at(folder, config.run), site)
-    series, sea, notes = read_series(config.ssh, config.sst, lattice)
-    notes = [*standing, *latitudes.notes(floor=config.bathymetry is not None), *notes]
+    seen = read_series(config.ssh, config.sst, lattice)
+    notes = [*standing, *latitudes.notes(floor=config.bathymetry is not None), *seen.notes]
+    if "temp" not in seen.maps:
+        notes.append("no SST was given: the networks see no anomaly of it")
     # from here to the catchments all maps are as the networks know them
-    series |= {"ssh": latitudes.turned(np.float32(latitudes.factor) * series["ssh"]), "temp": latitudes.turned(series["temp"])}
+    temp = seen.maps.get("temp", np.zeros_like(seen.maps["ssh"]))
+    series = {"ssh": latitudes.turned(np.float32(latitudes.factor) * seen.maps["ssh"]), "temp": latitudes.turned(temp)}
     if config.bathymetry is not None:
         # hills stretch columns of water by f / depth: where f is smaller, so is what they do to the same currents
         floor = latitudes.turned(fill_missing(bathymetry_on(config.bathymetry, lattice.frame))) / np.float32(latitudes.factor)
         series["bathymetry"] = np.broadcast_to(floor, series["ssh"].shape)
-    sea = latitudes.turned(sea)
-    maps_source = _source_of(config.ssh, site)
+    sea, maps_source = latitudes.turned(seen.sea), seen.source
     source = _source(model, folder.name, config.run, maps_source)
-    maps = Maps.of(model.spec, series["time"], {name: series[name] for name in model.spec.variables}, lattice.frame.spacing_km)
+    maps = Maps.of(model.spec, seen.times, {name: series[name] for name in model.spec.variables}, lattice.frame.spacing_km)
     ends, left_out = possible_ends(maps, options, config.start, config.end, config.every)
     notes += [f"{left_out} dates left out: maps are too far apart"] if left_out else []
     starts = ends - timedelta_days(options.collection)
@@ -100,6 +103,7 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
     by_speed: dict[float, list] = {w: [] for w in options.speeds}
     last = np.array([len(options.levels) - 1])
     with FolderLock(out, "predict-velocity"), Progress("following particles", "date") as bar:
+        write_maps(out / "satellite_inputs.nc", site, seen.times, seen.maps, seen.ssh_variable, seen.source, lattice.frame.x)
         for first in range(0, ends.size, DATES):
             begins = starts[first : first + DATES]
             sizes = {"members": config.members, "seed": config.seed, "levels": last, "sea": sea, "integration": integration}
@@ -154,10 +158,35 @@ def _frame(site: Site, spacing_km: float) -> Frame:
     return Frame.around((site.x, site.y), HALF_KM, spacing_km)
 
 
-def read_series(ssh, sst, lattice: Lattice) -> tuple[dict[str, np.ndarray], np.ndarray, list[str]]:
-    """``time``, ``ssh``, ``temp`` (time, y, x) every :data:`EVERY_DAYS`, and where the sea is known (y, x); notes for the user.
+@dataclass(frozen=True, eq=False)
+class MapSeries:
+    """Satellite maps on a lattice.
 
-    Days without a map of each given variable within :data:`TOLERANCE_DAYS` are left out. Without ``sst``, temp is 0: no anomaly.
+    Attributes
+    ----------
+    times : (time,) datetime64[s]
+    maps : dict of (time, y, x) float32
+        ``ssh`` (m), and ``temp`` (degrees Celsius) where files of it were given; NaN where unknown.
+    sea : (y, x) bool
+        Where SSH is usually known.
+    ssh_variable : str
+        The files' own: "adt" or "sla".
+    source : str
+        What the maps are of.
+    notes : list of str
+        Lines for the user.
+    """
+
+    times: np.ndarray
+    maps: dict[str, np.ndarray]
+    sea: np.ndarray
+    ssh_variable: str
+    source: str
+    notes: list[str]
+
+
+def read_series(ssh, sst, lattice: Lattice) -> MapSeries:
+    """Maps every :data:`EVERY_DAYS`; days without a map of each given variable within :data:`TOLERANCE_DAYS` are left out.
 
     Raises
     ------
@@ -166,14 +195,12 @@ def read_series(ssh, sst, lattice: Lattice) -> tuple[dict[str, np.ndarray], np.n
     """
     frame = lattice.frame
     heights = around(open_ssh(ssh), frame.center, HALF_KM)
-    sources = {"ssh": heights["ssh"]}
-    notes = [*time_notes(heights, "SSH"), *sla_notes(str(heights["ssh"].attrs["source_variable"]))]
+    sources, ssh_variable = {"ssh": heights["ssh"]}, str(heights["ssh"].attrs["source_variable"])
+    notes = [*time_notes(heights, "SSH"), *sla_notes(ssh_variable)]
     if sst:
         dataset = around(open_sst(sst), frame.center, HALF_KM)
         sources["temp"] = dataset["sst"]
         notes += time_notes(dataset, "SST")
-    else:
-        notes.append("no SST was given: the networks see no anomaly of it")
     stamps = {name: dataset["time"].values.astype("datetime64[s]") for name, dataset in sources.items()}
     first, last = max(instants[0] for instants in stamps.values()), min(instants[-1] for instants in stamps.values())
     if first > last:
@@ -181,7 +208,7 @@ def read_series(ssh, sst, lattice: Lattice) -> tuple[dict[str, np.ndarray], np.n
     days = first + timedelta_days(EVERY_DAYS) * np.arange(int((last - first) / DAY / EVERY_DAYS + 1e-9) + 1)
     near = {name: nearest(instants, days) for name, instants in stamps.items()}
     good = np.all([np.abs(stamps[name][near[name]] - days) <= TOLERANCE_DAYS * DAY for name in stamps], axis=0)
-    out: dict[str, np.ndarray] = {"time": days[good]}
+    out: dict[str, np.ndarray] = {}
     for name, source in sources.items():
         used, back = np.unique(near[name][good], return_inverse=True)
         with Progress(f"regridding {name}", "map") as bar:
@@ -194,25 +221,25 @@ def read_series(ssh, sst, lattice: Lattice) -> tuple[dict[str, np.ndarray], np.n
             f"SSH: only {100 * usual.mean():.0f} % of the {2 * HALF_KM:.0f} km around the trap is known; give gap-free (L4) "
             "maps, or a site farther from land"
         )
-    out, more = _of_maps_that_know_enough(out, usual)
-    out.setdefault("temp", np.zeros_like(out["ssh"]))
-    return out, usual, notes + more
+    enough, more = _enough_known(days[good], out, usual)
+    maps_of_days = {name: values[enough] for name, values in out.items()}
+    return MapSeries(days[good][enough], maps_of_days, usual, ssh_variable, source_of(heights), notes + more)
 
 
-def _of_maps_that_know_enough(series: dict[str, np.ndarray], sea: np.ndarray) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The series without days on which a variable is unknown on more than half of the sea (y, x), and notes on what is filled.
+def _enough_known(times: np.ndarray, series: dict[str, np.ndarray], sea: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """(time,) bool: days on which all variables are known on half of the sea (y, x) or more; and notes on what is filled.
 
     Raises
     ------
     InputError
         No day is left.
     """
-    shares = {name: known_shares(np.where(sea, series[name], np.nan)) / sea.mean() for name in series if name != "time"}
+    shares = {name: known_shares(np.where(sea, values, np.nan)) / sea.mean() for name, values in series.items()}
     enough = np.all([share >= LEAST_KNOWN for share in shares.values()], axis=0)
     notes = []
     for name, share in shares.items():
         if (lost := share < LEAST_KNOWN).any():
-            first = series["time"][lost][0]
+            first = times[lost][0]
             notes.append(
                 f"{TITLES[name]}: {np.count_nonzero(lost)} of {lost.size} maps know less than half of the sea around the trap "
                 f"(first {first:.10}); the maps before and after stand for them"
@@ -223,7 +250,7 @@ def _of_maps_that_know_enough(series: dict[str, np.ndarray], sea: np.ndarray) ->
             )
     if not enough.any():
         raise InputError(f"no day has maps that know half of the sea around the trap; {'; '.join(notes)}")
-    return {name: values[enough] for name, values in series.items()}, notes
+    return enough, notes
 
 
 def possible_ends(maps: Maps, options: Design, start, end, every: float) -> tuple[np.ndarray, int]:
@@ -266,13 +293,6 @@ def _is_possible(maps: Maps, end: np.datetime64, options: Design) -> bool:
     except InputError:
         return False
     return True
-
-
-def _source_of(ssh, site: Site) -> str:
-    """The attribute ``source`` of the first of the files of SSH; a sentence of the toolkit where there is none."""
-    first = around(open_ssh(ssh), (site.x, site.y), HALF_KM).attrs["files"][0]
-    with xr.open_dataset(first, decode_times=False) as file:
-        return clean(" ".join(str(file.attrs.get("source", "")).split())) or "satellite maps"
 
 
 def _source(model: VelocityModel, name: str, run: Path, maps_source: str) -> str:

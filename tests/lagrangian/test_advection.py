@@ -25,6 +25,7 @@ from tests.builders.analytic import (
     wandering_eddies,
     zero,
 )
+from tests.builders.plain_kernel import run_as_plain_python
 
 DAY = 86400.0
 TRANSFORMS = pytest.mark.parametrize("s", [SHALLOW_TO_DEEP, OLD_TRANSFORM], ids=["Vtransform 2", "Vtransform 1"])
@@ -647,11 +648,11 @@ def test_every_way_to_end_has_its_status():
     assert sinking.status.tolist() == [GROUNDED, ACTIVE]
 
 
-def eddying_window(threads=1, kappa=0.0, seed=0, depth=(0.0,)):
+def eddying_window(threads=1, kappa=0.0, seed=0, depth=(0.0,), levels=LEVELS):
     grid, s = plane(nx=60, ny=60, h=4500.0), SHALLOW_TO_DEEP
     u, v = eddies()
     values = kappa if isinstance(kappa, tuple) else (kappa,)
-    options = dict(dt=1800.0, levels=LEVELS, threads=threads, diffusivity=Diffusivity(depth, values, seed))
+    options = dict(dt=1800.0, levels=levels, threads=threads, diffusivity=Diffusivity(depth, values, seed))
     return pair(Window(grid, s, **options), grid, s, u=u, v=v)
 
 
@@ -757,6 +758,27 @@ def walk(kappa, seed=1, n=4000, depth=(0.0,), z=-1000.0):
     particles = cloud(np.full(n, 30.0), 30.0, z, time=4 * DAY)
     move(window, particles, -4 * DAY)
     return (particles.xi - 30.0) * 4e3, (particles.eta - 30.0) * 4e3, particles.z
+
+
+@pytest.mark.parametrize("steps", [1, 6])
+def test_a_step_of_the_random_walk_costs_no_evaluation_of_the_velocity_more(monkeypatch, steps):
+    """Four a step, and one where the particles begin; each reads two columns of u, of v and of omega."""
+    counts, plain = [], []
+    with monkeypatch.context() as patch:
+        calls = run_as_plain_python(patch)
+        for kappa in (0.0, 50.0):
+            calls.clear()
+            plain.append(cloud(30.0 + 0.1 * np.arange(5), 29.0, -1500.0, 150.0, time=DAY / 2))
+            assert move(eddying_window(kappa=kappa, levels=()), plain[-1], -1800.0 * steps) == 5 * steps
+            counts.append(calls["column_sums"])
+    assert counts == [3 * (4 * steps + 1)] * 2
+    # what was counted is what is compiled
+    for particles, kappa in zip(plain, (0.0, 50.0)):
+        compiled = cloud(30.0 + 0.1 * np.arange(5), 29.0, -1500.0, 150.0, time=DAY / 2)
+        move(eddying_window(kappa=kappa, levels=()), compiled, -1800.0 * steps)
+        for name in ("xi", "eta", "z"):
+            np.testing.assert_allclose(getattr(particles, name), getattr(compiled, name), rtol=1e-12)
+    assert np.abs(plain[1].xi - plain[0].xi).min() > 1e-3
 
 
 def test_the_random_walk_has_variance_two_kappa_t_and_no_bias():

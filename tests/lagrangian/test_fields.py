@@ -25,7 +25,8 @@ from lagrangian.fields import (
     run_frame,
     snapshot_fields,
 )
-from tests.builders.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere
+from tests.builders.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere, zero
+from tests.builders.glorys import levels
 
 RNG = np.random.default_rng(11)
 
@@ -63,6 +64,20 @@ def test_a_finer_grid_is_averaged_over_the_cells_of_the_frame():
     first = (200 - 8 * 10) // 2
     direct = field[first : first + 80, first : first + 80].reshape(20, 4, 20, 4).mean(axis=(1, 3))
     np.testing.assert_allclose(got, direct, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["bicubic", "linear"])
+def test_a_cell_with_a_missing_sample_is_missing_or_the_mean_of_the_others(method):
+    grid = plane(200, 200, dx=2e3)
+    field = RNG.normal(size=grid.shape)
+    frame = Frame.around((0.0, 0.0), 80.0, 8.0)
+    first = (200 - 8 * 10) // 2
+    field[first + 41, first + 22] = np.nan  # of cell (10, 5)
+    whole, partial = (Regridder(grid, frame, method=method, partial=given)(field) for given in (False, True))
+    assert np.argwhere(np.isnan(whole)).tolist() == [[10, 5]]
+    assert partial[10, 5] == pytest.approx(np.nanmean(field[first + 40 : first + 44, first + 20 : first + 24]), abs=1e-5)
+    others = np.isfinite(whole)
+    np.testing.assert_array_equal(partial[others], whole[others])
 
 
 def test_missing_values_stay_missing_and_do_not_smear():
@@ -193,6 +208,16 @@ def test_fields_below_the_sea_floor_are_missing():
     fields = snapshot_fields(ocean, ocean.snapshot(0))
     assert np.isnan(fields["u"][2, :, :8]).all() and np.isfinite(fields["u"][2, 1:-1, 12:-1]).all()
     assert "temp" not in fields
+
+
+def test_temperature_below_the_sea_floor_is_missing_on_levels_that_pass_through_it():
+    grid = plane(8, 8, h=lambda x, y: np.where(x > 0, 4000.0, 1200.0))
+    ocean = dataclasses.replace(ocean_of(grid, zero, zero), vertical=levels())
+    still = ocean.snapshot(0)
+    warm = np.full((50, *grid.shape), 7.0, np.float32)
+    found = snapshot_fields(ocean, dataclasses.replace(still, temp=warm), (0.0, 1000.0, 1500.0))["temp"]
+    deep = np.broadcast_to(grid.h > 2000, grid.shape)
+    assert (found[:2] == 7.0).all() and (found[2][deep] == 7.0).all() and np.isnan(found[2][~deep]).all()
 
 
 def test_depth_0_is_the_uppermost_layer_even_under_a_raised_sea():

@@ -34,6 +34,16 @@ def test_boxes_hold_the_share_that_their_uniform_pdf_overlaps():
         assert inside.sum() == {"box100": 144, "box200": 576}[name]
 
 
+def test_the_half_width_that_holds_a_share_is_of_a_square():
+    x = binning.bin_centres()
+    corner, side = np.zeros((2, 100, 100))
+    corner[50 + 9, 50 - 10] = side[50, 50 + 9] = 1.0  # 76 km along both axes, and along one
+    assert pdf.half_width_km(corner, x, x, 0.5) == pdf.half_width_km(side, x, x, 0.5) == 76.0
+    both = 0.6 * corner + 0.4 * np.eye(100)[[50]].T * (x == 4.0)
+    assert [pdf.half_width_km(both, x, x, share) for share in (0.3, 0.5)] == [4.0, 76.0]
+    assert pdf.half_width_km(0 * corner, x, x, 0.5) == 0.0
+
+
 def test_a_mean_in_batches_is_that_of_all_at_once_and_leaves_out_what_none_reached():
     rng = np.random.default_rng(1)
     pdfs = rng.gamma(0.5, size=(11, 2, 4, 5))

@@ -22,8 +22,8 @@ def warmth(day, lon, lat):
 
 def series(ssh, sst=()):
     """(series, notes) of what networks of velocities are given."""
-    found, _, notes = read_series((ssh,), tuple(sst), Lattice(Frame.around(SITE, HALF_KM, 16.0), False))
-    return found, notes
+    found = read_series((ssh,), tuple(sst), Lattice(Frame.around(SITE, HALF_KM, 16.0), False))
+    return found, found.notes
 
 
 def windows(ssh, sst=()):
@@ -63,10 +63,10 @@ def test_maps_of_other_dates_stand_for_a_map_that_knows_less_than_half_of_the_se
     whole, _ = series(maps(tmp_path / "h.nc", "adt", "m", height))
     clouded = lambda day, lon, lat: np.where((day == 30) & (lon > -20), np.nan, height(day, lon, lat))
     found, notes = series(maps(tmp_path / "c.nc", "adt", "m", clouded))
-    assert len(found["time"]) == len(whole["time"]) - 1 == DAYS // 5
-    kept = np.isin(whole["time"], found["time"])
-    assert list(whole["time"][~kept].astype(str)) == ["2010-01-31T00:00:00"]
-    np.testing.assert_array_equal(found["ssh"], whole["ssh"][kept])
+    assert len(found.times) == len(whole.times) - 1 == DAYS // 5
+    kept = np.isin(whole.times, found.times)
+    assert list(whole.times[~kept].astype(str)) == ["2010-01-31T00:00:00"]
+    np.testing.assert_array_equal(found.maps["ssh"], whole.maps["ssh"][kept])
     assert any("SSH: 1 of 13 maps know less than half of the sea around the trap (first 2010-01-31)" in note for note in notes)
     with pytest.raises(InputError, match=r"SSH: only .* is known"):
         series(maps(tmp_path / "n.nc", "adt", "m", lambda day, lon, lat: np.where(lon > -20, np.nan, height(day, lon, lat))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,17 +18,19 @@ from lagrangian.binning import smooth_pdf
 from lagrangian.campaign import Campaign
 from lagrangian.cohorts import Cohort
 from lagrangian.config import RunConfig
+from lagrangian.design import Design
 from lagrangian.experiments import design_experiments
+from lagrangian.integration import Integration
 from learning.velocity.calibrate import Choice, fit_expected
-from learning.velocity.ensemble import member_ocean, within
+from learning.velocity.ensemble import member_ocean, predict_catchments, within
 from learning.velocity.lattice import Lattice
 from learning.velocity.loss import displacement_error
 from learning.velocity.maps import REACH_DAYS, Maps, MapSpec, nearest_maps
-from learning.velocity.members import check_depths, combine
+from learning.velocity.members import check_depths, combine, member_design
 from learning.velocity.model import VelocityModel, load_velocity_network, save_velocity_network
 from learning.velocity.network import VelocityArchitecture, VelocityNetwork
 from learning.velocity.ocean import depth_coordinate, predicted_ocean
-from learning.velocity.residuals import Residuals, local_energy
+from learning.velocity.residuals import Residuals, _places, _reflected, local_energy
 from learning.velocity.schedule import Schedule
 from learning.velocity.targets import Velocities, depths_between, metres, write_velocities
 from learning.velocity.training import VelocityTask, train_velocity
@@ -102,6 +105,13 @@ def test_velocities_of_a_streamfunction_give_it_back(periodic):
     assert np.abs(found - (psi - psi.mean())).max() < 1e-3 * np.abs(psi).max()
 
 
+def test_the_streamfunction_of_a_uniform_flow_gives_it_back():
+    lattice = Lattice(Frame.around((-16.5, 49.0), 64.0, 16.0), False)
+    u, v = np.array([[0.3, -0.1], [0.0, 2.0]]), np.array([[-0.2, 0.4], [0.1, 0.0]])
+    for found, given in zip(lattice.velocity(lattice.tilt(u, v)), (u, v), strict=True):
+        np.testing.assert_allclose(found, np.broadcast_to(given[..., None, None], found.shape), atol=1e-12)
+
+
 def test_a_flow_without_rotation_leaves_the_streamfunction_as_it_is():
     where = lattice()
     psi, phi = waves(where)[0, 0], waves(where, 7)[0, 0]
@@ -141,6 +151,22 @@ def test_a_predicted_flow_has_no_divergence(periodic):
     divergence = np.diff(u, axis=2)[:, 1:-1] + np.diff(v, axis=1)[:, :, 1:-1]
     assert np.abs(divergence).max() < 1e-5 * np.abs(u).max()
     assert snap.u.shape == (3, ocean.grid.shape[0], ocean.grid.shape[1] - 1)
+
+
+def test_nothing_flows_through_the_coast_of_a_predicted_ocean_and_the_sea_is_as_without():
+    lattice = Lattice(Frame.around((-16.5, 49.0), 128.0, 16.0), False)
+    field = np.random.default_rng(0).normal(size=(2, *lattice.shape)).astype(np.float32) * 1e3
+    sea = np.ones(lattice.shape, bool)
+    sea[:, :5] = sea[9, 9] = False
+    options = (np.array([200.0, 3000.0]), np.array(["2001-01-01", "2001-02-01"], "M8[ns]"), lambda k: field, np.full((2, 2), 0.1))
+    coast, open_sea = (predicted_ocean(lattice, *options, sea=given) for given in (sea, None))
+    mask = coast.grid.mask_rho
+    x, y = (np.rint((axis / 1000 - first) / 16).astype(int) for axis, first in
+            ((coast.grid.x_rho, lattice.frame.x[0]), (coast.grid.y_rho, lattice.frame.y[0])))  # fmt: skip
+    assert np.array_equal(mask, sea[y, x]) and 0.5 < mask.mean() < 0.8 and open_sea.grid.mask_rho.all()
+    one, other = coast.snapshot(0), open_sea.snapshot(0)
+    for found, free, wet in ((one.u, other.u, mask[:, 1:] & mask[:, :-1]), (one.v, other.v, mask[1:] & mask[:-1])):
+        assert (found[:, ~wet] == 0).all() and np.array_equal(found[:, wet], free[:, wet]) and (free[:, ~wet] != 0).any()
 
 
 def test_levels_of_the_predicted_ocean_stand_at_its_depths():
@@ -339,6 +365,20 @@ def test_residuals_keep_their_energy_wherever_they_are_put(periodic):
     assert np.array_equal(residuals.member((0, 3), where)(12.0), residuals.member((0, 3), where)(12.0))
 
 
+def test_a_member_goes_to_and_fro_through_the_record_without_a_jump():
+    """In time and in place: a jump would be a front that no ocean has."""
+    instants = np.arange(0.0, 40.0, 0.25)
+    places = np.array([_reflected(place, 5) for place in instants])
+    assert np.abs(np.diff(places)).max() == 0.25 and places.min() == 0 and places.max() == 5
+    assert (places[: 4 * 5] == instants[: 4 * 5]).all() and _reflected(7.0, 0) == 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        rows = _places(rng, 6, 20, False)  # a reflected edge stands twice
+        assert np.abs(np.diff(rows)).max() <= 1 and set(rows) == set(range(6))
+        around = _places(rng, 6, 20, True)
+        assert set(np.diff(around)) == {1, -5} and set(around) == set(range(6))
+
+
 def test_residuals_are_larger_where_the_prediction_is_stronger():
     where = lattice(32)
     east = 1.5 + 1.3 * np.cos(2 * np.pi * (np.arange(32) - 8) / 32)
@@ -360,6 +400,24 @@ def test_an_ocean_of_faster_currents_has_residuals_as_much_larger():
     slow, fast = (residuals.size(times * usual, where) for times in (0.7, 1.4))
     inside = (slow > 0.41) & (fast < 2.49)  # sizes are kept between bounds
     assert inside.mean() > 0.5 and np.allclose(fast[inside], 2 * slow[inside], rtol=1e-4)
+
+
+def test_each_member_of_each_seed_has_a_random_walk_of_its_own(monkeypatch):
+    integrations = []
+    monkeypatch.setattr(
+        "learning.velocity.ensemble.ensemble_catchments", lambda oceans, design, given, *_: integrations.append(given) or iter(())
+    )
+    lattice = Lattice(Frame.around((-16.5, 49.0), 128.0, 16.0), False)
+    model = SimpleNamespace(
+        depths=np.array([200.0, 3000.0]), flow=np.zeros((2, 2)), residuals=SimpleNamespace(size=lambda *_: np.ones((2, 1, 1)))
+    )
+    still = lambda times: np.zeros((len(times), 2, *lattice.shape), np.float32)
+    for seed in (0, 1, 2):
+        given = Integration(diffusivity=(5.0,), seed=9)
+        options = {"members": 4, "integration": given, "seed": seed, "predicted": still}
+        assert not list(predict_catchments(model, None, lattice, Design(), np.array(["2001-01-01"], "M8[s]"), **options))
+    walks = [one.seed for ensemble in integrations for one in ensemble]
+    assert len(walks) == 12 == len(set(walks)) and all(one.diffusivity == (5.0,) for one in integrations[0])
 
 
 def test_residuals_that_do_not_tell_how_they_follow_the_whole_ocean_are_used_as_they_were_made(tmp_path):
@@ -424,6 +482,14 @@ def test_particles_that_never_reach_the_level_leave_no_catchment():
 
 
 # -- what is refused -------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("side", "fewer"), [(6, 2), (6, 3), (4, 4), (2, 4)])
+def test_fewer_particles_of_a_member_stand_for_cells_that_tile_the_lattice_of_the_design(side, fewer):
+    design = dataclasses.replace(Design(), particles=side**2, particle_spacing=2.0)
+    found = member_design(design, particles=fewer**2, release_every=24.0)
+    assert found.particles == fewer**2 and found.release_every == 24.0 and found.trajectories is None
+    assert found.particle_spacing == pytest.approx((side - 1) * 2.0 / fewer if fewer < side else 2.0)
+
+
 def test_depths_beyond_those_learnt_are_refused():
     for options, text in ((dict(trap_depth=4000.0, levels=(200.0,)), "--trap-depth 4000: .* down to 3000 m"),
                           (dict(trap_depth=3000.0, levels=(50.0,)), "--levels 50: .* from 200 m")):  # fmt: skip

@@ -14,7 +14,9 @@ import xarray as xr
 from data.chunks import open_checked
 from data.command import read_json, run_command, write_json
 from data.resumable import ResumableStore
+from evaluation.options import SatelliteConfig
 from evaluation.results import SpeedRun, metrics
+from evaluation.satellite import main as draw
 from learning.config import FitConfig
 from learning.fit import main as fit
 from learning.folders import run_identity
@@ -258,6 +260,16 @@ def test_catchments_of_satellite_maps(trained, tmp_path, capsys):
         assert found.attrs["source"].endswith("; maps: satellite maps")  # the files do not tell theirs
         assert not found["land"].any() and (found["mass_on_land"] == 0).all()  # Ireland is farther than the box
         assert (slow["time"].values < found["time"].values).all()
+    with xr.open_dataset(out / "satellite_inputs.nc") as given:
+        assert given["ssh"].attrs["standard_name"] == "sea_surface_height_above_geoid"
+        assert given["ssh"].dims == given["temp"].dims == ("time", "y", "x")
+        for name, field, zero in (("ssh", quiet, 0.0), ("temp", even, 273.15)):
+            day = (given["time"].values[3] - np.datetime64("2010-01-01")) / np.timedelta64(1, "D")
+            true = field(2 * round(day / 2), given["lon"].values, given["lat"].values) - zero
+            np.testing.assert_allclose(given[name].values[3], true, atol=0.02 * np.ptp(true))
+    options = ["--predictions", str(out), "--out", str(tmp_path / "figures")]
+    assert run_command(SatelliteConfig, draw, prog="evaluation.satellite", argv=options) == 0
+    assert (tmp_path / "figures" / "satellite_map.png").stat().st_size > 20_000
     assert predicted(trained, "--ssh", ssh, "--site", "-16.5,49", "--out", str(out), "--every", "20", "--w", "120") == 0
     assert "no SST was given" in capsys.readouterr().out
     with xr.open_dataset(out / "catchment_w120.nc") as found:

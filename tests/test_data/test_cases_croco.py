@@ -190,6 +190,15 @@ def test_chained_clocks_that_count_from_the_end_of_the_run_before(sample, save):
     assert len(ocean) == 12 and (np.diff(ocean.times) == np.timedelta64(12, "h")).all()
 
 
+def test_a_chained_clock_that_begins_within_an_interval_is_counted_from_the_end_before(sample, save):
+    """A restart in the middle of an interval: its first record stands 6 h after its second 0, not one interval."""
+    pieces = [sample.isel(time=slice(0, 6)), sample.isel(time=slice(6, 12))]
+    pieces = [piece.drop_vars("scrum_time") for piece in pieces]
+    pieces = [piece.assign_coords(time=("time", piece.time.values - piece.time.values[0] + 21_600.0)) for piece in pieces]
+    ocean = open_croco([save(piece, f"{k}.nc") for k, piece in enumerate(pieces)], chain_files=True)
+    assert (np.diff(ocean.times) / np.timedelta64(1, "h")).tolist() == [12.0] * 5 + [6.0] + [12.0] * 5
+
+
 def test_chaining_leaves_clocks_alone_that_go_on(sample, save):
     paths = [save(sample.isel(time=slice(0, 6)), "a.nc"), save(sample.isel(time=slice(6, 12)), "b.nc")]
     np.testing.assert_array_equal(open_croco(paths, chain_files=True).times, open_croco(paths).times)

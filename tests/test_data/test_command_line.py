@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -107,6 +108,15 @@ def test_a_shells_completion_comes_out_on_stdout_and_is_no_error(capsys):
         run_command(Options, lambda config: 0, prog="made.up", argv=["--tyro-print-completion", "bash"])
     out, err = capsys.readouterr()
     assert stop.value.code in (0, None) and "completion" in out and err == ""
+
+
+@pytest.mark.parametrize("ocean", [{"kind": "twin"}, "idealised twin ocean"])
+def test_the_options_beside_any_result_can_be_given_again(ocean, capsys, tmp_path):
+    """run.json describes its ocean, metrics.json names it."""
+    path = tmp_path / "metrics.json"
+    path.write_text(json.dumps({"configuration": {"dt": 3.0, "w": [4.0, 5.0]}, "ocean": ocean}))
+    told = lambda config: print(config.dt, config.w)
+    assert called(capsys, "--config", str(path), main=told) == (0, "3.0 (4.0, 5.0)\n", "")
 
 
 # -- files ---------------------------------------------------------------------------------------------------------------

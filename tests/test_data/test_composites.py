@@ -69,6 +69,9 @@ def test_days_apart_of_daily_maps_and_running_means_count_for_their_day():
     assert set(map_days(days("2010-01-01", "2010-01-11", "2010-01-21"), None, (1, "P1D"))[1]) == {1}
     assert set(map_days(np.arange(9).astype("datetime64[D]"), None, (8, "P8D"))[1]) == {1}
     assert map_days(days("2010-01-01"), None, None)[1].tolist() == [1]
+    every = {step: np.datetime64("2010-01-01") + step * np.arange(9) for step in (5, 6)}
+    assert set(map_days(every[5], None, (8, "P8D"))[1]) == {1}  # three days of each lie in the next: a running mean
+    assert map_days(every[6], None, (8, "P8D"))[1].tolist() == [6] * 8 + [8]
 
 
 def test_a_composite_counts_for_its_days_as_so_many_daily_maps_would():

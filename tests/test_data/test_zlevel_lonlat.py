@@ -12,6 +12,7 @@ import xarray as xr
 
 from data.errors import InputError
 from data.ocean import Ocean, preferences_of
+from data.zlevel.levels import interface_depths
 from data.zlevel.open import open_zlevel, recognise
 from tests.builders.zlevel_files import DAY, days, write_lonlat, write_static
 
@@ -95,6 +96,20 @@ def test_without_the_sea_floor_there_is_no_continuity_and_with_a_static_file_the
         ocean = open_zlevel(base.description["files"], grid=path)
         assert preferences_of(ocean).no_continuity == ""
         np.testing.assert_allclose(ocean.grid.h, base.grid.h)
+
+
+def test_interfaces_of_standard_depths_are_midpoints_and_the_lowest_layer_is_whole():
+    np.testing.assert_array_equal(interface_depths(np.array([0.0, 10, 20, 50, 100, 200])), [0, 5, 15, 35, 75, 150, 250])
+
+
+@pytest.mark.parametrize(("share", "known"), [(0.3, True), (0.7, False)])
+def test_a_floor_below_the_files_is_known_within_half_of_their_lowest_layer(tmp_path, share, known):
+    path = write_lonlat(tmp_path / "base.nc", LON, LAT, DEPTH, TIMES, fields(floor=False)[0])
+    edges = interface_depths(DEPTH)
+    deptho = np.where(WET[0], edges[-1] + share * (edges[-1] - edges[-2]), 0.0)
+    ocean = open_zlevel(path, grid=write_static(tmp_path / "static.nc", LON, LAT, deptho))
+    assert (preferences_of(ocean).no_continuity == "") == known
+    assert ocean.grid.h.max() == pytest.approx(edges[-1])
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("km", 1e-3), ("cm", 100.0)])

@@ -223,3 +223,36 @@ def test_a_mesh_of_the_same_size_elsewhere_is_refused(tmp_path):
         dataset["glamt"][:] = dataset["glamt"][:] + 2.0
     with pytest.raises(InputError, match="nav_lon and nav_lat lie -4 cells along xi"):
         open_zlevel(paths, grid=mesh)
+
+
+@pytest.mark.parametrize("linear", [False, True], ids=["z*", "linear free surface"])
+def test_thicknesses_that_follow_the_surface_are_brought_to_rest(tmp_path, linear):
+    """e3t, e3u, e3v of the records are those of the moving levels: at rest they are those of a mesh."""
+    (tmp_path / "b").mkdir()
+    paths, mesh, fields, wet = small(tmp_path)
+    with netCDF4.Dataset(mesh, "a") as dataset:
+        at_rest = np.where(wet, dataset["e3t_0"][0], 0.0)
+        dataset.renameVariable("e3t_0", "other")
+    depth = at_rest.sum(0)
+    fields["zeta"] *= 50  # metres: what is left out must show
+    stretch = 1 + (0 if linear else 1) * fields["zeta"] / np.where(depth > 0, depth, 1.0)
+    faces = {
+        "U": np.minimum(at_rest, np.roll(at_rest, -1, 2)), "V": np.minimum(at_rest, np.roll(at_rest, -1, 1)), "T": at_rest
+    }  # fmt: skip
+    moved = {"U": (stretch + np.roll(stretch, -1, 2)) / 2, "V": (stretch + np.roll(stretch, -1, 1)) / 2, "T": stretch}
+    for path, point in zip(paths, "UVT", strict=True):
+        with netCDF4.Dataset(path, "a") as dataset:
+            name = {"U": "vozocrtx", "V": "vomecrty", "T": "votemper"}[point]
+            variable = dataset.createVariable(f"e3{point.lower()}", "f8", dataset[name].dimensions)
+            variable[:] = faces[point][None] * moved[point][:, None]
+            if point == "T":
+                dataset["sossheig"][:] = fields["zeta"]
+    ocean = open_zlevel(paths, grid=mesh)
+    sea = wet[0]
+    np.testing.assert_allclose(ocean.grid.h[sea], depth[sea], rtol=1e-6)
+    for found, point, inside, open_faces in (
+        (ocean.vertical.thickness_u, "U", np.s_[:, :, :-1], wet[:, :, :-1] & wet[:, :, 1:]),
+        (ocean.vertical.thickness_v, "V", np.s_[:, :-1], wet[:, :-1] & wet[:, 1:]),
+    ):
+        expected = np.where(open_faces, faces[point][inside], 0.0)[::-1]
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
