@@ -118,6 +118,19 @@ class Ensemble:
         """
         inputs = self._moved(inputs)
         body = features or self.features(inputs)
+        if body is None or inputs.device.type != "cpu" or len(inputs) < 2:
+            pdf, spread = self._combined(inputs, body, level)
+        else:
+            # a sample after the other: the maps of all members stay in the processor's cache
+            rows = [slice(row, row + 1) for row in range(len(inputs))]
+            samples = [self._combined(inputs[row], [maps[row] for maps in body], level) for row in rows]
+            pdf, spread = (torch.cat(parts) for parts in zip(*samples, strict=True))
+        return pdf.cpu().numpy(), spread.cpu().numpy()
+
+    def _combined(
+        self, inputs: torch.Tensor, body: list[torch.Tensor] | None, level: int | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What :meth:`predict` gives, of inputs and features (a member each) where the networks are."""
         members = [
             network.predict_first_speed(inputs, body[k] if body else None, level) for k, network in enumerate(self.networks)
         ]
@@ -127,7 +140,7 @@ class Ensemble:
             spread = torch.zeros(middle.shape[:2])
         else:
             spread = torch.stack([bhattacharyya_loss(member, middle) for member in members]).mean(dim=0).clamp_min(0)
-        return middle.cpu().numpy(), spread.cpu().numpy()
+        return middle, spread
 
     def predict_fields(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """:meth:`predict` from fields (n, lag, variable, y, x); see :meth:`normalised`."""

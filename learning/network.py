@@ -5,6 +5,7 @@ A network maps normalised inputs (n, channel, y, x) to logits (n, speed, level, 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import cast
@@ -117,6 +118,7 @@ class ResidualBlock(nn.Module):
         return functional.relu(change + self.skip(maps))
 
 
+@functools.cache
 def _raise(n: int, fine: int) -> torch.Tensor:
     """(fine, n) matrix of cubic interpolation from n cells to ``fine`` cells of the same stretch."""
     eye = torch.eye(n)[None, None]

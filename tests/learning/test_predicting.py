@@ -90,6 +90,10 @@ def test_speeds_of_one_body_share_what_comes_before_their_own_weights(fields):
     shared, alone = fast.predict(inputs, features=slow.features(inputs)), fast.predict(inputs)
     for one, two in zip(shared, alone, strict=True):
         np.testing.assert_array_equal(one, two)
+    with torch.no_grad():  # what is made a sample at a time is what is made of all at once
+        whole = fast._combined(torch.as_tensor(inputs), fast.features(inputs), None)
+    for one, two in zip(alone, whole, strict=True):
+        np.testing.assert_array_equal(one, two.numpy())
     assert np.abs(slow.predict(inputs)[0] - alone[0]).max() > 1e-4
     # training may have kept the weights of another epoch for one of them
     fast.networks[0].body.down[0].norm1.running_mean += 0.5
