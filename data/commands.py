@@ -116,12 +116,15 @@ def need_module(name: str) -> None:
         raise OptionError(install_line(name) or f"{name} is not installed, which this needs; pip install {name}")
 
 
-def answer_early() -> None:
-    """For ``python -m COMMAND …``: print the help asked for, or a line on a missing module, and exit; else do nothing."""
+def answer_early() -> bool:
+    """For ``python -m COMMAND …``: print the help asked for, or a line on a missing module, and exit; else do nothing.
+
+    Returns whether it is a command of the toolkit.
+    """
     command = _command_of(getattr(sys, "orig_argv", []))
     arguments = sys.argv[1:]
     if command not in OPTIONS:
-        return
+        return False
     if {"-h", "--help"} & set(arguments):
         from data.command import run_command
 
@@ -129,6 +132,7 @@ def answer_early() -> None:
     if line := missing_extra(command):
         print(f"{command}: {line}", file=sys.stderr)
         sys.exit(2)
+    return True
 
 
 def _command_of(argv: list[str]) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
 
 from data.terminal import open_standard_streams
 
+#: What is to be done when the imports of a command are.
+_waiting: list = []
+
 
 def begin(always: bool = False) -> None:
     """Prepare the process of a command: standard streams that are open, threads of sums that sleep while they wait, Ctrl-C during
-    imports answered in one line, and ``--help`` and the lack of an extra answered before them.
+    imports answered in one line, ``--help`` and the lack of an extra answered before them, and no search for garbage in them.
 
     Does nothing where the packages are imported by another program, unless ``always``.
     """
@@ -25,11 +29,18 @@ def begin(always: bool = False) -> None:
     if sys.argv[:1] == ["-m"]:
         from data.commands import answer_early
 
-        answer_early()
+        if not answer_early():
+            return  # a module of another program, which never tells that its imports are done
+    if gc.isenabled():
+        gc.disable()
+        _waiting.append(gc.enable)
 
 
 def imported() -> None:
-    """The imports are done: Ctrl-C is a KeyboardInterrupt again."""
+    """The imports are done: Ctrl-C is a KeyboardInterrupt again, and garbage is sought, but not in what was imported."""
+    if _waiting:
+        gc.freeze()
+        _waiting.pop()()
     if signal.getsignal(signal.SIGINT) is _interrupted:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

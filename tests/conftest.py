@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -41,11 +42,15 @@ SLOWEST = (
 )
 #: Files in memory: what a test writes is gone soon, and the stores of all tests are many small files.
 IN_MEMORY, ROOM = Path("/dev/shm"), 6 * 2**30
+#: Files whose first test has begun in this process.
+BEGUN: set[Path] = set()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
-    """Have the tests write where there is room in memory, unless somebody says where."""
+    """Have the tests write where there is room in memory, unless somebody says where; prepare the process as a command does."""
+    gc.disable()
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch is imported; see data/start.py
     if not config.option.basetemp and _has_room(IN_MEMORY):
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
 
@@ -57,6 +62,21 @@ def _has_room(folder: Path) -> bool:
         return runs and os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > ROOM
     except (OSError, AttributeError):  # no such folder, or no Linux
         return False
+
+
+def pytest_collection_finish():
+    """Garbage is sought from here on, as in commands, but seldom: libraries that tests import make much that stays."""
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """At the first test of a file: what the files before have imported stays, too."""
+    if item.path not in BEGUN:
+        BEGUN.add(item.path)
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(items):

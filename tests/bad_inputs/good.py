@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import io
 import os
@@ -126,6 +127,7 @@ def import_commands() -> None:
     for name in (*needed, *compiled):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    gc.freeze()  # else each fork that looks for garbage there copies its memory
 
 
 def make_inputs(folder: Path) -> Path:

@@ -33,3 +33,37 @@ def test_threads_of_sums_sleep_while_they_wait(always, given, found):
     assert done.stdout.strip() == found
     if sys.platform == "linux" and found != "None":
         assert f"OMP_WAIT_POLICY = '{found}'" in done.stderr
+
+
+COLLECTOR = """
+import gc, sys
+from dataclasses import dataclass
+import data.start
+{argv}
+data.start.begin({always})
+print(gc.isenabled())
+from data.command import run_command
+@dataclass
+class Options:
+    "None."
+found = []
+run_command(Options, lambda config: found.extend([gc.isenabled(), gc.get_freeze_count() > 1000]), prog="made.up", argv=[])
+print(*found)
+"""
+
+
+@pytest.mark.parametrize(
+    ("argv", "always", "found"),
+    [
+        ("", "always=True", "False True True"),
+        ("sys.argv[0] = '-m'; sys.orig_argv = ['python', '-m', 'lagrangian.run', '--w', '80']", "", "False True True"),
+        ("sys.argv[0] = '-m'; sys.orig_argv = ['python', '-m', 'theirs']", "", "True True False"),
+        ("", "", "True True False"),
+        ("gc.disable()", "always=True", "False False False"),
+    ],
+    ids=["a command", "a command as a module", "another program's module", "another program", "the user's own choice"],
+)
+def test_a_command_seeks_no_garbage_during_its_imports_and_none_in_what_was_imported(argv, always, found):
+    script = COLLECTOR.format(argv=argv, always=always)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == found.split(), done.stderr
