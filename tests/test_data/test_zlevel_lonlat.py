@@ -466,9 +466,12 @@ def two_files(folder, change, first=0):
 
 
 @pytest.mark.parametrize("factor", [-1.0, 1.1])
-def test_two_runs_of_the_same_days_are_refused(tmp_path, factor):
+@pytest.mark.parametrize("begun", [0, 1, 3])
+def test_two_runs_of_the_same_days_are_refused(tmp_path, factor, begun):
+    """Members of an ensemble may begin alike."""
+    apart = np.where(np.arange(4) >= begun, factor, 1.0).astype("f4")[:, None, None, None]
     with pytest.raises(InputError, match=r"b\.nc and .*a\.nc begin at the same instant and hold other values of uo"):
-        open_zlevel(two_files(tmp_path / "two", lambda u: factor * u))
+        open_zlevel(two_files(tmp_path / "two", lambda u: apart * u))
 
 
 def test_a_later_forecast_counts_and_its_other_values_are_told(base, tmp_path):
