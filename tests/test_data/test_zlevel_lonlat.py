@@ -129,6 +129,14 @@ def test_the_unit_of_the_sea_floor_counts(tmp_path, unit, factor):
         open_zlevel(path, grid=other)
 
 
+@pytest.mark.parametrize(("east", "north"), [(0.5, 0.0), (0.0, 0.5), (0.2, 0.0)])
+def test_a_static_file_of_points_between_those_of_the_velocities_is_refused(tmp_path, east, north):
+    path = write_lonlat(tmp_path / "base.nc", LON, LAT, DEPTH, TIMES, FIELDS)
+    grid = write_static(tmp_path / "static.nc", LON + east / 8, LAT + north / 8, np.where(WET[0], 900.0, 0.0))
+    with pytest.raises(InputError, match=r"static\.nc: (latitude|longitude)s do not hold those of the velocities"):
+        open_zlevel(path, grid=grid)
+
+
 @pytest.mark.parametrize("value", [-900.0, 0.0])
 def test_a_sea_floor_that_is_no_depth_anywhere_is_refused(tmp_path, value):
     path = write_lonlat(tmp_path / "base.nc", LON, LAT, DEPTH, TIMES, FIELDS)
