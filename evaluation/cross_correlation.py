@@ -211,10 +211,10 @@ class WeightedSums:
         clear = np.isfinite(chlorophyll)
         known = np.where(clear, chlorophyll, 0.0)
         # of gap-free products every cup sees the same cells: one row stands for all
-        seen = clear[:1] if (clear == clear[:1]).all() else clear
+        seen = (clear[:1] if (clear == clear[:1]).all() else clear).astype(np.float64)
         for pdf in pdfs:
             pdf = pdf.astype(np.float64)
-            sums = known @ pdf.T, np.broadcast_to(seen.astype(np.float64) @ pdf.T, (len(known), len(pdf))), pdf.sum(1)
+            sums = known @ pdf.T, np.broadcast_to(seen @ pdf.T, (len(known), len(pdf))), pdf.sum(1)
             yield cls(*(np.pad(part.cumsum(axis=-1), [(0, 0)] * (part.ndim - 1) + [(1, 0)]) for part in sums))
 
     def chlorophyll(self, begin: np.ndarray, length: np.ndarray) -> np.ndarray:

@@ -2,10 +2,13 @@
 
     python -m lagrangian.run --years 3 --w 80 300 --positions domain --spacing 171 --out runs/twin0
     python -m tests.benchmarks.networks --run runs/twin0 rates
+    python -m tests.benchmarks.networks --run runs/twin0 parts
     python -m tests.benchmarks.networks --run runs/twin0 compare --minutes 4
     python -m tests.benchmarks.networks --run runs/twin0 curve --sizes 500 1000 2000 4000
 
 ``rates``: samples per second of the loader alone and of each network's training, and the memory at 10 000 experiments.
+``parts``: the CPU time of the parts of a training step of the quick network on one thread, and the rate of the network's
+convolutions beside that of a plain product of matrices, which no arithmetic of this processor exceeds.
 ``compare``: the paper's network (whole, and with 16 channels) and the toolkit's for the same CPU time on the same data; the
 toolkit's rate follows its cycle over that time. ``curve``: ``learning.fit`` with one member on part of the training set.
 """
@@ -23,8 +26,10 @@ import numpy as np
 import torch
 
 from data.command import read_json
+from data.machine import keep_freed_memory
 from lagrangian.binning import VALID_BL
 from learning.config import PRESETS, FitConfig
+from learning.fit import KEPT_BYTES
 from learning.fit import main as fit
 from learning.folders import found_speeds, models_folder
 from learning.inputs import InputSpec
@@ -121,6 +126,67 @@ def rates(bench: Bench) -> None:
     )
 
 
+def parts(bench: Bench, repeats: int = 7) -> None:
+    """CPU milliseconds of the parts of a step, least of some repeats, and thousand million operations a second."""
+    torch.set_num_threads(1)
+    keep_freed_memory(KEPT_BYTES)
+    network, optimiser = bench.network(PRESETS["quick"])
+    rows = list(range(PRESETS["quick"].batch))
+    inputs, raw = bench.train.__getitems__(rows)
+    body, size = network.body, inputs.shape[-2:]
+    folded = body.folded(inputs)
+    features = body.features(folded).detach().requires_grad_()
+    smoothed = bench.smoothing(raw)
+    some = torch.randn(1024, 1024)
+
+    def head() -> None:
+        training_loss(body.head(features, size).view(raw.shape), raw, smoothed).backward()
+
+    @torch.no_grad()
+    def predicted() -> None:
+        network.eval().features(folded)
+        network.train()
+
+    n = _operations(body, folded)
+    for name, part, operations in (
+        ("a product of matrices", lambda: some @ some, 2 * some.shape[0] ** 3),
+        ("convolutions of a prediction", predicted, n),
+        ("a step: convolutions", lambda: body.features(folded).sum().backward(), 3 * n),
+        ("a step: logits and loss", head, 0),
+        ("a step: smoothing of the targets", lambda: bench.smoothing(raw), 0),
+        ("a step: inputs and targets", lambda: bench.train.__getitems__(rows), 0),
+        ("a step: inputs folded", lambda: body.folded(inputs), 0),
+        ("a step: optimiser", optimiser.step, 0),
+        ("a whole step", lambda: bench.step(network, optimiser, bench.train.__getitems__(rows)), 0),
+    ):
+        least = min(_cpu_seconds(part) for _ in range(repeats))
+        rate = f"{operations / least / 1e9:8.0f} GFLOP/s" if operations else ""
+        print(f"{name:34s}{1000 * least:8.1f} ms{rate}")
+
+
+def _cpu_seconds(part) -> float:
+    started = time.process_time()
+    part()
+    return time.process_time() - started
+
+
+def _operations(body, folded: torch.Tensor) -> int:
+    """Multiplications and additions of the convolutions between folded inputs and features."""
+    counted = []
+
+    def count(layer, given, made) -> None:
+        area = layer.kernel_size[0] * layer.kernel_size[1]
+        upward = isinstance(layer, torch.nn.ConvTranspose2d)
+        counted.append(2 * area * (given[0].numel() * layer.out_channels if upward else made.numel() * layer.in_channels))
+
+    layers = [layer for layer in body.modules() if isinstance(layer, (torch.nn.Conv2d, torch.nn.ConvTranspose2d))]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    body.features(folded)
+    for hook in hooks:
+        hook.remove()
+    return sum(counted)
+
+
 def compare(bench: Bench, minutes: float) -> None:
     """The same CPU time for every network."""
     print(f"{minutes:g} CPU minutes each, {len(bench.train)} training experiments, validation at 200 m")
@@ -172,7 +238,7 @@ def curve(run: Path, inputs: str, sizes: list[int]) -> None:
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("rates", "compare", "curve"))
+    parser.add_argument("what", choices=("rates", "parts", "compare", "curve"))
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--inputs", default="sst-ssh")
     parser.add_argument("--minutes", type=float, default=4.0)
@@ -182,8 +248,8 @@ def main() -> None:
         curve(options.run, options.inputs, options.sizes)
         return
     bench = Bench(options.run, options.inputs)
-    if options.what == "rates":
-        rates(bench)
+    if options.what in ("rates", "parts"):
+        {"rates": rates, "parts": parts}[options.what](bench)
     else:
         compare(bench, options.minutes)
 
