@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 import netCDF4
@@ -152,7 +153,9 @@ class MapFile:
             encoding = {"units": units, "calendar": attributes.get("calendar", "standard")}
             coded = xr.Dataset({"time": (("t", "bnds")[: values.ndim], values, encoding)})
             coder = xr.coders.CFDatetimeCoder(time_unit="ms")
-            decoded = xr.decode_cf(coded, decode_times=coder)["time"].values.astype("datetime64[ms]")
+            with warnings.catch_warnings():  # of times finer than milliseconds, which are rounded to the second below
+                warnings.simplefilter("ignore", xr.SerializationWarning)
+                decoded = xr.decode_cf(coded, decode_times=coder)["time"].values.astype("datetime64[ms]")
             decoded = (decoded + 500).astype("datetime64[s]")
         except (ValueError, TypeError, OverflowError) as error:
             raise InputError(f"{where} cannot be read as dates ({one_line(error)}); its units are {units!r}") from error

@@ -972,3 +972,13 @@ def test_options_of_the_flux_record_reach_its_reader(made_up, tmp_path, capsys):
     assert table["r2"].iloc[0] > 0.8
     assert run(files, tmp_path / "out", "--sheet", "x", *named) == 2
     assert "is a text file" in capsys.readouterr().err
+
+
+def test_the_first_and_the_last_day_of_a_period_belong_to_it(tmp_path):
+    """A cup belongs to the day of its middle."""
+    from evaluation.cups import choose_cups
+
+    middle = pd.to_datetime(["2009-12-31T23:00", "2010-01-01T00:00", "2010-01-15T00:00", "2010-01-15T23:00", "2010-01-16T00:00"])
+    flux = pd.DataFrame({"open": middle - pd.Timedelta("3D"), "close": middle + pd.Timedelta("3D"), "poc": np.arange(5.0)})
+    config = CorrelationConfig(flux=tmp_path, start="2010-01-01", end="2010-01-15")
+    assert choose_cups(flux, config)[0]["poc"].tolist() == [1.0, 2.0, 3.0]

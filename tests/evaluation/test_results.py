@@ -14,7 +14,7 @@ from scipy.stats import pearsonr, spearmanr
 
 from data.errors import InputError, StoreError
 from evaluation import scores, sensitivity
-from evaluation.experiments import BATCH, best_informed, in_order
+from evaluation.experiments import BATCH, best_informed, climatologies, in_order
 from evaluation.inputs import INSTANTS, input_values, parts_of_record
 from evaluation.intervals import block_bootstrap, block_of
 from evaluation.relations import relations, spread_relations
@@ -282,3 +282,20 @@ def test_inputs_at_the_resolution_of_the_training_score_as_the_predictions_do(sc
     assert (resolution_scores(scored.speed, models, ssh_km=(80.0,), sst_km=(), limit=6)["n"] == 6).all()
     with pytest.raises(InputError, match="no all experiment at 80 m/d"):
         resolution_scores(scored.speed, models, "all")
+
+
+def test_climatologies_are_of_the_experiments_that_reached_the_level_and_sum_to_1_by_hand():
+    """Particles beyond the bins count in each PDF, and not in what is predicted."""
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(0.05, (4, 2, 100, 100))
+    counts[3] = 0
+    reached = counts.sum(axis=(2, 3)) + np.array([50, 0, 400, 0])[:, None]
+    store = xr.Dataset({"counts": (("experiment", "level", "y", "x"), counts), "reached": (("experiment", "level"), reached)})
+    for chosen, rows in ((None, [0, 1, 2]), (np.array([True, False, True, True]), [0, 2])):
+        found = climatologies(store, 1, chosen)
+        pdfs = counts[rows, 1] / reached[rows, 1][:, None, None]
+        mean = smooth_pdf(pdfs.mean(axis=0))
+        root = np.sqrt(smooth_pdf(pdfs)).mean(axis=0) ** 2
+        assert mean.sum() < 0.95
+        np.testing.assert_allclose(found["climatology"], mean / mean.sum(), rtol=1e-9, atol=1e-15)
+        np.testing.assert_allclose(found["climatology-root"], root / root.sum(), rtol=1e-9, atol=1e-15)

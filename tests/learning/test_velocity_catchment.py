@@ -60,3 +60,10 @@ def test_the_maps_that_download_fetches_reach_as_far_as_learnt_velocities_need()
     fetched = min(product.half_width for product in PRODUCTS.values())
     assert 400 + 40 <= HALF_KM <= min(fetched, HALF_WIDTH_KM)
     assert (2 * HALF_KM) % (16 * 2 * 4) == 0  # whole cells at the coarsest of three resolutions
+
+
+def test_inputs_far_below_and_far_above_the_training_data_are_outside():
+    seen = {0: np.array([-4.0, -2.9, 0.0, 2.9, 3.1]), 1: np.zeros(5)}
+    maps = SimpleNamespace(instants=lambda instant: instant, stack=lambda number, scale: seen[number] / scale)
+    model = SimpleNamespace(card={"map_scale": 1.0})
+    np.testing.assert_allclose(outside_share(model, maps, [0, 1]), [0.4, 0.0])

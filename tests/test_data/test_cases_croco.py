@@ -125,6 +125,19 @@ def test_v_one_row_off_is_refused_naming_the_mismatch(sample, save, shift):
     assert "does not conserve mass" in refusal(save(without_indices(wrong), "plain.nc"), look=True)
 
 
+@pytest.mark.parametrize(("name", "along"), [("u", "eta"), ("v", "xi")])
+@pytest.mark.parametrize("shift", [-1, 0, 1])
+def test_a_velocity_off_along_its_other_axis_is_refused(sample, save, name, along, shift):
+    """ROMS names every axis of u and v; between the rows of rho points u has no points."""
+    axis = f"{along}_{name}"
+    field = sample[name].rename({f"{along}_rho": axis}).drop_vars(axis, errors="ignore")
+    path = save(sample.assign({name: field}).assign_coords({axis: sample[f"{along}_rho"].values + shift}))
+    if shift:
+        assert f"{axis} of {name} begins at" in refusal(path)
+    else:
+        open_croco(path)
+
+
 @pytest.mark.parametrize(
     ("first_rho", "first_u", "good"), [(0, 0, True), (0, 1, True), (1, 1, True), (0, -1, False), (1, 3, False)]
 )

@@ -263,6 +263,9 @@ def test_names_and_units_of_time(croco_file, name, units, dated):
             tuple(63082281600.0 + 43200 * k for k in range(3)),
         ),
         ("days", None, (0.0, 0.5, 1.0)),
+        ("Hours", None, (0.0, 12.0, 24.0)),
+        ("min", None, (0.0, 720.0, 1440.0)),
+        ("hours since 0001-01-01", "noleap", (0.0, 12.0, 24.0)),
     ],
 )
 def test_units_and_calendars_of_time(croco_file, tiny_sea, units, calendar, times):

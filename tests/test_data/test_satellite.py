@@ -578,3 +578,23 @@ def test_text_where_an_attribute_must_be_a_number_is_one_line(write, attribute):
             file["time"].setncattr(attribute, "a lot")
         with pytest.raises(InputError, match=rf"time cannot be decoded.*correct {attribute}"):
             open_ssh(path)
+
+
+def test_times_that_are_no_binary_fractions_are_whole_seconds(write):
+    path = write()
+    with netCDF4.Dataset(path, "a") as file:
+        file.renameVariable("time", "other")
+        time = file.createVariable("time", "f8", ("time",))
+        time.units = "days since 1950-01-01"
+        time[:] = 18262 + 1 / 3 - 4e-9  # as tools round it
+    assert open_ssh(path)["time"].values[0] == np.datetime64("2000-01-01T08:00:00")
+
+
+def test_a_cut_gives_the_values_of_the_whole_map():
+    """The cubic spline feels all points: what is kept around the frame makes the rest negligible."""
+    lon, lat = np.arange(-60.0, 30, 0.5), np.arange(10.0, 80, 0.5)
+    values = np.random.default_rng(0).normal(size=(1, lat.size, lon.size)).astype("f4")
+    frame = Frame.around(PAP, 400.0, 16.0)
+    coords = {"time": [np.datetime64("2000-01-01", "ns")], "lat": lat, "lon": lon}
+    maps = xr.DataArray(values, coords, ("time", "lat", "lon"))
+    np.testing.assert_allclose(on_frame(maps, frame).values[0], LonLatRegridder(lon, lat, frame)(values[0]), atol=1e-4)

@@ -129,6 +129,14 @@ def test_the_unit_of_the_sea_floor_counts(tmp_path, unit, factor):
         open_zlevel(path, grid=other)
 
 
+@pytest.mark.parametrize(("east", "north"), [(0.5, 0.0), (0.0, 0.5), (0.2, 0.0)])
+def test_a_static_file_of_points_between_those_of_the_velocities_is_refused(tmp_path, east, north):
+    path = write_lonlat(tmp_path / "base.nc", LON, LAT, DEPTH, TIMES, FIELDS)
+    grid = write_static(tmp_path / "static.nc", LON + east / 8, LAT + north / 8, np.where(WET[0], 900.0, 0.0))
+    with pytest.raises(InputError, match=r"static\.nc: (latitude|longitude)s do not hold those of the velocities"):
+        open_zlevel(path, grid=grid)
+
+
 @pytest.mark.parametrize("value", [-900.0, 0.0])
 def test_a_sea_floor_that_is_no_depth_anywhere_is_refused(tmp_path, value):
     path = write_lonlat(tmp_path / "base.nc", LON, LAT, DEPTH, TIMES, FIELDS)
@@ -466,9 +474,12 @@ def two_files(folder, change, first=0):
 
 
 @pytest.mark.parametrize("factor", [-1.0, 1.1])
-def test_two_runs_of_the_same_days_are_refused(tmp_path, factor):
+@pytest.mark.parametrize("begun", [0, 1, 3])
+def test_two_runs_of_the_same_days_are_refused(tmp_path, factor, begun):
+    """Members of an ensemble may begin alike."""
+    apart = np.where(np.arange(4) >= begun, factor, 1.0).astype("f4")[:, None, None, None]
     with pytest.raises(InputError, match=r"b\.nc and .*a\.nc begin at the same instant and hold other values of uo"):
-        open_zlevel(two_files(tmp_path / "two", lambda u: factor * u))
+        open_zlevel(two_files(tmp_path / "two", lambda u: apart * u))
 
 
 def test_a_later_forecast_counts_and_its_other_values_are_told(base, tmp_path):
@@ -488,3 +499,36 @@ def test_means_and_instants_are_not_one_record(tmp_path):
     ]
     with pytest.raises(InputError, match=r"b\.nc holds instants, .*a\.nc means; give files of one kind"):
         open_zlevel(paths)
+
+
+@pytest.mark.parametrize("unit", ["K", "kelvin", "Kelvin"])
+def test_temperature_in_kelvin_comes_in_degrees_celsius(base, tmp_path, unit):
+    warm = FIELDS | {"temp": FIELDS["temp"] + 273.15}
+    path = write_lonlat(tmp_path / "kelvin.nc", LON, LAT, DEPTH, TIMES, warm, scale={"temp": (unit, 1.0)})
+    found, expected = (ocean.snapshot(1, {"temp"}).temp for ocean in (open_zlevel(path), base))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_fill_values_too_large_for_any_sea_are_land_without_an_attribute(base, tmp_path):
+    path = write_lonlat(tmp_path / "declared.nc", LON, LAT, DEPTH, TIMES, FIELDS)
+    with xr.open_dataset(path, decode_times=False) as dataset:
+        plain = dataset.load().fillna(1e20)
+    for variable in plain.variables.values():
+        variable.encoding.clear()
+        variable.encoding["_FillValue"] = None
+    plain.to_netcdf(tmp_path / "undeclared.nc")
+    ocean = open_zlevel(tmp_path / "undeclared.nc")
+    np.testing.assert_array_equal(ocean.grid.mask_rho, base.grid.mask_rho)
+    equal(ocean, base)
+
+
+@pytest.mark.parametrize("latitude", [0.0, 60.0, -70.0])
+def test_a_cut_reaches_as_far_as_it_says_on_its_poleward_side_too(tmp_path, latitude):
+    lon, lat = np.arange(-60.0, 61, 1.0), latitude + np.arange(-12.0, 13, 1.0)
+    wide, _ = fields(n=1, lon=lon, lat=lat)
+    path = write_lonlat(tmp_path / "wide.nc", lon, lat, DEPTH, TIMES[:1], wide)
+    grid = open_zlevel(path, center=(0.0, latitude), half_width_km=700.0).grid
+    assert grid.x_rho.shape[1] < 0.7 * lon.size
+    way = np.linspace(0, 2 * np.pi, 73)
+    xi, eta = grid.locate(*grid.offset(0.0, latitude, 700 * np.sin(way), 700 * np.cos(way)))
+    assert np.isfinite(xi).all() and np.isfinite(eta).all()

@@ -125,6 +125,9 @@ def test_velocities_stand_on_the_right_and_upper_faces_and_the_floor_ends_in_par
     # below the last wet level of a face the value goes on for one level; behind the wall there is none
     assert (one.u[1, 3, 10] == one.u[2, 3, 10]) and one.u[0, 3, 10] == 0
     assert (ocean.times == TIMES).all() and ocean.variables == {"temp"}
+    length = 111.2e3 * 0.5 * np.cos(np.deg2rad(ocean.grid.y_rho))
+    np.testing.assert_allclose(ocean.grid.pm * length, 1.0, rtol=1e-6)
+    np.testing.assert_allclose(ocean.grid.pn * 44.5e3, 1.0, rtol=1e-12)
 
 
 def test_without_a_mesh_there_is_no_continuity_and_land_is_where_nothing_moves(tmp_path):
