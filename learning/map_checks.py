@@ -34,8 +34,7 @@ def look_at_maps(name: str, times: np.ndarray, maps: np.ndarray) -> list[str]:
         A map has one value everywhere: no sea is so flat.
     """
     title = TITLES[name]
-    low, high = (extreme(np.where(np.isfinite(maps), maps, fill), axis=(1, 2)) for extreme, fill in
-                 ((np.min, np.inf), (np.max, -np.inf)))  # fmt: skip
+    low, high = (extreme.reduce(maps, axis=(1, 2)) for extreme in (np.fmin, np.fmax))  # NaN of a map that knows nothing
     flat = np.isfinite(low) & (high - low <= FLAT * np.maximum(1.0, np.abs(high)))
     if flat.any():
         first = int(np.argmax(flat))
