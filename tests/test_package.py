@@ -85,8 +85,9 @@ def test_the_wheel_in_a_fresh_environment_runs_outside_of_the_repository(built, 
         return subprocess.run(command, cwd=work, env=environ, capture_output=True, text=True, timeout=600)
 
     assert catchment("--version").stdout == f"catchment {PROJECT['version']}\n"
-    done = catchment("run", *SMALL_RUN, "--workers", "1", "--block", "1", "--out", "out")
+    done = catchment("run", *SMALL_RUN, "--workers", "2", "--block", "1", "--out", "out")
     assert done.returncode == 0, done.stderr
+    assert "blocks for 2 workers" in done.stdout
     assert (work / "out" / "w300" / "catchment.png").stat().st_size > 10_000
     where = [binary / "python", "-I", "-c", "import data.console, lagrangian; print(data.__file__, lagrangian.__file__)"]
     found = subprocess.run(where, env=environ, capture_output=True, text=True).stdout.split()

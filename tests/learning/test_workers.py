@@ -210,18 +210,16 @@ def test_satellite_predictions_are_the_same(alone, client, tmp_path, monkeypatch
         xr.testing.assert_identical(one.drop_attrs(), two.drop_attrs())
 
 
-@pytest.mark.slow  # four processes that import what they need
+@pytest.mark.slow  # six processes that import what they need
 def test_the_commands_themselves_start_workers(alone, tmp_path):
-    """In processes of their own, as a user runs them: what workers call must be importable there.
-
-    Two share members and predictions above.
-    """
+    """In processes of their own, as a user runs them: what workers call must be importable there. One worker would be none."""
     run = shutil.copytree(alone, tmp_path / "run", ignore=shutil.ignore_patterns("models", "predictions"))
     for command in (["learning.fit", *SMALL], ["learning.predict", "--threads", "1"]):
         done = subprocess.run(
-            [sys.executable, "-m", command[0], "--run", str(run), *command[1:], "--workers", "1"], capture_output=True, text=True
+            [sys.executable, "-m", command[0], "--run", str(run), *command[1:], "--workers", "2"], capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
+        assert command[0] == "learning.predict" or "2 members for 2 workers" in done.stdout
         assert "Traceback" not in done.stderr and "Warning" not in done.stderr
     assert bytes_of(run, "w*/models/sst-ssh/*.safetensors") == bytes_of(alone, "w*/models/sst-ssh/*.safetensors")
     assert bytes_of(run, "w*/predictions/sst-ssh.zarr/**/*") == bytes_of(alone, "w*/predictions/sst-ssh.zarr/**/*")
