@@ -90,12 +90,13 @@ def compiling() -> Iterator[Compiling]:
 class _BySources(caching._CacheLocator):
     """Where numba keeps machine code of this project: in the folder that is named by the sources, whatever place these lie at."""
 
-    def __init__(self, function):
+    def __init__(self, function, file):
         self._folder, self._line = config.CACHE_DIR, function.__code__.co_firstlineno
+        self._py_file, self._lineno = file, self._line  # numba's warning of what it cannot keep names these
 
     @classmethod
     def from_function(cls, py_func, py_file):
-        return cls(py_func)
+        return cls(py_func, py_file)
 
     def get_cache_path(self):
         return self._folder

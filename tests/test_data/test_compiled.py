@@ -66,6 +66,15 @@ def test_a_change_in_what_the_kernel_is_built_from_reaches_the_kernel(tmp_path):
     assert abs(run(here) - (5.0 + 0.1 * 43200.0 / 8e3)) > 1e-3
 
 
+def test_what_numba_cannot_keep_is_compiled_all_the_same(tmp_path):
+    """Without the optimiser the kernel holds addresses, which no other process could use; numba says so."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_OPT": "0"}
+    done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert abs(float(done.stdout) - (5.0 + 0.1 * 43200.0 / 8e3)) < 1e-7
+    assert "advection.py" in done.stderr and "Cannot cache compiled function" in done.stderr
+
+
 def test_time_spent_compiling_is_counted_and_what_is_compiled_within_is_counted_once(monkeypatch):
     clock = iter([10.0, 13.0, 20.0, 21.0])  # read as the outermost function begins and ends, and no more
     monkeypatch.setattr(compiled.time, "thread_time", lambda: next(clock))
