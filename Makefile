@@ -9,9 +9,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 demo: .venv/demo
 	$(BIN)/catchment run --w 80
 
-# three processes for two cores: while one waits for a batch system or for a process that ends, another works
 test: .venv/installed
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """What tests cost: a plugin of pytest that ends with the CPU seconds of each file, in the tests' own processes and in children.
 
-    python -m pytest -p tests.builders.cpu_seconds -n 3 --dist loadfile --no-loadscope-reorder tests
+    python -m pytest -p tests.builders.cpu_seconds -n 2 --dist loadfile --no-loadscope-reorder tests
 """
 
 from __future__ import annotations
