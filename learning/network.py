@@ -18,7 +18,7 @@ from data.frame import WINDOW_SHAPE
 from data.registry import NETWORKS
 from learning.architecture import Architecture as Architecture
 from learning.inputs import InputSpec
-from learning.unet import PaperUNet, fitted, particle_source
+from learning.unet import PaperUNet, fitted, particle_source, start_from_zero
 
 #: Variables of which a window's own mean is taken away by the toolkit's network: seasons and datums say nothing of currents.
 CENTRED = ("temp", "ssh")
@@ -52,8 +52,7 @@ class ResidualUNet(nn.Module):
         self.up = nn.ModuleList(nn.ConvTranspose2d(widths[level + 1], widths[level], 2, stride=2) for level in steps)
         self.join = nn.ModuleList(ResidualBlock(2 * widths[level], widths[level], a.kernel) for level in steps)
         self.out = nn.Conv2d(a.width, n_maps, 1)
-        for parameter in self.out.parameters():
-            nn.init.zeros_(parameter)
+        start_from_zero(self.out)
         self.climatology = nn.Parameter(torch.zeros(n_maps, *size))
         self.centred: torch.Tensor
         self.register_buffer("centred", centred.to(torch.float32)[:, None, None])

@@ -57,6 +57,12 @@ class PaperUNet(nn.Module):
         return self.out(first)
 
 
+def start_from_zero(layer: nn.Module) -> None:
+    """Set all weights of a layer to 0, so that an untrained network gives what is added to this layer's maps."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
 def fitted(maps: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """``maps`` with zeros appended at the north and east where ``like`` has an odd point more."""
     dy, dx = like.shape[-2] - maps.shape[-2], like.shape[-1] - maps.shape[-1]

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from learning.unet import fitted
+from learning.unet import fitted, start_from_zero
 from learning.velocity.maps import FOLD
 
 
@@ -60,11 +60,6 @@ class Block(nn.Module):
         return functional.relu(change + self.skip(maps))
 
 
-def _start_from_zero(layer: nn.Conv2d) -> None:
-    for parameter in layer.parameters():
-        nn.init.zeros_(parameter)
-
-
 class VelocityNetwork(nn.Module):
     """Stacked maps (n, channel, y / 2, x / 2) -> streamfunction (n, depth, y, x) in units of its scale.
 
@@ -82,7 +77,7 @@ class VelocityNetwork(nn.Module):
         self.n_channels, self.n_ssh, self.n_depths = n_channels, n_ssh, n_depths
         n_maps = n_depths * FOLD**2
         self.linear = Convolution(n_ssh, n_maps, a.linear_kernel)
-        _start_from_zero(self.linear)
+        start_from_zero(self.linear)
         if a.kind == "linear":
             return
         if a.kind != "residual":
@@ -95,7 +90,7 @@ class VelocityNetwork(nn.Module):
         self.up = nn.ModuleList(nn.ConvTranspose2d(widths[level + 1], widths[level], 2, stride=2) for level in steps)
         self.join = nn.ModuleList(Block(2 * widths[level], widths[level], a.kernel) for level in steps)
         self.out = nn.Conv2d(a.width, n_maps, 1)
-        _start_from_zero(self.out)
+        start_from_zero(self.out)
 
     def forward(self, maps: torch.Tensor, periodic: bool = True) -> torch.Tensor:
         out = self.linear(maps[:, : self.n_ssh], periodic)
