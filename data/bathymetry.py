@@ -14,7 +14,7 @@ from data.lonlat import LonLatRegridder, around
 from data.map_file import AXIS_NAMES
 from data.netcdf import open_dataset
 from data.sizes import DEEPEST
-from data.units import UnitError, conversion
+from data.units import depth_factor
 
 #: Variables in lower case: heights of the Earth's surface, positive up (GEBCO, ETOPO), and depths of the sea floor.
 HEIGHTS = ("elevation", "z", "topo", "altitude", "height", "relief", "rose", "bedrock", "band1")
@@ -49,10 +49,7 @@ def bathymetry_on(path: str | Path, frame: Frame) -> np.ndarray:
             piece = around(chart, frame.center, half)["bathymetry"].load()
     except (OSError, RuntimeError) as error:
         raise InputError(f"{path}: cannot be read ({one_line(error)}); copy it again") from error
-    try:
-        factor, _ = conversion(str(variable.attrs.get("units", "")), "m") or (1.0, 0.0)
-    except UnitError as error:
-        raise InputError(f"{path}: {variable.name} is no depth in metres ({error})") from error
+    factor = depth_factor(path, str(variable.name), str(variable.attrs.get("units", "")))
     depth = piece * (-factor if _is_height(variable) else factor)
     depth = depth.where(depth > 0)
     if not depth.notnull().any():

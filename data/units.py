@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from pathlib import Path
+
+from data.errors import InputError
 
 #: Spellings that mean the unit itself: most files need no library.
 PLAIN = {
@@ -72,3 +75,18 @@ def conversion(text: str, wanted: str) -> tuple[float, float] | None:
     if abs(factor - 1) < 1e-9 and abs(offset) < 1e-9:
         return None
     return factor, offset
+
+
+def depth_factor(path: str | Path, name: str, unit: str) -> float:
+    """Factor from the ``unit`` of a file's depth to metres; 1 where the unit is empty.
+
+    Raises
+    ------
+    InputError
+        The unit is none of a length.
+    """
+    try:
+        factor, _ = conversion(unit, "m") or (1.0, 0.0)
+    except UnitError as error:
+        raise InputError(f"{path}: {name} is no depth in metres ({error})") from error
+    return factor

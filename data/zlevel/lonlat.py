@@ -12,7 +12,7 @@ from data.grid import HorizontalGrid
 from data.handles import Handles
 from data.sphere import EARTH_RADIUS_KM
 from data.spherical_defaults import coriolis
-from data.units import UnitError, conversion
+from data.units import depth_factor
 from data.zlevel.files import Cut, decoded, numbers
 from data.zlevel.levels import wet_depth
 from data.zlevel.names import DEPTHS, LATITUDES, LONGITUDES
@@ -259,22 +259,14 @@ def _static_floor(files, path, lon, lat, interfaces, notes) -> np.ndarray | None
             elif levels:
                 count = np.nan_to_num(value[np.ix_(rows, columns)]).astype(int)
             else:
-                return value[np.ix_(rows, columns)].astype(np.float64) * _metres(path, name, variable)
+                factor = depth_factor(path, name, str(getattr(variable, "units", "")))
+                return value[np.ix_(rows, columns)].astype(np.float64) * factor
             if count.max() > interfaces.size - 1:  # levels below the last of the files: deeper than they reach
                 notes.append(f"{path}: {name} counts {count.max()} levels, the files hold {interfaces.size - 1}")
                 within = interfaces[::-1][np.minimum(count, interfaces.size - 1)]
                 return np.where(count > interfaces.size - 1, 2 * interfaces[0], within)
             return interfaces[::-1][count].astype(np.float64)
     return None
-
-
-def _metres(path, name, variable) -> float:
-    """Factor from the unit of a depth to metres."""
-    try:
-        factor, _ = conversion(str(getattr(variable, "units", "")), "m") or (1.0, 0.0)
-    except UnitError as error:
-        raise InputError(f"{path}: {name} is no depth in metres ({error})") from error
-    return factor
 
 
 def _places(path, kind, held, wanted, period) -> np.ndarray:
