@@ -9,7 +9,7 @@ import torch
 from lagrangian.binning import VALID_BL
 from learning.averaged_training import AveragedTraining
 from learning.config import Preset
-from learning.loss import RAW_WEIGHT, SMOOTHED_WEIGHT, HeatSmoothing, bhattacharyya_loss, training_loss
+from learning.loss import RAW_WEIGHT, SMOOTHED_WEIGHT, HeatSmoothing, bhattacharyya_loss
 from learning.network import CatchmentNetwork, pdf_head
 
 #: Share of the steps over which the rate of the cycle rises.
@@ -61,9 +61,7 @@ class CatchmentTraining(AveragedTraining):
 
     def training_step(self, batch, batch_idx):
         inputs, raw = batch
-        with torch.no_grad():
-            smoothed = self.smoothing(raw.float())
-        loss = training_loss(self.network(inputs).float(), raw, smoothed)
+        loss = self.network.loss(inputs, raw.float(), self.smoothing)
         return self.note_loss(loss, self.step // self.steps_per_epoch)
 
     def on_validation_epoch_start(self) -> None:

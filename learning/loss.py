@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
@@ -10,6 +12,8 @@ from lagrangian.binning import BINS, smoothing_operators
 
 #: Weights of the BL against the smoothed and against the raw PDF (SPARO).
 SMOOTHED_WEIGHT, RAW_WEIGHT = 0.8, 0.2
+#: Makes smoothed PDFs of PDFs.
+Smoothing = Callable[[torch.Tensor], torch.Tensor]
 
 
 class HeatSmoothing(nn.Module):
@@ -43,35 +47,87 @@ def bhattacharyya_loss(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
     return 1 - root(p * q).sum(dim=(-2, -1))
 
 
-def training_loss(logits: torch.Tensor, raw: torch.Tensor, smoothed: torch.Tensor) -> torch.Tensor:
+def training_loss(logits: torch.Tensor, raw: torch.Tensor, smoothing: Smoothing) -> torch.Tensor:
     """0.8 BL(smoothed) + 0.2 BL(raw) of the PDFs exp(logits) / sum exp(logits), mean over samples, speeds and levels.
 
     With h = exp(logits / 2), sqrt(q) = h / sqrt(sum h^2), so that the loss is 1 - sum(a h) / sqrt(sum h^2) with
-    a = 0.8 sqrt(smoothed) + 0.2 sqrt(raw): one exponential, and a gradient that is finite for empty bins. All (n, ..., y, x).
+    a = 0.8 sqrt(smoothed) + 0.2 sqrt(raw): one exponential, and a gradient that is finite for empty bins.
+
+    Parameters
+    ----------
+    logits, raw : (n, ..., y, x)
+        PDFs as counted are ``raw``.
+    smoothing : callable
+        Makes smoothed PDFs of PDFs (..., y, x), such as :class:`HeatSmoothing`.
     """
-    return _LossBySample.apply(logits, raw, smoothed)
+    return _LossBySample.apply(logits, raw, smoothing)
+
+
+def raised_loss(
+    maps: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, prior: torch.Tensor, raw: torch.Tensor, smoothing: Smoothing
+) -> torch.Tensor:
+    """:func:`training_loss` of logits ``rows @ maps @ columns.T + prior``, of which no more than a sample's are ever made.
+
+    Parameters
+    ----------
+    maps : (n, m, b, a)
+    rows : (y, b)
+    columns : (x, a)
+    prior : (m, y, x)
+    raw : (n, m, y, x)
+    smoothing : callable
+    """
+    return _RaisedLoss.apply(maps, rows, columns, prior, raw, smoothing)
+
+
+def _losses_and_slope(logits: torch.Tensor, raw: torch.Tensor, smoothing: Smoothing, share: float) -> torch.Tensor:
+    """Losses (...,) of a sample (..., y, x); the logits become ``share`` of their gradient."""
+    amplitude = root(smoothing(raw)).mul_(SMOOTHED_WEIGHT).add_(root(raw), alpha=RAW_WEIGHT)
+    h = logits.sub_(logits.amax(dim=(-2, -1), keepdim=True)).mul_(0.5).exp_()
+    product, square = amplitude.mul_(h), h.square_()
+    overlap, total = (values.sum(dim=(-2, -1), keepdim=True) for values in (product, square))
+    # d/dlogits = (h^2 sum(a h) / sum h^2 - a h) / (2 sqrt(sum h^2))
+    square.mul_(overlap / total).sub_(product).mul_(0.5 * share / total.sqrt())
+    return (1 - overlap / total.sqrt())[..., 0, 0]
 
 
 class _LossBySample(torch.autograd.Function):
     """:func:`training_loss` and its gradient, a sample after the other: what is made of one stays in the processor's cache."""
 
     @staticmethod
-    def forward(ctx, logits, raw, smoothed):
-        gradient = torch.empty_like(logits)
-        losses = logits.new_empty(logits.shape[:-2])
-        for one, counted, smooth, slope, loss in zip(logits, raw, smoothed, gradient, losses, strict=True):
-            amplitude = root(smooth).mul_(SMOOTHED_WEIGHT).add_(root(counted), alpha=RAW_WEIGHT)
-            h = (one - one.amax(dim=(-2, -1), keepdim=True)).mul_(0.5).exp_()
-            product, square = amplitude.mul_(h), h.square()
-            overlap, total = (values.sum(dim=(-2, -1), keepdim=True) for values in (product, square))
-            loss.copy_((1 - overlap / total.sqrt())[..., 0, 0])
-            # d/dlogits = (h^2 sum(a h) / sum h^2 - a h) / (2 sqrt(sum h^2))
-            torch.sub(square.mul_(overlap / total), product, out=slope).mul_(0.5 / (losses.numel() * total.sqrt()))
+    def forward(ctx, logits, raw, smoothing):
+        gradient = logits.clone()
+        share = 1 / logits[..., 0, 0].numel()
+        losses = [_losses_and_slope(*one, smoothing, share) for one in zip(gradient, raw, strict=True)]
         ctx.save_for_backward(gradient)
-        return losses.mean()
+        return torch.stack(losses).mean()
 
     @staticmethod
     @once_differentiable
     def backward(ctx, of_loss):
         (gradient,) = ctx.saved_tensors
         return gradient * of_loss, None, None
+
+
+class _RaisedLoss(torch.autograd.Function):
+    """:func:`raised_loss` and its gradients, a sample after the other, in the precision of the prior."""
+
+    @staticmethod
+    def forward(ctx, maps, rows, columns, prior, raw, smoothing):
+        with torch.autocast(maps.device.type, enabled=False):
+            of_maps, of_prior, losses = torch.empty_like(maps), torch.zeros_like(prior), []
+            share = 1 / maps[..., 0, 0].numel()
+            across = columns.T.expand(len(prior), -1, -1)
+            for one, counted, slope in zip(maps, raw, of_maps, strict=True):
+                logits = torch.baddbmm(prior, rows @ one.to(prior), across)
+                losses.append(_losses_and_slope(logits, counted, smoothing, share))
+                of_prior += logits
+                slope.copy_(rows.T @ logits @ columns)
+        ctx.save_for_backward(of_maps, of_prior)
+        return torch.stack(losses).mean()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, of_loss):
+        of_maps, of_prior = ctx.saved_tensors
+        return of_maps * of_loss, None, None, of_prior * of_loss, None, None

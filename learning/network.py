@@ -18,6 +18,7 @@ from data.frame import WINDOW_SHAPE
 from data.registry import NETWORKS
 from learning.architecture import Architecture as Architecture
 from learning.inputs import InputSpec
+from learning.loss import Smoothing, raised_loss, training_loss
 from learning.unet import PaperUNet, fitted, particle_source, start_from_zero
 
 #: Variables of which a window's own mean is taken away by the toolkit's network: seasons and datums say nothing of currents.
@@ -91,14 +92,28 @@ class ResidualUNet(nn.Module):
 
     def head(self, features: torch.Tensor, size: Sequence[int], wanted: slice = slice(None)) -> torch.Tensor:
         """(n, wanted maps, y, x) logits of a window of ``size`` points from :meth:`features`."""
-        ny, nx = size
         maps = self.out(features)[:, wanted]
-        rows, columns = (_raise(n, n * self.coarsen).to(maps) for n in maps.shape[-2:])
-        maps = (rows @ maps @ columns.T)[..., :ny, :nx]
-        prior: torch.Tensor = self.climatology[wanted]
-        if prior.shape[-2:] != (ny, nx):
-            prior = functional.interpolate(prior[None], size=(ny, nx), mode="bilinear", align_corners=False)[0]
-        return maps + prior
+        rows, columns = self._raising(maps.shape[-2:], size, maps)
+        return rows @ maps @ columns.T + self._prior(size)[wanted]
+
+    def loss(self, inputs: torch.Tensor, raw: torch.Tensor, smoothing: Smoothing) -> torch.Tensor:
+        """:func:`learning.loss.training_loss` of inputs and of the PDFs (n, map, y, x) as counted."""
+        size = inputs.shape[-2:]
+        maps = self.out(self.features(self.folded(inputs)))
+        prior = self._prior(size)
+        return raised_loss(maps, *self._raising(maps.shape[-2:], size, prior), prior, raw, smoothing)
+
+    def _raising(self, cells: Sequence[int], size: Sequence[int], like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Matrices (y, b), (x, a), of the kind of ``like``, that raise maps of (b, a) ``cells`` to a window of (y, x) points."""
+        rows, columns = (_raise(n, n * self.coarsen)[:points].to(like) for n, points in zip(cells, size, strict=True))
+        return rows, columns
+
+    def _prior(self, size: Sequence[int]) -> torch.Tensor:
+        """(map, y, x) logits of the climatology in a window of ``size`` points."""
+        prior: torch.Tensor = self.climatology
+        if prior.shape[-2:] != tuple(size):
+            prior = functional.interpolate(prior[None], size=tuple(size), mode="bilinear", align_corners=False)[0]
+        return prior
 
 
 class ResidualBlock(nn.Module):
@@ -155,6 +170,13 @@ class CatchmentNetwork(nn.Module):
         if self.architecture.kind == "paper":
             maps = (functional.relu(maps) + HEAD_EPSILON).log()
         return maps.view(inputs.shape[0], self.n_speeds, self.n_levels, *maps.shape[-2:])
+
+    def loss(self, inputs: torch.Tensor, raw: torch.Tensor, smoothing: Smoothing) -> torch.Tensor:
+        """:func:`learning.loss.training_loss` of normalised inputs (n, channel, y, x) and of PDFs as counted, ``raw`` (n, speed,
+        level, y, x)."""
+        if isinstance(self.body, ResidualUNet):
+            return self.body.loss(inputs, raw.flatten(1, 2), smoothing)
+        return training_loss(self(inputs).float(), raw, smoothing)
 
     def predict(self, inputs: torch.Tensor) -> torch.Tensor:
         """(n, channel, y, x) normalised -> PDFs (n, speed, level, y, x), each of sum 1."""

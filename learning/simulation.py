@@ -15,6 +15,7 @@ import zarr
 from data import workers as cluster
 from data.chunks import add_array
 from data.command import provenance, write_json
+from data.compiled import njit
 from data.errors import CatchmentError, StoreError
 from data.fingerprint import fingerprint_of_file
 from data.lock import Claim, FolderLock
@@ -206,11 +207,20 @@ def parts_of(samples: RunSamples, card: dict) -> np.ndarray:
 
 
 def shortened(values: np.ndarray, bits: int = KEPT_BITS) -> np.ndarray:
-    """float32 rounded to ``bits`` bits of mantissa, so that they compress."""
-    whole = np.ascontiguousarray(values, np.float32).view(np.uint32)
-    drop = 23 - bits
-    rounded = (whole + np.uint32(1 << (drop - 1))) & np.uint32(0xFFFFFFFF << drop & 0xFFFFFFFF)
-    return np.where(np.isfinite(values), rounded.view(np.float32), values)
+    """float32 rounded to ``bits`` bits of mantissa, so that they compress; what is not finite stays as it is."""
+    whole = np.array(values, np.float32, order="C", ndmin=1)
+    _shorten(whole.view(np.uint32).reshape(-1), np.uint32(23 - bits))
+    return whole.reshape(np.shape(values))
+
+
+@njit(nogil=True)
+def _shorten(words, drop):
+    """Round the last ``drop`` bits away of float32 given as their words (n,) uint32, in place."""
+    half, kept, exponent = np.uint32(1 << (drop - 1)), np.uint32(~((1 << drop) - 1) & 0xFFFFFFFF), np.uint32(0x7F800000)
+    for i in range(words.size):
+        word = words[i]
+        rounded = np.uint32(np.uint32(word + half) & kept)
+        words[i] = word if word & exponent == exponent else rounded
 
 
 def _lay_out(path: Path, *, samples: RunSamples, ensemble: Ensemble, folder: Path) -> None:

@@ -34,7 +34,7 @@ from learning.fit import main as fit
 from learning.folders import found_speeds, models_folder
 from learning.inputs import InputSpec
 from learning.lightning_module import learning_rate
-from learning.loss import HeatSmoothing, bhattacharyya_loss, training_loss
+from learning.loss import HeatSmoothing, bhattacharyya_loss, raised_loss
 from learning.network import Architecture, CatchmentNetwork, pdf_head
 from learning.samples import RunSamples, Samples
 from learning.split import gap_days, split_by_time
@@ -74,10 +74,8 @@ class Bench:
 
     def step(self, network, optimiser, batch) -> None:
         inputs, raw = batch
-        with torch.no_grad():
-            smoothed = self.smoothing(raw)
         optimiser.zero_grad()
-        training_loss(network(inputs), raw, smoothed).backward()
+        network.loss(inputs, raw, self.smoothing).backward()
         optimiser.step()
 
     @torch.no_grad()
@@ -135,12 +133,13 @@ def parts(bench: Bench, repeats: int = 7) -> None:
     inputs, raw = bench.train.__getitems__(rows)
     body, size = network.body, inputs.shape[-2:]
     folded = body.folded(inputs)
-    features = body.features(folded).detach().requires_grad_()
-    smoothed = bench.smoothing(raw)
+    maps = body.out(body.features(folded)).detach().requires_grad_()
+    prior = body.climatology
+    raising = body._raising(maps.shape[-2:], size, prior)
     some = torch.randn(1024, 1024)
 
     def head() -> None:
-        training_loss(body.head(features, size).view(raw.shape), raw, smoothed).backward()
+        raised_loss(maps, *raising, prior, raw.flatten(1, 2), bench.smoothing).backward()
 
     @torch.no_grad()
     def predicted() -> None:
@@ -153,7 +152,7 @@ def parts(bench: Bench, repeats: int = 7) -> None:
         ("convolutions of a prediction", predicted, n),
         ("a step: convolutions", lambda: body.features(folded).sum().backward(), 3 * n),
         ("a step: logits and loss", head, 0),
-        ("a step: smoothing of the targets", lambda: bench.smoothing(raw), 0),
+        ("of these the smoothing of targets", lambda: [bench.smoothing(one) for one in raw], 0),
         ("a step: inputs and targets", lambda: bench.train.__getitems__(rows), 0),
         ("a step: inputs folded", lambda: body.folded(inputs), 0),
         ("a step: optimiser", optimiser.step, 0),
