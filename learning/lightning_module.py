@@ -60,8 +60,8 @@ class CatchmentTraining(AveragedTraining):
         return learning_rate(self.preset, step, self.steps_per_epoch * self.preset.epochs)
 
     def training_step(self, batch, batch_idx):
-        inputs, raw = batch
-        loss = self.network.loss(inputs, raw.float(), self.smoothing)
+        inputs, amplitude = batch
+        loss = self.network.loss(inputs, amplitude.float())
         return self.note_loss(loss, self.step // self.steps_per_epoch)
 
     def on_validation_epoch_start(self) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
@@ -12,8 +10,6 @@ from lagrangian.binning import BINS, smoothing_operators
 
 #: Weights of the BL against the smoothed and against the raw PDF (SPARO).
 SMOOTHED_WEIGHT, RAW_WEIGHT = 0.8, 0.2
-#: Makes smoothed PDFs of PDFs.
-Smoothing = Callable[[torch.Tensor], torch.Tensor]
 
 
 class HeatSmoothing(nn.Module):
@@ -47,24 +43,22 @@ def bhattacharyya_loss(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
     return 1 - root(p * q).sum(dim=(-2, -1))
 
 
-def training_loss(logits: torch.Tensor, raw: torch.Tensor, smoothing: Smoothing) -> torch.Tensor:
+def target_amplitude(raw: torch.Tensor, smoothed: torch.Tensor) -> torch.Tensor:
+    """0.8 sqrt(smoothed) + 0.2 sqrt(raw): what :func:`training_loss` compares with; all of one shape."""
+    return root(smoothed).mul_(SMOOTHED_WEIGHT).add_(root(raw), alpha=RAW_WEIGHT)
+
+
+def training_loss(logits: torch.Tensor, amplitude: torch.Tensor) -> torch.Tensor:
     """0.8 BL(smoothed) + 0.2 BL(raw) of the PDFs exp(logits) / sum exp(logits), mean over samples, speeds and levels.
 
-    With h = exp(logits / 2), sqrt(q) = h / sqrt(sum h^2), so that the loss is 1 - sum(a h) / sqrt(sum h^2) with
-    a = 0.8 sqrt(smoothed) + 0.2 sqrt(raw): one exponential, and a gradient that is finite for empty bins.
-
-    Parameters
-    ----------
-    logits, raw : (n, ..., y, x)
-        PDFs as counted are ``raw``.
-    smoothing : callable
-        Makes smoothed PDFs of PDFs (..., y, x), such as :class:`HeatSmoothing`.
+    With h = exp(logits / 2), sqrt(q) = h / sqrt(sum h^2), so that the loss is 1 - sum(a h) / sqrt(sum h^2) with the amplitude
+    a (:func:`target_amplitude`): one exponential, and a gradient that is finite for empty bins. Both (n, ..., y, x).
     """
-    return _LossBySample.apply(logits, raw, smoothing)
+    return _LossBySample.apply(logits, amplitude)
 
 
 def raised_loss(
-    maps: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, prior: torch.Tensor, raw: torch.Tensor, smoothing: Smoothing
+    maps: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, prior: torch.Tensor, amplitude: torch.Tensor
 ) -> torch.Tensor:
     """:func:`training_loss` of logits ``rows @ maps @ columns.T + prior``, of which no more than a sample's are ever made.
 
@@ -74,17 +68,15 @@ def raised_loss(
     rows : (y, b)
     columns : (x, a)
     prior : (m, y, x)
-    raw : (n, m, y, x)
-    smoothing : callable
+    amplitude : (n, m, y, x)
     """
-    return _RaisedLoss.apply(maps, rows, columns, prior, raw, smoothing)
+    return _RaisedLoss.apply(maps, rows, columns, prior, amplitude)
 
 
-def _losses_and_slope(logits: torch.Tensor, raw: torch.Tensor, smoothing: Smoothing, share: float) -> torch.Tensor:
-    """Losses (...,) of a sample (..., y, x); the logits become ``share`` of their gradient."""
-    amplitude = root(smoothing(raw)).mul_(SMOOTHED_WEIGHT).add_(root(raw), alpha=RAW_WEIGHT)
+def _losses_and_slope(logits: torch.Tensor, amplitude: torch.Tensor, share: float) -> torch.Tensor:
+    """Losses (...,) of a sample (..., y, x); the logits become ``share`` of the gradient."""
     h = logits.sub_(logits.amax(dim=(-2, -1), keepdim=True)).mul_(0.5).exp_()
-    product, square = amplitude.mul_(h), h.square_()
+    product, square = amplitude * h, h.square_()
     overlap, total = (values.sum(dim=(-2, -1), keepdim=True) for values in (product, square))
     # d/dlogits = (h^2 sum(a h) / sum h^2 - a h) / (2 sqrt(sum h^2))
     square.mul_(overlap / total).sub_(product).mul_(0.5 * share / total.sqrt())
@@ -95,10 +87,10 @@ class _LossBySample(torch.autograd.Function):
     """:func:`training_loss` and its gradient, a sample after the other: what is made of one stays in the processor's cache."""
 
     @staticmethod
-    def forward(ctx, logits, raw, smoothing):
+    def forward(ctx, logits, amplitude):
         gradient = logits.clone()
         share = 1 / logits[..., 0, 0].numel()
-        losses = [_losses_and_slope(*one, smoothing, share) for one in zip(gradient, raw, strict=True)]
+        losses = [_losses_and_slope(*one, share) for one in zip(gradient, amplitude, strict=True)]
         ctx.save_for_backward(gradient)
         return torch.stack(losses).mean()
 
@@ -106,21 +98,21 @@ class _LossBySample(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, of_loss):
         (gradient,) = ctx.saved_tensors
-        return gradient * of_loss, None, None
+        return gradient * of_loss, None
 
 
 class _RaisedLoss(torch.autograd.Function):
     """:func:`raised_loss` and its gradients, a sample after the other, in the precision of the prior."""
 
     @staticmethod
-    def forward(ctx, maps, rows, columns, prior, raw, smoothing):
+    def forward(ctx, maps, rows, columns, prior, amplitude):
         with torch.autocast(maps.device.type, enabled=False):
             of_maps, of_prior, losses = torch.empty_like(maps), torch.zeros_like(prior), []
             share = 1 / maps[..., 0, 0].numel()
             across = columns.T.expand(len(prior), -1, -1)
-            for one, counted, slope in zip(maps, raw, of_maps, strict=True):
+            for one, target, slope in zip(maps, amplitude, of_maps, strict=True):
                 logits = torch.baddbmm(prior, rows @ one.to(prior), across)
-                losses.append(_losses_and_slope(logits, counted, smoothing, share))
+                losses.append(_losses_and_slope(logits, target, share))
                 of_prior += logits
                 slope.copy_(rows.T @ logits @ columns)
         ctx.save_for_backward(of_maps, of_prior)
@@ -130,4 +122,4 @@ class _RaisedLoss(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, of_loss):
         of_maps, of_prior = ctx.saved_tensors
-        return of_maps * of_loss, None, None, of_prior * of_loss, None, None
+        return of_maps * of_loss, None, None, of_prior * of_loss, None

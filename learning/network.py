@@ -18,7 +18,7 @@ from data.frame import WINDOW_SHAPE
 from data.registry import NETWORKS
 from learning.architecture import Architecture as Architecture
 from learning.inputs import InputSpec
-from learning.loss import Smoothing, raised_loss, training_loss
+from learning.loss import raised_loss, training_loss
 from learning.unet import PaperUNet, fitted, particle_source, start_from_zero
 
 #: Variables of which a window's own mean is taken away by the toolkit's network: seasons and datums say nothing of currents.
@@ -96,12 +96,12 @@ class ResidualUNet(nn.Module):
         rows, columns = self._raising(maps.shape[-2:], size, maps)
         return rows @ maps @ columns.T + self._prior(size)[wanted]
 
-    def loss(self, inputs: torch.Tensor, raw: torch.Tensor, smoothing: Smoothing) -> torch.Tensor:
-        """:func:`learning.loss.training_loss` of inputs and of the PDFs (n, map, y, x) as counted."""
+    def loss(self, inputs: torch.Tensor, amplitude: torch.Tensor) -> torch.Tensor:
+        """:func:`learning.loss.training_loss` of inputs and of the amplitude (n, map, y, x) of their PDFs."""
         size = inputs.shape[-2:]
         maps = self.out(self.features(self.folded(inputs)))
         prior = self._prior(size)
-        return raised_loss(maps, *self._raising(maps.shape[-2:], size, prior), prior, raw, smoothing)
+        return raised_loss(maps, *self._raising(maps.shape[-2:], size, prior), prior, amplitude)
 
     def _raising(self, cells: Sequence[int], size: Sequence[int], like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Matrices (y, b), (x, a), of the kind of ``like``, that raise maps of (b, a) ``cells`` to a window of (y, x) points."""
@@ -171,12 +171,12 @@ class CatchmentNetwork(nn.Module):
             maps = (functional.relu(maps) + HEAD_EPSILON).log()
         return maps.view(inputs.shape[0], self.n_speeds, self.n_levels, *maps.shape[-2:])
 
-    def loss(self, inputs: torch.Tensor, raw: torch.Tensor, smoothing: Smoothing) -> torch.Tensor:
-        """:func:`learning.loss.training_loss` of normalised inputs (n, channel, y, x) and of PDFs as counted, ``raw`` (n, speed,
-        level, y, x)."""
+    def loss(self, inputs: torch.Tensor, amplitude: torch.Tensor) -> torch.Tensor:
+        """:func:`learning.loss.training_loss` of normalised inputs (n, channel, y, x) and of the amplitude
+        (:func:`learning.loss.target_amplitude`, n, speed, level, y, x) of their PDFs."""
         if isinstance(self.body, ResidualUNet):
-            return self.body.loss(inputs, raw.flatten(1, 2), smoothing)
-        return training_loss(self(inputs).float(), raw, smoothing)
+            return self.body.loss(inputs, amplitude.flatten(1, 2))
+        return training_loss(self(inputs).float(), amplitude)
 
     def predict(self, inputs: torch.Tensor) -> torch.Tensor:
         """(n, channel, y, x) normalised -> PDFs (n, speed, level, y, x), each of sum 1."""

@@ -22,6 +22,7 @@ from data.times import DAY, nearest
 from lagrangian.config import LAGS_DAYS, speed_folder
 from lagrangian.fields import open_fields
 from lagrangian.stores import open_store
+from learning.amplitudes import put_amplitudes
 from learning.inputs import InputSpec, Normalisation, to_resolution
 
 if TYPE_CHECKING:
@@ -272,6 +273,10 @@ class SparsePdfs:
         """Put the PDFs into zeros (n, level, y, x)."""
         _add(out, np.arange(len(experiments)), self.first[experiments], self.bins, self.share)
 
+    def put_amplitudes(self, out: np.ndarray, experiments: np.ndarray, smoothed: float, raw: float) -> None:
+        """Put weighed roots of the smoothed and of the raw PDFs into (n, level, y, x) float32."""
+        put_amplitudes(out, self.first[experiments], self.bins, self.share, smoothed, raw)
+
     def mean(self, experiments: np.ndarray) -> np.ndarray:
         """(level, y, x) float64 mean of the PDFs of some experiments, each counting alike."""
         out = np.zeros((1, self.known.shape[1], *self.n_bins))
@@ -376,6 +381,15 @@ class RunSamples:
         out = np.zeros((len(experiments), len(self.pdfs), self.levels.size, *self.n_bins), np.float32)
         for number, pdf in enumerate(self.pdfs):
             pdf.fill(out[:, number], experiments)
+        return torch.from_numpy(out)
+
+    def amplitudes(self, experiments: np.ndarray, smoothed: float, raw: float) -> torch.Tensor:
+        """(n, speed, level, y, x) float32 ``smoothed * sqrt(smoothed PDF) + raw * sqrt(PDF as counted)``."""
+        import torch
+
+        out = np.empty((len(experiments), len(self.pdfs), self.levels.size, *self.n_bins), np.float32)
+        for number, pdf in enumerate(self.pdfs):
+            pdf.put_amplitudes(out[:, number], experiments, smoothed, raw)
         return torch.from_numpy(out)
 
     def normalisation(self, experiments: np.ndarray) -> Normalisation:

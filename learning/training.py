@@ -22,7 +22,7 @@ from data.errors import StoreError
 from lagrangian.pdf import constant_of_least_bl
 from learning.config import Preset
 from learning.inputs import Normalisation
-from learning.loss import HeatSmoothing, root
+from learning.loss import RAW_WEIGHT, SMOOTHED_WEIGHT, HeatSmoothing
 from learning.network import CatchmentNetwork, mirrored
 from learning.samples import RunSamples, Samples
 from learning.weights import load_tensors, save_tensors
@@ -79,7 +79,7 @@ class EpochOrder(Sampler[int]):
 
 
 class Batches(torch.utils.data.Dataset):
-    """Training batches (inputs, targets); experiments numbered from n on as their mirror image."""
+    """Training batches (inputs, amplitude of the targets); experiments numbered from n on as their mirror image."""
 
     def __init__(self, samples: Samples):
         self.samples = samples
@@ -88,14 +88,16 @@ class Batches(torch.utils.data.Dataset):
         return len(self.samples)
 
     def __getitems__(self, indices):
-        n = len(self.samples)
+        n, run = len(self.samples), self.samples.samples
         index = np.asarray(indices)
-        inputs, targets = self.samples.__getitems__(index % n)
+        experiments = self.samples.experiments[index % n]
+        inputs = run.inputs(experiments, self.samples.normalisation)
+        amplitude = run.amplitudes(experiments, SMOOTHED_WEIGHT, RAW_WEIGHT)
         mirror = torch.from_numpy(index >= n)
         if mirror.any():
-            inputs[mirror] = mirrored(inputs[mirror], self.samples.samples.fields.spec)
-            targets[mirror] = targets[mirror].flip(-2)
-        return inputs, targets
+            inputs[mirror] = mirrored(inputs[mirror], run.fields.spec)
+            amplitude[mirror] = amplitude[mirror].flip(-2)
+        return inputs, amplitude
 
 
 def _whole(batch):
@@ -158,11 +160,9 @@ def mean_pdfs(samples: RunSamples, experiments: np.ndarray) -> torch.Tensor:
 
 def root_pdfs(samples: RunSamples, experiments: np.ndarray, batch: int = 32) -> torch.Tensor:
     """(speed, level, y, x) constant PDF of least expected BL from the smoothed PDFs of some experiments."""
-    smoothing = HeatSmoothing(*samples.n_bins)
     total = torch.zeros((len(samples.speeds), samples.levels.size, *samples.n_bins), dtype=torch.float64)
     for first in range(0, len(experiments), batch):
-        for pdfs in samples.targets(experiments[first : first + batch]):
-            total += root(smoothing(pdfs))
+        total += samples.amplitudes(experiments[first : first + batch], 1.0, 0.0).sum(dim=0, dtype=torch.float64)
     return torch.from_numpy(constant_of_least_bl((total / len(experiments)).numpy())).to(torch.float32)
 
 

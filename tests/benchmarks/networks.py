@@ -38,7 +38,7 @@ from learning.loss import HeatSmoothing, bhattacharyya_loss, raised_loss
 from learning.network import Architecture, CatchmentNetwork, pdf_head
 from learning.samples import RunSamples, Samples
 from learning.split import gap_days, split_by_time
-from learning.training import mean_pdfs
+from learning.training import Batches, mean_pdfs
 
 CANDIDATES = {
     "residual, 32 channels, folded 4 x 4 (quick)": PRESETS["quick"],
@@ -58,7 +58,7 @@ class Bench:
         gap = gap_days(self.samples.fields.spec.lags_days, self.samples.start, self.samples.end)
         self.split = split_by_time(self.samples.start, self.samples.end, self.samples.usable, gap, test=False)
         self.normalisation = self.samples.normalisation(self.split.train)
-        self.train = Samples(self.samples, self.split.train, self.normalisation)
+        self.train = Batches(Samples(self.samples, self.split.train, self.normalisation))
         self.validation = Samples(self.samples, self.split.validation, self.normalisation)
         self.climatology = mean_pdfs(self.samples, self.split.train)
         self.smoothing = HeatSmoothing()
@@ -73,9 +73,8 @@ class Bench:
         return network, kind(network.parameters(), lr=preset.lr, betas=preset.betas, weight_decay=preset.weight_decay)
 
     def step(self, network, optimiser, batch) -> None:
-        inputs, raw = batch
         optimiser.zero_grad()
-        network.loss(inputs, raw, self.smoothing).backward()
+        network.loss(*batch).backward()
         optimiser.step()
 
     @torch.no_grad()
@@ -130,7 +129,7 @@ def parts(bench: Bench, repeats: int = 7) -> None:
     keep_freed_memory(KEPT_BYTES)
     network, optimiser = bench.network(PRESETS["quick"])
     rows = list(range(PRESETS["quick"].batch))
-    inputs, raw = bench.train.__getitems__(rows)
+    inputs, amplitude = bench.train.__getitems__(rows)
     body, size = network.body, inputs.shape[-2:]
     folded = body.folded(inputs)
     maps = body.out(body.features(folded)).detach().requires_grad_()
@@ -139,7 +138,7 @@ def parts(bench: Bench, repeats: int = 7) -> None:
     some = torch.randn(1024, 1024)
 
     def head() -> None:
-        raised_loss(maps, *raising, prior, raw.flatten(1, 2), bench.smoothing).backward()
+        raised_loss(maps, *raising, prior, amplitude.flatten(1, 2)).backward()
 
     @torch.no_grad()
     def predicted() -> None:
@@ -152,8 +151,7 @@ def parts(bench: Bench, repeats: int = 7) -> None:
         ("convolutions of a prediction", predicted, n),
         ("a step: convolutions", lambda: body.features(folded).sum().backward(), 3 * n),
         ("a step: logits and loss", head, 0),
-        ("of these the smoothing of targets", lambda: [bench.smoothing(one) for one in raw], 0),
-        ("a step: inputs and targets", lambda: bench.train.__getitems__(rows), 0),
+        ("a step: inputs and amplitudes", lambda: bench.train.__getitems__(rows), 0),
         ("a step: inputs folded", lambda: body.folded(inputs), 0),
         ("a step: optimiser", optimiser.step, 0),
         ("a whole step", lambda: bench.step(network, optimiser, bench.train.__getitems__(rows)), 0),

@@ -6,11 +6,21 @@ import torch
 
 from evaluation.scores import bhattacharyya_loss as numpy_loss
 from lagrangian.binning import smooth_pdf
+from learning.amplitudes import put_amplitudes
 from learning.config import PRESETS
 from learning.ensemble import Ensemble
 from learning.inputs import InputSpec, Normalisation
 from learning.lightning_module import learning_rate
-from learning.loss import RAW_WEIGHT, SMOOTHED_WEIGHT, HeatSmoothing, bhattacharyya_loss, raised_loss, root, training_loss
+from learning.loss import (
+    RAW_WEIGHT,
+    SMOOTHED_WEIGHT,
+    HeatSmoothing,
+    bhattacharyya_loss,
+    raised_loss,
+    root,
+    target_amplitude,
+    training_loss,
+)
 from learning.network import Architecture, CatchmentNetwork, mirrored, pdf_head
 from learning.training import EpochOrder
 from learning.unet import PaperUNet, particle_source
@@ -49,18 +59,9 @@ def test_the_inputs_are_folded_into_channels_that_lie_last_in_memory():
         assert maps.is_contiguous(memory_format=torch.channels_last)
 
 
-def as_it_is(pdf):
-    return pdf
-
-
-def turned(pdf):
-    """In place of a smoothing: something else than the PDF itself."""
-    return pdf.flip(-1)
-
-
-def written_out(logits, raw, smoothing):
+def written_out(logits, raw, smoothed):
     """The training loss from the head's PDFs, for automatic differentiation."""
-    losses = [weight * bhattacharyya_loss(pdf, pdf_head(logits)) for weight, pdf in ((0.2, raw), (0.8, smoothing(raw)))]
+    losses = [weight * bhattacharyya_loss(pdf, pdf_head(logits)) for weight, pdf in ((0.2, raw), (0.8, smoothed))]
     return (losses[0] + losses[1]).mean()
 
 
@@ -82,9 +83,11 @@ def test_the_training_loss_is_the_weighted_sum_of_both_losses():
     expected = (
         SMOOTHED_WEIGHT * bhattacharyya_loss(smoothed, prediction) + RAW_WEIGHT * bhattacharyya_loss(raw, prediction)
     ).mean()
-    given = raw.clone(), logits.clone()
-    assert float(training_loss(logits, raw, HeatSmoothing())) == pytest.approx(float(expected), abs=1e-6)
-    assert torch.equal(raw, given[0]) and torch.equal(logits, given[1])  # what is computed in place is the loss's own
+    amplitude = target_amplitude(raw, smoothed)
+    given = raw.clone(), smoothed.clone(), amplitude.clone(), logits.clone()
+    assert float(training_loss(logits, amplitude)) == pytest.approx(float(expected), abs=1e-6)
+    # what is computed in place is the loss's own
+    assert all(map(torch.equal, (raw, smoothed, amplitude, logits), given))
     np.testing.assert_allclose(
         bhattacharyya_loss(smoothed, prediction), numpy_loss(smoothed.numpy(), prediction.numpy()), atol=1e-5
     )
@@ -94,7 +97,7 @@ def test_the_gradient_of_the_loss_is_the_closed_form():
     """d BL / d logit_i = (q_i BC - sqrt(p_i q_i)) / 2 for a softmax q."""
     p = gaussian(3.0, 5.0)[None, None, None]
     logits = torch.randn(p.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2)).requires_grad_()
-    loss = training_loss(logits, p, as_it_is)
+    loss = training_loss(logits, target_amplitude(p, p))
     loss.backward()
     q = pdf_head(logits.detach())
     coefficient = (p * q).sqrt().sum()
@@ -102,15 +105,15 @@ def test_the_gradient_of_the_loss_is_the_closed_form():
     np.testing.assert_allclose(logits.grad, expected, atol=1e-12)
     small = torch.randn((1, 1, 1, 5, 6), dtype=torch.float64, generator=torch.Generator().manual_seed(3)).requires_grad_()
     target = torch.rand((1, 1, 1, 5, 6), dtype=torch.float64, generator=torch.Generator().manual_seed(5))
-    assert torch.autograd.gradcheck(lambda z: training_loss(z, target, as_it_is), (small,))
+    assert torch.autograd.gradcheck(lambda z: training_loss(z, target_amplitude(target, target)), (small,))
 
 
 def test_a_loss_gives_its_gradient_in_proportion():
     """The gradient is made with the loss; several samples, speeds and levels, against the sum of products written out."""
     logits = torch.randn(2, 2, 3, 9, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(8)).requires_grad_()
-    raw = torch.rand(logits.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(9))
-    (expected,) = torch.autograd.grad(3.0 * written_out(logits, raw, turned), logits)
-    (3.0 * training_loss(logits, raw, turned)).backward()
+    raw, smoothed = (torch.rand(logits.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(n)) for n in (9, 10))
+    (expected,) = torch.autograd.grad(3.0 * written_out(logits, raw, smoothed), logits)
+    (3.0 * training_loss(logits, target_amplitude(raw, smoothed))).backward()
     np.testing.assert_allclose(logits.grad, expected, rtol=1e-9, atol=1e-15)
 
 
@@ -122,10 +125,10 @@ def test_the_loss_of_raised_maps_is_that_of_their_logits():
         return torch.randn(shape, dtype=torch.float64, generator=generator).requires_grad_()
 
     maps, prior, rows, columns = drawn(3, 4, 5, 6), drawn(4, 9, 8), drawn(9, 5).detach(), drawn(8, 6).detach()
-    raw = drawn(3, 4, 9, 8).detach().abs()
-    plain = written_out(rows @ maps @ columns.T + prior, raw, turned)
+    raw, smoothed = (drawn(3, 4, 9, 8).detach().abs() for _ in range(2))
+    plain = written_out(rows @ maps @ columns.T + prior, raw, smoothed)
     expected = torch.autograd.grad(2.0 * plain, (maps, prior))
-    loss = raised_loss(maps, rows, columns, prior, raw, turned)
+    loss = raised_loss(maps, rows, columns, prior, target_amplitude(raw, smoothed))
     assert float(loss.detach()) == pytest.approx(float(plain.detach()), rel=1e-12)
     for found, gradient in zip(torch.autograd.grad(2.0 * loss, (maps, prior)), expected, strict=True):
         np.testing.assert_allclose(found, gradient, rtol=1e-9, atol=1e-15)
@@ -141,8 +144,8 @@ def test_a_network_s_loss_is_that_of_its_logits(kind, size):
         torch.nn.init.normal_(network.body.out.weight)
     inputs, raw = torch.randn(4, 10, *size), torch.rand(4, 1, 3, *size) ** 8
     raw /= raw.sum(dim=(-2, -1), keepdim=True)
-    smoothing = HeatSmoothing(*size)
-    losses = [network.loss(inputs, raw, smoothing), training_loss(network(inputs), raw, smoothing)]
+    amplitude = target_amplitude(raw, HeatSmoothing(*size)(raw))
+    losses = [network.loss(inputs, amplitude), training_loss(network(inputs), amplitude)]
     gradients = [torch.autograd.grad(loss, list(network.parameters())) for loss in losses]
     assert float(losses[0].detach()) == pytest.approx(float(losses[1].detach()), abs=1e-6)
     largest = max(float(plain.norm()) for plain in gradients[1])
@@ -160,7 +163,7 @@ def test_the_gradient_is_finite_where_no_particle_came():
     p = torch.zeros(1, 1, 1, 100, 100)
     p[..., 50, 50] = 1
     logits = torch.zeros(p.shape).requires_grad_()
-    training_loss(logits, p, HeatSmoothing()).backward()
+    training_loss(logits, target_amplitude(p, HeatSmoothing()(p))).backward()
     assert torch.isfinite(logits.grad).all() and float(logits.grad.abs().max()) > 0
 
 
@@ -168,6 +171,33 @@ def test_smoothing_of_tensors_is_that_of_arrays():
     pdf = random_pdfs(2, 3)
     np.testing.assert_allclose(HeatSmoothing()(pdf), smooth_pdf(pdf.numpy().astype(np.float64)), atol=3e-8)
     np.testing.assert_allclose(HeatSmoothing()(pdf).sum(dim=(-2, -1)), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(100, 100), (30, 41), (7, 12)])
+def test_amplitudes_from_bins_are_those_of_smoothed_pdfs(size):
+    """Bins at all edges among them; of an ocean of fewer cells than the smoothing reaches, what is reflected comes back twice."""
+    rng = np.random.default_rng(5)
+    pdf = np.where(rng.random((3, 2, *size)) < 0.05, rng.random((3, 2, *size)), 0.0)
+    pdf[..., [0, 0, -1, -1], [0, -1, 0, -1]] = 0.3  # the corners
+    pdf[1, 1] = 0.0  # no particle
+    total = pdf.sum(axis=(-2, -1), keepdims=True)
+    pdf = np.divide(pdf, total, out=np.zeros_like(pdf), where=total > 0).astype(np.float32)
+    first, bins, share = in_bins(pdf)
+    out = np.full(pdf.shape, np.nan, np.float32)
+    put_amplitudes(out, first, bins, share, 0.8, 0.2)
+    smoothed = smooth_pdf(pdf.astype(np.float64))
+    np.testing.assert_allclose(out, 0.8 * np.sqrt(smoothed) + 0.2 * np.sqrt(pdf), atol=5e-6)
+    put_amplitudes(out, first, bins, share, 1.0, 0.0)
+    np.testing.assert_allclose(out**2, smoothed, atol=2e-8)
+    np.testing.assert_allclose((out.astype(np.float64) ** 2).sum(axis=(-2, -1)), total[..., 0, 0] > 0, atol=1e-6)
+
+
+def in_bins(pdf):
+    """first, bins, share of PDFs (n, level, y, x)."""
+    of_pdf = [(np.flatnonzero(one), one.ravel()[one.ravel() > 0]) for one in pdf.reshape(-1, *pdf.shape[2:])]
+    edges = np.concatenate([[0], np.cumsum([numbers.size for numbers, _ in of_pdf])])
+    first = np.stack([edges[k * pdf.shape[1] : (k + 1) * pdf.shape[1] + 1] for k in range(len(pdf))])
+    return first, np.concatenate([one[0] for one in of_pdf]).astype(np.uint16), np.concatenate([one[1] for one in of_pdf])
 
 
 # -- networks ------------------------------------------------------------------------------------------------------------

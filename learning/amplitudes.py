@@ -1,0 +1,88 @@
+"""Square roots of smoothed and of raw PDFs, from the bins that hold particles: what losses and constants of least BL compare.
+
+Particles lie in some hundred of the 10 000 bins of a PDF. Each of these bins is smoothed by adding the smoothing of a single one
+around it, which takes a third of the time of cosine transforms of the whole (``python -m tests.benchmarks networks``).
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from data.compiled import njit
+from lagrangian.binning import smooth_pdf
+
+#: Cells around a bin into which the smoothing spreads what the bin holds: 3e-8 of it go further, less than float32 can tell.
+REACH = 18
+#: Columns of :func:`around_one`: those within reach, and zeros up to whole vectors of the processor.
+COLUMNS = 40
+
+
+@functools.cache
+def around_one() -> np.ndarray:
+    """(37, 40) float32 smoothing of a bin that holds 1, the bin at [18, 18]; the last three columns are zeros."""
+    side = 2 * REACH + 1
+    one = np.zeros((3 * side, 3 * side))
+    one[side + REACH, side + REACH] = 1.0
+    out = np.zeros((side, COLUMNS), np.float32)
+    out[:, :side] = smooth_pdf(one)[side : 2 * side, side : 2 * side]
+    return out
+
+
+def put_amplitudes(out: np.ndarray, first: np.ndarray, bins: np.ndarray, share: np.ndarray, smoothed: float, raw: float) -> None:
+    """Put ``smoothed * sqrt(smooth_pdf(pdf)) + raw * sqrt(pdf)`` of PDFs into ``out``.
+
+    Parameters
+    ----------
+    out : (n, level, y, x) float32
+    first : (n, level + 1) int64
+        Where the bins of each level begin in ``bins``, and where those of the last end.
+    bins : (m,) uint16
+        Numbers of the bins that hold particles, x fastest; none comes twice in a level.
+    share : (m,) float32
+        What each of them holds.
+    smoothed, raw : float
+        Weights of both roots.
+    """
+    _put(out, first, bins, share, around_one(), np.float32(smoothed), np.float32(raw))
+
+
+@njit(nogil=True, fastmath={"contract", "nsz"})
+def _put(out, first, bins, share, around, smoothed, raw):
+    """:func:`put_amplitudes`; ``around`` is :func:`around_one`. What is spread beyond an edge is reflected there."""
+    ny, nx = out.shape[2:]
+    margin = np.array([_reflected(m - REACH if m < REACH else nx + m - REACH, nx) for m in range(2 * REACH)])
+    wide = np.empty((ny + 2 * REACH, nx - 1 + COLUMNS), np.float32)
+    for row in range(out.shape[0]):
+        for level in range(out.shape[1]):
+            held = range(first[row, level], first[row, level + 1])
+            wide[:] = 0.0
+            for k in held:
+                y, x = bins[k] // nx, bins[k] % nx
+                for j in range(around.shape[0]):
+                    weights = around[j]
+                    line = wide[y + j, x : x + weights.size]
+                    for i in range(weights.size):  # of a number that the compiler does not know: unrolled, it has no vectors
+                        line[i] += share[k] * weights[i]
+            for m in range(2 * REACH):
+                j = m if m < REACH else ny + m
+                line, beyond = wide[REACH + _reflected(j - REACH, ny)], wide[j]
+                for i in range(line.size):
+                    line[i] += beyond[i]
+            for j in range(ny):
+                line, amplitudes = wide[REACH + j], out[row, level, j]
+                for m in range(2 * REACH):
+                    line[REACH + margin[m]] += line[m if m < REACH else nx + m]
+                inside = line[REACH : REACH + nx]
+                for i in range(nx):
+                    amplitudes[i] = smoothed * np.sqrt(inside[i])
+            for k in held:
+                out[row, level, bins[k] // nx, bins[k] % nx] += raw * np.sqrt(share[k])
+
+
+@njit(nogil=True)
+def _reflected(number, n):
+    """Number of the cell, of n, that a cell beyond an edge falls on where both edges are mirrors."""
+    number %= 2 * n
+    return number if number < n else 2 * n - 1 - number
