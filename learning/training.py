@@ -162,7 +162,7 @@ def root_pdfs(samples: RunSamples, experiments: np.ndarray, batch: int = 32) -> 
     """(speed, level, y, x) constant PDF of least expected BL from the smoothed PDFs of some experiments."""
     total = torch.zeros((len(samples.speeds), samples.levels.size, *samples.n_bins), dtype=torch.float64)
     for first in range(0, len(experiments), batch):
-        total += samples.amplitudes(experiments[first : first + batch], 1.0, 0.0).sum(dim=0, dtype=torch.float64)
+        total += samples.amplitudes(experiments[first : first + batch], 1.0, 0.0).sum(dim=0)
     return torch.from_numpy(constant_of_least_bl((total / len(experiments)).numpy())).to(torch.float32)
 
 
