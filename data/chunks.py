@@ -58,8 +58,9 @@ def add_array(group, name, shape, chunks, dtype, dims, attrs=None, data=None, fi
         chunks=chunks,
         dtype=dtype,
         dimension_names=dims,
-        # deterministic bytes: blosc with one fixed setting; and a checksum, which blosc has none of
-        compressors=[BloscCodec(cname="zstd", clevel=5, shuffle="shuffle"), Crc32cCodec()],
+        # deterministic bytes: blosc with one fixed setting; and a checksum, which blosc has none of. Level 5 of shuffled bytes makes
+        # PDFs 4 % smaller and takes four times as long
+        compressors=[BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"), Crc32cCodec()],
         fill_value=fill,
         attributes=attrs or {},
         config=EVERY_CHUNK,

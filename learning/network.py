@@ -92,9 +92,9 @@ class ResidualUNet(nn.Module):
 
     def head(self, features: torch.Tensor, size: Sequence[int], wanted: slice = slice(None)) -> torch.Tensor:
         """(n, wanted maps, y, x) logits of a window of ``size`` points from :meth:`features`."""
-        maps = self.out(features)[:, wanted]
+        maps = self.out(features)[:, wanted].contiguous()
         rows, columns = self._raising(maps.shape[-2:], size, maps)
-        return rows @ maps @ columns.T + self._prior(size)[wanted]
+        return (rows @ maps @ columns.T).add_(self._prior(size)[wanted])
 
     def loss(self, inputs: torch.Tensor, amplitude: torch.Tensor) -> torch.Tensor:
         """:func:`learning.loss.training_loss` of inputs and of the amplitude (n, map, y, x) of their PDFs."""
