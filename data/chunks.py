@@ -125,7 +125,10 @@ def arrays_of(path: Path, *, consolidated: bool = False) -> dict:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the folder of marks may lie beside the arrays
         group = zarr.open_group(str(path), mode="r", use_consolidated=None if consolidated else False)
-        return dict(group.arrays())
+        if consolidated:
+            return dict(group.arrays())
+        # zarr would take the folder of marks for an array as well, and tell of that on the terminal when the process ends
+        return {file.parent.name: group[file.parent.name] for file in sorted(Path(path).glob("*/zarr.json"))}
 
 
 def _whole_layout(path: Path, filled: Sequence[str]) -> dict | None:

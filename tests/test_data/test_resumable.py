@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import random
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import zarr
 
-from data.chunks import MAKERS, add_array, lost_chunk, mend_of, open_checked
+from data.chunks import MAKERS, add_array, arrays_of, lost_chunk, mend_of, open_checked
 from data.errors import StoreError
 from data.resumable import MARKS, ResumableStore, differences, holds, identity_of
 
@@ -201,6 +202,19 @@ def test_the_notes_of_earlier_versions_are_read_once_more(notes, missing, tmp_pa
     for number in missing:
         store.put(number, **values_of(number))
     assert store.close() and files(path) == expected
+
+
+def test_the_folder_of_marks_is_not_taken_for_an_array(tmp_path, caplog):
+    """zarr looked for one there, in a task whose error came out on the terminal when the process ended."""
+    store = opened(tmp_path / "one.zarr")
+    store.put(0, **values_of(0))
+    assert set(arrays_of(store.partial)) == {"a", "b", "column"}
+    (store.partial / "a" / "zarr.json").write_text("{")
+    for _ in range(5):  # the error of the array came first, now and then
+        with pytest.raises(StoreError, match="damaged"):
+            opened(tmp_path / "one.zarr")
+    gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 def test_an_unfinished_store_that_tells_nothing_is_laid_out_anew(tmp_path):
