@@ -58,8 +58,8 @@ def add_array(group, name, shape, chunks, dtype, dims, attrs=None, data=None, fi
         chunks=chunks,
         dtype=dtype,
         dimension_names=dims,
-        # deterministic bytes: blosc with one fixed setting; and a checksum, which blosc has none of. Level 5 of shuffled bytes makes
-        # PDFs 4 % smaller and takes four times as long
+        # deterministic bytes: blosc with one fixed setting; and a checksum, which blosc has none of. Level 5 of shuffled bytes
+        # would make PDFs 4 % smaller and take four times as long
         compressors=[BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"), Crc32cCodec()],
         fill_value=fill,
         attributes=attrs or {},
