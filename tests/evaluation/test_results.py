@@ -88,6 +88,16 @@ def test_speeds_are_folders_of_a_speeds_own_name(tmp_path):
         found_speeds(tmp_path / "w300-old")
 
 
+def test_a_speed_that_learnt_velocities_alone_predicted_is_none_of_the_run(tmp_path):
+    (tmp_path / "w080" / "pdf.zarr").mkdir(parents=True)
+    for name in ("velocity-sst-ssh.zarr", "velocity-5v-1l.zarr.partial"):
+        (tmp_path / "w120" / "predictions" / name).mkdir(parents=True)
+    assert found_speeds(tmp_path) == (80.0,)
+    (tmp_path / "w120" / "predictions" / "sst-ssh.zarr").mkdir()
+    with pytest.raises(StoreError, match=r"w120/pdf.zarr does not exist, and .*w120/predictions/sst-ssh.zarr does"):
+        found_speeds(tmp_path)
+
+
 # -- scores ----------------------------------------------------------------------------------------------------------------
 
 
