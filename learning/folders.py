@@ -13,8 +13,8 @@ from lagrangian.record import run_record
 #: Beside the members: the constant PDFs (mean, and of least expected BL) of the training experiments, which predictions are
 #: compared with.
 CLIMATOLOGY = "climatology.safetensors"
-#: Files that a speed's folder holds only if its PDFs exist or existed; so do predictions, except those of learnt velocities, which
-#: are of any speed.
+#: Files that a speed's folder holds only if its PDFs exist or existed, and the beginning of names of predictions that it may hold
+#: without: those of learnt velocities are of any speed.
 _WITH_PDFS, _OF_ANY_SPEED = ("particles.zarr", "trajectories.zarr", "predictions/*.zarr*"), "velocity-"
 
 

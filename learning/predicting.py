@@ -13,7 +13,9 @@ from lagrangian.binning import bin_centres
 from learning.ensemble import Ensemble
 
 
-def predict_catchments(networks: Ensemble | Path | str, fields: np.ndarray | xr.Dataset | xr.DataArray) -> xr.Dataset:
+def predict_catchments(
+    networks: Ensemble | Path | str, fields: np.ndarray | xr.Dataset | xr.DataArray
+) -> xr.Dataset:
     """Catchments of surface fields; ``learning.predict`` as a function.
 
     Parameters

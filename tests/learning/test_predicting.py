@@ -80,14 +80,16 @@ def test_the_order_of_axes_follows_their_names_and_coordinates(ensemble, fields)
     whole = labelled(fields).assign_coords(y=axis, x=axis)
     surface = whole.sel(depth=0.0, drop=True)
     for same in (
-        whole.isel(y=slice(None, None, -1), x=slice(None, None, -1)), whole.transpose("x", "y", ...), surface.to_dataarray("variable"),
+        whole.isel(y=slice(None, None, -1), x=slice(None, None, -1)),
+        whole.transpose("x", "y", ...),
+        surface.to_dataarray("variable"),
         surface.to_dataarray("variable").transpose("x", "lag", "variable", "time", "y"),
-    ):  # fmt: skip
+    ):
         np.testing.assert_array_equal(predict(ensemble, same)["pdf"].values, expected)
     for wrong, words in (
         (whole.assign_coords(x=axis / 8 * 5), "temp: points along x are 5 apart; the networks take points 8 km apart"),
         (whole.assign_coords(y=1000 * axis), "points along y are 8000 apart; .* y in km"),
-        (xr.DataArray(fields, dims=("time", "lag", "variable", "x", "y")), "needs a dimension variable that names temp, ssh, u, v"),
+        (xr.DataArray(fields, dims=("time", "lag", "variable", "x", "y")), "needs a dimension variable that names temp, ssh"),
     ):
         with pytest.raises(InputError, match=words):
             predict(ensemble, wrong)
