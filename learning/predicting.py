@@ -26,8 +26,8 @@ def predict_catchments(
         (sample, lag, variable, y, x), lags and variables in the order of ``networks.spec``, 100 x 100 points of 8 km about the
         trap, in m, degrees Celsius, m/s and 1, NaN where unknown. Or a Dataset of the variables by name (``ssh``, ``temp``,
         ``u``, ``v``, ``vorticity_over_f``) with dims (sample, lag, y, x), those of several depths (sample, lag, depth, y, x);
-        ``lag`` in days; coordinates ``y`` and ``x``, where there are any, in km, in either order. The dimension of the samples may
-        have any name, or be absent. Or a DataArray of such variables along a dimension ``variable`` that names them.
+        ``lag`` in days; coordinates ``y`` and ``x``, where there are any, in km, in either order. The dimension of the samples
+        may have any name, or be absent. Or a DataArray of such variables along a dimension ``variable`` that names them.
 
     Returns
     -------

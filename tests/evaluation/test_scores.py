@@ -36,6 +36,13 @@ def test_hand_worked_values():
     assert scores.mass_centre_distance(p, x=[-4.0, 4.0], y=[-4.0, 4.0]) == pytest.approx(4.0)
 
 
+def test_probabilities_too_small_for_single_precision_count_nothing():
+    p = np.exp(-np.linspace(0, 100, 600).reshape(20, 30)).astype(np.float32)  # to 4e-44, whose half is 0
+    q = np.roll(p, 7)
+    for score in (scores.jensen_shannon_distance, scores.hellinger_distance, scores.bhattacharyya_loss, scores.overlap):
+        assert float(score(p, q)) == pytest.approx(float(score(p.astype(float), q.astype(float))), rel=1e-5)
+
+
 def test_equal_and_disjoint_pdfs_are_the_ends_of_every_scale():
     p = random_pdfs(7)
     left, right = p.copy(), p.copy()
@@ -197,6 +204,10 @@ def test_a_blob_moved_by_d_km_is_d_km_away():
     for cell, (east, north) in ((40.0, (80.0, -120.0)), (40.0, (40.0, 0.0)), (16.0, (48.0, 16.0))):
         found = scores.earth_movers_distance(blob(0, 0), blob(east, north), cell_km=cell)
         assert found == pytest.approx(np.hypot(east, north), rel=1e-3)
+    # given from north to south
+    south = {"y": bin_centres()[::-1], "x": bin_centres()}
+    turned = scores.earth_movers_distance(blob(0, 0)[::-1], blob(80.0, -120.0)[::-1], **south)
+    assert turned == pytest.approx(np.hypot(80, 120), rel=1e-3)
     # not a whole number of cells
     assert scores.earth_movers_distance(blob(0, 0), blob(56.0, 24.0)) == pytest.approx(np.hypot(56, 24), rel=0.01)
 
