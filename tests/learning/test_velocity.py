@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from scipy.ndimage import gaussian_filter
 
 from data.errors import CatchmentError, InputError, OptionError, StoreError
@@ -21,16 +22,17 @@ from lagrangian.config import RunConfig
 from lagrangian.design import Design
 from lagrangian.experiments import design_experiments
 from lagrangian.integration import Integration
-from learning.velocity.calibrate import Choice, fit_expected
+from learning.velocity.calibrate import Choice, fit_expected, score_amplitude
 from learning.velocity.ensemble import member_ocean, predict_catchments, within
 from learning.velocity.lattice import Lattice
 from learning.velocity.loss import displacement_error
 from learning.velocity.maps import REACH_DAYS, Maps, MapSpec, nearest_maps
-from learning.velocity.members import check_depths, combine, member_design
+from learning.velocity.members import Catchments, check_depths, combine, member_design
 from learning.velocity.model import VelocityModel, load_velocity_network, save_velocity_network
 from learning.velocity.network import VelocityArchitecture, VelocityNetwork
 from learning.velocity.ocean import depth_coordinate, predicted_ocean
 from learning.velocity.residuals import Residuals, _places, _reflected, local_energy
+from learning.velocity.runs import RunOptions
 from learning.velocity.schedule import Schedule
 from learning.velocity.targets import Velocities, depths_between, metres, write_velocities
 from learning.velocity.training import VelocityTask, train_velocity
@@ -291,6 +293,17 @@ def test_each_map_is_seen_without_its_own_mean():
     assert maps.stack(at, scale).shape == (maps.spec.n_channels, 8, 8)
 
 
+@pytest.mark.parametrize("method", ["spline", "gaussian"])
+def test_the_scale_of_maps_is_that_of_what_the_network_sees(method):
+    velocities = made_up()
+    spec = MapSpec.of("sst-ssh", 48.0, 48.0, method=method)
+    maps = Maps.of(spec, velocities.times, velocities.surface, 16.0)
+    stacks = np.stack([maps.stack(maps.instants(time), {"ssh": 1.0, "temp": 1.0}) for time in velocities.times[4:-4]])
+    # temperature comes with all points of its cells, the first of its days being 10 days before the instant
+    first = stacks[:, spec.n_ssh : spec.n_ssh + 4]
+    assert maps.scale(np.arange(2, velocities.times.size - 6))["temp"] == pytest.approx(first.std(), rel=1e-5)
+
+
 def test_the_network_is_the_same_everywhere_in_a_periodic_sea():
     velocities = made_up()
     model = model_of(velocities)
@@ -447,6 +460,29 @@ def test_the_loss_to_expect_is_the_line_of_validation_at_the_amplitude_that_was_
     assert np.isnan(loaded.expected_bl(np.array([0.0, np.nan]))).all()  # one member has no spread
 
 
+def test_the_amplitude_is_fitted_at_the_export_level(monkeypatch):
+    """At 200 m, also where crossings of shallower levels are kept."""
+    design = Design.at("0,0", speeds=80, positions=1, levels=(1000, 200, 100))
+    start = np.array(["2001-01-01"], "M8[s]")
+    known = SimpleNamespace(start=start, usable=np.ones(1, bool))
+    counts = np.zeros((1, 3, 100, 100), np.uint32)
+    for level in range(3):
+        counts[0, level, 50, 20 + 20 * level] = 10
+    reached = np.full((1, 3), 10)
+    store = xr.Dataset({"counts": (("experiment", "level", "y", "x"), counts), "reached": (("experiment", "level"), reached)})
+    asked = []
+
+    def predicted(*arguments, levels, **options):
+        asked.append(levels.tolist())
+        pdf = smooth_pdf(counts[:, levels] / 10.0)
+        yield Catchments(0, 80.0, pdf, pdf, np.zeros((1, 1)), np.ones((1, 1)))
+
+    monkeypatch.setattr("learning.velocity.calibrate.predict_catchments", predicted)
+    options = RunOptions(design, Integration())
+    choice = score_amplitude(model_of(made_up()), None, None, options, start, {80.0: store}, known, 1.0, 1)
+    assert asked == [[1]] and choice.bl[80.0] == pytest.approx(0, abs=1e-6)
+
+
 def test_a_spread_that_tells_nothing_leaves_the_mean_loss_to_expect():
     falling = np.array([[0.1, 0.3], [0.2, 0.2], [0.3, 0.1]])
     for pairs, loss in ((falling, 0.2), (falling[:1], 0.3)):
@@ -474,6 +510,14 @@ def test_the_root_is_nearer_in_bl_than_the_mean():
     loss = [np.mean([1 - np.sqrt(pdf * guess).sum() for pdf in pdfs]) for guess in (mean, root)]
     assert loss[1] < loss[0]
     assert root.sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_members_that_agree_have_no_spread():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        alone = rng.normal(0, 60, (1, 50, 1, 2)).astype(np.float32)
+        for members in ([alone], [alone, alone]):
+            assert 0 <= combine(members)[2][0, 0] < 1e-5
 
 
 def test_particles_that_never_reach_the_level_leave_no_catchment():
