@@ -378,6 +378,17 @@ def test_residuals_keep_their_energy_wherever_they_are_put(periodic):
     assert np.array_equal(residuals.member((0, 3), where)(12.0), residuals.member((0, 3), where)(12.0))
 
 
+def test_residuals_of_days_of_different_energy_grow_without_a_jump_and_are_each_days_own_on_the_day():
+    where = lattice()
+    rest = waves(where, 3, 5) * np.array([1.0, 4.0, 0.5, 3.0, 1.0], np.float32)[:, None, None, None]
+    residuals = Residuals.of(np.zeros_like(rest), rest, where, 5.0, conditioned=False)
+    residual = residuals.member((0, 0), where)
+    sizes = np.array([residual(days)[0].std() for days in np.arange(0.0, 40.0, 0.05)])
+    days = residuals.values[:, 0].std(axis=(-2, -1))
+    assert np.abs(np.diff(sizes)).max() < 0.05 * np.ptp(days)  # a day is 100 of these steps
+    assert sizes.max() == pytest.approx(days.max(), rel=0.01) and sizes.min() > 0.99 * days.min()
+
+
 def test_a_member_goes_to_and_fro_through_the_record_without_a_jump():
     """In time and in place: a jump would be a front that no ocean has."""
     instants = np.arange(0.0, 40.0, 0.25)
