@@ -125,6 +125,20 @@ def test_a_network_is_compared_with_the_climatology_pair_by_pair(scored):
     assert "bl_less_climatology" not in scored.reported[0]
 
 
+def test_the_baseline_of_a_network_is_the_best_of_those_without_an_input():
+    bl = np.array([[0.6, 0.4, 0.5, 0.2], [0.8, 0.2, 0.3, 0.1], [0.7, np.nan, 0.5, np.nan]])
+    names = ["box100", "climatology-root", "climatology", "sst-ssh"]
+    both = (("experiment", "model", "target"), np.repeat(bl[:, :, None], 2, axis=2))
+    start = np.array(["2001-01-01", "2001-01-11", "2001-06-01"], "M8[s]")
+    found = xr.Dataset({"bl": both, "f": both, "split": ("experiment", ["test"] * 3), "collection_start": ("experiment", start)},
+                       coords={"model": names, "target": ["raw", "smoothed"]})  # fmt: skip
+    entries = {entry["model"]: entry for entry in metrics(found, 80.0) if entry["target"] == "smoothed"}
+    assert entries["sst-ssh"]["baseline"] == "climatology-root" and "baseline" not in entries["box100"]
+    assert entries["sst-ssh"]["bl_less_baseline"] == pytest.approx(-0.15)
+    assert entries["sst-ssh"]["bl_less_climatology"] == pytest.approx(-0.25)
+    assert entries["sst-ssh"]["n"] == 2 and entries["box100"]["valid_percent"] == 0
+
+
 def test_other_distances_are_those_of_the_drawn_experiments(scored, monkeypatch):
     assert add_distances(scored, limit=5, seed=3) is None
     chosen = np.sort(np.random.default_rng(3).choice(np.flatnonzero(scored.chosen), 5, replace=False))

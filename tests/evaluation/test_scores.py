@@ -178,6 +178,7 @@ def test_the_share_of_valid_pdfs_is_that_of_losses_below_the_bound():
     assert 0 < (bl < 0.3).sum() < 40
     assert scores.valid_percent(bl) == pytest.approx(100 * (bl < 0.3).mean())
     assert scores.valid(p, q, reduce_dims="all") == pytest.approx((bl < 0.3).mean())
+    assert scores.valid_percent([0.3, np.nextafter(0.3, 0)]) == 50  # the bound itself is not valid
 
 
 # -- the earth mover's distance --------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Loss, head and networks against closed forms and symmetries."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from learning.inputs import InputSpec, Normalisation
 from learning.lightning_module import learning_rate
 from learning.loss import RAW_WEIGHT, SMOOTHED_WEIGHT, HeatSmoothing, bhattacharyya_loss, root, training_loss
 from learning.network import Architecture, CatchmentNetwork, mirrored, pdf_head
-from learning.training import EpochOrder
+from learning.training import Batches, EpochOrder, experiments_of
 from learning.unet import PaperUNet, particle_source
 
 SPEC = InputSpec.of("sst-ssh")
@@ -218,6 +220,35 @@ def test_orders_depend_on_seed_member_and_epoch_alone():
     assert list(EpochOrder(50, (3, 2), mirror=False)) != first
     turned = np.array(list(EpochOrder(50, (3, 1), mirror=True)))
     assert sorted(turned % 50) == list(range(50)) and 5 < (turned >= 50).sum() < 45
+
+
+def test_numbers_beyond_the_samples_are_their_mirror_images():
+    maps, pdfs = torch.randn(3, SPEC.n_channels, 6, 6), torch.rand(3, 1, 2, 6, 6)
+
+    class Three:
+        samples = SimpleNamespace(fields=SimpleNamespace(spec=SPEC))
+
+        def __len__(self):
+            return 3
+
+        def __getitems__(self, numbers):
+            return maps[numbers].clone(), pdfs[numbers].clone()
+
+    inputs, targets = Batches(Three()).__getitems__([2, 3, 5, 0])
+    assert torch.equal(inputs[[0, 3]], maps[[2, 0]]) and torch.equal(targets[[0, 3]], pdfs[[2, 0]])
+    assert torch.equal(inputs[[1, 2]], mirrored(maps[[0, 2]], SPEC)) and torch.equal(targets[[1, 2]], pdfs[[0, 2]].flip(-2))
+
+
+def test_members_of_a_bootstrap_learn_from_experiments_drawn_with_replacement():
+    train = np.arange(100, 300)
+
+    def task(preset, member):
+        return SimpleNamespace(train=train, preset=PRESETS[preset], seed=0, member=member)
+
+    first, second = (experiments_of(task("paper", member)) for member in (1, 2))
+    assert first.size == 200 and set(first) < set(train) and sorted(first) != sorted(second)
+    assert np.unique(first).size == pytest.approx(200 * (1 - np.exp(-1)), rel=0.1)
+    assert np.array_equal(experiments_of(task("quick", 2)), train)
 
 
 def test_the_rate_of_a_cycle_rises_and_falls_and_the_paper_s_is_constant():
