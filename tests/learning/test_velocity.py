@@ -27,7 +27,7 @@ from learning.velocity.ensemble import member_ocean, predict_catchments, within
 from learning.velocity.lattice import Lattice
 from learning.velocity.loss import displacement_error
 from learning.velocity.maps import REACH_DAYS, Maps, MapSpec, nearest_maps
-from learning.velocity.members import Catchments, check_depths, combine, member_design
+from learning.velocity.members import Catchments, check_depths, combine, instants_needed, member_design
 from learning.velocity.model import VelocityModel, load_velocity_network, save_velocity_network
 from learning.velocity.network import VelocityArchitecture, VelocityNetwork
 from learning.velocity.ocean import depth_coordinate, predicted_ocean
@@ -413,6 +413,21 @@ def test_residuals_are_larger_where_the_prediction_is_stronger():
     assert (residuals.exponent > 0.2).all()
     size = residuals.size(predicted[0], where)
     assert (size[:, :, 6:10].mean(axis=(1, 2)) > 1.5 * size[:, :, 22:26].mean(axis=(1, 2))).all()
+
+
+def test_an_error_in_proportion_to_the_flow_has_an_exponent_of_half():
+    """Sizes are of velocities, energies of their squares."""
+    where = lattice(32)
+    predicted = waves(where, 1, 6)
+    assert Residuals.of(predicted, 1.3 * predicted, where, 5.0).exponent == pytest.approx(np.full(3, 0.5), abs=1e-3)
+
+
+def test_velocities_are_needed_from_the_slowest_ascent_on():
+    design = Design.at("0,0", speeds=(80.0, 300.0), positions=1)
+    starts = np.array(["2001-06-01", "2001-06-11"], "M8[s]")
+    instants = instants_needed(starts, design, 5.0)
+    assert instants[-1] == starts[1] + 10 * DAY and set(np.diff(instants)) == {5 * DAY}
+    assert starts[0] - instants[0] >= design.ascent_days(80.0) * DAY + 5 * DAY > starts[0] - instants[1]
 
 
 def test_an_ocean_of_faster_currents_has_residuals_as_much_larger():
