@@ -8,6 +8,7 @@ import torch
 
 from evaluation.scores import bhattacharyya_loss as numpy_loss
 from lagrangian.binning import smooth_pdf
+from learning.averaged_training import AveragedTraining
 from learning.config import PRESETS
 from learning.ensemble import Ensemble
 from learning.inputs import InputSpec, Normalisation
@@ -237,6 +238,29 @@ def test_numbers_beyond_the_samples_are_their_mirror_images():
     inputs, targets = Batches(Three()).__getitems__([2, 3, 5, 0])
     assert torch.equal(inputs[[0, 3]], maps[[2, 0]]) and torch.equal(targets[[0, 3]], pdfs[[2, 0]])
     assert torch.equal(inputs[[1, 2]], mirrored(maps[[0, 2]], SPEC)) and torch.equal(targets[[1, 2]], pdfs[[0, 2]].flip(-2))
+
+
+def test_the_weights_that_are_kept_are_those_of_the_best_epoch_and_training_goes_on_from_its_own():
+    network = torch.nn.Linear(1, 1, bias=False)
+    training = AveragedTraining(network, 0.9, 2)
+    for epoch, scores in enumerate(([0.5, 0.9], [0.4, 0.8], [0.6, 0.7])):
+        torch.nn.init.constant_(network.weight, epoch)
+        training.average = {"weight": torch.full((1, 1), 10.0 + epoch)}
+        training.on_validation_epoch_start()
+        training.keep_best(scores)
+        assert network.weight.item() == epoch
+    assert [best["weight"].item() for best in training.best] == [11.0, 12.0] and training.best_scores == [0.4, 0.7]
+
+
+def test_the_running_mean_forgets_where_it_began_and_then_follows_slowly():
+    training = AveragedTraining(torch.nn.Linear(1, 1, bias=False), 0.99)
+    torch.nn.init.constant_(training.network.weight, 1.0)
+    training.average = {"weight": torch.zeros(1, 1)}
+    training.on_train_batch_end(None, None, 0)
+    assert training.average["weight"].item() == pytest.approx(9 / 11)  # of a decay of 2 / 11
+    training.step, training.average = 10_000, {"weight": torch.zeros(1, 1)}
+    training.on_train_batch_end(None, None, 0)
+    assert training.average["weight"].item() == pytest.approx(0.01, rel=1e-4)
 
 
 def test_members_of_a_bootstrap_learn_from_experiments_drawn_with_replacement():
