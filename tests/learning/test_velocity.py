@@ -22,8 +22,10 @@ from lagrangian.config import RunConfig
 from lagrangian.design import Design
 from lagrangian.experiments import design_experiments
 from lagrangian.integration import Integration
+from learning.split import PARTS
 from learning.velocity.calibrate import Choice, fit_expected, score_amplitude
 from learning.velocity.ensemble import member_ocean, predict_catchments, within
+from learning.velocity.fit import Parts
 from learning.velocity.lattice import Lattice
 from learning.velocity.loss import displacement_error
 from learning.velocity.maps import REACH_DAYS, Maps, MapSpec, nearest_maps
@@ -31,8 +33,9 @@ from learning.velocity.members import Catchments, check_depths, combine, instant
 from learning.velocity.model import VelocityModel, load_velocity_network, save_velocity_network
 from learning.velocity.network import VelocityArchitecture, VelocityNetwork
 from learning.velocity.ocean import depth_coordinate, predicted_ocean
+from learning.velocity.predict import make_plan
 from learning.velocity.residuals import Residuals, _places, _reflected, local_energy
-from learning.velocity.runs import RunOptions
+from learning.velocity.runs import Experiments, RunOptions
 from learning.velocity.schedule import Schedule
 from learning.velocity.targets import Velocities, depths_between, metres, write_velocities
 from learning.velocity.training import VelocityTask, train_velocity
@@ -549,6 +552,44 @@ def test_members_that_agree_have_no_spread():
 def test_particles_that_never_reach_the_level_leave_no_catchment():
     mean, _, spread, reached = combine([np.full((1, 5, 2, 2), np.nan, np.float32)])
     assert np.isnan(mean).all() and np.isnan(spread).all() and (reached == 0).all()
+
+
+# -- which days are learnt from, and which are predicted ------------------------------------------------------------
+def sixty_periods() -> Experiments:
+    start = np.datetime64("2001-01-01", "s") + 10 * DAY * np.arange(60)
+    place = np.zeros((60, 2))
+    return Experiments(start, start + 10 * DAY, np.arange(60), np.ones(60, bool), np.array([1000.0, 200.0]), place)
+
+
+def test_no_map_that_is_learnt_from_lies_beyond_the_training_part_and_validation_keeps_to_its_own():
+    known = sixty_periods()
+    split, _ = known.split(test=True)
+    times = known.start[0] + 5 * DAY * np.arange(-20, 130)
+    for spec in (MapSpec.of("sst-ssh"), MapSpec.of("sst-ssh", causal=True)):
+        parts = Parts.of(times, known, split, spec)
+        last = max(0, *spec.ssh_days, *spec.other_days)
+        assert times[parts.train].max() + last * DAY == known.end[split.train].max()
+        assert times[parts.train].min() <= known.start[split.train].min()
+        assert times[parts.validation].min() == known.start[split.validation].min() - 10 * DAY
+        assert times[parts.validation].max() == known.end[split.validation].max()
+
+
+def test_periods_that_were_learnt_from_are_not_predicted(monkeypatch):
+    known = sixty_periods()
+    split, _ = known.split(test=True)
+    of_run = {"run_options": RunOptions(Design(), Integration()), "run_identity": "this", "found_speeds": (80.0,)}
+    for name, value in of_run.items():
+        monkeypatch.setattr(f"learning.velocity.predict.{name}", lambda run, value=value: value)
+    monkeypatch.setattr("learning.velocity.predict.Experiments.open", lambda run: known)
+    config = SimpleNamespace(run="run", out=None, w=(), trap_depth=None, levels=(), collection=None)
+    dates = split.dates(known.start, known.end)
+    for run, wanted in (("this", np.setdiff1d(np.arange(60), split.train)), ("another", np.arange(60))):
+        plan = make_plan(config, SimpleNamespace(card={"run": run, "split": dates}, spec=MapSpec.of("sst-ssh")))
+        assert np.flatnonzero(plan.wanted).tolist() == wanted.tolist()
+        for name in ("validation", "test"):
+            of_part = split.validation if name == "validation" else split.test
+            expected = of_part if run == "this" else []
+            assert np.flatnonzero(plan.part == PARTS.index(name)).tolist() == list(expected)
 
 
 # -- what is refused -------------------------------------------------------------------------------------------------
