@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
@@ -69,16 +70,33 @@ def check_bounds(config: Any, options: Mapping[str, str] | None = None) -> None:
     Raises
     ------
     OptionError
-        Names the option, its value, its bounds and their unit.
+        Names the option, its value, its bounds and their unit; also where something else stands in the place of a number.
     """
     hints = typing.get_type_hints(type(config), include_extras=True)
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        limits = next((note for note in getattr(hints[field.name], "__metadata__", ()) if isinstance(note, Bounds)), Bounds())
-        for item in value if isinstance(value, (tuple, list)) else [value]:
-            if isinstance(item, (int, float)) and not isinstance(item, bool):
-                name = (options or {}).get(field.name, field.name)
-                _check(f"--{name.replace('_', '-')} {_number(item)}", item, limits)
+        notes = getattr(hints[field.name], "__metadata__", ())
+        limits = next((note for note in notes if isinstance(note, Bounds)), None)
+        option = f"--{(options or {}).get(field.name, field.name).replace('_', '-')}"
+        several = isinstance(value, (tuple, list))
+        if limits is not None and not several and typing.get_origin(typing.get_args(hints[field.name])[0]) is tuple:
+            raise OptionError(f"{option} {value!r}: must be several numbers, a tuple, {limits}")
+        for item in value if several else [value]:
+            if is_number(item):
+                _check(f"{option} {_number(item)}", item, limits or Bounds())
+            elif limits is not None and item is not None and not _takes_words(hints[field.name]):
+                raise OptionError(f"{option} {item!r}: must be a number, {limits}")
+
+
+def is_number(value) -> bool:
+    """Whether a value is a number of Python or numpy: no truth value, text or time."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")  # a time difference of numpy is an integer to Python
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and kind in "iuf"
+
+
+def _takes_words(hint) -> bool:
+    """Whether an option takes words beside numbers (``int | Literal["domain"]``), which its owner checks."""
+    return any(typing.get_origin(part) is Literal for kind in typing.get_args(hint) for part in typing.get_args(kind))
 
 
 def need_distinct(config: Any, *names: str) -> None:
@@ -93,12 +111,13 @@ def need_distinct(config: Any, *names: str) -> None:
 def _check(option: str, value: float, limits: Bounds) -> None:
     text = f", {limits}" if str(limits) else ""
     need(math.isfinite(value), f"{option}: must be a finite number{text}")
-    need(abs(value) < 2**63 or isinstance(value, float), f"{option}: must be a whole number of at most 64 bits{text}")
+    small = abs(value) < 2**63 or not isinstance(value, numbers.Integral)
+    need(small, f"{option}: must be a whole number of at most 64 bits{text}")
     above_zero = " (greater than 0)" if limits.least and value <= 0 < limits.least else ""
     need(limits.holds(value), f"{option}: must be {limits}{above_zero}")
 
 
 def _number(value: float) -> str:
-    if isinstance(value, int):
+    if isinstance(value, numbers.Integral):
         return str(value) if abs(value) < 10**30 else f"of {value.bit_length()} bits"
     return f"{value:g}"

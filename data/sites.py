@@ -105,6 +105,7 @@ def parse_site(text: str) -> Site:
     >>> parse_site("PAP-SO").x, parse_site("-20.3,44.9").y
     (-16.5, 44.9)
     """
+    need(isinstance(text, str), f"--site {text!r}: must be text, a name of the site table or 'LON,LAT'")
     if text.lower() in SITES:
         return SITES[text.lower()]
     if text.lower() in registry.SITES:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from data.errors import OptionError
@@ -18,11 +20,13 @@ GAP = 1.5
 
 
 def parse_date(text: str, option: str) -> np.datetime64:
-    """An ISO date as datetime64[s]; OptionError names the option."""
+    """An ISO date as datetime64[s], that of a time zone in UTC; OptionError names the option."""
     try:
         if not text[:1].isdigit():  # NaT, now and today are dates to numpy
             raise ValueError(text)
-        instant = np.datetime64(text, "s")
+        with warnings.catch_warnings():  # numpy warns that it keeps no time zones: the instant is the same in UTC
+            warnings.filterwarnings("ignore", "no explicit representation of timezones", UserWarning)
+            instant = np.datetime64(text, "s")
     except ValueError:
         raise OptionError(f"{option} {text!r} is not a date such as 2005-06-30 (YYYY-MM-DD)") from None
     if not FIRST_DATE <= instant <= LAST_DATE:

@@ -20,6 +20,8 @@ from data.times import timedelta_days
 from evaluation.cross_correlation import MARGIN_DAYS, DailyMaps
 from evaluation.cups import day
 
+#: The longest lag of the paper, days.
+PAPER_LAG = 110
 #: Maps in a chunk of the store; as many are regridded at a time.
 CHUNK = 64
 
@@ -36,8 +38,7 @@ def daily_maps(dataset: xr.Dataset, frame: Frame, flux: pd.DataFrame, lags: np.n
         The maps do not cover the frame, a file cannot be read; the store cannot be written.
     """
     half_width = float(max(np.abs(frame.x).max(), np.abs(frame.y).max()))
-    first = flux["open"].min().to_datetime64() - timedelta_days(max(lags[-1], 110) + MARGIN_DAYS)
-    last = flux["close"].max().to_datetime64() - timedelta_days(min(lags[0], 0) - MARGIN_DAYS)
+    first, last = wanted_span(flux, lags)
     days, length = dataset["first_day"].values.astype("datetime64[D]"), dataset["days"].values
     needed = np.flatnonzero((days + (length - 1) * np.timedelta64(1, "D") >= first) & (days <= last))
     if not needed.size:
@@ -54,6 +55,14 @@ def daily_maps(dataset: xr.Dataset, frame: Frame, flux: pd.DataFrame, lags: np.n
     with zarr.config.set(checked_setting(final, "chlorophyll")):
         stored = zarr.open_group(str(final), mode="r")["chlorophyll"]
     return DailyMaps.of(days[needed], _batches(stored), frame.x.size * frame.y.size, length[needed])
+
+
+def wanted_span(flux: pd.DataFrame, lags: np.ndarray) -> tuple[np.datetime64, np.datetime64]:
+    """First and last instant of the chlorophyll that cups want at any of ``lags`` (days, ascending), and at 0 to 110 days, which
+    other lags then find regridded."""
+    first = flux["open"].min().to_datetime64() - timedelta_days(max(lags[-1], PAPER_LAG) + MARGIN_DAYS)
+    last = flux["close"].max().to_datetime64() - timedelta_days(min(lags[0], 0) - MARGIN_DAYS)
+    return first, last
 
 
 def _resolved(path: str) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 
 from evaluation.results import SpeedRun
 from lagrangian.fields import open_fields
-from learning.inputs import INPUT_SETS, LAGS_DAYS, to_resolution
+from learning.inputs import INPUT_SETS, LAGS_DAYS, Method, to_resolution
 from learning.samples import DAY
 
 #: The surface variables (paper Fig. A1).
@@ -19,14 +19,15 @@ INSTANTS = 40
 
 
 def input_values(
-    run: Path, first: np.datetime64, last: np.datetime64, resolution_km: Mapping[str, float] | None = None
-) -> dict[str, np.ndarray]:
+    run: Path, first: np.datetime64, last: np.datetime64, resolution_km: Mapping[str, float] | None = None,
+    method: Method = "spline",
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Values of the surface variables of a run's fields.zarr from ``first`` to ``last``.
 
     Parameters
     ----------
     resolution_km : mapping of variable to km, optional
-        Effective resolution that a variable is brought to first (:func:`learning.inputs.to_resolution`).
+        Effective resolution that a variable is brought to first, by ``method`` (:func:`learning.inputs.to_resolution`).
 
     Returns
     -------
@@ -51,7 +52,7 @@ def input_values(
         variable = fields[name] if depth is None else fields[name][:, surface]
         maps = variable[within].values
         if resolution_km and name in resolution_km:
-            maps = to_resolution(maps, float(fields.attrs["frame_spacing_km"]), resolution_km[name])
+            maps = to_resolution(maps, float(fields.attrs["frame_spacing_km"]), resolution_km[name], method)
         values[name] = maps.ravel()
     return values
 

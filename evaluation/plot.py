@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from data.errors import InputError
-from lagrangian.binning import bin_centres, smooth_pdf
+from data.errors import InputError, need
+from lagrangian.binning import BIN_KM, smooth_pdf
 from lagrangian.chart import mass_contours, trap_marks, view_km
 from lagrangian.pdf import BOXES_KM, SHARES
 
@@ -31,13 +31,13 @@ def plot_catchment(
     Parameters
     ----------
     pdf : (y, x) array, DataArray, or Dataset with ``pdf``
-        Bins of coordinates ``x``, ``y`` in km (an array: the bins of the method). Dimensions of length 1 are dropped.
+        Bins of coordinates ``x``, ``y`` in km (without coordinates: the bins of the method). Dimensions of length 1 are dropped.
     axes : matplotlib Axes, optional
         Default: new ones.
     smooth : bool
         Smooth as the method does (:func:`lagrangian.smooth_pdf`); raw counts of one experiment are spotty.
     shares : sequence of float
-        Shares of the particles that the contours hold; none: no contours.
+        Shares of the particles that the contours hold, 0 to 1; none: no contours.
     boxes : bool
         Draw the boxes of 96 and 192 km.
     reach_km : float, optional
@@ -51,6 +51,8 @@ def plot_catchment(
     ------
     InputError
         More than one map, or one that holds no particle.
+    OptionError
+        A share that is none, a width of 0 or less.
 
     >>> from evaluation.scores import box_pdf
     >>> from matplotlib.figure import Figure
@@ -58,6 +60,9 @@ def plot_catchment(
     >>> axes.get_xlim()[1], axes.get_ylabel()
     (np.float64(200.0), 'km north of the trap')
     """
+    need(reach_km is None or reach_km > 0, f"reach_km {reach_km}: must be greater than 0 km")
+    outside = [share for share in shares if not 0 < share <= 1]
+    need(not outside, f"shares {', '.join(map(str, outside))}: must lie between 0 and 1")
     values, x, y, title = _one_map(pdf)
     if smooth:
         values = smooth_pdf(values)
@@ -91,8 +96,7 @@ def _one_map(pdf) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
         values = np.asarray(pdf, np.float64).squeeze()
         if values.ndim != 2:
             raise InputError(f"a catchment is one map (y, x), not an array of shape {np.shape(pdf)}")
-        spacing = np.diff(bin_centres()[:2])[0]
-        y, x = ((np.arange(n) - (n - 1) / 2) * spacing for n in values.shape)
+        y, x = map(_bins, values.shape)
         return values, x, y, ""
     flat = pdf.squeeze()
     if set(flat.dims) != {"x", "y"}:
@@ -108,5 +112,11 @@ def _one_map(pdf) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
     speed = flat.coords.get("sinking_speed", flat.attrs.get("sinking_speed_m_per_day"))
     if speed is not None:
         words.append(f"{float(speed):g} m d⁻¹")
-    return np.asarray(flat.values, np.float64), flat["x"].values, flat["y"].values, ", ".join(words)
+    y, x = (flat[name].values if name in flat.coords else _bins(flat.sizes[name]) for name in ("y", "x"))
+    return np.asarray(flat.values, np.float64), x, y, ", ".join(words)
+
+
+def _bins(n: int) -> np.ndarray:
+    """(n,) centres, km, of so many of the method's bins about the trap."""
+    return (np.arange(n) - (n - 1) / 2) * BIN_KM
 

@@ -160,10 +160,13 @@ def figure_map(maps: xr.Dataset, catchments: dict[float, xr.Dataset], date: str 
 def comparison(run: Path, maps: xr.Dataset, catchments: dict[float, xr.Dataset]) -> dict[str, Figure]:
     """Figures A1 (inputs) and A2 (mass centre and entropy, one a speed that the run holds) by name.
 
-    SSH is compared about its mean, since the networks get it so.
+    SSH is compared about its mean, since the networks get it so; the simulation's maps are at the resolution that its networks
+    learnt from (of the satellite's maps where it has none).
     """
     label, span = training_span(run)
-    training = input_values(run, *span, {"ssh": SSH_RESOLUTION_KM, "temp": SST_RESOLUTION_KM})
+    learnt = (_fit_record(run) or {}).get("inputs", {})
+    resolution = learnt.get("resolution_km", {"ssh": SSH_RESOLUTION_KM, "temp": SST_RESOLUTION_KM})
+    training = input_values(run, *span, resolution, learnt.get("method", "spline"))
     names = [name for name in ("ssh", "temp") if name in maps and name in training]
     if not names:
         raise InputError(
@@ -192,11 +195,16 @@ def comparison(run: Path, maps: xr.Dataset, catchments: dict[float, xr.Dataset])
 def training_span(run: Path) -> tuple[str, tuple[np.datetime64, np.datetime64]]:
     """What a run's inputs are called, and the first and last instant of them: of the training part of its sst-ssh networks, or of
     the whole record where it has none."""
-    for path in sorted(Path(run).glob("w*/models/sst-ssh/fit.json")):
-        record = read_json(path)
+    if record := _fit_record(run):
         first, last = np.array(record["split"]["train"], "datetime64[s]")
         return "training", (first - timedelta_days(max(record["inputs"]["lags_days"])), last)
     return "whole record of the run", (np.datetime64("1700-01-01", "s"), np.datetime64("2200-01-01", "s"))
+
+
+def _fit_record(run: Path) -> dict | None:
+    """The first fit.json of a run's sst-ssh networks; None where it has none."""
+    paths = sorted(Path(run).glob("w*/models/sst-ssh/fit.json"))
+    return read_json(paths[0]) if paths else None
 
 
 def _shape(pdf: np.ndarray) -> xr.Dataset:

@@ -158,7 +158,7 @@ def hellinger_distance(p: Pdfs, q: Pdfs) -> Scores:
 @_by_map(2)
 def jensen_shannon_distance(p: Pdfs, q: Pdfs) -> Scores:
     """Square root of the Jensen-Shannon divergence (natural logarithm), 0 to sqrt(ln 2); scipy normalises, this does not."""
-    mean = 0.5 * (p + q)
+    mean = 0.5 * (p.astype(np.float64) + q)  # in single precision half of the least number is 0, and its divergence infinite
     terms = rel_entr(p, mean) + rel_entr(q, mean)
     return np.sqrt(np.maximum(0.5 * terms.sum(axis=(-2, -1), dtype=np.float64), 0.0))
 
@@ -219,7 +219,7 @@ def earth_movers_distance(
     Parameters
     ----------
     x, y : (x,), (y,), optional
-        Even bin centres, km; as for :func:`mass_centre`.
+        Even bin centres, km, in either order; as for :func:`mass_centre`.
     cell_km : float or None, keyword-only
         A multiple of the bins' width by which the number of bins can be divided.
 
@@ -276,7 +276,7 @@ def _bins_a_cell(centres: np.ndarray, cell_km: float | None) -> int:
     """How many bins a cell of ``cell_km`` holds along an axis."""
     if cell_km is None or centres.size == 1:
         return 1
-    width = float(centres[1] - centres[0])
+    width = abs(float(centres[1] - centres[0]))
     n = round(cell_km / width)
     if n < 1 or abs(n * width - cell_km) > 1e-6 * cell_km or centres.size % n:
         raise ValueError(f"cells of {cell_km:g} km do not tile {centres.size} bins of {width:g} km")

@@ -6,9 +6,9 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from data.bounds import bounds, check_bounds
+from data.bounds import bounds, check_bounds, is_number
 from data.errors import OptionError, need
 from data.sites import Site, parse_site
 
@@ -113,12 +113,14 @@ class Design:
         >>> Design.at("pap-so", speeds=150, levels=[200, 1000]).ordered_levels
         (1000.0, 200.0)
         """
-        options["speeds"] = tuple(float(w) for w in ([speeds] if isinstance(speeds, (int, float)) else speeds))
+        options["speeds"] = _numbers("--w", speeds)
         if "levels" in options:
-            options["levels"] = tuple(float(level) for level in options["levels"])
-        for name in ("start", "end"):  # dates of any kind: text, numpy's, Python's
-            if options.get(name) is not None:
-                options[name] = str(options[name])
+            options["levels"] = _numbers("--levels", options["levels"])
+        for name, value in options.items():
+            # dates of any kind: text, numpy's, Python's
+            options[name] = _plain(value) if name not in ("start", "end") else value and str(getattr(value, "values", value))
+        if options.get("trap_depth") is not None:
+            need(is_number(depth := options["trap_depth"]), f"--trap-depth {depth!r}: must be a number of m, positive down")
         names = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(options) - names)
         if unknown:
@@ -193,6 +195,21 @@ class Design:
         )
         side = round(self.particles**0.5)
         need(self.particles > 0 and side * side == self.particles, f"--particles {self.particles}: must be a square number")
+
+
+def _plain(given: Any) -> Any:
+    """Numbers and arrays of numpy, xarray or pandas as Python's own; everything else as it is."""
+    given = getattr(given, "values", given)
+    return given.tolist() if hasattr(given, "tolist") else given
+
+
+def _numbers(option: str, given: Any) -> tuple[float, ...]:
+    """One number or several as a tuple; OptionError for anything else, such as text, each sign of which could be a number."""
+    given = _plain(given)
+    several = [_plain(one) for one in given] if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    wrong = [one for one in several if not is_number(one)]
+    need(not wrong, f"{option} {wrong[0] if wrong else None!r}: must be a number")
+    return tuple(float(one) for one in several)
 
 
 def speed_folder(w: float) -> str:

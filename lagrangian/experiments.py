@@ -182,8 +182,12 @@ def _check_traps(design, grid, site, trap, east, north, xi, eta):
         return name
 
     # on a periodic axis every place has an image within the domain: the site itself must lie there
+    longitude = site.x
+    if grid.degrees:  # 343.5 degrees east are 16.5 west
+        middle = np.mean([grid.position(0, 0)[0], grid.position(nx - 1, ny - 1)[0]])
+        longitude = middle + (site.x - middle + 180.0) % 360.0 - 180.0
     for periodic, place, corners in zip(
-        grid.periodic, (site.x, site.y), zip(grid.position(0, 0), grid.position(nx - 1, ny - 1), strict=True), strict=True
+        grid.periodic, (longitude, site.y), zip(grid.position(0, 0), grid.position(nx - 1, ny - 1), strict=True), strict=True
     ):
         if periodic and not min(corners) <= place <= max(corners):
             low, high = sorted(float(corner) for corner in corners)

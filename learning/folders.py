@@ -13,8 +13,9 @@ from lagrangian.record import run_record
 #: Beside the members: the constant PDFs (mean, and of least expected BL) of the training experiments, which predictions are
 #: compared with.
 CLIMATOLOGY = "climatology.safetensors"
-#: Files that a speed's folder holds only if its PDFs exist or existed.
-_WITH_PDFS = ("particles.zarr", "trajectories.zarr", "predictions")
+#: Files that a speed's folder holds only if its PDFs exist or existed, and the beginning of names of predictions that it may hold
+#: without: those of learnt velocities are of any speed.
+_WITH_PDFS, _OF_ANY_SPEED = ("particles.zarr", "trajectories.zarr", "predictions/*.zarr*"), "velocity-"
 
 
 def found_speeds(run: Path) -> tuple[float, ...]:
@@ -33,10 +34,12 @@ def found_speeds(run: Path) -> tuple[float, ...]:
                 continue
             if (folder / "pdf.zarr").exists():
                 speeds.append(w)
-            elif left := [name for name in _WITH_PDFS if (folder / name).exists()]:
+                continue
+            beside = [path for name in _WITH_PDFS for path in sorted(folder.glob(name))]
+            if left := [path for path in beside if not path.name.startswith(_OF_ANY_SPEED)]:
                 raise StoreError(
-                    f"{folder / 'pdf.zarr'} does not exist, and {folder / left[0]} does: give the same lagrangian.run again, and "
-                    "it is made again"
+                    f"{folder / 'pdf.zarr'} does not exist, and {left[0]} does: give the same lagrangian.run again, and it is "
+                    "made again"
                 )
     if not speeds:
         raise StoreError(f"{run} holds no finished PDFs (w*/pdf.zarr); run python -m lagrangian.run --out {run} first")

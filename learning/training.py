@@ -128,9 +128,7 @@ def train_member(
     torch.manual_seed((1_000_003 * task.seed + task.member) % 2**63)
     network = CatchmentNetwork(preset.architecture, samples.fields.spec, len(samples.speeds), len(samples.levels), samples.n_bins)
     module = CatchmentTraining(network, preset, task.level)
-    drawn = task.train
-    if preset.resample == "bootstrap":
-        drawn = np.random.default_rng([task.seed, task.member, 1]).choice(drawn, drawn.size)
+    drawn = experiments_of(task)
     progress = TrainingProgress(module, task, say, check)
     if not progress.resume():
         module.start_from(task.climatology)
@@ -149,6 +147,13 @@ def train_member(
         fit(module, train, check, progress, order, epochs=preset.epochs, terminal=progress.terminal, accelerator=device,
             devices="auto" if device != "cpu" else 1, precision=precision, logger=logger)  # fmt: skip
     return module.best_networks()
+
+
+def experiments_of(task: Task) -> np.ndarray:
+    """(n,) experiments that a member learns from: all of the training part, or as many, drawn with replacement (Breiman 1996)."""
+    if task.preset.resample != "bootstrap":
+        return task.train
+    return np.random.default_rng([task.seed, task.member, 1]).choice(task.train, task.train.size)
 
 
 def mean_pdfs(samples: RunSamples, experiments: np.ndarray) -> torch.Tensor:

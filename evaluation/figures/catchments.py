@@ -46,6 +46,8 @@ INPUT_LABELS = {
 }  # fmt: skip
 #: Quantiles of the pooled values between which histograms are drawn.
 SHOWN = (0.001, 0.999)
+#: A standard deviation of this times the values, and less, is what rounding of single precision leaves of values that are equal.
+ROUNDING = 1e-6
 
 
 def deep_to_light(cut: float = 0.9) -> ListedColormap:
@@ -334,5 +336,7 @@ def _moments(name: str, values: np.ndarray) -> str:
     if not values.size:
         return f"{name}: no value"
     std = values.std()
+    if std <= ROUNDING * np.abs(values).max():
+        std = 0.0
     places = int(np.clip(1 - np.floor(np.log10(std)), 0, 9)) if std > 0 else 3
     return f"{name}: mean {round(float(values.mean()), places) + 0.0:.{places}f}, std {std:.{places}f}"

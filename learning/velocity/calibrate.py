@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lagrangian.binning import smooth_pdf
+from lagrangian.pdf import export_number
 from learning.velocity.ensemble import predict_catchments
 from learning.velocity.runs import RunOptions
 
@@ -48,18 +49,18 @@ def held_within(guess: np.ndarray, truth: np.ndarray, share: float = SHARE) -> n
 
 
 def score_amplitude(model, maps, lattice, options: RunOptions, starts, stores, known, amplitude: float, members: int) -> Choice:
-    """Score the mean of the members at the last level (200 m) of the periods that begin at ``starts``."""
+    """Score the mean of the members at the export level of the periods that begin at ``starts``."""
     tried = dataclasses.replace(model, residuals=dataclasses.replace(model.residuals, amplitude=amplitude))
-    design, last = options.design, len(options.design.levels) - 1
+    design, export = options.design, export_number(options.design.ordered_levels)
     bl: dict[float, list] = {w: [] for w in design.speeds}
     within_contour: dict[float, list] = {w: [] for w in design.speeds}
     pairs: list[np.ndarray] = []
-    catchments = predict_catchments(tried, maps, lattice, design, starts, members=members, seed=1, levels=np.array([last]),
+    catchments = predict_catchments(tried, maps, lattice, design, starts, members=members, seed=1, levels=np.array([export]),
                                integration=options.integration)  # fmt: skip
     for catchment in catchments:
         rows = np.flatnonzero((known.start == starts[catchment.period]) & known.usable)
-        counts = stores[catchment.w]["counts"][rows, last].values.astype(np.float64)
-        truth = smooth_pdf(counts / stores[catchment.w]["reached"][rows, last].values[:, None, None])
+        counts = stores[catchment.w]["counts"][rows, export].values.astype(np.float64)
+        truth = smooth_pdf(counts / stores[catchment.w]["reached"][rows, export].values[:, None, None])
         places = np.flatnonzero(known.start == starts[catchment.period]).searchsorted(rows)
         guess = catchment.mean[places, 0]
         bl[catchment.w].append(1 - np.sqrt(truth * guess).sum(axis=(-2, -1)))

@@ -194,19 +194,19 @@ class Maps:
             maps = self.values[name][instants[name]]
             if shift is not None:
                 maps = np.roll(maps, shift, axis=(-2, -1))
-            maps = to_resolution(maps, self.spacing_km, self.spec.resolution_km.get(name, 0.0), self.spec.method)
-            if name in CENTRED:
-                maps = maps - maps.mean(axis=(-2, -1), keepdims=True)
-            parts.append(_cells(maps / np.float32(scale[name]), self.spec.is_folded(name)))
+            parts.append(_cells(self._seen(name, maps) / np.float32(scale[name]), self.spec.is_folded(name)))
         return np.concatenate(parts)
+
+    def _seen(self, name: str, maps: np.ndarray) -> np.ndarray:
+        """Maps (map, y, x) of a variable at its effective resolution, without their own means where :data:`CENTRED`."""
+        maps = to_resolution(maps, self.spacing_km, self.spec.resolution_km.get(name, 0.0), self.spec.method)
+        return maps - maps.mean(axis=(-2, -1), keepdims=True) if name in CENTRED else maps
 
     def scale(self, numbers: np.ndarray) -> dict[str, float]:
         """Standard deviation of each variable over some maps, their means taken away where :data:`CENTRED`."""
         out = {}
         for name in self.spec.variables:
-            maps = to_resolution(self.values[name][numbers], self.spacing_km, self.spec.resolution_km.get(name, 0.0))
-            if name in CENTRED:
-                maps = maps - maps.mean(axis=(-2, -1), keepdims=True)
+            maps = self._seen(name, self.values[name][numbers])
             out[name] = float(maps.std(dtype=np.float64)) or 1.0
         return out
 

@@ -128,7 +128,7 @@ class Residuals:
             two_days = self.values[low : low + 2][:, :, rows][:, :, :, columns]
             mean = (1 - part) * two_days[0] + part * two_days[1]
             # two days' mean has less energy than either day: the lost energy is restored
-            return self.amplitude * _full(two_days, mean)
+            return self.amplitude * _full(two_days, mean, part)
 
         return residual
 
@@ -211,7 +211,9 @@ def _places(rng: np.random.Generator, n: int, wanted: int, periodic: bool) -> np
     return np.where(index < n, index, 2 * n - 1 - index)
 
 
-def _full(both: np.ndarray, mean: np.ndarray) -> np.ndarray:
+def _full(both: np.ndarray, mean: np.ndarray, part: np.float32) -> np.ndarray:
+    """``mean`` (depth, y, x) of two days (day, depth, y, x) with the energy that they have ``part`` of the way to the second."""
     have = np.sqrt((mean**2).mean(axis=(-2, -1), keepdims=True))
-    want = np.sqrt((both**2).mean(axis=(0, -2, -1)))[:, None, None]
+    first, second = (both**2).mean(axis=(-2, -1), keepdims=True)
+    want = np.sqrt((1 - part) * first + part * second)
     return (mean * np.divide(want, have, out=np.ones_like(have), where=have > 0)).astype(np.float32)

@@ -27,6 +27,7 @@ from data.satellite import around, on_frame, open_ssh, open_sst, time_notes
 from data.sites import Site, parse_site
 from data.times import DAY, nearest, parse_date, timedelta_days
 from lagrangian.design import Design, speed_folder
+from lagrangian.pdf import export_level, export_number
 from lagrangian.stores import ocean_of
 from learning.catchment_file import catchment_dataset
 from learning.folders import found_speeds
@@ -101,12 +102,12 @@ def predict_velocity_satellite(config, folder: Path, out: Path) -> list[Path]:
         print(line, flush=True)
     make_folder(out)
     by_speed: dict[float, list] = {w: [] for w in options.speeds}
-    last = np.array([len(options.levels) - 1])
+    export = np.array([export_number(options.ordered_levels)])
     with FolderLock(out, "predict-velocity"), Progress("following particles", "date") as bar:
         write_maps(out / "satellite_inputs.nc", site, seen.times, seen.maps, seen.ssh_variable, seen.source, lattice.frame.x)
         for first in range(0, ends.size, DATES):
             begins = starts[first : first + DATES]
-            sizes = {"members": config.members, "seed": config.seed, "levels": last, "sea": sea, "integration": integration}
+            sizes = {"members": config.members, "seed": config.seed, "levels": export, "sea": sea, "integration": integration}
             for catchments in predict_catchments(model, maps, lattice, options, begins, **sizes):
                 mean, root = latitudes.turned(catchments.mean), latitudes.turned(catchments.root)
                 by_speed[catchments.w].append(dataclasses.replace(catchments, mean=mean, root=root))
@@ -307,7 +308,7 @@ def _dataset(parts, site, w, ends, options, flag, outside, source, model) -> xr.
     pdf, root = (np.concatenate([getattr(part, kind)[:, 0] for part in parts]) for kind in ("mean", "root"))
     spread, reached = (np.concatenate([getattr(part, kind)[:, 0] for part in parts]) for kind in ("spread", "reached"))
     dataset = catchment_dataset(
-        site, w, ends, pdf, trap_depth=options.trap_depth, level=float(min(options.levels)), collection_days=options.collection,
+        site, w, ends, pdf, trap_depth=options.trap_depth, level=export_level(options.levels), collection_days=options.collection,
         spread=spread, outside=outside, flag=flag,
         source=source,
     )  # fmt: skip

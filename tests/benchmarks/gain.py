@@ -98,10 +98,11 @@ def main() -> None:
     model = VelocityModel.load(velocity_folder(options.source, "sst-ssh"))
     velocities, site = prepare(truth), run_options(truth).design.place
     members = dataclasses.replace(model, residuals=small_scales(options.source, model))
+    smoothed = smoothed_truth(velocities, model.flow, SSH_RESOLUTION_KM)
     cases = {
         "true flow": (model, smoothed_truth(velocities, model.flow, 0.0), 0),
-        "smoothed to 80 km": (model, smoothed_truth(velocities, model.flow, SSH_RESOLUTION_KM), 0),
-        "and members": (members, smoothed_truth(velocities, model.flow, SSH_RESOLUTION_KM), options.members),
+        "smoothed to 80 km": (model, smoothed, 0),
+        "and members": (members, smoothed, options.members),
     }
     table = pd.read_csv(truth / "correlation.csv")
     for name, (known, at, count) in cases.items():

@@ -230,12 +230,12 @@ def have_all_maps(run: Path, models: list[VelocityModel], times: np.ndarray, sta
 
 
 def smoothed_truth(velocities, flow: np.ndarray, kilometres: float) -> Callable[[np.ndarray], np.ndarray]:
-    """Instants -> true streamfunctions, as maps of a resolution would show them (0: as they are)."""
-    psi = velocities.anomaly(flow)
+    """Instants -> true streamfunctions, as maps of a resolution would show them (0: as they are); they are smoothed once."""
+    psi = to_resolution(velocities.anomaly(flow), velocities.lattice.frame.spacing_km, kilometres)
 
     def at(instants: np.ndarray) -> np.ndarray:
         nearest = np.abs(velocities.times[None] - instants[:, None]).argmin(axis=1)
-        return to_resolution(psi[nearest], velocities.lattice.frame.spacing_km, kilometres)
+        return psi[nearest]
 
     return at
 

@@ -19,6 +19,7 @@ from data.netcdf import write_dataset
 from data.sphere import lon_lat
 from data.trap_flux import read_flux
 from evaluation import cross_correlation as cc
+from evaluation.chlorophyll import wanted_span
 from evaluation.correlation import CorrelationConfig, main
 from evaluation.cross_correlation import DailyMaps, Predictions
 from evaluation.figures.flux import example_cups, figure_9
@@ -91,7 +92,8 @@ def test_nearest_speed_and_the_slower_of_two():
 
 def test_lag_grid_holds_its_ends():
     assert cc.lag_grid(0, 110, 3).tolist() == list(range(0, 109, 3))
-    np.testing.assert_allclose(cc.lag_grid(0, 1, 0.1)[-1], 1.0)
+    for last in (0.7, 1.0):  # 0.7 / 0.1 is less than 7
+        np.testing.assert_allclose(cc.lag_grid(0, last, 0.1)[-1], last)
     assert cc.lag_grid(5, 5, 3).tolist() == [5]
 
 
@@ -102,6 +104,31 @@ def test_daily_maps_window_is_inclusive_at_both_ends_and_gaps_are_ignored():
         maps = DailyMaps.of(dates("2001-01-01", np.arange(4) + hour), [values[:3], values[3:]], 2)
         mean = maps.mean(dates("2001-01-01", [1, 0, 3, 1.1]), dates("2001-01-01", [2, 1, 9, 1.9]))
         np.testing.assert_allclose(mean, [[3.0, 5.0], [1.5, np.nan], [8.0, np.nan], [np.nan, np.nan]])
+
+
+def test_a_composite_counts_for_each_of_its_days_in_the_window():
+    rng = np.random.default_rng(0)
+    starts, length = np.array([0, 8, 16, 30]), np.array([8, 8, 5, 8])
+    maps = np.where(rng.random((4, 30)) < 0.3, np.nan, rng.random((4, 30)))
+    origin = np.datetime64("2001-01-01")
+    found = cc.DailyMaps.of(origin + starts.astype("m8[D]"), [maps[:3], maps[3:]], 30, length)
+    daily = np.full((40, 30), np.nan)
+    for start, days, values in zip(starts, length, maps, strict=True):
+        daily[start : start + days] = values
+    first = rng.integers(0, 30, 50)
+    last = first + rng.integers(0, 12, 50)
+    days_of = [daily[a : b + 1] for a, b in zip(first, last, strict=True)]
+    counts = np.array([np.isfinite(days).sum(axis=0) for days in days_of])
+    expected = np.where(counts > 0, [np.nansum(days, axis=0) for days in days_of] / np.maximum(counts, 1), np.nan)
+    windows = (origin + days.astype("m8[D]") for days in (first, last))
+    np.testing.assert_allclose(found.mean(*(days.astype("M8[s]") for days in windows)), expected, rtol=1e-9)
+
+
+def test_chlorophyll_is_wanted_from_the_longest_lag_before_the_first_cup_to_the_last_cups_margin():
+    opening, closing = pd.to_datetime(["2009-05-01", "2010-05-01"]), pd.to_datetime(["2009-05-11", "2010-05-21"])
+    flux = pd.DataFrame({"open": opening, "close": closing})
+    for lags, first, last in (((0, 30), "2009-01-06", "2010-05-26"), ((-10, 150), "2008-11-27", "2010-06-05")):
+        assert wanted_span(flux, np.array(lags)) == (np.datetime64(first), np.datetime64(last))
 
 
 def test_daily_maps_want_as_many_maps_as_times():

@@ -16,7 +16,9 @@ from data.command import run_command
 from data.netcdf import write_dataset
 from data.sites import SITES, Site
 from evaluation import scores
+from evaluation.cross_correlation import DailyMaps
 from evaluation.explorer import main
+from evaluation.explorer.beside import _page_maps, _within
 from evaluation.explorer.layers import UNKNOWN, Layer, coarse, facts_of, reach, small_maps, square
 from evaluation.explorer.sources import TRUTH, experiments_at, from_run
 from evaluation.options import ExplorerConfig
@@ -103,8 +105,26 @@ def test_what_is_told_of_a_map_is_what_the_scores_say():
     assert facts_of(box[None], AXIS, AXIS)["box200"] == pytest.approx(1)
     assert facts_of(box[None], AXIS, AXIS)["box100"] == pytest.approx(0.25)
     assert facts_of(box[None], AXIS, AXIS)["area"] == pytest.approx(192.0**2 / 2, abs=64)
+    most = np.zeros((1, 100, 100))
+    most[0, 50, 50], most[0, 0, :50] = 0.6, 0.4 / 50
+    assert facts_of(most, AXIS, AXIS)["area"].tolist() == [64.0]
     # half of a Gaussian lies within sigma sqrt(2 ln 2) of its middle
     np.testing.assert_allclose(facts["area"], 2 * np.log(2) * np.pi * 60.0**2, rtol=0.01)
+
+
+def test_chlorophyll_is_of_the_days_that_a_page_says():
+    """Maps of ten days each; in a catchment of the date and five days on either side."""
+    days = np.datetime64("2001-01-01") + np.arange(40).astype("m8[D]")
+    maps = DailyMaps.of(days, [10.0 ** np.linspace(-2, 2, 40)[:, None] * np.ones(2500)], 2500)
+    pages = _page_maps(maps, days, (50, 50))
+    assert pages.days.tolist() == days[::10].tolist()
+    means = (10.0 ** np.linspace(-2, 2, 40)).reshape(4, 10).mean(axis=1)
+    low, high = np.log10([pages.low, pages.high])
+    shown = low + (high - low) * pages.maps[:, 0, 0] / 254
+    np.testing.assert_allclose(shown, np.clip(np.log10(means), low, high), atol=(high - low) / 254)
+    layer = Layer.of("a model", 80.0, 200.0, days[20:21], [scores.box_pdf(96.0)[None]], AXIS, AXIS)
+    expected = (10.0 ** np.linspace(-2, 2, 40))[15:26].mean()
+    assert _within(layer, maps, np.timedelta64(5 * 86400, "s"))[0] == pytest.approx(expected)
 
 
 def test_the_map_is_as_wide_as_the_catchments_ask_for():

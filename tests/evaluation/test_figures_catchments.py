@@ -17,7 +17,7 @@ from data.errors import InputError, OptionError, StoreError
 from data.sphere import lon_lat
 from evaluation import scores
 from evaluation.figures import film
-from evaluation.figures.catchments import density, figure_1, figure_2, figure_a1, figure_a2, open_experiment
+from evaluation.figures.catchments import _moments, density, figure_1, figure_2, figure_a1, figure_a2, open_experiment
 from evaluation.figures.film import Paths, Scene, animate_experiment
 from lagrangian.binning import bin_centres, smooth_pdf
 
@@ -256,6 +256,12 @@ def test_densities_count_all_values():
     values = np.array([0.1, 0.2, 0.7, 5.0])
     np.testing.assert_allclose(density(values, np.array([0.0, 0.5, 1.0])), [1.0, 0.5])  # 2 / (4 * 0.5), 1 / (4 * 0.5)
     assert not density(np.empty(0), np.array([0.0, 1.0])).any()
+
+
+def test_values_that_are_equal_but_for_rounding_have_no_spread():
+    equal = 5.6789 + 2e-6 * np.array([-1.0, 0.0, 1.0])
+    assert _moments("true", equal) == "true: mean 5.679, std 0.000"
+    assert _moments("true", equal + 0.01 * np.array([-1.0, 0.0, 1.0])) == "true: mean 5.6789, std 0.0082"
 
 
 def test_figure_a1_gives_means_and_spreads_of_both_sets():

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
-from evaluation.intervals import block_bootstrap, block_bootstrap_correlation, block_of, correlation
+from evaluation.intervals import (
+    block_bootstrap,
+    block_bootstrap_correlation,
+    block_of,
+    correlation,
+    correlation_of_sums,
+    draw_blocks,
+)
 
 
 def test_the_interval_covers_the_true_mean_as_often_as_it_says():
@@ -64,6 +71,18 @@ def test_correlation_leaves_nan_out_and_is_nan_of_what_does_not_vary():
     assert correlation([1, 2, 3, np.nan], [2, 4, 6, 0]) == pytest.approx(1.0)
     assert correlation([1, 2, 3, 4], [1, -1, -1, 1]) == pytest.approx(0.0)
     assert np.isnan(correlation([1, 1, 1], [1, 2, 3])) and np.isnan(correlation([1, 2], [1, 2]))
+
+
+def test_the_correlation_of_resampled_blocks_is_that_of_their_pairs():
+    """Whatever the mean of the resample, which is not that of all pairs."""
+    rng = np.random.default_rng(5)
+    x, block = rng.normal(3.0, 1.0, 60), np.repeat(np.arange(6), 10)
+    y = x + rng.normal(-7.0, 1.0, 60)
+    sums = np.stack([np.bincount(block, part) for part in (np.ones(60), x, y, x * x, y * y, x * y)])
+    drawn = draw_blocks(6, 20, seed=0)
+    for times, found in zip(drawn, correlation_of_sums(sums @ drawn.T), strict=True):
+        rows = np.repeat(np.arange(60), times[block])
+        assert found == pytest.approx(np.corrcoef(x[rows], y[rows])[0, 1])
 
 
 def test_tied_values_share_their_rank():

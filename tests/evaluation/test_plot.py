@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
-from data.errors import InputError
+from data.errors import InputError, OptionError
 from evaluation import plot_catchment
 from evaluation.scores import box_pdf
 from lagrangian.binning import bin_centres
@@ -49,6 +49,22 @@ def test_an_array_a_dataset_and_a_map_of_length_one_dimensions_are_drawn_alike()
     expected = axes_of(one).collections[0].get_array()
     for other in (one.values, one.values[None], one.expand_dims("experiment"), one.transpose("x", "y"), one.to_dataset()):
         np.testing.assert_allclose(axes_of(other).collections[0].get_array(), expected)
+
+
+def test_the_place_of_the_particles_does_not_hang_on_how_the_map_is_labelled():
+    one = gaussian().roll(y=-5).drop_vars(["x", "y"])
+    lying = one.assign_coords(x=bin_centres(), y=bin_centres())
+    for other in (one, lying, lying[::-1], lying[:, ::-1].T):
+        axes = axes_of(other, shares=(0.5,), boxes=False)
+        (lines,) = [one for one in axes.collections if hasattr(one, "levels")]
+        (path,) = [one for one in lines.get_paths() if len(one.vertices)]
+        assert path.vertices.mean(axis=0) == pytest.approx((60, -40), abs=2)
+
+
+def test_shares_and_widths_that_are_none_are_refused():
+    for options, words in (({"shares": (0.25, 50)}, "shares 50: must lie between 0 and 1"), ({"reach_km": -9}, "reach_km -9: ")):
+        with pytest.raises(OptionError, match=words):
+            axes_of(gaussian(), **options)
 
 
 def test_more_than_one_map_and_an_empty_one_are_refused_with_what_would_mend_it():

@@ -187,6 +187,8 @@ def test_contours_of_the_truth_itself_hold_what_they_say():
     pdf = rng.gamma(0.5, size=(5, 400))
     pdf /= pdf.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(share_within(pdf, pdf), np.tile(SHARES, (5, 1)), atol=1e-9)
+    # of a prediction that lies partly beyond the bins as well
+    np.testing.assert_allclose(share_within(0.7 * pdf, pdf), np.tile(SHARES, (5, 1)), atol=1e-9)
     # a prediction that says nothing: its contours are arbitrary cells
     uniform = np.full((1, 400), 1 / 400)
     np.testing.assert_allclose(share_within(uniform, uniform[:, ::-1]), [SHARES], atol=1e-9)

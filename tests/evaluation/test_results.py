@@ -88,6 +88,16 @@ def test_speeds_are_folders_of_a_speeds_own_name(tmp_path):
         found_speeds(tmp_path / "w300-old")
 
 
+def test_a_speed_that_learnt_velocities_alone_predicted_is_none_of_the_run(tmp_path):
+    (tmp_path / "w080" / "pdf.zarr").mkdir(parents=True)
+    for name in ("velocity-sst-ssh.zarr", "velocity-5v-1l.zarr.partial"):
+        (tmp_path / "w120" / "predictions" / name).mkdir(parents=True)
+    assert found_speeds(tmp_path) == (80.0,)
+    (tmp_path / "w120" / "predictions" / "sst-ssh.zarr").mkdir()
+    with pytest.raises(StoreError, match=r"w120/pdf.zarr does not exist, and .*w120/predictions/sst-ssh.zarr does"):
+        found_speeds(tmp_path)
+
+
 # -- scores ----------------------------------------------------------------------------------------------------------------
 
 
@@ -113,6 +123,20 @@ def test_a_network_is_compared_with_the_climatology_pair_by_pair(scored):
     for name, end in zip(("low", "high"), block_bootstrap(difference[known], block), strict=True):
         assert entry[f"bl_less_climatology_{name}"] == pytest.approx(float(end))
     assert "bl_less_climatology" not in scored.reported[0]
+
+
+def test_the_baseline_of_a_network_is_the_best_of_those_without_an_input():
+    bl = np.array([[0.6, 0.4, 0.5, 0.2], [0.8, 0.2, 0.3, 0.1], [0.7, np.nan, 0.5, np.nan]])
+    names = ["box100", "climatology-root", "climatology", "sst-ssh"]
+    both = (("experiment", "model", "target"), np.repeat(bl[:, :, None], 2, axis=2))
+    start = np.array(["2001-01-01", "2001-01-11", "2001-06-01"], "M8[s]")
+    found = xr.Dataset({"bl": both, "f": both, "split": ("experiment", ["test"] * 3), "collection_start": ("experiment", start)},
+                       coords={"model": names, "target": ["raw", "smoothed"]})  # fmt: skip
+    entries = {entry["model"]: entry for entry in metrics(found, 80.0) if entry["target"] == "smoothed"}
+    assert entries["sst-ssh"]["baseline"] == "climatology-root" and "baseline" not in entries["box100"]
+    assert entries["sst-ssh"]["bl_less_baseline"] == pytest.approx(-0.15)
+    assert entries["sst-ssh"]["bl_less_climatology"] == pytest.approx(-0.25)
+    assert entries["sst-ssh"]["n"] == 2 and entries["box100"]["valid_percent"] == 0
 
 
 def test_other_distances_are_those_of_the_drawn_experiments(scored, monkeypatch):

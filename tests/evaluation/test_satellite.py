@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from data.command import run_command, write_json
+from data.command import read_json, run_command, write_json
 from data.errors import InputError
 from data.netcdf import write_dataset
 from data.sites import SITES
@@ -159,6 +159,12 @@ def test_training_is_the_training_part_of_the_record(folder, tmp_path):
     assert (label, str(first)[:10], str(last)[:10]) == ("training", "2000-12-23", "2001-03-03")
     words = drawn()
     assert "training" in words
+    # maps are at the resolution that the networks learnt from
+    coarse = {"lags_days": [0, 10, 20, 30, 40], "resolution_km": {"ssh": 400.0, "temp": 28.0}, "method": "gaussian"}
+    record = read_json(fit)
+    write_json(fit, {**record, "inputs": coarse})
+    assert drawn() != words
+    write_json(fit, record)
     # were the sea warmer after the training part, the figure would be the same
     fields = xr.open_zarr(run / "fields.zarr", consolidated=False).load()
     late = fields["time"].values > np.datetime64("2001-03-03")

@@ -36,6 +36,14 @@ def test_hand_worked_values():
     assert scores.mass_centre_distance(p, x=[-4.0, 4.0], y=[-4.0, 4.0]) == pytest.approx(4.0)
 
 
+def test_probabilities_too_small_for_single_precision_count_nothing():
+    p = random_pdfs().astype(np.float32)
+    q = p[::-1, ::-1].copy()
+    p[0, 0], q[0, 0] = np.nextafter(np.float32(0), np.float32(1)), 0.0  # half of the least number is 0
+    for score in (scores.jensen_shannon_distance, scores.hellinger_distance, scores.bhattacharyya_loss, scores.overlap):
+        assert float(score(p, q)) == pytest.approx(float(score(p.astype(float), q.astype(float))), rel=1e-5)
+
+
 def test_equal_and_disjoint_pdfs_are_the_ends_of_every_scale():
     p = random_pdfs(7)
     left, right = p.copy(), p.copy()
@@ -170,6 +178,7 @@ def test_the_share_of_valid_pdfs_is_that_of_losses_below_the_bound():
     assert 0 < (bl < 0.3).sum() < 40
     assert scores.valid_percent(bl) == pytest.approx(100 * (bl < 0.3).mean())
     assert scores.valid(p, q, reduce_dims="all") == pytest.approx((bl < 0.3).mean())
+    assert scores.valid_percent([0.3, np.nextafter(0.3, 0)]) == 50  # the bound itself is not valid
 
 
 # -- the earth mover's distance --------------------------------------------------------------------------------------------
@@ -197,6 +206,10 @@ def test_a_blob_moved_by_d_km_is_d_km_away():
     for cell, (east, north) in ((40.0, (80.0, -120.0)), (40.0, (40.0, 0.0)), (16.0, (48.0, 16.0))):
         found = scores.earth_movers_distance(blob(0, 0), blob(east, north), cell_km=cell)
         assert found == pytest.approx(np.hypot(east, north), rel=1e-3)
+    # given from north to south
+    south = {"y": bin_centres()[::-1], "x": bin_centres()}
+    turned = scores.earth_movers_distance(blob(0, 0)[::-1], blob(80.0, -120.0)[::-1], **south)
+    assert turned == pytest.approx(np.hypot(80, 120), rel=1e-3)
     # not a whole number of cells
     assert scores.earth_movers_distance(blob(0, 0), blob(56.0, 24.0)) == pytest.approx(np.hypot(56, 24), rel=0.01)
 

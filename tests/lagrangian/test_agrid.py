@@ -27,3 +27,14 @@ def test_fields_that_are_linear_in_depth_come_to_fixed_depths_unchanged(w_points
     np.testing.assert_allclose(found["U"][0][0], 0.3 * grid.pm * np.minimum(1.0, 1.0 + top / 4000.0), rtol=2e-5)
     if w_points == "s_w":  # interfaces reach the surface itself
         np.testing.assert_allclose(found["W"][0][0], 1e-3, rtol=2e-5)
+
+
+def test_below_the_lowest_centre_the_flow_is_that_of_the_centre():
+    grid = plane(12, 10, h=1500.0)
+    linear = lambda x, y, z, t: 0.3 * (1.0 + z / 4000.0)
+    one = evaluate(grid, SHALLOW_TO_DEEP, linear, linear, w=linear, zeta=lambda x, y, t: 0 * x, w_points="s_rho")
+    fixed = AGrid(grid, SHALLOW_TO_DEEP, 1490.0)
+    lowest = SHALLOW_TO_DEEP.z_rho(grid.h, one.zeta)[0]
+    found = fixed.fields(one, one)["U"][0][fixed.depth > 1500.0]
+    assert len(found) and (lowest > -1500.0).all()
+    np.testing.assert_allclose(found, np.broadcast_to(0.3 * grid.pm * (1.0 + lowest / 4000.0), found.shape), rtol=2e-5)

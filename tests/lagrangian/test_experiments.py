@@ -66,6 +66,17 @@ def test_traps_stand_half_a_cell_or_more_within_the_outermost_points(axis, side)
             design_experiments(design, ocean())
 
 
+def test_a_longitude_is_a_place_whichever_way_round_the_earth_it_is_counted():
+    """On a periodic domain as well, where a site has one image within."""
+    for periodic in ((True, True), (False, False)):
+        sea = ocean(grid=plane(81, 61, periodic=periodic, center=(-16.5, 49.0)))
+        west, east = (design_experiments(Design.at(f"{x},49", positions=2, particles=4), sea) for x in (-16.0, 344.0))
+        np.testing.assert_allclose(east.release_xi, west.release_xi, rtol=1e-12)
+        for outside in (-26.0, 334.0):
+            with pytest.raises(OptionError, match="outside the ocean's domain"):
+                design_experiments(Design.at(f"{outside},49", positions=1, particles=1), sea)
+
+
 def test_traps_stand_in_the_sea_above_its_floor():
     mask = np.ones((60, 80), bool)
     mask[:, 44:] = False

@@ -6,14 +6,17 @@ import dataclasses
 import subprocess
 import sys
 import warnings
+from datetime import datetime
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
 from data.errors import OptionError
 from data.oceans import OceanSource
 from data.sphere import east_north
+from data.times import parse_date
 from lagrangian.backtracking import backtrack
 from lagrangian.campaign import Campaign
 from lagrangian.config import RunConfig
@@ -146,12 +149,21 @@ def test_a_design_is_checked_where_it_is_made():
         ({"levels": (3500,)}, "lies at or below the trap"),
         ({"particles": 5}, "must be a square number"),
         ({"positions": "everywhere"}, "give a whole number, or 'domain'"),
+        ({"speeds": "85"}, "--w '85': must be a number"),
+        ({"levels": "21"}, "--levels '21': must be a number"),
+        ({"trap_depth": "2000"}, "--trap-depth '2000': must be a number of m"),
+        ({"collection": np.timedelta64(10, "D")}, "--collection .*: must be a number, at least 0.01"),
+        ({"every": np.float32(1e9)}, r"--every 1e\+09: must be at least 0.01 and at most 36500 days"),
+        ({"particles": "36"}, "--particles '36': must be a number"),
         ({"depth": 2000}, "a design has no depth; it has collection, end, every, levels"),
     ):
         with pytest.raises(OptionError, match=words):
             Design.at("pap-so", **options)
     for numerics, words in (
         (Integration(dt=0.0), "--dt 0: must be at least 0.01"),
+        (Integration(dt="60"), "--dt '60': must be a number, at least 0.01"),  # type: ignore[arg-type]
+        (Integration(diffusivity=10.0), "--diffusivity 10.0: must be several numbers, a tuple"),  # type: ignore[arg-type]
+        (Design(trap_depth="2000"), "--trap-depth '2000': must be a number"),  # type: ignore[arg-type]
         (Integration(kernel="euler"), "--kernel 'euler': must be one of compiled, parcels"),
         (Integration(diffusivity=(10.0, 1.0)), "depths must increase from 0 m"),
     ):
@@ -233,6 +245,25 @@ def test_snippets_of_the_library_run_without_a_command(tmp_path):
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "'sinking_speed': 1" in done.stdout and "'level': 1" in done.stdout
+
+
+def test_a_design_takes_the_numbers_and_dates_of_any_library():
+    plain = Design.at("pap-so", speeds=(150,), levels=(200,), trap_depth=2000, positions=3, start="2001-03-01T00:00:00")
+    for speed, level, depth, n in (
+        (np.int64(150), np.float32(200), np.float32(2000), np.int64(3)),
+        (np.array([150]), np.array([200.0]), np.array(2000), 3),
+        (xr.DataArray([150.0]), xr.DataArray(200), xr.DataArray(2000.0), np.int32(3)),
+        (pd.Series([150]), [np.float64(200)], 2000.0, 3),
+    ):
+        made = Design.at("pap-so", speeds=speed, levels=level, trap_depth=depth, positions=n, start=plain.start)
+        assert made == plain and type(made.positions) is int
+    instants = (np.datetime64("2001-03-01"), pd.Timestamp("2001-03-01 01:00", tz="Europe/Paris"), "2001-03-01T02:00+02:00",
+                datetime(2001, 3, 1), xr.DataArray(np.datetime64("2001-03-01", "ns")))  # fmt: skip
+    for instant in instants:
+        start = Design.at("pap-so", start=instant).start
+        assert parse_date(start, "--start") == np.datetime64("2001-03-01")
+    with pytest.raises(OptionError, match=r"--site \(-16.5, 49.0\): must be text"):
+        Design.at((-16.5, 49.0))
 
 
 def test_a_design_at_a_long_series_stands_at_its_depth_as_the_command_does():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from data.errors import StoreError
@@ -15,7 +16,7 @@ from lagrangian.binning import bin_centres
 from lagrangian.campaign import Campaign
 from lagrangian.config import RunConfig
 from lagrangian.experiments import design_experiments
-from lagrangian.maps import _ended, draw_catchment
+from lagrangian.maps import _ended, _heavier_on_the_right, _scale_bar, draw_catchment
 from lagrangian.pdf import mass_levels, share_in_box, summarise
 from lagrangian.results import SpeedResults
 from tests.builders.analytic import SHALLOW_TO_DEEP, AnalyticOcean, eddies, plane, sphere
@@ -36,6 +37,17 @@ def test_boxes_hold_twelve_and_twenty_four_cells():
     flat = np.full((100, 100), 1e-4)
     assert share_in_box(flat, x, x, 96.0) == pytest.approx(144e-4)
     assert share_in_box(flat, x, x, 192.0) == pytest.approx(576e-4)
+
+
+def test_the_scale_bar_stands_in_the_emptier_of_the_lower_corners():
+    x = bin_centres()
+    for east in (-60.0, 60.0):
+        blob = np.exp(-((x[None, :] - east) ** 2 + (x[:, None] + 90.0) ** 2) / (2 * 20.0**2))
+        axes = Figure().add_subplot()
+        _scale_bar(axes, 120.0, left=_heavier_on_the_right(blob, x, x, 120.0))
+        ((begin, end), height) = axes.lines[0].get_xdata(), axes.lines[0].get_ydata()
+        assert end - begin == 1e5 and (height < -1e5).all()  # m
+        assert np.sign(begin + end) == -np.sign(east) and -120e3 < begin < end < 120e3
 
 
 def test_experiments_count_alike_and_mass_centres_hold_particles_beyond_the_bins():

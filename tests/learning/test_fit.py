@@ -337,6 +337,8 @@ def test_stored_predictions_keep_four_digits():
     short = shortened(values)
     np.testing.assert_allclose(short, values, rtol=1.3e-4)
     assert (np.nan_to_num(short).view(np.uint32) & 0x7FF == 0).all()
+    many = np.random.default_rng(0).random(10_000).astype(np.float32)  # rounded, not cut off: sums stay what they were
+    assert shortened(many).sum(dtype=float) == pytest.approx(many.sum(dtype=float), rel=1e-5)
 
 
 # -- bad input -----------------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Loss, head and networks against closed forms and symmetries."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from evaluation.scores import bhattacharyya_loss as numpy_loss
 from lagrangian.binning import smooth_pdf
 from learning.amplitudes import put_amplitudes
+from learning.averaged_training import AveragedTraining
 from learning.config import PRESETS
 from learning.ensemble import Ensemble
 from learning.inputs import InputSpec, Normalisation
@@ -22,7 +25,8 @@ from learning.loss import (
     training_loss,
 )
 from learning.network import Architecture, CatchmentNetwork, mirrored, pdf_head
-from learning.training import EpochOrder
+from learning.samples import Samples
+from learning.training import Batches, EpochOrder, experiments_of
 from learning.unet import PaperUNet, particle_source
 
 SPEC = InputSpec.of("sst-ssh")
@@ -300,6 +304,61 @@ def test_orders_depend_on_seed_member_and_epoch_alone():
     assert sorted(turned % 50) == list(range(50)) and 5 < (turned >= 50).sum() < 45
 
 
+def test_numbers_beyond_the_samples_are_their_mirror_images():
+    maps, amplitudes = torch.randn(7, SPEC.n_channels, 6, 6), torch.rand(7, 1, 2, 6, 6)
+
+    class Run:
+        fields = SimpleNamespace(spec=SPEC)
+
+        def inputs(self, experiments, normalisation):
+            return maps[experiments].clone()
+
+        def amplitudes(self, experiments, smoothed, raw):
+            assert (smoothed, raw) == (SMOOTHED_WEIGHT, RAW_WEIGHT)
+            return amplitudes[experiments].clone()
+
+    chosen = [5, 3, 6]
+    inputs, targets = Batches(Samples(Run(), np.array(chosen), None)).__getitems__([2, 3, 5, 0])
+    assert torch.equal(inputs[[0, 3]], maps[[6, 5]]) and torch.equal(targets[[0, 3]], amplitudes[[6, 5]])
+    assert torch.equal(inputs[[1, 2]], mirrored(maps[[5, 6]], SPEC))
+    assert torch.equal(targets[[1, 2]], amplitudes[[5, 6]].flip(-2))
+
+
+def test_the_weights_that_are_kept_are_those_of_the_best_epoch_and_training_goes_on_from_its_own():
+    network = torch.nn.Linear(1, 1, bias=False)
+    training = AveragedTraining(network, 0.9, 2)
+    for epoch, scores in enumerate(([0.5, 0.9], [0.4, 0.8], [0.6, 0.7])):
+        torch.nn.init.constant_(network.weight, epoch)
+        training.average = {"weight": torch.full((1, 1), 10.0 + epoch)}
+        training.on_validation_epoch_start()
+        training.keep_best(scores)
+        assert network.weight.item() == epoch
+    assert [best["weight"].item() for best in training.best] == [11.0, 12.0] and training.best_scores == [0.4, 0.7]
+
+
+def test_the_running_mean_forgets_where_it_began_and_then_follows_slowly():
+    training = AveragedTraining(torch.nn.Linear(1, 1, bias=False), 0.99)
+    torch.nn.init.constant_(training.network.weight, 1.0)
+    training.average = {"weight": torch.zeros(1, 1)}
+    training.on_train_batch_end(None, None, 0)
+    assert training.average["weight"].item() == pytest.approx(9 / 11)  # of a decay of 2 / 11
+    training.step, training.average = 10_000, {"weight": torch.zeros(1, 1)}
+    training.on_train_batch_end(None, None, 0)
+    assert training.average["weight"].item() == pytest.approx(0.01, rel=1e-4)
+
+
+def test_members_of_a_bootstrap_learn_from_experiments_drawn_with_replacement():
+    train = np.arange(100, 300)
+
+    def task(preset, member):
+        return SimpleNamespace(train=train, preset=PRESETS[preset], seed=0, member=member)
+
+    first, second = (experiments_of(task("paper", member)) for member in (1, 2))
+    assert first.size == 200 and set(first) < set(train) and sorted(first) != sorted(second)
+    assert np.unique(first).size == pytest.approx(200 * (1 - np.exp(-1)), rel=0.1)
+    assert np.array_equal(experiments_of(task("quick", 2)), train)
+
+
 def test_the_rate_of_a_cycle_rises_and_falls_and_the_paper_s_is_constant():
     rates = [learning_rate(PRESETS["quick"], step, 100) for step in range(101)]
     assert max(rates) == pytest.approx(PRESETS["quick"].lr) and np.argmax(rates) == 20
@@ -323,7 +382,7 @@ def test_members_that_share_their_inputs_predict_as_each_alone_and_a_level_alone
         alone = torch.stack([network.predict(inputs)[:, 0] for network in networks])
     middle = alone.sort(dim=0).values[1:3].sum(dim=0) * 0.5
     pdf, spread = ensemble.predict(inputs)
-    np.testing.assert_allclose(pdf, middle / middle.sum(dim=(-2, -1), keepdim=True), rtol=1e-5)
+    np.testing.assert_allclose(pdf, (middle / middle.sum(dim=(-2, -1), keepdim=True)).numpy(), rtol=5e-6)
     assert len({one.numpy().tobytes() for one in alone}) == 4 and (spread > 0).all()
     for level in range(3):
         one, its_spread = ensemble.predict(inputs, level)

@@ -8,6 +8,7 @@ import torch
 import xarray as xr
 
 from data.errors import InputError
+from lagrangian.binning import bin_centres
 from learning import Ensemble, predict
 from learning.architecture import Architecture
 from learning.ensemble import of_one_body
@@ -73,6 +74,27 @@ def test_what_the_fields_lack_is_said(ensemble, fields):
             predict(ensemble, dataset)
 
 
+def test_the_order_of_axes_follows_their_names_and_coordinates(ensemble, fields):
+    expected = predict(ensemble, fields)["pdf"].values
+    axis = bin_centres()
+    whole = labelled(fields).assign_coords(y=axis, x=axis)
+    surface = whole.sel(depth=0.0, drop=True)
+    for same in (
+        whole.isel(y=slice(None, None, -1), x=slice(None, None, -1)),
+        whole.transpose("x", "y", ...),
+        surface.to_dataarray("variable"),
+        surface.to_dataarray("variable").transpose("x", "lag", "variable", "time", "y"),
+    ):
+        np.testing.assert_array_equal(predict(ensemble, same)["pdf"].values, expected)
+    for wrong, words in (
+        (whole.assign_coords(x=axis / 8 * 5), "temp: points along x are 5 apart; the networks take points 8 km apart"),
+        (whole.assign_coords(y=1000 * axis), "points along y are 8000 apart; .* y in km"),
+        (xr.DataArray(fields, dims=("time", "lag", "variable", "x", "y")), "needs a dimension variable that names temp, ssh"),
+    ):
+        with pytest.raises(InputError, match=words):
+            predict(ensemble, wrong)
+
+
 def test_speeds_of_one_body_share_what_comes_before_their_own_weights(fields):
     torch.manual_seed(1)
     architecture = Architecture("residual", width=4, levels=2, coarsen=4, kernel=3)
@@ -90,10 +112,10 @@ def test_speeds_of_one_body_share_what_comes_before_their_own_weights(fields):
     shared, alone = fast.predict(inputs, features=slow.features(inputs)), fast.predict(inputs)
     for one, two in zip(shared, alone, strict=True):
         np.testing.assert_array_equal(one, two)
-    with torch.no_grad():  # what is made a sample at a time is what is made of all at once
+    with torch.no_grad():  # what is made a sample at a time is what is made of all at once, to the rounding of other sums
         whole = fast._combined(torch.as_tensor(inputs), fast.features(inputs), None)
     for one, two in zip(alone, whole, strict=True):
-        np.testing.assert_array_equal(one, two.numpy())
+        np.testing.assert_allclose(one, two.numpy(), rtol=2e-6, atol=1e-9)
     assert np.abs(slow.predict(inputs)[0] - alone[0]).max() > 1e-4
     # training may have kept the weights of another epoch for one of them
     fast.networks[0].body.down[0].norm1.running_mean += 0.5

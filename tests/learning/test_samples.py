@@ -176,6 +176,15 @@ def test_resolution_keeps_what_is_large_and_removes_what_is_small(method):
     np.testing.assert_allclose(constant, 3.5, rtol=1e-5)
 
 
+def test_the_gaussian_is_half_as_high_half_the_resolution_away_and_any_coarser_one_changes_a_point():
+    point = np.zeros((61, 61))
+    point[30, 30] = 1.0
+    spread = to_resolution(point, 8.0, 64.0, "gaussian")[30]
+    assert spread[[26, 34]] == pytest.approx(spread[30] / 2, rel=1e-3)
+    for method in ("spline", "gaussian"):
+        assert np.abs(to_resolution(point, 8.0, 12.0, method) - point).max() > 0.05
+
+
 def test_the_spline_passes_through_its_samples():
     """At 40 km of an 8 km lattice of 121 points every fifth point is a sample."""
     field = RNG.standard_normal((121, 121)).astype(np.float32)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from scipy.ndimage import gaussian_filter
 
 from data.errors import CatchmentError, InputError, OptionError, StoreError
@@ -21,16 +22,20 @@ from lagrangian.config import RunConfig
 from lagrangian.design import Design
 from lagrangian.experiments import design_experiments
 from lagrangian.integration import Integration
-from learning.velocity.calibrate import Choice, fit_expected
+from learning.split import PARTS
+from learning.velocity.calibrate import Choice, fit_expected, score_amplitude
 from learning.velocity.ensemble import member_ocean, predict_catchments, within
+from learning.velocity.fit import Parts
 from learning.velocity.lattice import Lattice
 from learning.velocity.loss import displacement_error
 from learning.velocity.maps import REACH_DAYS, Maps, MapSpec, nearest_maps
-from learning.velocity.members import check_depths, combine, member_design
+from learning.velocity.members import Catchments, check_depths, combine, instants_needed, member_design
 from learning.velocity.model import VelocityModel, load_velocity_network, save_velocity_network
 from learning.velocity.network import VelocityArchitecture, VelocityNetwork
 from learning.velocity.ocean import depth_coordinate, predicted_ocean
+from learning.velocity.predict import make_plan
 from learning.velocity.residuals import Residuals, _places, _reflected, local_energy
+from learning.velocity.runs import Experiments, RunOptions
 from learning.velocity.schedule import Schedule
 from learning.velocity.targets import Velocities, depths_between, metres, write_velocities
 from learning.velocity.training import VelocityTask, train_velocity
@@ -291,6 +296,17 @@ def test_each_map_is_seen_without_its_own_mean():
     assert maps.stack(at, scale).shape == (maps.spec.n_channels, 8, 8)
 
 
+@pytest.mark.parametrize("method", ["spline", "gaussian"])
+def test_the_scale_of_maps_is_that_of_what_the_network_sees(method):
+    velocities = made_up()
+    spec = MapSpec.of("sst-ssh", 48.0, 48.0, method=method)
+    maps = Maps.of(spec, velocities.times, velocities.surface, 16.0)
+    stacks = np.stack([maps.stack(maps.instants(time), {"ssh": 1.0, "temp": 1.0}) for time in velocities.times[4:-4]])
+    # temperature comes with all points of its cells, the first of its days being 10 days before the instant
+    first = stacks[:, spec.n_ssh : spec.n_ssh + 4]
+    assert maps.scale(np.arange(2, velocities.times.size - 6))["temp"] == pytest.approx(first.std(), rel=1e-5)
+
+
 def test_the_network_is_the_same_everywhere_in_a_periodic_sea():
     velocities = made_up()
     model = model_of(velocities)
@@ -365,6 +381,17 @@ def test_residuals_keep_their_energy_wherever_they_are_put(periodic):
     assert np.array_equal(residuals.member((0, 3), where)(12.0), residuals.member((0, 3), where)(12.0))
 
 
+def test_residuals_of_days_of_different_energy_grow_without_a_jump_and_are_each_days_own_on_the_day():
+    where = lattice()
+    rest = waves(where, 3, 5) * np.array([1.0, 4.0, 0.5, 3.0, 1.0], np.float32)[:, None, None, None]
+    residuals = Residuals.of(np.zeros_like(rest), rest, where, 5.0, conditioned=False)
+    residual = residuals.member((0, 0), where)
+    sizes = np.array([residual(days)[0].std() for days in np.arange(0.0, 40.0, 0.05)])
+    days = residuals.values[:, 0].std(axis=(-2, -1))
+    assert np.abs(np.diff(sizes)).max() < 0.05 * np.ptp(days)  # a day is 100 of these steps
+    assert sizes.max() == pytest.approx(days.max(), rel=0.01) and sizes.min() > 0.99 * days.min()
+
+
 def test_a_member_goes_to_and_fro_through_the_record_without_a_jump():
     """In time and in place: a jump would be a front that no ocean has."""
     instants = np.arange(0.0, 40.0, 0.25)
@@ -389,6 +416,21 @@ def test_residuals_are_larger_where_the_prediction_is_stronger():
     assert (residuals.exponent > 0.2).all()
     size = residuals.size(predicted[0], where)
     assert (size[:, :, 6:10].mean(axis=(1, 2)) > 1.5 * size[:, :, 22:26].mean(axis=(1, 2))).all()
+
+
+def test_an_error_in_proportion_to_the_flow_has_an_exponent_of_half():
+    """Sizes are of velocities, energies of their squares."""
+    where = lattice(32)
+    predicted = waves(where, 1, 6)
+    assert Residuals.of(predicted, 1.3 * predicted, where, 5.0).exponent == pytest.approx(np.full(3, 0.5), abs=1e-3)
+
+
+def test_velocities_are_needed_from_the_slowest_ascent_on():
+    design = Design.at("0,0", speeds=(80.0, 300.0), positions=1)
+    starts = np.array(["2001-06-01", "2001-06-11"], "M8[s]")
+    instants = instants_needed(starts, design, 5.0)
+    assert instants[-1] == starts[1] + 10 * DAY and set(np.diff(instants)) == {5 * DAY}
+    assert starts[0] - instants[0] >= design.ascent_days(80.0) * DAY + 5 * DAY > starts[0] - instants[1]
 
 
 def test_an_ocean_of_faster_currents_has_residuals_as_much_larger():
@@ -447,6 +489,29 @@ def test_the_loss_to_expect_is_the_line_of_validation_at_the_amplitude_that_was_
     assert np.isnan(loaded.expected_bl(np.array([0.0, np.nan]))).all()  # one member has no spread
 
 
+def test_the_amplitude_is_fitted_at_the_export_level(monkeypatch):
+    """At 200 m, also where crossings of shallower levels are kept."""
+    design = Design.at("0,0", speeds=80, positions=1, levels=(1000, 200, 100))
+    start = np.array(["2001-01-01"], "M8[s]")
+    known = SimpleNamespace(start=start, usable=np.ones(1, bool))
+    counts = np.zeros((1, 3, 100, 100), np.uint32)
+    for level in range(3):
+        counts[0, level, 50, 20 + 20 * level] = 10
+    reached = np.full((1, 3), 10)
+    store = xr.Dataset({"counts": (("experiment", "level", "y", "x"), counts), "reached": (("experiment", "level"), reached)})
+    asked = []
+
+    def predicted(*arguments, levels, **options):
+        asked.append(levels.tolist())
+        pdf = smooth_pdf(counts[:, levels] / 10.0)
+        yield Catchments(0, 80.0, pdf, pdf, np.zeros((1, 1)), np.ones((1, 1)))
+
+    monkeypatch.setattr("learning.velocity.calibrate.predict_catchments", predicted)
+    options = RunOptions(design, Integration())
+    choice = score_amplitude(model_of(made_up()), None, None, options, start, {80.0: store}, known, 1.0, 1)
+    assert asked == [[1]] and choice.bl[80.0] == pytest.approx(0, abs=1e-6)
+
+
 def test_a_spread_that_tells_nothing_leaves_the_mean_loss_to_expect():
     falling = np.array([[0.1, 0.3], [0.2, 0.2], [0.3, 0.1]])
     for pairs, loss in ((falling, 0.2), (falling[:1], 0.3)):
@@ -476,9 +541,55 @@ def test_the_root_is_nearer_in_bl_than_the_mean():
     assert root.sum() == pytest.approx(1, abs=1e-4)
 
 
+def test_members_that_agree_have_no_spread():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        alone = rng.normal(0, 60, (1, 50, 1, 2)).astype(np.float32)
+        for members in ([alone], [alone, alone]):
+            assert 0 <= combine(members)[2][0, 0] < 1e-5
+
+
 def test_particles_that_never_reach_the_level_leave_no_catchment():
     mean, _, spread, reached = combine([np.full((1, 5, 2, 2), np.nan, np.float32)])
     assert np.isnan(mean).all() and np.isnan(spread).all() and (reached == 0).all()
+
+
+# -- which days are learnt from, and which are predicted ------------------------------------------------------------
+def sixty_periods() -> Experiments:
+    start = np.datetime64("2001-01-01", "s") + 10 * DAY * np.arange(60)
+    place = np.zeros((60, 2))
+    return Experiments(start, start + 10 * DAY, np.arange(60), np.ones(60, bool), np.array([1000.0, 200.0]), place)
+
+
+def test_no_map_that_is_learnt_from_lies_beyond_the_training_part_and_validation_keeps_to_its_own():
+    known = sixty_periods()
+    split, _ = known.split(test=True)
+    times = known.start[0] + 5 * DAY * np.arange(-20, 130)
+    for spec in (MapSpec.of("sst-ssh"), MapSpec.of("sst-ssh", causal=True)):
+        parts = Parts.of(times, known, split, spec)
+        last = max(0, *spec.ssh_days, *spec.other_days)
+        assert times[parts.train].max() + last * DAY == known.end[split.train].max()
+        assert times[parts.train].min() <= known.start[split.train].min()
+        assert times[parts.validation].min() == known.start[split.validation].min() - 10 * DAY
+        assert times[parts.validation].max() == known.end[split.validation].max()
+
+
+def test_periods_that_were_learnt_from_are_not_predicted(monkeypatch):
+    known = sixty_periods()
+    split, _ = known.split(test=True)
+    of_run = {"run_options": RunOptions(Design(), Integration()), "run_identity": "this", "found_speeds": (80.0,)}
+    for name, value in of_run.items():
+        monkeypatch.setattr(f"learning.velocity.predict.{name}", lambda run, value=value: value)
+    monkeypatch.setattr("learning.velocity.predict.Experiments.open", lambda run: known)
+    config = SimpleNamespace(run="run", out=None, w=(), trap_depth=None, levels=(), collection=None)
+    dates = split.dates(known.start, known.end)
+    for run, wanted in (("this", np.setdiff1d(np.arange(60), split.train)), ("another", np.arange(60))):
+        plan = make_plan(config, SimpleNamespace(card={"run": run, "split": dates}, spec=MapSpec.of("sst-ssh")))
+        assert np.flatnonzero(plan.wanted).tolist() == wanted.tolist()
+        for name in ("validation", "test"):
+            of_part = split.validation if name == "validation" else split.test
+            expected = of_part if run == "this" else []
+            assert np.flatnonzero(plan.part == PARTS.index(name)).tolist() == list(expected)
 
 
 # -- what is refused -------------------------------------------------------------------------------------------------
