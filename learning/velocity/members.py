@@ -144,7 +144,7 @@ def combine(members: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.n
             square = np.sqrt(pdf).mean(axis=0) ** 2
             mean[position, level], root[position, level] = 0.0, 0.0
             mean[position, level][place], root[position, level][place] = average / average.sum(), square / square.sum()
-            spread[position, level] = max(0.0, 1 - np.sqrt(pdf * average).sum(axis=(-2, -1)).mean())  # rounding goes below 0
+            spread[position, level] = np.maximum(1 - np.sqrt(pdf * average).sum(axis=(-2, -1)).mean(), 0)  # rounding goes below 0
     return mean, root, spread, inside
 
 
