@@ -30,6 +30,9 @@ BOX_STYLES: dict[str, Literal["-", "--"]] = {"box100": "-", "box200": "--"}
 #: Widths of the contours that hold :data:`lagrangian.pdf.SHARES`: the contour of the densest bins is the thickest.
 CONTOUR_WIDTHS = (1.5, 1.0, 0.6)
 HALO = withStroke(linewidth=2, foreground="white")
+#: Points of a line of the globe, and the latitude, degrees, beyond which there are as many as the library would have: in a window of
+#: 800 km below that latitude no piece between two points is further than 0.2 km from its parallel.
+LINE_POINTS, MANY_POINTS_BEYOND = 24, 70.0
 #: Land on maps in colour.
 LAND = "0.85"
 
@@ -83,7 +86,7 @@ def map_axes(
     axes.set_ylim(-1e3 * half_y, 1e3 * half_y)
     if earth:
         if sides:
-            _globe_lines(axes, size, sides)
+            _globe_lines(axes, center[1], size, sides)
         if coast:
             axes.add_feature(land_feature(zorder=3, facecolor=land))
     else:
@@ -91,11 +94,13 @@ def map_axes(
     return axes
 
 
-def _globe_lines(axes, size: float, sides: Sequence[str]) -> None:
+def _globe_lines(axes, latitude: float, size: float, sides: Sequence[str]) -> None:
     lines = axes.gridlines(
         draw_labels=list(sides), linewidth=0.4, color="0.3", alpha=0.5, x_inline=False, y_inline=False, zorder=4
     )
     lines.xformatter, lines.yformatter = LongitudeFormatter(), LatitudeFormatter()
+    if abs(latitude) < MANY_POINTS_BEYOND:
+        lines.n_steps = LINE_POINTS  # to draw them is a third of the time of a map
     lines.rotate_labels = False
     lines.xlabel_style = lines.ylabel_style = {"size": size}
 

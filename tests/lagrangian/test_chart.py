@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from lagrangian import chart
 from lagrangian.binning import bin_centres
 from lagrangian.chart import edges, map_axes, mass_contours, on_earth, view_km
 
@@ -29,6 +31,20 @@ def test_a_view_holds_the_share_of_every_pdf_between_least_and_the_cells():
     assert view_km(X, X, [pdfs[0]], 8.0, share=0.98, least=100.0, margin=8.0) == 100.0
     assert view_km(X, X, [gauss(390, 0, 40)], 8.0, share=0.999, least=100.0, margin=80.0) == 400.0
     assert view_km(X, X, [np.zeros_like(pdfs[0])], 8.0, share=0.98, least=100.0, margin=8.0) == 100.0
+
+
+@pytest.mark.parametrize("latitude", [0.0, -49.0, 69.9, 86.0])
+def test_lines_of_the_globe_look_as_those_of_many_points(latitude, monkeypatch):
+    def drawn():
+        figure = Figure(figsize=(4, 4))
+        canvas = FigureCanvasAgg(figure)
+        map_axes(figure, (1, 1, 1), (-16.5, latitude), 400.0, coast=False)
+        canvas.draw()
+        return np.asarray(canvas.buffer_rgba()).astype(int)
+
+    few = drawn()
+    monkeypatch.setattr(chart, "LINE_POINTS", 100)
+    assert abs(few - drawn()).max() <= 8 and few.min() < 200  # of 255
 
 
 def test_contours_hold_their_shares_and_those_that_fall_together_are_drawn_once():
