@@ -30,8 +30,8 @@ BOX_STYLES: dict[str, Literal["-", "--"]] = {"box100": "-", "box200": "--"}
 #: Widths of the contours that hold :data:`lagrangian.pdf.SHARES`: the contour of the densest bins is the thickest.
 CONTOUR_WIDTHS = (1.5, 1.0, 0.6)
 HALO = withStroke(linewidth=2, foreground="white")
-#: Points of a line of the globe, and the latitude, degrees, beyond which there are as many as the library would have: in a window of
-#: 800 km below that latitude no piece between two points is further than 0.2 km from its parallel.
+#: Points of a line of the globe, and the latitude, degrees, beyond which there are as many as the library would have: in a window
+#: of 800 km below that latitude no piece between two points is further than 0.2 km from its parallel.
 LINE_POINTS, MANY_POINTS_BEYOND = 24, 70.0
 #: Land on maps in colour.
 LAND = "0.85"
