@@ -47,7 +47,7 @@ from learning.ensemble import median
 from learning.folders import found_speeds
 from learning.inputs import InputSpec, Normalisation
 from learning.lightning_module import CatchmentTraining
-from learning.loss import HeatSmoothing
+from learning.loss import HeatSmoothing, target_amplitude, training_loss
 from learning.network import CENTRED, ResidualUNet, pdf_head
 from learning.plan import EPOCH_BOUNDS
 from learning.samples import RunSamples
@@ -110,7 +110,7 @@ class Corrected(nn.Module):
         maps, self.products = SEEN[seen]
         centred = [name in CENTRED for name, _ in spec.variables] * len(spec.lags_days) if maps else []
         centred += [False] * (len(PRODUCTS) * n_speeds) if self.products else []
-        self.n_speeds, self.size = n_speeds, size
+        self.n_speeds, self.size, self.smoothing = n_speeds, size, HeatSmoothing(*size)
         self.body = ResidualUNet(len(centred), n_speeds, architecture, torch.tensor(centred), size)
         # a map that is added everywhere would be of the ocean that was learnt from
         self.body.climatology.requires_grad_(not self.products)
@@ -128,6 +128,10 @@ class Corrected(nn.Module):
             root = inputs[:, first : first + self.n_speeds].square() / math.prod(self.size)
             logits = logits + (root + FLOOR).log()
         return logits[:, :, None]
+
+    def loss(self, inputs: torch.Tensor, raw: torch.Tensor) -> torch.Tensor:
+        """The training loss of inputs and of their PDFs (n, speed, 1, y, x) as counted, which a :class:`Trial` gives."""
+        return training_loss(self(inputs), target_amplitude(raw, self.smoothing(raw)))
 
 
 class Epochs:
