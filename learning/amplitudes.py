@@ -1,7 +1,7 @@
 """Square roots of smoothed and of raw PDFs, from the bins that hold particles: what losses and constants of least BL compare.
 
-Particles lie in few of the 10 000 bins of a PDF. Each of these bins is smoothed by adding the smoothing of a single one around it,
-which takes half of the time of cosine transforms of the whole (docs/measurements.md, "What the commands cost").
+Particles lie in few of the 10 000 bins of a PDF. Each of these bins is smoothed by adding the smoothing of a single one around
+it, which takes half of the time of cosine transforms of the whole (docs/measurements.md, "What the commands cost").
 """
 
 from __future__ import annotations
