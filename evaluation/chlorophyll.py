@@ -19,9 +19,8 @@ from data.satellite import around, on_frame
 from data.times import timedelta_days
 from evaluation.cross_correlation import MARGIN_DAYS, DailyMaps
 from evaluation.cups import day
+from evaluation.options import PAPER_LAGS
 
-#: The longest lag of the paper, days.
-PAPER_LAG = 110
 #: Maps in a chunk of the store; as many are regridded at a time.
 CHUNK = 64
 
@@ -58,10 +57,10 @@ def daily_maps(dataset: xr.Dataset, frame: Frame, flux: pd.DataFrame, lags: np.n
 
 
 def wanted_span(flux: pd.DataFrame, lags: np.ndarray) -> tuple[np.datetime64, np.datetime64]:
-    """First and last instant of the chlorophyll that cups want at any of ``lags`` (days, ascending), and at 0 to 110 days, which
-    other lags then find regridded."""
-    first = flux["open"].min().to_datetime64() - timedelta_days(max(lags[-1], PAPER_LAG) + MARGIN_DAYS)
-    last = flux["close"].max().to_datetime64() - timedelta_days(min(lags[0], 0) - MARGIN_DAYS)
+    """First and last instant of the chlorophyll that cups want at any of ``lags`` (days, ascending), and at those of the
+    paper, which other lags then find regridded."""
+    first = flux["open"].min().to_datetime64() - timedelta_days(max(lags[-1], PAPER_LAGS[1]) + MARGIN_DAYS)
+    last = flux["close"].max().to_datetime64() - timedelta_days(min(lags[0], PAPER_LAGS[0]) - MARGIN_DAYS)
     return first, last
 
 

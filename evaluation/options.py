@@ -17,6 +17,8 @@ BOX_KM = 80.0
 #: Length of a block of the bootstrap of correlations, days: fluxes and chlorophyll have a season, so that the sample is one of
 #: years.
 CORRELATION_BLOCK_DAYS = 365.25
+#: First and last lag of the paper, and the step between two, days.
+PAPER_LAGS = (0.0, 110.0, 3.0)
 #: Frames of a film.
 FRAMES = 60
 
@@ -117,7 +119,7 @@ class CorrelationConfig:
     """Leave bad rows and values of the flux record out instead of refusing them; overlaps of a day or less are kept."""
     variables: tuple[str, ...] = ()
     """Fluxes: dry_weight, poc, pic, tpn (default: all that the record holds)."""
-    lags: Annotated[tuple[float, float, float], *bounds(least=-3650, most=3650, unit="days")] = (0.0, 110.0, 3.0)
+    lags: Annotated[tuple[float, float, float], *bounds(least=-3650, most=3650, unit="days")] = PAPER_LAGS
     """First lag, last lag and step, days: chlorophyll so long before the flux."""
     exclude_years: Annotated[tuple[int, ...], *bounds(least=1, most=9999)] = (2011, 2013)
     """Years left out of the second period; a cup belongs to the year of its middle."""

@@ -117,8 +117,10 @@ class Design:
         if "levels" in options:
             options["levels"] = _numbers("--levels", options["levels"])
         for name, value in options.items():
-            # dates of any kind: text, numpy's, Python's
-            options[name] = _plain(value) if name not in ("start", "end") else value and str(getattr(value, "values", value))
+            if name not in ("start", "end"):
+                options[name] = _plain(value)
+            elif value is not None:  # dates of any kind: text, numpy's, Python's; the first instant of 1970 is false to numpy
+                options[name] = str(getattr(value, "values", value))
         if options.get("trap_depth") is not None:
             need(is_number(depth := options["trap_depth"]), f"--trap-depth {depth!r}: must be a number of m, positive down")
         names = {field.name for field in dataclasses.fields(cls)}

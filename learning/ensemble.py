@@ -229,7 +229,7 @@ def _median(members: list[torch.Tensor]) -> torch.Tensor:
     n = len(ordered)
     if n == 4:  # of two ordered pairs, the larger of the first and the smaller of the second are the middle two of all
         (low, high), (low2, high2) = ((torch.minimum(*pair), torch.maximum(*pair)) for pair in (members[:2], members[2:]))
-        return torch.maximum(low, low2, out=low).add_(torch.minimum(high, high2, out=high)).mul_(0.5)
+        return torch.maximum(low, low2).add_(torch.minimum(high, high2)).mul_(0.5)
     for turn in range(n):
         for k in range(turn % 2, n - 1, 2):
             ordered[k], ordered[k + 1] = torch.minimum(ordered[k], ordered[k + 1]), torch.maximum(ordered[k], ordered[k + 1])

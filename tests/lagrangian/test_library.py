@@ -262,6 +262,9 @@ def test_a_design_takes_the_numbers_and_dates_of_any_library():
     for instant in instants:
         start = Design.at("pap-so", start=instant).start
         assert parse_date(start, "--start") == np.datetime64("2001-03-01")
+    beginning = np.datetime64("1970-01-01", "ns")  # 0, and so false, to numpy
+    for instant in (beginning, xr.DataArray(beginning)):
+        assert parse_date(Design.at("pap-so", start=instant).start, "--start") == beginning
     with pytest.raises(OptionError, match=r"--site \(-16.5, 49.0\): must be text"):
         Design.at((-16.5, 49.0))
 
