@@ -33,6 +33,8 @@ import numpy as np
 import psutil
 import zarr
 
+from tests.builders.forks import Fork, Forks
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 SAMPLE = ROOT / "tests" / "data" / "croco_sample" / "croco_his.nc"
 JET = ROOT.parent / "shared" / "data" / "croco" / "jet"
@@ -54,6 +56,13 @@ WITHOUT_PICTURE = [
     "from data.command import run_command; from lagrangian.config import RunConfig; from lagrangian.run import main\n"
     "if __name__ == '__main__': sys.exit(run_command(RunConfig, main, prog='lagrangian.run'))",
 ]
+#: The same for :func:`tests.builders.forks.forks`.
+FORKED_WITHOUT_PICTURE = (
+    "import sys, types; sys.modules['lagrangian.maps'] = types.SimpleNamespace(draw_catchment=lambda *a: None)\n"
+    "from data.command import run_command; from lagrangian.config import RunConfig; from lagrangian.run import main\n"
+    "import data.croco, scipy.interpolate; from numba import njit; njit(lambda one: one + 1)(1)  # of which numba reads much",
+    "run_command(RunConfig, main, prog='lagrangian.run', argv=argv)",
+)
 
 
 # -- runs that are killed --------------------------------------------------------------------------------------------
@@ -68,8 +77,10 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
-def start(arguments: list[str], out: Path, command: list[str] = COMMAND) -> subprocess.Popen:
+def start(arguments: list[str], out: Path, command: list[str] | Forks = COMMAND) -> subprocess.Popen | Fork:
     """The command in a process group of its own, as a shell starts it."""
+    if isinstance(command, Forks):
+        return command.start(arguments, out)
     return subprocess.Popen(
         [*command, *arguments, "--out", str(out)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True,
@@ -78,7 +89,7 @@ def start(arguments: list[str], out: Path, command: list[str] = COMMAND) -> subp
     )  # fmt: skip
 
 
-def wait_for(condition, process: subprocess.Popen, seconds: float = 60.0) -> bool:
+def wait_for(condition, process: subprocess.Popen | Fork, seconds: float = 60.0) -> bool:
     """Wait until the condition holds; False where the process ends first."""
     until = time.monotonic() + seconds
     while not condition():
@@ -90,7 +101,7 @@ def wait_for(condition, process: subprocess.Popen, seconds: float = 60.0) -> boo
     return True
 
 
-def _holds(process: subprocess.Popen, out: Path) -> bool:
+def _holds(process: subprocess.Popen | Fork, out: Path) -> bool:
     """Whether the command itself has come to its work (its imports are over, its folder is its own)."""
     try:
         return json.loads((out / ".run.lock").read_text())["pid"] == process.pid
@@ -98,7 +109,7 @@ def _holds(process: subprocess.Popen, out: Path) -> bool:
         return False
 
 
-def worker_processes(process: subprocess.Popen) -> list[psutil.Process]:
+def worker_processes(process: subprocess.Popen | Fork) -> list[psutil.Process]:
     """The Dask workers under a command."""
     found = []
     for child in psutil.Process(process.pid).children(recursive=True):

@@ -20,7 +20,7 @@ from lagrangian.stores import open_pdf, open_store
 from learning.folders import found_speeds, run_identity
 from learning.inputs import InputSpec
 from learning.samples import RunSamples
-from tests.benchmarks.scaling import LOSSES, WITHOUT_PICTURE, all_pieces, contents, finished, kill_and_lose, unlike
+from tests.benchmarks.scaling import LOSSES, all_pieces, contents, finished, kill_and_lose, unlike
 from tests.lagrangian.test_restart import command, damage, interrupted_at, leftovers, line, no_picture  # noqa: F401
 
 
@@ -50,11 +50,11 @@ def cut(cut_off, tmp_path):
     return shutil.copytree(cut_off, tmp_path / "cut")
 
 
-def test_three_kills_and_three_deletions_lose_nothing_that_was_finished(whole, tmp_path):
+def test_three_kills_and_three_deletions_lose_nothing_that_was_finished(whole, tmp_path, forked_run):
     """24 and 12 of them: tests.benchmarks.scaling losses."""
     out = tmp_path / "unlucky"
     rng = random.Random(7)
-    said, kept = kill_and_lose(out, ["SIGKILL", "SIGTERM", "SIGINT"], list(LOSSES), rng, all_pieces(whole), WITHOUT_PICTURE)
+    said, kept = kill_and_lose(out, ["SIGKILL", "SIGTERM", "SIGINT"], list(LOSSES), rng, all_pieces(whole), forked_run)
     print(said)
     assert sum(one.startswith("lost") for one in said) == 3 and len(said) == 6
     assert not unlike(contents(out), contents(whole)) and not leftovers(out)
