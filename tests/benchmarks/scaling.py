@@ -251,10 +251,10 @@ def finished(out: Path) -> dict[Path, tuple[int, int]]:
     return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
 
 
-def kept_of(before: dict[Path, tuple[int, int]], lost: Path) -> dict[Path, tuple[int, int]]:
-    """What of :func:`finished` must be the same files still: all but the store that something was lost of."""
-    store = next((path for path in (lost, *lost.parents) if path.suffix in (".zarr", ".partial")), None)
-    return {path: stamp for path, stamp in before.items() if store is None or store not in path.parents}
+def kept_of(before: dict[Path, tuple[int, int]], lost: list[Path]) -> dict[Path, tuple[int, int]]:
+    """What of :func:`finished` must be the same files still: all but the stores that something was lost of."""
+    stores = {parent for path in lost for parent in (path, *path.parents) if parent.suffix in (".zarr", ".partial")}
+    return {path: stamp for path, stamp in before.items() if stores.isdisjoint(path.parents)}
 
 
 def kill_and_lose(
@@ -273,16 +273,17 @@ def kill_and_lose(
     for loss in losses:
         events.insert(rng.randint(1, len(events)), (None, loss))
     said, kept, ended = [], {}, False
+    torn: list[Path] = []  # lost, and perhaps not made again yet: a command may be killed before it comes to that store
     for kind, loss in events:
         if loss is not None:
             before = finished(out)
-            lost = lose(out, loss, rng)
-            kept = kept_of(kept | before, lost)
-            said.append(f"lost {lost.relative_to(out)}")
+            torn.append(lose(out, loss, rng))
+            kept = kept_of(kept | before, torn)
+            said.append(f"lost {torn[-1].relative_to(out)}")
             ended = False
         elif kind == "end":
             finish(again, out, command)
-            ended = True
+            ended, torn = True, []
         else:
             extra = ["--workers", "2", "--block", "2"] if "worker" in kind else []
             said.append(kill_at_random([*again, *extra], out, kind.split()[0], rng, total, command))

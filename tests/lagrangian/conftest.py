@@ -1,4 +1,4 @@
-"""The process from which runs are forked."""
+"""What tests of the runs share: the process from which runs are forked, and runs without maps."""
 
 from __future__ import annotations
 
@@ -15,3 +15,9 @@ def forked_run() -> Iterator[Forks]:
     """``lagrangian.run`` without its picture in real processes, whose imports are done."""
     with forks(*FORKED_WITHOUT_PICTURE) as started:
         yield started
+
+
+@pytest.fixture
+def no_map(monkeypatch):
+    """A run draws no map at its end, which takes as long as a small run."""
+    monkeypatch.setattr("lagrangian.maps.draw_catchment", lambda *_: None)

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import signal
+from functools import partial
 from pathlib import Path
 
 import netCDF4
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import zarr
 
+import data.chunks
 import lagrangian.checkpoint
 import lagrangian.run
 from data.command import run_command
@@ -331,16 +333,17 @@ def test_sigterm_keeps_what_is_in_flight_at_the_next_window(reference, tmp_path,
 def test_a_full_disk_ends_with_one_line_and_the_next_command_goes_on(after, reference, tmp_path, monkeypatch, capsys):
     """While stores are laid out, and while they are being filled."""
     out = tmp_path / "full"
-    real, calls = zarr.storage._local._put, []
+    calls = []
 
-    def put(*arguments, **options):
+    def counted(real, *arguments, **options):
         calls.append(1)
         if len(calls) > after:
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr("zarr.storage._local._put", put)
+        for module in (zarr.storage._local, data.chunks):
+            patch.setattr(module, "_put", partial(counted, module._put))
         assert command(out) == 2
     text = line(capsys)
     assert "No space left on device" in text and "free space" in text
