@@ -19,6 +19,7 @@ from numcodecs import blosc
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 from zarr.core.codec_pipeline import BatchedCodecPipeline
 from zarr.registry import register_pipeline
+from zarr.storage import LocalStore
 
 from data.command import one_line
 from data.errors import StoreError
@@ -92,7 +93,7 @@ def _put_plain(array, number: int, values, *, durable: bool) -> bool:
 
     zarr's threads take longer than a small chunk. ``durable``: whether the chunk is on disk before it has its name.
     """
-    if np.shape(values) != array.chunks or not _is_one_file(array, 1) or not _is_plain(array):
+    if np.shape(values) != array.chunks or not array.ndim or not _is_one_file(array, 1) or not _is_plain(array):
         return False
     packed = blosc.compress(np.ascontiguousarray(values, array.dtype), *PACKING)
     _put(_chunk_path(array, number), packed + np.uint32(google_crc32c.value(packed)).tobytes(), durable)
@@ -152,7 +153,9 @@ def _is_one_file(array, dimensions: int) -> bool:
 
 
 def _is_plain(array) -> bool:
-    """Whether chunks hold the memory of this machine, packed as :func:`add_array` has it."""
+    """Whether chunks are files and hold the memory of this machine, packed as :func:`add_array` has it."""
+    if not isinstance(array.store, LocalStore) or array.read_only:
+        return False
     order, packing, _ = (codec.to_dict().get("configuration", {}) for codec in array.metadata.codecs)
     name, level, _ = PACKING
     ours = {"cname": name.decode(), "clevel": level, "shuffle": "bitshuffle", "typesize": array.dtype.itemsize, "blocksize": 0}

@@ -323,8 +323,11 @@ def test_a_chunk_has_the_bytes_that_zarr_writes(dtype, chunks, tmp_path):
     found = {name: files(tmp_path / "one.zarr" / name / "c") for name in ("ours", "laid_out", "zarrs")}
     assert found["laid_out"] == found["zarrs"] and len(found["zarrs"]) > 2
     assert found["ours"] == found["zarrs"] or chunks[2] < values.shape[2]
-    add_array(group, "whole", values.shape, values.shape, dtype, ("part", "row", "column"), data=values, fill=0)
-    np.testing.assert_array_equal(group["whole"][...], values)
+    for one in (group, zarr.create_group(store={}, zarr_format=3)):  # in files, and in memory
+        add_array(one, "whole", values.shape, values.shape, dtype, ("part", "row", "column"), data=values, fill=0)
+        add_array(one, "number", (), (), dtype, (), data=values[0, 0, 0], fill=0)
+        np.testing.assert_array_equal(one["whole"][...], values)
+        assert one["number"][...] == values[0, 0, 0]
 
 
 def test_a_chunk_that_cannot_be_written_leaves_the_one_before_and_nothing_aside(tmp_path, monkeypatch):
