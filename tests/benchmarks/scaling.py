@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import random
 import resource
 import shutil
@@ -70,11 +71,14 @@ FORKED_WITHOUT_PICTURE = (
 
 def contents(folder: Path) -> dict[str, str]:
     """Digest of every file of the stores under a run folder."""
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and ".zarr" in str(path.relative_to(folder))
-    }
+    found = {}
+    for place, _, names in os.walk(folder):
+        if ".zarr" in place[len(str(folder)) :]:
+            for name in names:
+                path = os.path.join(place, name)
+                with open(path, "rb") as file:
+                    found[os.path.relpath(path, folder)] = hashlib.sha256(file.read()).hexdigest()
+    return dict(sorted(found.items()))
 
 
 def start(arguments: list[str], out: Path, command: list[str] | Forks = COMMAND) -> subprocess.Popen | Fork:
@@ -247,8 +251,9 @@ def lose(out: Path, kind: str, rng: random.Random) -> Path:
 
 def finished(out: Path) -> dict[Path, tuple[int, int]]:
     """Every file of every finished store, with what changes when the file is written again."""
-    files = [path for store in stores_of(out) if store.suffix == ".zarr" for path in store.rglob("*") if path.is_file()]
-    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+    whole = (store for store in stores_of(out) if store.suffix == ".zarr")
+    files = (os.path.join(place, name) for store in whole for place, _, names in os.walk(store) for name in names)
+    return {Path(file): (stat.st_ino, stat.st_mtime_ns) for file in files for stat in [os.stat(file)]}
 
 
 def kept_of(before: dict[Path, tuple[int, int]], lost: list[Path]) -> dict[Path, tuple[int, int]]:
