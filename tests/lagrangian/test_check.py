@@ -117,7 +117,8 @@ def test_disk_and_memory_are_within_a_fifth_of_those_of_the_run_and_cpu_time_is_
         "code = run_command(RunConfig, main, prog='lagrangian.run', argv=sys.argv[1:])\n"
         "print('peak', peak_memory(), 'cpu', time.process_time()); sys.exit(code)"
     )
-    options = [*SMALL_RUN, "--particles", "36", "--release-every", "6", "--every", "2", "--out", str(tmp_path / "run")]
+    options = [*SMALL_RUN, "--w", "300", "--particles", "36", "--release-every", "6", "--every", "2"]
+    options += ["--out", str(tmp_path / "run")]
     told, done = (
         subprocess.run([sys.executable, "-c", measured, *options, *more], capture_output=True, text=True, timeout=600)
         for more in (["--check"], [])
