@@ -353,19 +353,25 @@ def source_fingerprint() -> str:
 
 def provenance(config) -> dict:
     """A record of the call: options, command line, versions, machine, git commit (None if unknown), source fingerprint."""
-    versions = {}
-    for package in RECORDED_PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
     return {
         "configuration": json_ready(config),
         "command_line": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "versions": versions,
+        "versions": dict(_versions()),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "git_commit": _git_commit(),
         "source": source_fingerprint(),
     }
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    """Of :data:`RECORDED_PACKAGES` that are installed, as this process found them first."""
+    versions = {}
+    for package in RECORDED_PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions
 
 
 def _git_commit() -> str | None:

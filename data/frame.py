@@ -77,6 +77,8 @@ class Frame:
 
 #: Shifts of the samples within a cell up to which their weights are kept: 2 MB at the method's 100 x 100 cells and 4 shifts.
 KEPT_SHIFTS = 16
+#: Samples that are taken at once: shifts of few points together, for calls would take longer than the samples.
+AT_ONCE = 100_000
 
 
 class Regridder:
@@ -92,6 +94,11 @@ class Regridder:
         "linear": samples are bilinear everywhere.
     partial : bool
         Whether a cell with missing samples is the mean of the others, instead of missing.
+
+    Attributes
+    ----------
+    shifts : int
+        m x m, the samples of a cell.
     """
 
     def __init__(
@@ -111,10 +118,13 @@ class Regridder:
         sampled = [frame.positions(grid, dx, dy) for dy in shifts for dx in shifts]
         xi, eta = grid.locate(*(np.stack([position[axis] for position in sampled]) for axis in (0, 1)))
         px, py = grid.period
+        self.shifts = m * m
+        xi, eta = xi.reshape(self.shifts, -1), eta.reshape(self.shifts, -1)
+        together = max(1, AT_ONCE // xi.shape[1])
         self._places = []
-        for one_xi, one_eta in zip(xi.reshape(m * m, -1), eta.reshape(m * m, -1), strict=True):
-            inside = np.isfinite(one_xi)
-            x, y = (np.where(inside, one, 0.0) for one in (one_xi, one_eta))
+        for first in range(0, self.shifts, together):
+            inside = np.isfinite(xi[first : first + together])
+            x, y = (axis[first : first + together][inside] for axis in (xi, eta))
             self._places.append((inside, np.mod(x, px) if px else x, np.mod(y, py) if py else y))
         self._kept: dict[int, tuple[csr_array, np.ndarray]] = {}
 
@@ -127,23 +137,23 @@ class Regridder:
         total = np.zeros(self.frame.x.size * self.frame.y.size)
         counts = np.zeros(total.size, np.int64)
         for number, (inside, x, y) in enumerate(self._places):
-            values = self._linear(number, filled, missing) if sample is None else sample(x, y)
-            if not inside.all():
-                values = np.where(inside, values, np.nan)
-            inside_sea = np.isfinite(values)
-            total += values if inside_sea.all() else np.where(inside_sea, values, 0.0)
-            counts += inside_sea
-        enough = counts > 0 if self.partial else counts == len(self._places)
+            values = np.full(inside.shape, np.nan)  # (shift, point)
+            values[inside] = self._linear(number, filled, missing) if sample is None else sample(x, y)
+            for one in values:
+                inside_sea = np.isfinite(one)
+                total += one if inside_sea.all() else np.where(inside_sea, one, 0.0)
+                counts += inside_sea
+        enough = counts > 0 if self.partial else counts == self.shifts
         mean = np.where(enough, total / np.maximum(counts, 1), np.nan)
         return mean.reshape(self.frame.shape).astype(np.float32)
 
     def _linear(self, number: int, filled: np.ndarray, missing: np.ndarray) -> np.ndarray:
-        """Bilinear samples of a shift; their weights are kept for the next field where shifts are few."""
+        """Bilinear samples of some shifts; their weights are kept for the next field where shifts are few."""
         kept = self._kept.get(number)
         if kept is None:
             weights = _corner_weights(*self._places[number][1:], filled.shape)
             kept = weights, weights @ np.ones(filled.size)
-            if len(self._places) <= KEPT_SHIFTS:
+            if self.shifts <= KEPT_SHIFTS:
                 self._kept[number] = kept
         weights, whole = kept
         total = weights @ filled.ravel()

@@ -77,7 +77,8 @@ class Registry:
         return sorted({*self._registered, *self._entry_points()})
 
     def __contains__(self, name: str) -> bool:
-        return name in self._registered or name in self._entry_points()
+        # what can be no name, as a place in degrees, is not looked for among all installed packages
+        return name in self._registered or (bool(NAME.fullmatch(name)) and name in self._entry_points())
 
     def get(self, name: str) -> Any:
         """The object of a name.

@@ -209,8 +209,8 @@ class ResumableStore:
         self.done = self._marks()
         try:
             group = zarr.open_group(str(self.partial), mode="r+", use_consolidated=False)
-            arrays_of(self.partial)
-            arrays = [group[name] for name in self.filled]
+            found = arrays_of(self.partial)
+            arrays = [found[name] for name in self.filled]
             if self._lay_out_at and self.identity is not None and IDENTITY not in group.attrs:  # of an earlier version
                 group.attrs[IDENTITY] = self.identity
         except OSError:

@@ -49,10 +49,14 @@ class AGrid:
     def __init__(self, grid: HorizontalGrid, vertical: VerticalCoordinate, deepest: float, step: float = DEPTH_STEP):
         self.grid, self.vertical = grid, vertical
         self.depth = np.arange(0.0, deepest + 2.5 * step, step)
+        self._last: tuple[PreparedSnapshot, dict[str, np.ndarray]] | None = None
 
     def fields(self, earlier: PreparedSnapshot, later: PreparedSnapshot) -> dict[str, np.ndarray]:
         """U, V in cells/s and W in m/s positive up, each (2, depth, eta, xi) float32, at the two instants."""
-        pair = [self._at_depths(earlier), self._at_depths(later)]
+        if self._last is None or self._last[0] is not later:  # the earlier snapshot of a window is the later one of the next
+            self._last = later, self._at_depths(later)
+        pair = [self._at_depths(earlier), self._last[1]]
+        self._last = earlier, pair[0]
         return {name: np.stack([fields[name] for fields in pair]) for name in ("U", "V", "W")}
 
     def _at_depths(self, snapshot: PreparedSnapshot) -> dict[str, np.ndarray]:

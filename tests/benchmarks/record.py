@@ -50,7 +50,13 @@ def unit(lon, lat) -> np.ndarray:
 def turned(place: np.ndarray, axis: np.ndarray, angle: np.ndarray) -> np.ndarray:
     """Unit vectors (..., 3) turned about ``axis`` by ``angle`` (radians, counter-clockwise as seen from above): Rodrigues."""
     cosine, sine = np.cos(angle)[..., None], np.sin(angle)[..., None]
-    return place * cosine + np.cross(axis, place) * sine + axis * (place @ axis)[..., None] * (1 - cosine)
+    return place * cosine + cross(axis, place) * sine + axis * (place @ axis)[..., None] * (1 - cosine)
+
+
+def cross(axis: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """:func:`numpy.cross` of (3,) and (..., 3), which takes longer to sort its arguments than to multiply these."""
+    (a, b, c), (x, y, z) = axis, np.moveaxis(place, -1, 0)
+    return np.stack([b * z - c * y, c * x - a * z, a * y - b * x], axis=-1)
 
 
 def metres_between(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -177,7 +183,7 @@ class AnalyticRecord:
     def depth_by_angle(self, place: np.ndarray) -> np.ndarray:
         """How h changes with the angle about the gyre's centre within the gyre, m a radian."""
         versine = 2 * np.sin(0.5 * self.mount_radius / RADIUS) ** 2
-        return -3 * MOUNT * self._nearness(place) ** 2 * (np.cross(self.axis, place) @ self.mount) / versine
+        return -3 * MOUNT * self._nearness(place) ** 2 * (cross(self.axis, place) @ self.mount) / versine
 
     @cached_property
     def curves(self) -> dict[str, np.ndarray]:
@@ -414,8 +420,8 @@ class AnalyticRecord:
             a4, s4, _ = slope(tau + step, angle + step * a3, sigma + step * s3)
             new_angle = angle + step / 6 * (a1 + 2 * a2 + 2 * a3 + a4)
             sigma = sigma + step / 6 * (s1 + 2 * s2 + 2 * s3 + s4)
-            new_height = sigma * (self.depth(turned(release, self.axis, new_angle)) + zeta)
-            new_height -= self.depth(turned(release, self.axis, new_angle))
+            depth_there = self.depth(turned(release, self.axis, new_angle))
+            new_height = sigma * (depth_there + zeta) - depth_there
             for number, level in enumerate(levels):
                 part = (-level - height) / (new_height - height)
                 now = np.isnan(found_time[:, number]) & (new_height >= -level) & (time - tau - part * step >= 0)

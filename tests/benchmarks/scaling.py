@@ -20,6 +20,7 @@ import argparse
 import contextlib
 import hashlib
 import json
+import os
 import random
 import resource
 import shutil
@@ -33,6 +34,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 import zarr
+
+from tests.builders.forks import Fork, Forks
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SAMPLE = ROOT / "tests" / "data" / "croco_sample" / "croco_his.nc"
@@ -55,6 +58,13 @@ WITHOUT_PICTURE = [
     "from data.command import run_command; from lagrangian.config import RunConfig; from lagrangian.run import main\n"
     "if __name__ == '__main__': sys.exit(run_command(RunConfig, main, prog='lagrangian.run'))",
 ]
+#: The same for :func:`tests.builders.forks.forks`.
+FORKED_WITHOUT_PICTURE = (
+    "import sys, types; sys.modules['lagrangian.maps'] = types.SimpleNamespace(draw_catchment=lambda *a: None)\n"
+    "from data.command import run_command; from lagrangian.config import RunConfig; from lagrangian.run import main\n"
+    "import data.croco, scipy.interpolate; from numba import njit; njit(lambda one: one + 1)(1)  # of which numba reads much",
+    "run_command(RunConfig, main, prog='lagrangian.run', argv=argv)",
+)
 
 
 # -- runs that are killed --------------------------------------------------------------------------------------------
@@ -62,15 +72,20 @@ WITHOUT_PICTURE = [
 
 def contents(folder: Path) -> dict[str, str]:
     """Digest of every file of the stores under a run folder."""
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and ".zarr" in str(path.relative_to(folder))
-    }
+    found = {}
+    for place, _, names in os.walk(folder):
+        if ".zarr" in place[len(str(folder)) :]:
+            for name in names:
+                path = os.path.join(place, name)
+                with open(path, "rb") as file:
+                    found[os.path.relpath(path, folder)] = hashlib.sha256(file.read()).hexdigest()
+    return dict(sorted(found.items()))
 
 
-def start(arguments: list[str], out: Path, command: list[str] = COMMAND) -> subprocess.Popen:
+def start(arguments: list[str], out: Path, command: list[str] | Forks = COMMAND) -> subprocess.Popen | Fork:
     """The command in a process group of its own, as a shell starts it."""
+    if isinstance(command, Forks):
+        return command.start(arguments, out)
     return subprocess.Popen(
         [*command, *arguments, "--out", str(out)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True,
@@ -79,7 +94,7 @@ def start(arguments: list[str], out: Path, command: list[str] = COMMAND) -> subp
     )  # fmt: skip
 
 
-def wait_for(condition, process: subprocess.Popen, seconds: float = 60.0) -> bool:
+def wait_for(condition, process: subprocess.Popen | Fork, seconds: float = 60.0) -> bool:
     """Wait until the condition holds; False where the process ends first."""
     until = time.monotonic() + seconds
     while not condition():
@@ -91,7 +106,7 @@ def wait_for(condition, process: subprocess.Popen, seconds: float = 60.0) -> boo
     return True
 
 
-def _holds(process: subprocess.Popen, out: Path) -> bool:
+def _holds(process: subprocess.Popen | Fork, out: Path) -> bool:
     """Whether the command itself has come to its work (its imports are over, its folder is its own)."""
     try:
         return json.loads((out / ".run.lock").read_text())["pid"] == process.pid
@@ -99,7 +114,7 @@ def _holds(process: subprocess.Popen, out: Path) -> bool:
         return False
 
 
-def worker_processes(process: subprocess.Popen) -> list[psutil.Process]:
+def worker_processes(process: subprocess.Popen | Fork) -> list[psutil.Process]:
     """The Dask workers under a command: processes that were forked from the server of forks or, elsewhere, spawned."""
     found = []
     for child in psutil.Process(process.pid).children(recursive=True):
@@ -236,14 +251,15 @@ def lose(out: Path, kind: str, rng: random.Random) -> Path:
 
 def finished(out: Path) -> dict[Path, tuple[int, int]]:
     """Every file of every finished store, with what changes when the file is written again."""
-    files = [path for store in stores_of(out) if store.suffix == ".zarr" for path in store.rglob("*") if path.is_file()]
-    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+    whole = (store for store in stores_of(out) if store.suffix == ".zarr")
+    files = (os.path.join(place, name) for store in whole for place, _, names in os.walk(store) for name in names)
+    return {Path(file): (stat.st_ino, stat.st_mtime_ns) for file in files for stat in [os.stat(file)]}
 
 
-def kept_of(before: dict[Path, tuple[int, int]], lost: Path) -> dict[Path, tuple[int, int]]:
-    """What of :func:`finished` must be the same files still: all but the store that something was lost of."""
-    store = next((path for path in (lost, *lost.parents) if path.suffix in (".zarr", ".partial")), None)
-    return {path: stamp for path, stamp in before.items() if store is None or store not in path.parents}
+def kept_of(before: dict[Path, tuple[int, int]], lost: list[Path]) -> dict[Path, tuple[int, int]]:
+    """What of :func:`finished` must be the same files still: all but the stores that something was lost of."""
+    stores = {parent for path in lost for parent in (path, *path.parents) if parent.suffix in (".zarr", ".partial")}
+    return {path: stamp for path, stamp in before.items() if stores.isdisjoint(path.parents)}
 
 
 def kill_and_lose(
@@ -262,16 +278,17 @@ def kill_and_lose(
     for loss in losses:
         events.insert(rng.randint(1, len(events)), (None, loss))
     said, kept, ended = [], {}, False
+    torn: list[Path] = []  # lost, and perhaps not made again yet: a command may be killed before it comes to that store
     for kind, loss in events:
         if loss is not None:
             before = finished(out)
-            lost = lose(out, loss, rng)
-            kept = kept_of(kept | before, lost)
-            said.append(f"lost {lost.relative_to(out)}")
+            torn.append(lose(out, loss, rng))
+            kept = kept_of(kept | before, torn)
+            said.append(f"lost {torn[-1].relative_to(out)}")
             ended = False
         elif kind == "end":
             finish(again, out, command)
-            ended = True
+            ended, torn = True, []
         else:
             extra = ["--workers", "2", "--block", "2"] if "worker" in kind else []
             said.append(kill_at_random([*again, *extra], out, kind.split()[0], rng, total, command))

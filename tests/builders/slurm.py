@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "sinfo")
@@ -77,7 +78,8 @@ def slurm(folder: Path) -> Iterator[dict[str, str]]:
     key.chmod(0o400)
     host = socket.gethostname().split(".")[0]
     conf = folder / "slurm.conf"
-    conf.write_text(CONF.format(host=host, folder=folder, port=_port(), slurmd_port=_port(), cpus=os.cpu_count(), memory=4000))
+    port = _port()
+    conf.write_text(CONF.format(host=host, folder=folder, port=port, slurmd_port=_port(), cpus=os.cpu_count(), memory=4000))
     (folder / "cgroup.conf").write_text("IgnoreSystemd=yes\n")
     environ = {**os.environ, "PATH": PLACES, "SLURM_CONF": str(conf)}
     socket_path = f"--socket={folder}/munge.socket"
@@ -93,13 +95,8 @@ def slurm(folder: Path) -> Iterator[dict[str, str]]:
             with open(folder / f"{command[0]}.out", "w") as out:
                 options = {"stdout": out, "stderr": subprocess.STDOUT, "start_new_session": True}
                 processes.append(subprocess.Popen(command, env=environ, **options))
-            time.sleep(0.5)
-        until = time.monotonic() + READY_SECONDS
-        while (state := _state(environ)) != "idle":
-            if time.monotonic() > until or any(process.poll() is not None for process in processes):
-                logs = "\n".join(f"{path.name}: {path.read_text()[-600:]}" for path in sorted(folder.glob("*.[ol][uo][tg]")))
-                raise RuntimeError(f"the node is {state or 'unknown'}\n{logs}")
-            time.sleep(0.5)
+            answers = {"munged": (folder / "munge.socket").exists, "slurmctld": lambda: _listens(port)}
+            _wait_until(answers.get(command[0], lambda: _state(environ) == "idle"), command[0], processes, folder)
         yield environ
     finally:
         for daemon in reversed(processes):
@@ -110,6 +107,39 @@ def slurm(folder: Path) -> Iterator[dict[str, str]]:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
+
+
+def _wait_until(ready: Callable[[], bool], name: str, processes: list[subprocess.Popen], folder: Path) -> None:
+    """Wait until the daemon ``name`` is ready: one that asks another before that waits for seconds before it asks again."""
+    until = time.monotonic() + READY_SECONDS
+    while not ready():
+        if time.monotonic() > until or any(process.poll() is not None for process in processes):
+            logs = "\n".join(f"{path.name}: {path.read_text()[-600:]}" for path in sorted(folder.glob("*.[ol][uo][tg]")))
+            raise RuntimeError(f"{name} is not ready\n{logs}")
+        time.sleep(0.05)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
+
+
+def ended(job: str, environ: dict[str, str], seconds: float = 300.0) -> tuple[str, str]:
+    """Wait until a job is over; its state and exit code. (``sbatch --wait`` asks again after 2, 4, 6, 8 and then 10 seconds.)
+
+    Raises
+    ------
+    TimeoutError
+        It is not over in so many seconds.
+    """
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        told = subprocess.run(["scontrol", "--oneliner", "show", "job", job], env=environ, capture_output=True, text=True)
+        state, code = (re.search(rf"\b{name}=(\S+)", told.stdout) for name in ("JobState", "ExitCode"))
+        if state and code and state.group(1) not in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING"):
+            return state.group(1), code.group(1)
+        time.sleep(0.2)
+    raise TimeoutError(f"job {job} is not over after {seconds:g} s: {told.stdout or told.stderr}")
 
 
 def _state(environ: dict[str, str]) -> str:

@@ -38,3 +38,17 @@ def test_below_the_lowest_centre_the_flow_is_that_of_the_centre():
     found = fixed.fields(one, one)["U"][0][fixed.depth > 1500.0]
     assert len(found) and (lowest > -1500.0).all()
     np.testing.assert_allclose(found, np.broadcast_to(0.3 * grid.pm * (1.0 + lowest / 4000.0), found.shape), rtol=2e-5)
+
+
+def test_a_window_that_follows_another_has_the_bytes_of_a_window_alone():
+    """The earlier snapshot of a window is the later one of the next; one that is not is put on the depths anew."""
+    grid = plane(12, 10, h=2500.0)
+    flow = lambda factor: lambda x, y, z, t: factor * (1.0 + z / 4000.0)
+    one, two, three = (
+        evaluate(grid, SHALLOW_TO_DEEP, flow(factor), flow(-factor), w=flow(1e-3), zeta=lambda x, y, t: 0 * x, w_points="s_w")
+        for factor in (0.1, 0.2, 0.3)
+    )
+    kept = AGrid(grid, SHALLOW_TO_DEEP, 2000.0)
+    for earlier, later in ((two, three), (one, two), (one, three), (two, one)):
+        found, alone = kept.fields(earlier, later), AGrid(grid, SHALLOW_TO_DEEP, 2000.0).fields(earlier, later)
+        assert all(found[name].tobytes() == alone[name].tobytes() for name in "UVW")

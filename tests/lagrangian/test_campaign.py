@@ -108,7 +108,7 @@ def test_whole_paths_begin_at_the_release_and_follow_the_clock():
 def parcels_gap(dx):
     ocean = analytic_ocean(days=16, dx=dx)
     config = dataclasses.replace(
-        SMALL, w=(300.0,), start="2001-01-11", end="2001-01-11", positions=2, spacing=90.0, particles=9, dt=60.0
+        SMALL, w=(300.0,), start="2001-01-11", end="2001-01-11", positions=2, spacing=90.0, particles=9, dt=240.0
     )
     ends = []
     for kernel in ("compiled", "parcels"):

@@ -16,7 +16,8 @@ from lagrangian.identity import brought_forward, difference, sampled, values_of
 from lagrangian.run import main
 from tests.benchmarks.scaling import SAMPLE, contents, unlike
 
-RUN = ["--w", "400", "--positions", "1", "--particles", "1", "--collection", "1", "--every", "4", "--release-every", "24"]
+RUN = ["--w", "400", "--positions", "1", "--particles", "1", "--collection", "1", "--every", "4", "--release-every", "24",
+       "--fields-spacing", "40"]  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -15,9 +15,9 @@ LAYERS = (20, 24, 30, 32, 50, 75, 80, 100)
 THREADS = (1, 2, 3)
 
 
-def churn():
+def churn(layers):
     """Allocate and fill memory of the sizes of the kernel's tables, so that nothing that was freed still holds what it held."""
-    return [np.full((2 * n + 3, 2), np.nan) for n in LAYERS for _ in range(50)]
+    return [np.full((2 * layers + 3, 2), np.nan) for _ in range(50)]
 
 
 def paths(grid, s, snapshot_at, threads, w=80.0, days=28.0, n=200):
@@ -30,7 +30,7 @@ def paths(grid, s, snapshot_at, threads, w=80.0, days=28.0, n=200):
     window.load(snapshot_at(times[0]))
     for t in times[1:]:
         window.load(snapshot_at(t))
-        hold = churn()
+        hold = churn(s.n)
         move(window, particles, np.where(particles.status == ACTIVE, t - particles.time, 0.0))
         del hold
     return particles

@@ -20,7 +20,7 @@ from lagrangian.stores import open_pdf, open_store
 from learning.folders import found_speeds, run_identity
 from learning.inputs import InputSpec
 from learning.samples import RunSamples
-from tests.benchmarks.scaling import LOSSES, WITHOUT_PICTURE, all_pieces, contents, finished, kill_and_lose, unlike
+from tests.benchmarks.scaling import LOSSES, all_pieces, contents, finished, kill_and_lose, unlike
 from tests.lagrangian.test_restart import command, damage, interrupted_at, leftovers, line, no_picture  # noqa: F401
 
 
@@ -29,6 +29,11 @@ def whole(tmp_path_factory, no_picture):  # noqa: F811
     out = tmp_path_factory.mktemp("losses") / "whole"
     assert command(out) == 0
     return out
+
+
+@pytest.fixture(scope="module")
+def expected(whole):
+    return contents(whole)
 
 
 @pytest.fixture
@@ -50,37 +55,37 @@ def cut(cut_off, tmp_path):
     return shutil.copytree(cut_off, tmp_path / "cut")
 
 
-def test_three_kills_and_three_deletions_lose_nothing_that_was_finished(whole, tmp_path):
+def test_three_kills_and_three_deletions_lose_nothing_that_was_finished(whole, tmp_path, forked_run, expected):
     """24 and 12 of them: tests.benchmarks.scaling losses."""
     out = tmp_path / "unlucky"
     rng = random.Random(7)
-    said, kept = kill_and_lose(out, ["SIGKILL", "SIGTERM", "SIGINT"], list(LOSSES), rng, all_pieces(whole), WITHOUT_PICTURE)
+    said, kept = kill_and_lose(out, ["SIGKILL", "SIGTERM", "SIGINT"], list(LOSSES), rng, all_pieces(whole), forked_run)
     print(said)
     assert sum(one.startswith("lost") for one in said) == 3 and len(said) == 6
-    assert not unlike(contents(out), contents(whole)) and not leftovers(out)
+    assert not unlike(contents(out), expected) and not leftovers(out)
     now = finished(out)
     assert [path for path, stamp in kept.items() if now[path] != stamp] == []
 
 
 @pytest.mark.parametrize("store", ["w300/particles.zarr", "w400/pdf.zarr", "w300/trajectories.zarr", "fields.zarr"])
-def test_a_deleted_store_is_made_again_and_its_neighbours_are_not_touched(store, run, whole):
+def test_a_deleted_store_is_made_again_and_its_neighbours_are_not_touched(store, run, expected):
     shutil.rmtree(run / store)
     before = finished(run)
     assert command(run) == 0
     now = finished(run)
     assert {path: now[path] for path in before} == before
-    assert not unlike(contents(run), contents(whole)) and not leftovers(run)
+    assert not unlike(contents(run), expected) and not leftovers(run)
 
 
-def test_a_store_that_was_deleted_while_a_run_is_cut_off_is_made_again(cut, whole):
+def test_a_store_that_was_deleted_while_a_run_is_cut_off_is_made_again(cut, expected):
     out = cut
     assert list((out / "checkpoints").glob("*.npz")) and any(out.glob("w300/pdf.zarr.partial/parts_done/*"))
     shutil.rmtree(out / "w300" / "particles.zarr.partial")
     assert command(out) == 0
-    assert not unlike(contents(out), contents(whole)) and not leftovers(out)
+    assert not unlike(contents(out), expected) and not leftovers(out)
 
 
-def test_a_store_that_cannot_be_gone_on_with_is_removed_as_the_line_says_and_made_anew(cut, whole, capsys):
+def test_a_store_that_cannot_be_gone_on_with_is_removed_as_the_line_says_and_made_anew(cut, expected, capsys):
     out = cut
     store = out / "w300" / "pdf.zarr.partial"
     (store / "counts" / "zarr.json").write_text('{"zarr_form')
@@ -92,7 +97,7 @@ def test_a_store_that_cannot_be_gone_on_with_is_removed_as_the_line_says_and_mad
     assert sorted(out.glob("*/particles.zarr.partial/parts_done/*")) == others and others
     shutil.rmtree(store)
     assert command(out) == 0
-    assert not unlike(contents(out), contents(whole)) and not leftovers(out)
+    assert not unlike(contents(out), expected) and not leftovers(out)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +106,7 @@ def test_a_store_that_cannot_be_gone_on_with_is_removed_as_the_line_says_and_mad
      "fields.zarr/depth/c/0", "w300/trajectories.zarr/trajectory/c/1"],
 )  # fmt: skip
 @pytest.mark.parametrize("how", ["lost", "flipped"])
-def test_lost_coordinates_and_metadata_of_a_finished_store_are_put_in_again(file, how, run, whole, capsys):
+def test_lost_coordinates_and_metadata_of_a_finished_store_are_put_in_again(file, how, run, expected, capsys):
     if how == "flipped" and file.endswith("zarr.json"):
         (run / file).write_text('{"zarr_form')
     else:
@@ -114,7 +119,7 @@ def test_lost_coordinates_and_metadata_of_a_finished_store_are_put_in_again(file
     assert f"note: {store}: {piece}: metadata or coordinates are damaged or missing" in capsys.readouterr().out
     now = finished(run)
     assert {path: now[path] for path in before} == before
-    assert not unlike(contents(run), contents(whole)) and not leftovers(run)
+    assert not unlike(contents(run), expected) and not leftovers(run)
 
 
 READERS = {
@@ -129,14 +134,14 @@ READERS = {
 
 
 @pytest.mark.parametrize("chunk", READERS)
-def test_a_lost_chunk_of_a_finished_store_is_refused_by_every_reader_and_the_mend_that_is_named_works(chunk, run, whole):
+def test_a_lost_chunk_of_a_finished_store_is_refused_by_every_reader_and_the_mend_that_is_named_works(chunk, run, expected):
     damage(run / chunk, "lost")
     with pytest.raises(StoreError) as refusal:
         READERS[chunk](run)
     text = str(refusal.value)
     assert chunk in text and "is missing" in text and "lagrangian.run" in text and "\n" not in text
     assert command(run) == 0
-    assert not unlike(contents(run), contents(whole))
+    assert not unlike(contents(run), expected)
 
 
 def test_a_chunk_that_is_lost_after_the_store_was_opened_is_no_zero(run):
@@ -149,13 +154,13 @@ def test_a_chunk_that_is_lost_after_the_store_was_opened_is_no_zero(run):
         fields["ssh"].values  # noqa: B018
 
 
-def test_a_speed_whose_pdfs_are_lost_is_not_passed_over(run, whole):
+def test_a_speed_whose_pdfs_are_lost_is_not_passed_over(run, expected):
     assert found_speeds(run) == (300.0, 400.0)
     shutil.rmtree(run / "w300" / "pdf.zarr")
     with pytest.raises(StoreError, match=r"pdf.zarr does not exist, and .*w300/particles.zarr does: .* lagrangian.run again"):
         found_speeds(run)
     assert command(run) == 0
-    assert found_speeds(run) == (300.0, 400.0) and not unlike(contents(run), contents(whole))
+    assert found_speeds(run) == (300.0, 400.0) and not unlike(contents(run), expected)
 
 
 # -- run.json --------------------------------------------------------------------------------------------------------
@@ -212,14 +217,14 @@ def test_a_store_of_another_run_under_the_name_of_one_of_ours_is_refused(run, tm
 
 
 @pytest.mark.parametrize("content", ["[1, 2]", '{"identity": 3}', "{", '"text"'])
-def test_a_run_json_that_is_no_record_gets_one_line_whose_advice_works(content, run, whole, capsys):
+def test_a_run_json_that_is_no_record_gets_one_line_whose_advice_works(content, run, expected, capsys):
     (run / "run.json").write_text(content)
     assert command(run) == 2
     text = line(capsys)
     assert "run.json" in text and "remove it and give the same lagrangian.run again" in text
     (run / "run.json").unlink()
     assert command(run) == 0
-    assert not unlike(contents(run), contents(whole))
+    assert not unlike(contents(run), expected)
 
 
 # -- stores of earlier versions --------------------------------------------------------------------------------------
@@ -233,7 +238,7 @@ def as_before(store: Path) -> None:
         del group.attrs[name]
 
 
-def test_an_unfinished_run_of_an_earlier_version_is_gone_on_with(cut, whole, monkeypatch):
+def test_an_unfinished_run_of_an_earlier_version_is_gone_on_with(cut, expected, monkeypatch):
     """Its marks lie in periods_done beside the stores, and in the array ``written`` of the fields."""
     out = cut
     for folder in out.glob("w*"):
@@ -251,7 +256,7 @@ def test_an_unfinished_run_of_an_earlier_version_is_gone_on_with(cut, whole, mon
     assert command(out) == 0
     total = 2 * len(json.loads((out / "run.json").read_text())["identity"]["starts"])
     assert len(done) == total - sum(in_before.values())
-    ours, expected = contents(out), contents(whole)
+    ours, expected = contents(out), expected
     assert [name for name in unlike(ours, expected) if "/c/" in name] == []
     assert not leftovers(out) and not list(out.rglob("periods_done"))
 

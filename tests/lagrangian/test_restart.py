@@ -9,7 +9,7 @@ import os
 import random
 import shutil
 import signal
-import sys
+from functools import partial
 from pathlib import Path
 
 import netCDF4
@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import zarr
 
+import data.chunks
 import lagrangian.checkpoint
 import lagrangian.run
 from data.command import run_command
@@ -32,11 +33,9 @@ from lagrangian.stores import open_pdf
 from tests.benchmarks.scaling import (
     SAMPLE,
     SMALL_RUN,
-    WITHOUT_PICTURE,
     all_pieces,
     contents,
     kill_at_random,
-    start,
     unlike,
 )
 from tests.builders.small_sweep import SMALL, analytic_ocean
@@ -181,16 +180,18 @@ def _flipped(content: bytes) -> bytes:
 # -- the command -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow  # processes, which import what they need before they can be killed
+@pytest.mark.slow  # processes that are killed
 @pytest.mark.parametrize("number", range(3))
-def test_a_command_killed_at_a_random_moment_and_started_again_ends_with_the_same_bytes(number, reference, total, tmp_path):
+def test_a_command_killed_at_a_random_moment_and_started_again_ends_with_the_same_bytes(
+    number, reference, total, tmp_path, forked_run
+):
     """kill -9 and Ctrl-C alone; kill -9 of a worker and of the command over it. (20 of them: tests.benchmarks.scaling kills.)"""
     rng = random.Random(number)
     out = tmp_path / "killed"
     workers = ["--workers", "2", "--block", "3"]
     plan = [[("SIGKILL", [])], [("SIGINT", []), ("SIGTERM", [])], [("worker", workers)]][number]
     for kind, extra in plan:
-        print(kill_at_random([*SMALL_RUN, *extra], out, kind, rng, total, WITHOUT_PICTURE))
+        print(kill_at_random([*SMALL_RUN, *extra], out, kind, rng, total, forked_run))
     assert command(out) == 0
     assert not unlike(contents(out), reference)
     assert not leftovers(out)
@@ -305,22 +306,18 @@ def test_where_locks_do_not_work_the_file_says_who_holds_the_folder(tmp_path, mo
         pass
 
 
-def test_sigterm_keeps_what_is_in_flight_at_the_next_window(reference, tmp_path, monkeypatch):
+def test_sigterm_keeps_what_is_in_flight_at_the_next_window(reference, tmp_path, monkeypatch, forked_run):
     """As batch systems send it, some seconds before SIGKILL; long before the next checkpoint is due."""
     out = tmp_path / "told"
-    code = (
-        "import os, signal, sys, types\n"
-        "sys.modules['lagrangian.maps'] = types.SimpleNamespace(draw_catchment=lambda *a: None)\n"
-        "from data.croco import CrocoOcean\nfrom data.command import run_command\n"
-        "from lagrangian.config import RunConfig\nfrom lagrangian.run import main\n"
+    change = (
+        "import os, signal\nfrom data.croco import CrocoOcean\n"
         "real = CrocoOcean.snapshot\n"
         "def snapshot(self, index, *rest):\n"
         "    if index == 25: os.kill(os.getpid(), signal.SIGTERM)\n"
         "    return real(self, index, *rest)\n"
         "CrocoOcean.snapshot = snapshot\n"
-        "sys.exit(run_command(RunConfig, main, prog='x'))\n"
     )
-    assert start([*SMALL_RUN, "--checkpoint", "1000"], out, [sys.executable, "-c", code]).wait(120) == -signal.SIGTERM
+    assert forked_run.start([*SMALL_RUN, "--checkpoint", "1000"], out, change).wait(120) == -signal.SIGTERM
     (path,) = (out / "checkpoints").glob("*.npz")
     assert np.load(path)["particle_x"].size
     read = read_snapshots(monkeypatch)
@@ -336,16 +333,17 @@ def test_sigterm_keeps_what_is_in_flight_at_the_next_window(reference, tmp_path,
 def test_a_full_disk_ends_with_one_line_and_the_next_command_goes_on(after, reference, tmp_path, monkeypatch, capsys):
     """While stores are laid out, and while they are being filled."""
     out = tmp_path / "full"
-    real, calls = zarr.storage._local._put, []
+    calls = []
 
-    def put(*arguments, **options):
+    def counted(real, *arguments, **options):
         calls.append(1)
         if len(calls) > after:
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr("zarr.storage._local._put", put)
+        for module in (zarr.storage._local, data.chunks):
+            patch.setattr(module, "_put", partial(counted, module._put))
         assert command(out) == 2
     text = line(capsys)
     assert "No space left on device" in text and "free space" in text

@@ -12,7 +12,7 @@ from data.command import run_command
 from lagrangian.config import RunConfig
 from lagrangian.run import main
 from tests.benchmarks.scaling import SMALL_RUN, contents, unlike
-from tests.builders.slurm import missing, slurm
+from tests.builders.slurm import ended, missing, slurm
 
 # slow for jobs that are scheduled, and processes that import what they need
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=f"no Slurm: {missing()}")]
@@ -41,8 +41,9 @@ def run(folder, environ, *arguments):
 def test_two_jobs_of_slurm_write_the_same_bytes_as_one_process(environ, tmp_path, monkeypatch):
     monkeypatch.setattr("lagrangian.maps.draw_catchment", lambda *_: None)
     alone = tmp_path / "alone"
-    assert run_command(RunConfig, main, prog="lagrangian.run", argv=[*SMALL_RUN, "--out", str(alone)]) == 0
-    options = ["--cluster", "slurm", "--workers", "2", "--block", "1"]
+    speed = ["--w", "300"]
+    assert run_command(RunConfig, main, prog="lagrangian.run", argv=[*SMALL_RUN, *speed, "--out", str(alone)]) == 0
+    options = [*speed, "--cluster", "slurm", "--workers", "2", "--block", "1"]
     jobs = ["--cluster-options", "cores=1", "memory=1GB", "walltime=00:10:00"]
     shared = run(tmp_path / "work", environ, "--out", "shared", *options, *jobs)
     assert shared.returncode == 0, shared.stderr
@@ -55,11 +56,12 @@ def test_the_script_of_a_check_is_a_job_that_slurm_takes_and_ends(environ, tmp_p
     assert told.returncode == 0, told.stderr
     (tmp_path / "work" / "job.sh").write_text(told.stdout)
     log = tmp_path / "work" / "log"
-    done = subprocess.run(
-        ["sbatch", "--wait", "--output", str(log), "job.sh"], cwd=tmp_path / "work", env=environ, capture_output=True, text=True,
-        timeout=300,
+    given = subprocess.run(
+        ["sbatch", "--parsable", "--output", str(log), "job.sh"], cwd=tmp_path / "work", env=environ, capture_output=True,
+        text=True, timeout=300,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr + log.read_text()
+    assert given.returncode == 0, given.stderr
+    assert ended(given.stdout.strip(), environ) == ("COMPLETED", "0:0"), log.read_text()
     assert (tmp_path / "work" / "batch" / "w300" / "pdf.zarr").exists() and "map: batch/w400" in log.read_text()
 
 

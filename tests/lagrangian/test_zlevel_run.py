@@ -277,7 +277,7 @@ def test_nemos_c_grid_and_the_a_grid_of_the_same_flow_lead_to_the_same_places(fo
 
 def test_parcels_own_kernel_agrees_on_an_a_grid(folder, tmp_path):
     for kernel in ("compiled", "parcels"):
-        options = {"w": (500.0,), "dt": 60.0, "particles": 9, "vertical_velocity": "none"}
+        options = {"w": (500.0,), "dt": 240.0, "particles": 9, "vertical_velocity": "none"}
         main(config(folder, tmp_path / kernel, kernel=kernel, start="2001-03-09", end="2001-03-09", **options))
     one, other = (stores(tmp_path / kernel) for kernel in ("compiled", "parcels"))
     assert (one["particles.zarr/status"] == 0).all() and (other["particles.zarr/status"] == 0).all()

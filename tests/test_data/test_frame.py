@@ -103,3 +103,19 @@ def test_corners_that_are_kept_give_every_next_field_the_bytes_of_corners_found_
     for one, field in zip(found, fields, strict=True):
         np.testing.assert_array_equal(one, Regridder(grid, frame, method="linear", partial=True)(field))
         assert np.isfinite(one).any()
+
+
+@pytest.mark.parametrize("method", ["bicubic", "linear"])
+@pytest.mark.parametrize("partial", [True, False])
+def test_samples_that_are_taken_at_once_have_the_bytes_of_samples_shift_by_shift(method, partial, monkeypatch):
+    """Beyond the domain and near what is missing, too."""
+    grid = sphere(nx=40, ny=36, dx=2e3)
+    frame = Frame.around((-16.5, 49.0), 60.0, 8.0)
+    rng = np.random.default_rng(5)
+    field = np.where(rng.random(grid.shape) < 0.05, np.nan, rng.normal(size=grid.shape))
+    together = Regridder(grid, frame, method=method, partial=partial)
+    assert together.shifts == 16
+    monkeypatch.setattr(data.frame, "AT_ONCE", 1)
+    found = together(field)
+    assert found.tobytes() == Regridder(grid, frame, method=method, partial=partial)(field).tobytes()
+    assert np.isfinite(found).any() and np.isnan(found).any()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import zarr
 
-from data.chunks import MAKERS, add_array, arrays_of, lost_chunk, mend_of, open_checked
+from data.chunks import EVERY_CHUNK, MAKERS, add_array, arrays_of, lost_chunk, mend_of, open_checked, put_chunk
 from data.errors import StoreError
 from data.resumable import MARKS, ResumableStore, differences, holds, identity_of
 
@@ -304,3 +304,43 @@ def test_a_layout_that_is_damaged_is_not_mended_from_one_of_other_values(tmp_pat
     store = ResumableStore(path, ("a", "b"), N, lay_out=partial(lay_out, scale=2.0), identity={"dt": 60})
     assert store.missing() == [] and store.close()
     assert (path / "column" / "c" / "0").read_bytes() == column
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "uint16", "int64", "bool"])
+@pytest.mark.parametrize("chunks", [(1, 3, 40), (2, 3, 40), (2, 3, 20)])
+def test_a_chunk_has_the_bytes_that_zarr_writes(dtype, chunks, tmp_path):
+    """One that is a file of its own, the last one of fewer rows, and chunks of which several lie side by side."""
+    group = zarr.create_group(store=str(tmp_path / "one.zarr"), zarr_format=3)
+    values = np.asfortranarray(np.random.default_rng(2).normal(scale=30, size=(5, 3, 40)).astype(dtype))
+    for name in ("ours", "laid_out", "zarrs"):
+        data = values if name == "laid_out" else None
+        add_array(group, name, values.shape, chunks, dtype, ("part", "row", "column"), data=data, fill=0)
+    rows = chunks[0]
+    if chunks[2] == values.shape[2]:
+        for number in range(-(-len(values) // rows)):
+            put_chunk(group["ours"], number, values[number * rows : (number + 1) * rows])
+    group["zarrs"].with_config(EVERY_CHUNK)[...] = values
+    found = {name: files(tmp_path / "one.zarr" / name / "c") for name in ("ours", "laid_out", "zarrs")}
+    assert found["laid_out"] == found["zarrs"] and len(found["zarrs"]) > 2
+    assert found["ours"] == found["zarrs"] or chunks[2] < values.shape[2]
+    for one in (group, zarr.create_group(store={}, zarr_format=3)):  # in files, and in memory
+        add_array(one, "whole", values.shape, values.shape, dtype, ("part", "row", "column"), data=values, fill=0)
+        add_array(one, "number", (), (), dtype, (), data=values[0, 0, 0], fill=0)
+        np.testing.assert_array_equal(one["whole"][...], values)
+        assert one["number"][...] == values[0, 0, 0]
+
+
+def test_a_chunk_that_cannot_be_written_leaves_the_one_before_and_nothing_aside(tmp_path, monkeypatch):
+    group = zarr.create_group(store=str(tmp_path / "one.zarr"), zarr_format=3)
+    add_array(group, "a", (2, 4), (1, 4), "float32", ("row", "column"), fill=0)
+    put_chunk(group["a"], 0, np.ones((1, 4)))
+    before = files(tmp_path)
+
+    def full(number):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("data.chunks.os.fsync", full)
+    for number in (0, 1):
+        with pytest.raises(OSError, match="No space left"):
+            put_chunk(group["a"], number, np.full((1, 4), 2.0))
+    assert files(tmp_path) == before
