@@ -134,14 +134,6 @@ def without(extra, argv, rest):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.parametrize("extra", ["learn", "distances cluster"])  # no command needs either of the two
-def test_without_an_extra_the_other_commands_are_imported(extra):
-    assert not {"distances", "cluster"} & set(NEEDS.values())
-    modules = [one if one != "data.twin" else "data.twin.__main__" for one in OPTIONS if NEEDS.get(one) != extra]
-    done = without(extra, ["x"], f"import importlib\nfor name in {modules!r}: importlib.import_module(name)\n")
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.mark.parametrize("command", NEEDS)
 def test_a_command_without_its_extra_says_in_one_line_what_to_install(command):
     words = {"learning.fit": "fit", "learning.predict": "predict", "evaluation.twin_experiment": "twin-experiment"}
