@@ -147,4 +147,4 @@ def _child(request: dict, call: str, known: dict) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
+        os._exit(code or 0)
