@@ -6,7 +6,8 @@
 The command is that of ``make demo`` (``lagrangian.run --w 80``) without its picture; ``--end`` shortens it. ``parts`` runs it
 twice in one process, with one thread of the kernel, and counts the second time; its parts do not overlap. In ``threads`` every
 case is a process of its own; ``1 core`` has one thread and is kept on one core, reading and writing included; the others may use
-all cores of the machine. CPU time is that of the sweep alone, as run.json has it; wall time that of the whole command.
+all cores of the machine. CPU time is that of the whole command, workers included, and that of the sweep alone, as run.json has it;
+wall time that of the whole command.
 """
 
 from __future__ import annotations
@@ -125,7 +126,8 @@ def threads(end: str) -> int:
             bad += bool(differ)
             rates = result["particle_steps"] / result["seconds"], result["particle_days_per_cpu_second"]
             print(
-                f"{case} | {wall:.1f} | {spent:.1f} | {result['cpu_seconds']:.1f} | {rates[0] / 1e6:.2f} | {rates[1] / 1e6:.2f} | "
+                f"{case} | {wall:.1f} | {spent:.1f} | {result['cpu_seconds']:.1f} | "
+                f"{rates[0] / 1e6:.2f} | {rates[1] / 1e6:.2f} | "
                 f"{f'{len(differ)} FILES DIFFER' if differ else 'equal'}",
                 flush=True,
             )
