@@ -6,8 +6,8 @@
 The command is that of ``make demo`` (``lagrangian.run --w 80``) without its picture; ``--end`` shortens it. ``parts`` runs it
 twice in one process, with one thread of the kernel, and counts the second time; its parts do not overlap. In ``threads`` every
 case is a process of its own; ``1 core`` has one thread and is kept on one core, reading and writing included; the others may use
-all cores of the machine. CPU time is that of the whole command, workers included, and that of the sweep alone, as run.json has it;
-wall time that of the whole command.
+all cores of the machine. CPU time is that of the whole command, workers included, and that of the sweep alone, as run.json has
+it; wall time that of the whole command.
 """
 
 from __future__ import annotations
