@@ -77,6 +77,11 @@ class Frame:
 
 #: Shifts of the samples within a cell up to which their weights are kept: 2 MB at the method's 100 x 100 cells and 4 shifts.
 KEPT_SHIFTS = 16
+#: Points by which a lattice is extended for its spline.
+PAD = 12
+#: Kinds of missing points of which what they need is kept (a model has one at each depth), and the most points of such a lattice:
+#: 70 MB in all.
+KEPT_MASKS, KEPT_POINTS = 16, 2**18
 #: Samples that are taken at once: shifts of few points together, for calls would take longer than the samples.
 AT_ONCE = 100_000
 
@@ -127,6 +132,7 @@ class Regridder:
             x, y = (axis[first : first + together][inside] for axis in (xi, eta))
             self._places.append((inside, np.mod(x, px) if px else x, np.mod(y, py) if py else y))
         self._kept: dict[int, tuple[csr_array, np.ndarray]] = {}
+        self._masks: dict[bytes, _Around] = {}
 
     def __call__(self, field: np.ndarray) -> np.ndarray:
         """(eta, xi) with NaN where missing -> (y, x) float32."""
@@ -162,26 +168,74 @@ class Regridder:
     def _bicubic(self, field, filled, missing):
         """Sampler (x, y) -> values of the cubic spline, or of bilinear interpolation near missing points."""
         wrap_xi, wrap_eta = self.grid.periodic
-        pad = 12
-        if missing.any():
-            # with the periodic images beside, so that missing points across the seam count as near
-            wide, core = _images(missing, pad, wrap_xi, wrap_eta)
-            near = ndimage.maximum_filter(wide, size=5, mode="nearest")[core]
-            filled_cubic = fill_nearest(_images(field, pad, wrap_xi, wrap_eta)[0], wide)[core]
-        else:
-            near, filled_cubic = None, filled
+        known = self._around(missing) if missing.any() else None
+        filled_cubic = filled
+        if known is not None and not missing.all():
+            filled_cubic = _images(field, PAD, wrap_xi, wrap_eta)[0][known.nearest][known.core]
         # a halo of the periodic image, or of the edge itself, so that one spline serves every domain
-        padded = _halo(filled_cubic, pad, wrap_xi, wrap_eta)
+        padded = _halo(filled_cubic, PAD, wrap_xi, wrap_eta)
         coefficients = ndimage.spline_filter(padded, order=3, mode="mirror")
 
         def sample(x, y):
-            values = ndimage.map_coordinates(coefficients, [y + pad, x + pad], order=3, prefilter=False, mode="mirror")
-            if near is not None:
-                close = near[np.rint(y).astype(int), np.rint(x).astype(int)]
-                values[close] = _bilinear_known(filled, missing, x[close], y[close])
+            values = ndimage.map_coordinates(coefficients, [y + PAD, x + PAD], order=3, prefilter=False, mode="mirror")
+            if known is not None:
+                close, weights, weight = known.beside(x, y, missing, keep=len(self._places) == 1)
+                values[close] = _mean_known(weights @ filled.ravel(), weight)
             return values
 
         return sample
+
+    def _around(self, missing: np.ndarray) -> _Around:
+        """What the next fields with the same missing points share with this one."""
+        if missing.size > KEPT_POINTS:
+            return _Around.of(missing, self.grid.periodic)
+        name = missing.tobytes()
+        if name not in self._masks:
+            if len(self._masks) == KEPT_MASKS:
+                self._masks.pop(next(iter(self._masks)))
+            self._masks[name] = _Around.of(missing, self.grid.periodic)
+        return self._masks[name]
+
+
+@dataclass(eq=False)
+class _Around:
+    """Where points are missing, and what is done about it.
+
+    Attributes
+    ----------
+    near : (eta, xi) bool
+        Where the spline is not used.
+    nearest : two (wide eta, wide xi) int arrays
+        The nearest known point of each, on the lattice with its periodic images beside.
+    core : two slices
+        That cut the lattice out of the wide one.
+    """
+
+    near: np.ndarray
+    nearest: tuple[np.ndarray, ...]
+    core: tuple[slice, slice]
+    _beside: tuple[np.ndarray, csr_array, np.ndarray] | None = None
+
+    @classmethod
+    def of(cls, missing: np.ndarray, periodic: tuple[bool, bool]) -> _Around:
+        # with the periodic images beside, so that missing points across the seam count as near
+        wide, core = _images(missing, PAD, *periodic)
+        near = ndimage.maximum_filter(wide, size=5, mode="nearest")[core]
+        return cls(near, _nearest_known(wide), core)
+
+    def beside(self, x: np.ndarray, y: np.ndarray, missing: np.ndarray, *, keep: bool):
+        """Which samples (x, y) lie near missing points; their bilinear weights, and the weight of their known corners.
+
+        ``keep``: for the next field, whose samples are the same.
+        """
+        found = self._beside
+        if found is None:
+            close = self.near[np.rint(y).astype(int), np.rint(x).astype(int)]
+            weights = _corner_weights(x[close], y[close], missing.shape)
+            found = close, weights, _known(weights, missing)
+            if keep:
+                self._beside = found
+        return found
 
 
 def _halo(field: np.ndarray, pad: int, wrap_xi: bool, wrap_eta: bool) -> np.ndarray:
@@ -213,16 +267,12 @@ def _images(field: np.ndarray, pad: int, wrap_xi: bool, wrap_eta: bool) -> tuple
 
 def fill_nearest(field: np.ndarray, missing: np.ndarray) -> np.ndarray:
     """(y, x) with the nearest known value where there is none; 0 where none is known."""
-    if missing.all():
-        return np.zeros_like(field)
-    index = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
-    return field[tuple(index)]
+    return np.zeros_like(field) if missing.all() else field[_nearest_known(missing)]
 
 
-def _bilinear_known(filled: np.ndarray, missing: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Bilinear mean over the known corners; NaN where they hold less than half of the weight."""
-    weights = _corner_weights(x, y, filled.shape)
-    return _mean_known(weights @ filled.ravel(), _known(weights, missing))
+def _nearest_known(missing: np.ndarray) -> tuple[np.ndarray, ...]:
+    """(row, column) of the nearest known point of each."""
+    return tuple(ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True))
 
 
 def _corner_weights(x: np.ndarray, y: np.ndarray, shape: tuple[int, int]) -> csr_array:

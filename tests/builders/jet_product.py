@@ -64,11 +64,14 @@ class Product:
         return {name: (ENERGY * value).astype("f4") for name, value in out.items()}
 
 
-def write_products(folder, indices, *, depth, daily=False, label_hour=12, packed=False, step=1 / 12, name="jet.nc"):
-    """(path of a product of the jet, path of its static file): 12-hourly instants, or daily means labelled at an hour."""
+def write_products(folder, indices, *, depth, daily=False, label_hour=12, packed=False, step=1 / 12, name="jet.nc", values=None):
+    """(path of a product of the jet, path of its static file): 12-hourly instants, or daily means labelled at an hour.
+
+    ``values``: those of the snapshots, where they are known (:meth:`Product.values`).
+    """
     ocean = open_jet()
     product = Product(ocean, depth, step)
-    days = [product.values(index) for index in indices]
+    days = values or [product.values(index) for index in indices]
     times = ocean.times[list(indices)]
     attributes = {"title": "Instantaneous fields"}
     if daily:  # of the instants at 0, 12 and 24 h

@@ -23,8 +23,10 @@ def distances(tmp_path_factory):
     n = len(truth_ocean.times)
     indices = range(n - 54, n)  # 9.3 days from each of five releases four days apart
     releases = truth_ocean.times[-4] - np.arange(5) * np.timedelta64(4, "D")
-    instants, static = jet_product.write_products(folder, indices, depth=GLORYS, name="instants.nc")
-    midnight, _ = jet_product.write_products(folder, indices, depth=GLORYS, daily=True, label_hour=0, name="midnight.nc")
+    product = jet_product.Product(truth_ocean, GLORYS)
+    given = {"depth": GLORYS, "values": [product.values(index) for index in indices]}
+    instants, static = jet_product.write_products(folder, indices, **given, name="instants.nc")
+    midnight, _ = jet_product.write_products(folder, indices, **given, daily=True, label_hour=0, name="midnight.nc")
     oceans = {
         "instants": open_zlevel(instants, grid=static),
         "noon": open_zlevel(midnight, grid=static),

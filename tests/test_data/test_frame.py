@@ -119,3 +119,23 @@ def test_samples_that_are_taken_at_once_have_the_bytes_of_samples_shift_by_shift
     found = together(field)
     assert found.tobytes() == Regridder(grid, frame, method=method, partial=partial)(field).tobytes()
     assert np.isfinite(found).any() and np.isnan(found).any()
+
+
+@pytest.mark.parametrize("periodic", [(False, False), (True, False)])
+def test_fields_that_miss_the_same_points_in_turn_have_the_bytes_of_fields_alone(periodic, monkeypatch):
+    """Land, points that some levels lack, all points, none; more kinds of them than are kept."""
+    monkeypatch.setattr(data.frame, "KEPT_MASKS", 3)
+    mask = np.ones((30, 30), bool)
+    mask[4:9, 20:] = False
+    mask[:, -1] = mask[:, 0]
+    grid = plane(30, 30, dx=4e3, periodic=periodic, mask=mask)
+    frame = Frame.around((0.0, 0.0), 70.0, 8.0)
+    rng = np.random.default_rng(9)
+    lacking = [rng.random(grid.shape) < share for share in (0.0, 0.05, 0.1, 0.2, 1.0)]
+    fields = [np.where(lacking[k], np.nan, rng.normal(size=grid.shape)) for k in (0, 1, 2, 0, 3, 4, 1, 2, 3, 4, 0)]
+    keeping = Regridder(grid, frame)
+    found = [keeping(field) for field in fields]
+    assert np.isfinite(found[0]).any() and not np.isfinite(found[5]).any()
+    monkeypatch.setattr(data.frame, "KEPT_POINTS", 0)
+    for one, field in zip(found, fields, strict=True):
+        assert one.tobytes() == Regridder(grid, frame)(field).tobytes()
