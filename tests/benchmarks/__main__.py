@@ -28,6 +28,7 @@ BENCHMARKS = {
     "scores": ["scores"],
     "bad-inputs": ["bad_inputs"],
     "real-size": ["real_size"],
+    "twin-cost": ["twin_cost"],
     "zlevel": ["zlevel"],
     "families": ["families"],
     "glorys-year": ["glorys_year"],
