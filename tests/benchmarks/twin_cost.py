@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.twin_cost [--before TREE] [--rounds 5]
 
-``--before``: the checkout of another version, measured in turns with the present one; what it computes must be the same bytes, the
-signs of zeros apart. Each figure is the least of the rounds, every round a process of its own.
+``--before``: the checkout of another version, measured in turns with the present one; what it computes must be the same bytes,
+the signs of zeros apart. Each figure is the least of the rounds, every round a process of its own.
 """
 
 from __future__ import annotations
