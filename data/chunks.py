@@ -96,7 +96,7 @@ def _put_plain(array, number: int, values, *, durable: bool) -> bool:
     if np.shape(values) != array.chunks or not array.ndim or not _is_one_file(array, 1) or not _is_plain(array):
         return False
     packed = blosc.compress(np.ascontiguousarray(values, array.dtype), *PACKING)
-    _put(_chunk_path(array, number), packed + np.uint32(google_crc32c.value(packed)).tobytes(), durable)
+    _put(_chunk_path(array, number), packed + google_crc32c.value(packed).to_bytes(4, "little"), durable)
     return True
 
 

@@ -19,7 +19,6 @@ import importlib.util
 import logging
 import shlex
 import shutil
-import signal
 import site
 import socket
 import sys
@@ -29,7 +28,6 @@ import tomllib
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -37,6 +35,7 @@ from data.bounds import bounds
 from data.command import one_line, source_fingerprint
 from data.cores import cores
 from data.errors import CatchmentError, InputError, OptionError, need
+from data.fork_server import START_METHOD, start_fork_server, without_interrupts, worker_environment
 from data.machine import keep_freed_memory
 
 #: Seconds that a scheduler may take to answer, and that its first worker may take to be there.
@@ -100,9 +99,11 @@ class WorkerOptions:
             installed = importlib.util.find_spec("dask_jobqueue") is not None
             need(installed, f"--cluster {self.cluster} needs dask-jobqueue: pip install '{EXTRA}'")
 
-    def client(self, say: Callable[[str], None], folder: Path | None = None):
-        """:func:`open_client` with these options; the workers must see ``folder``."""
-        return open_client(self.workers, self.scheduler, self.cluster, self.cluster_options, say=say, folder=folder)
+    def client(self, say: Callable[[str], None], folder: Path | None = None, modules: Sequence[str] = ()):
+        """:func:`open_client` with these options; the workers must see ``folder`` and import ``modules``."""
+        return open_client(
+            self.workers, self.scheduler, self.cluster, self.cluster_options, say=say, folder=folder, modules=modules
+        )
 
     def threads_each(self, threads: int) -> int:
         """``threads`` for one worker: where 0 and the workers are of this machine, its share of the cores."""
@@ -120,6 +121,7 @@ def open_client(
     *,
     say: Callable[[str], None] = lambda text: None,
     folder: Path | None = None,
+    modules: Sequence[str] = (),
 ) -> Iterator[Any]:
     """Give a Dask client with workers; on leaving, the workers that were started here are ended.
 
@@ -140,6 +142,8 @@ def open_client(
         Told what is being waited for.
     folder : Path, optional
         Of the results, which workers must see.
+    modules : sequence of str
+        Modules that tasks import, beside those that this program has imported: local workers find them imported.
 
     Raises
     ------
@@ -153,6 +157,7 @@ def open_client(
     settings = {
         "distributed.scheduler.allowed-failures": ALLOWED_LOSSES,
         "distributed.nanny.pre-spawn-environ": WORKER_ENVIRON,
+        "distributed.worker.multiprocessing-method": START_METHOD,
         "distributed.admin.large-graph-warning-threshold": "1 TB",
         # tasks hold the memory that they need outside of Dask's sight, and for long: none of Dask's business
         "distributed.worker.memory.target": False,
@@ -181,7 +186,7 @@ def open_client(
             _check_workers(client, f"--scheduler {scheduler}", folder)
         else:
             if cluster is None:
-                dask_cluster = stack.enter_context(_local_cluster(workers))
+                dask_cluster = stack.enter_context(_local_cluster(workers, modules))
             else:
                 dask_cluster = stack.enter_context(batch_cluster(cluster, cluster_options, folder))
                 stack.callback(_remove_keys, dask_cluster)
@@ -266,37 +271,31 @@ def _check_workers(client, what: str, folder: Path | None) -> None:
         need(sees, f"{where} does not see {path}; results must lie where all machines see them under one path")
 
 
-def _local_cluster(workers: int):
+def _local_cluster(workers: int, modules: Sequence[str]):
     from distributed import LocalCluster
     from distributed.security import Security
 
-    # Ctrl-C reaches every process of the terminal, but is this one's to answer. The thread that starts the workers, now and
-    # whenever one has died, inherits the block, and so do they; a Ctrl-C in these seconds is answered after them.
-    can_block = hasattr(signal, "pthread_sigmask")  # not on Windows
-    if can_block:
-        resource_tracker.ensure_running()  # else its start, from that thread, would end the block
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     options = {
         "threads_per_worker": 1,
         "processes": True,
+        "env": worker_environment(),
         "host": "127.0.0.1",
         "dashboard_address": "127.0.0.1:0",
         "memory_limit": 0,
         "security": Security.temporary(),
         "protocol": "tls://",
     }
-    try:
+    # the thread that starts the workers, now and whenever one has died, begins within
+    with without_interrupts():
         for attempt in range(START_ATTEMPTS):
             try:
+                start_fork_server(WORKER_ENVIRON, modules)
                 return LocalCluster(n_workers=workers, silence_logs=logging.CRITICAL + 1, **options)
             except (RuntimeError, OSError) as error:  # a worker died before it was there; afterwards it would be replaced
                 if attempt == START_ATTEMPTS - 1:
                     raise InputError(
                         f"--workers {workers}: the worker processes do not start ({one_line(error)}); is memory left for them?"
                     ) from error
-    finally:
-        if can_block:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def batch_cluster(kind: str, options: Sequence[str] = (), folder: Path | None = None):

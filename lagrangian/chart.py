@@ -8,7 +8,6 @@ from typing import Any, Literal
 import cartopy.crs as ccrs
 import numpy as np
 import xarray as xr
-from cartopy.mpl.ticker import LatitudeFormatter, LongitudeFormatter
 from matplotlib import colormaps
 from matplotlib.colors import ListedColormap
 from matplotlib.contour import QuadContourSet
@@ -19,6 +18,7 @@ from matplotlib.patheffects import withStroke
 from data.coastline import land_feature
 from data.ocean_names import is_idealised
 from data.sphere import EARTH_RADIUS_KM
+from lagrangian.globe_lines import draw_globe_lines
 from lagrangian.pdf import BOXES_KM, SHARES, half_width_km, mass_levels
 
 TRAP_STYLE: dict[str, Any] = dict(
@@ -30,9 +30,6 @@ BOX_STYLES: dict[str, Literal["-", "--"]] = {"box100": "-", "box200": "--"}
 #: Widths of the contours that hold :data:`lagrangian.pdf.SHARES`: the contour of the densest bins is the thickest.
 CONTOUR_WIDTHS = (1.5, 1.0, 0.6)
 HALO = withStroke(linewidth=2, foreground="white")
-#: Points of a line of the globe, and the latitude, degrees, beyond which there are as many as the library would have: in a window
-#: of 800 km below that latitude no piece between two points is further than 0.2 km from its parallel.
-LINE_POINTS, MANY_POINTS_BEYOND = 24, 70.0
 #: Land on maps in colour.
 LAND = "0.85"
 
@@ -86,23 +83,12 @@ def map_axes(
     axes.set_ylim(-1e3 * half_y, 1e3 * half_y)
     if earth:
         if sides:
-            _globe_lines(axes, center[1], size, sides)
+            draw_globe_lines(axes, size, sides)
         if coast:
             axes.add_feature(land_feature(zorder=3, facecolor=land))
     else:
         _kilometres(axes, about, sides)
     return axes
-
-
-def _globe_lines(axes, latitude: float, size: float, sides: Sequence[str]) -> None:
-    lines = axes.gridlines(
-        draw_labels=list(sides), linewidth=0.4, color="0.3", alpha=0.5, x_inline=False, y_inline=False, zorder=4
-    )
-    lines.xformatter, lines.yformatter = LongitudeFormatter(), LatitudeFormatter()
-    if abs(latitude) < MANY_POINTS_BEYOND:
-        lines.n_steps = LINE_POINTS  # to draw them is a third of the time of a map
-    lines.rotate_labels = False
-    lines.xlabel_style = lines.ylabel_style = {"size": size}
 
 
 def _kilometres(axes, about: str, sides: Sequence[str]) -> None:

@@ -143,7 +143,7 @@ class FitConfig(WorkerOptions):
     device: str = "auto"
     """auto, cpu, or gpu (all that are visible)."""
     precision: Literal["32", "16-mixed", "bf16-mixed"] = "32"
-    """Arithmetic of the training; mixed precision pays on a GPU."""
+    """Arithmetic of the training; mixed precision pays on a GPU, bf16-mixed on processors with AMX too."""
     threads: Annotated[int, *bounds(least=0, most=4096)] = THREADS
     """CPU threads for one member. Another number rounds otherwise, so that the default is the same on every machine and with any
     --workers (0: one for each core, shared among local workers)."""

@@ -25,6 +25,8 @@ from learning.plan import make_plan, train_task
 
 #: Memory of a step that is kept for the next step: that of a training in the largest batches, about.
 KEPT_BYTES = 512 * 2**20
+#: What training imports and this module does not.
+TASK_MODULES = ("learning.averaged_training",)
 
 
 def main(config: FitConfig) -> int:
@@ -72,7 +74,7 @@ def fit_unet(config: FitConfig) -> None:
                 lock = locks.enter_context(FolderLock(folder, f"member-{member:02d}"))
                 tasks.append((inputs, group, member, lock.claim))
         if config.distributed:
-            with config.client(_say, config.run) as client:
+            with config.client(_say, config.run, TASK_MODULES) as client:
                 _fit_with_workers(client, config, preset, sets, tasks)
         else:
             for input_set in sets:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 # the same examples in every run, and no failure for a slow machine
 settings.register_profile("steady", derandomize=True, deadline=None)
@@ -56,6 +58,8 @@ def pytest_configure(config):
     """Have the tests write where there is room in memory, unless somebody says where; prepare the process as a command does."""
     gc.disable()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch is imported; see data/start.py
+    # each worker has a core of its own: threads of sums that wait for one another take more than they give
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     if not config.option.basetemp and _has_room(IN_MEMORY):
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
 
@@ -77,9 +81,12 @@ def pytest_collection_finish():
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    """At the first test of a file: what the files before have imported stays, too."""
+    """One thread for sums; at the first test of a file what the files before have imported stays, too."""
+    if "torch" in sys.modules:  # the command of a test before may have taken all cores
+        sys.modules["torch"].set_num_threads(1)
     if item.path not in BEGUN:
         BEGUN.add(item.path)
+        threadpool_limits(1)
         gc.collect()
         gc.freeze()
 

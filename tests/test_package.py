@@ -17,9 +17,12 @@ import pytest
 
 from data.commands import EXTRAS, NEEDS, OPTIONS
 from tests.benchmarks.scaling import SMALL_RUN
+from tests.builders.forks import in_forks
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("data", "lagrangian", "learning", "evaluation")
+#: The small run at one of its speeds.
+RUN = ["run", *(word for word in SMALL_RUN if word != "400")]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -85,7 +88,7 @@ def test_the_wheel_in_a_fresh_environment_runs_outside_of_the_repository(built, 
         return subprocess.run(command, cwd=work, env=environ, capture_output=True, text=True, timeout=600)
 
     assert catchment("--version").stdout == f"catchment {PROJECT['version']}\n"
-    done = catchment("run", *SMALL_RUN, "--workers", "2", "--block", "1", "--out", "out")
+    done = catchment(*RUN, "--workers", "2", "--block", "1", "--out", "out")
     assert done.returncode == 0, done.stderr
     assert "blocks for 2 workers" in done.stdout
     assert (work / "out" / "w300" / "catchment.png").stat().st_size > 10_000
@@ -134,14 +137,6 @@ def without(extra, argv, rest):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.parametrize("extra", ["learn", "distances cluster"])  # no command needs either of the two
-def test_without_an_extra_the_other_commands_are_imported(extra):
-    assert not {"distances", "cluster"} & set(NEEDS.values())
-    modules = [one if one != "data.twin" else "data.twin.__main__" for one in OPTIONS if NEEDS.get(one) != extra]
-    done = without(extra, ["x"], f"import importlib\nfor name in {modules!r}: importlib.import_module(name)\n")
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.mark.parametrize("command", NEEDS)
 def test_a_command_without_its_extra_says_in_one_line_what_to_install(command):
     words = {"learning.fit": "fit", "learning.predict": "predict", "evaluation.twin_experiment": "twin-experiment"}
@@ -160,15 +155,14 @@ def test_a_name_of_the_library_without_its_extra_says_what_to_install():
     assert done.returncode == 1 and "pip install 'catchment-toolkit[learn]'" in done.stderr.splitlines()[-1]
 
 
-@pytest.mark.slow  # two commands in processes of their own, which import what they need
+@pytest.mark.slow  # two commands in processes of their own
 def test_a_run_is_made_and_reported_without_networks_and_distances(tmp_path):
     """The scores that need neither are there; what is left out is told."""
     hidden = (*EXTRAS["learn"], *EXTRAS["distances"])
-    run = ["catchment", "run", *SMALL_RUN, "--out", str(tmp_path / "run")]
-    report = ["catchment", "report", "--run", str(tmp_path / "run")]
-    for argv in (run, report):
-        code = HIDE.format(hidden=hidden, argv=argv) + COARSELY + "from data.console import main\nsys.exit(main())\n"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
+    words = [[*RUN, "--out", str(tmp_path / "run")], ["report", "--run", str(tmp_path / "run")]]
+    scripts = [f"import sys\nfrom data.console import main\nsys.exit(main({one!r}))" for one in words]
+    imports = HIDE.format(hidden=hidden, argv=["catchment"]) + COARSELY + "import lagrangian.run, evaluation.report\n"
+    for done in in_forks(imports, scripts):
         assert done.returncode == 0, done.stderr
     page = (tmp_path / "run" / "report" / "report.html").read_text()
     assert "catchment-toolkit[distances]" in page and "box200" in page

@@ -75,8 +75,15 @@ class TwinOcean:
 
     def snapshot(self, index: int, variables: Collection[str] = ()) -> Snapshot:
         """Day ``index`` of the record."""
-        depth = -self.vertical.z_rho(np.array(DEPTH), np.array(0.0)).ravel()
-        return self.at_depths(index, depth, "temp" in variables)
+        return self.at_depths(index, self._depths(), "temp" in variables)
+
+    def surface(self, index: int, variables: Collection[str] = ()) -> Snapshot:
+        """Day ``index`` at the uppermost level alone: u, v and temp are (1, eta, xi)."""
+        return self.at_depths(index, self._depths()[-1:], "temp" in variables)
+
+    def _depths(self) -> np.ndarray:
+        """Depths of the levels where the sea is at rest, m, from the floor up."""
+        return -self.vertical.z_rho(np.array(DEPTH), np.array(0.0)).ravel()
 
     def at_depths(self, index: int, depth: np.ndarray, temperature: bool = True) -> Snapshot:
         """Day ``index`` at depths (m, positive down) in place of the levels: u, v and temp are (depth, eta, xi)."""

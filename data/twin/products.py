@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import netCDF4
@@ -171,10 +171,15 @@ def resolved(field: np.ndarray, resolution_km: float) -> np.ndarray:
 
 def noise(n: int, scale_km: float, seed: list[int]) -> np.ndarray:
     """(n, n) periodic Gaussian noise of expected variance 1: white noise smoothed to ``scale_km``."""
+    return smooth(np.random.default_rng(seed).standard_normal((n, n)), scale_km) / _deviation(n, scale_km)
+
+
+@cache
+def _deviation(n: int, scale_km: float) -> float:
+    """Of white noise of variance 1 that is smoothed."""
     unit = np.zeros((n, n))
     unit[0, 0] = 1.0
-    deviation = np.sqrt(np.sum(smooth(unit, scale_km) ** 2))
-    return smooth(np.random.default_rng(seed).standard_normal((n, n)), scale_km) / deviation
+    return np.sqrt(np.sum(smooth(unit, scale_km) ** 2))
 
 
 def cloudiness(n: int, seed: int) -> Iterator[np.ndarray]:
@@ -268,7 +273,7 @@ class _Ssh:
 
     def _height(self, day: int) -> np.ndarray:
         """(n, n) of one period, m, smoothed."""
-        return resolved(self.ocean.snapshot(int(day)).zeta[:-1, :-1].astype(np.float64), SSH_KM)
+        return resolved(self.ocean.surface(int(day)).zeta[:-1, :-1].astype(np.float64), SSH_KM)
 
     def __call__(self, file, days, tick) -> None:
         axes = _Axes.around(self.ocean, SSH_STEP)
@@ -325,7 +330,7 @@ class _Sst:
         y = ocean.grid.y_rho[:-1, :-1]
         at_points = gradient * (axes.rows - n / 2) * SPACING
         for record, day in enumerate(days):
-            temp = ocean.snapshot(int(day), {"temp"}).temp
+            temp = ocean.surface(int(day), {"temp"}).temp
             assert temp is not None
             top = temp[-1, :-1, :-1].astype(np.float64)
             # the mean gradient is not periodic: smoothing is of the field without the gradient

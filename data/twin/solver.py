@@ -23,8 +23,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import fft
 
-from data.compiled import njit
 from data.errors import InputError
+from data.twin import solver_loops as loops
 
 #: Adams-Bashforth weights of the newest tendency, the last and the one before.
 ADAMS_BASHFORTH = (23 / 12, -16 / 12, 5 / 12)
@@ -158,6 +158,10 @@ class State:
     past: list = field(default_factory=list)
     steps: int = 0
 
+    def __post_init__(self):
+        # a step changes their memory, which must be theirs and without gaps
+        self.q, self.tracer = (np.ascontiguousarray(one, np.complex128) for one in (self.q, self.tracer))
+
     def copy(self) -> State:
         """A state that shares nothing with this one."""
         return State(self.q.copy(), self.tracer.copy(), [(a.copy(), b.copy()) for a, b in self.past], self.steps)
@@ -180,8 +184,6 @@ class Model:
         denominator[0, 0, 0] = 1.0
         self._inverse = 1.0 / denominator
         self._inverse[0, 0, 0] = 0.0
-        self._qx, self._qy = (gradient[:, None, None] for gradient in p.mean_gradient())
-        self._mean_u, self._mean_v = p.mean_u[:, None, None], p.mean_v[:, None, None]
         self._topography = np.zeros((p.n, p.n // 2 + 1), complex)
         if p.topography is not None:
             self._topography = self.transform(p.f0 * np.asarray(p.topography) / p.thickness[-1])
@@ -192,10 +194,18 @@ class Model:
         self._filter = rounded(np.exp(-p.filter_strength * excess**4))
         drag = np.full((p.layers, 1, 1), p.drag)
         drag[-1] += p.bottom_drag
+
+        def flat(factors: np.ndarray, rows: int = p.layers) -> np.ndarray:
+            return np.ascontiguousarray(np.broadcast_to(factors, (rows, p.n, p.n // 2 + 1))).reshape(rows, -1)
+
         # all that is linear: factors for q and psi, imaginary ones apart from real ones (see the module's docstring)
-        self._mean_advection = self._mean_u * self._ikx + self._mean_v * self._iky
-        self._gradient_advection = self._iky * self._qx - self._ikx * self._qy
-        self._friction = drag * self.k2
+        self._flat_kx, self._flat_ky = (flat(factors.imag, 1)[0] for factors in (self._ikx, self._iky))
+        self._mean_advection = flat((p.mean_u[:, None, None] * self._ikx + p.mean_v[:, None, None] * self._iky).imag)
+        qx, qy = (gradient[:, None, None] for gradient in p.mean_gradient())
+        self._gradient_advection = flat((self._iky * qx - self._ikx * qy).imag)
+        self._friction = flat(drag * self.k2)
+        self._inverse_parts = np.repeat(self._inverse.reshape(p.layers, -1), 2, axis=1)
+        self._filter_parts = np.repeat(self._filter.ravel(), 2)
 
     # -- between spaces ----------------------------------------------------------------------------------------------
     @staticmethod
@@ -209,7 +219,9 @@ class Model:
 
     def streamfunction(self, q: np.ndarray) -> np.ndarray:
         """Spectral psi of spectral q (its own, without topography); zero domain mean in the barotropic mode."""
-        return mix_layers(self._modes, mix_layers(self._inverse_modes, q) * self._inverse)
+        psi = np.empty(q.shape, complex)
+        loops.inverted(self._modes, self._inverse_modes, self._inverse_parts, loops.parts(q), loops.parts(psi))
+        return psi
 
     def vorticity_of(self, psi: np.ndarray) -> np.ndarray:
         """Spectral q of spectral psi: the inverse of :meth:`streamfunction`."""
@@ -228,28 +240,26 @@ class Model:
     def tendency(self, state: State) -> tuple[np.ndarray, np.ndarray]:
         """(dq/dt, dT/dt), spectral."""
         p = self.parameters
-        psi = self.streamfunction(state.q)
-        total = state.q.copy()
-        total[-1] += self._topography
-        n, half = p.layers, p.layers + 1
-        spectral = np.empty((3 * n + 1, *psi.shape[1:]), np.complex64 if p.single else np.complex128)
-        np.multiply(self._iky, -psi, out=spectral[:n], casting="same_kind")
-        np.multiply(self._ikx, psi, out=spectral[n : 2 * n], casting="same_kind")
-        spectral[2 * n : 3 * n] = total
-        spectral[-1] = state.tracer
+        n, half, waves = p.layers, p.layers + 1, state.tracer.shape
+        q, tracer, topography = state.q.reshape(n, -1), state.tracer.ravel(), self._topography.ravel()
+        psi = self.streamfunction(state.q).reshape(n, -1)
+        spectral = np.empty((3 * n + 1, *waves), np.complex64 if p.single else np.complex128)
+        loops.to_be_transformed(self._flat_kx, self._flat_ky, psi, q, topography, tracer, spectral.reshape(3 * n + 1, -1))
         fields = self.physical(spectral)
         products = np.empty((2 * half, *fields.shape[1:]), fields.dtype)
         for start, velocity in ((0, fields[:n]), (half, fields[n : 2 * n])):
             np.multiply(velocity, fields[2 * n : 3 * n], out=products[start : start + n])
             np.multiply(velocity[0], fields[-1], out=products[start + n])
-        flux = self.transform(products)
-        advection = self._ikx * flux[:half] + self._iky * flux[half:]
-        dq = self._gradient_advection * psi - self._mean_advection * state.q
-        dq += self._friction * psi - self._damping * state.q
-        dq -= advection[:-1]
-        dq[-1] -= self._mean_advection[-1] * self._topography
-        dt = -advection[-1] - self._mean_advection[0] * state.tracer - self._ikx * psi[0] * p.tracer_gradient
-        dt -= state.tracer / p.tracer_relaxation
+        flux = self.transform(products).reshape(2 * half, -1)
+        dq, dt = np.empty((n, *waves), complex), np.empty(waves, complex)
+        loops.tendencies(
+            self._flat_kx, self._flat_ky, flux, psi, q, self._gradient_advection, self._mean_advection, self._friction,
+            self._damping.ravel(), topography, dq.reshape(n, -1),
+        )  # fmt: skip
+        loops.tracer_tendency(
+            self._flat_kx, self._flat_ky, flux, psi, tracer, self._mean_advection[0], p.tracer_gradient,
+            1.0 / p.tracer_relaxation, dt.ravel(),
+        )  # fmt: skip
         return dq, dt
 
     def step(self, state: State) -> None:
@@ -260,12 +270,13 @@ class Model:
             change = self._runge_kutta(state, newest)
             state.q += change[0]
             state.tracer += change[1]
+            state.q *= self._filter
+            state.tracer *= self._filter
         else:
-            for number, target in ((0, state.q), (1, state.tracer)):
-                for weight, tendency in zip(ADAMS_BASHFORTH, (newest, *state.past), strict=True):
-                    target += (dt * weight) * tendency[number]
-        state.q *= self._filter
-        state.tracer *= self._filter
+            weights = tuple(dt * weight for weight in ADAMS_BASHFORTH)
+            for number, target in enumerate((state.q, state.tracer[None])):
+                tendencies = (loops.parts(tendency[number].reshape(target.shape)) for tendency in (newest, *state.past))
+                loops.stepped(loops.parts(target), *tendencies, weights, self._filter_parts)
         state.past = [newest, *state.past][:2]
         state.steps += 1
 
@@ -306,25 +317,15 @@ class Model:
         k2 = kx**2 + ky**2
         inversion = np.linalg.inv(p.stretching - k2 * np.eye(p.layers))
         advect = np.diag(kx * p.mean_u + ky * p.mean_v)
-        gradient = np.diag(kx * self._qy.ravel() - ky * self._qx.ravel())
+        qx, qy = p.mean_gradient()
+        gradient = np.diag(kx * qy - ky * qx)
         return np.linalg.eigvals(advect + gradient @ inversion)
 
 
 def mix_layers(matrix: np.ndarray, fields: np.ndarray) -> np.ndarray:
     """(m, ...) complex128: ``matrix`` (m, layer) times ``fields`` (layer, ...), the same on every processor."""
-    flat = np.ascontiguousarray(fields, np.complex128).reshape(fields.shape[0], -1)
-    return _mix_layers(np.ascontiguousarray(matrix), flat).reshape(matrix.shape[0], *fields.shape[1:])
-
-
-@njit()
-def _mix_layers(matrix, fields):
-    out = np.zeros((matrix.shape[0], fields.shape[1]), np.complex128)
-    for m in range(matrix.shape[0]):
-        for k in range(matrix.shape[1]):
-            factor = matrix[m, k]
-            for i in range(fields.shape[1]):
-                value = fields[k, i]
-                out[m, i] += complex(factor * value.real, factor * value.imag)
+    out = np.empty((matrix.shape[0], *fields.shape[1:]), complex)
+    loops.mixed(np.ascontiguousarray(matrix), loops.parts(fields), loops.parts(out))
     return out
 
 

@@ -50,9 +50,10 @@ register_network("thin")(lambda n_channels, n_maps, architecture: nn.Conv2d(n_ch
 
 if __name__ == "__main__":
     run = ["--run", sys.argv[1]]
-    trap = "--ocean gyres:6 --site gyre-trap --w 300 --every 6 --collection 6 --positions 1 --particles 9 --out"
-    codes = [run_command(RunConfig, backtrack, prog="run", argv=[*shlex.split(trap), sys.argv[1]])]
-    codes += [run_command(FitConfig, fit, prog="fit", argv=[*run, "--architecture", "thin", "--epochs", "2", "--method", "unet"])]
+    trap = "--ocean gyres:6 --site gyre-trap --w 300 --every 10 --collection 10 --positions 1 --particles 9"
+    codes = [run_command(RunConfig, backtrack, prog="run", argv=[*shlex.split(trap), "--out", sys.argv[1]])]
+    network = [*run, *shlex.split("--method unet --architecture thin --epochs 2 --members 1")]
+    codes += [run_command(FitConfig, fit, prog="fit", argv=network)]
     codes += [run_command(PredictConfig, predict, prog="predict", argv=[*run, "--method", "unet"])]
     codes += [run_command(ReportConfig, report, prog="report", argv=[*run, "--resolution-experiments", "0"])]
     sys.exit(max(codes))

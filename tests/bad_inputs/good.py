@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from data.command import run_command
 
@@ -120,13 +121,15 @@ def import_commands() -> None:
     import torch
 
     torch.set_num_threads(1)
-    for command in COMMANDS.values():
-        command.options()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        for command in COMMANDS.values():
+            command.call(["--no-such-option"])  # what reading options imports and keeps
     needed = ("lagrangian.maps", "pytorch_lightning", "learning.lightning_module", "learning.velocity")
     compiled = ("data.twin.chlorophyll", "data.twin.solver", "lagrangian.agrid", "learning.samples")  # their machine code is kept
     for name in (*needed, *compiled):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    sys.modules["data.twin.record"].SEGMENT_DAYS = 8  # what the twin's commands need, not a month
     gc.freeze()  # else each fork that looks for garbage there copies its memory
 
 
@@ -134,10 +137,12 @@ def make_inputs(folder: Path) -> Path:
     """Write the right inputs into a folder."""
     from tests.builders.finished_run import complete
     from tests.builders.made_up_run import write_run
+    from tests.builders.pictures import draw_coarsely
     from tests.builders.satellite_maps import height, maps, temperature
 
     folder.mkdir(parents=True, exist_ok=True)
     import_commands()  # before the cache is another: machine code stays where it is
+    draw_coarsely(pytest.MonkeyPatch())  # no command reads a picture
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):

@@ -17,6 +17,7 @@ Every figure comes from a process of its own. Ratios are of runs side by side in
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -114,14 +115,13 @@ def _holds(process: subprocess.Popen | Fork, out: Path) -> bool:
 
 
 def worker_processes(process: subprocess.Popen | Fork) -> list[psutil.Process]:
-    """The Dask workers under a command."""
+    """The Dask workers under a command: processes that were forked from the server of forks or, elsewhere, spawned."""
     found = []
     for child in psutil.Process(process.pid).children(recursive=True):
-        try:
-            if "spawn_main" in " ".join(child.cmdline()):
+        with contextlib.suppress(psutil.Error):
+            line = " ".join(child.cmdline())
+            if "spawn_main" in line or ("forkserver" in line and child.parent().cmdline() == child.cmdline()):
                 found.append(child)
-        except psutil.Error:
-            continue
     return found
 
 

@@ -6,7 +6,8 @@
 The command is that of ``make demo`` (``lagrangian.run --w 80``) without its picture; ``--end`` shortens it. ``parts`` runs it
 twice in one process, with one thread of the kernel, and counts the second time; its parts do not overlap. In ``threads`` every
 case is a process of its own; ``1 core`` has one thread and is kept on one core, reading and writing included; the others may use
-all cores of the machine. CPU time is that of the sweep alone, as run.json has it; wall time that of the whole command.
+all cores of the machine. CPU time is that of the whole command, workers included, and that of the sweep alone, as run.json has
+it; wall time that of the whole command.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import functools
 import io
 import json
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -103,7 +105,7 @@ def threads(end: str) -> int:
     from tests.benchmarks.scaling import WITHOUT_PICTURE, contents, finish, unlike
 
     reference, bad, all_cores = None, 0, os.sched_getaffinity(0)
-    print("case | wall s | CPU s | M steps/s | M particle-days per CPU-second | stores")
+    print("case | wall s | CPU s of all processes | CPU s | M steps/s | M particle-days per CPU-second | stores")
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         finish(["--w", "80", "--end", "2000-03-20"], out, WITHOUT_PICTURE)  # machine code and the ocean are there from now on
@@ -113,7 +115,10 @@ def threads(end: str) -> int:
                 if case == "1 core":  # what is started inherits it
                     os.sched_setaffinity(0, {min(all_cores)})
                     stack.callback(os.sched_setaffinity, 0, all_cores)
+                before = resource.getrusage(resource.RUSAGE_CHILDREN)
                 wall = finish(["--w", "80", "--end", end, *options], out, WITHOUT_PICTURE)
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            spent = sum(getattr(after, name) - getattr(before, name) for name in ("ru_utime", "ru_stime"))
             result = json.loads((out / "run.json").read_text())["result"]
             digests = contents(out)
             reference = reference or digests
@@ -121,7 +126,8 @@ def threads(end: str) -> int:
             bad += bool(differ)
             rates = result["particle_steps"] / result["seconds"], result["particle_days_per_cpu_second"]
             print(
-                f"{case} | {wall:.1f} | {result['cpu_seconds']:.1f} | {rates[0] / 1e6:.2f} | {rates[1] / 1e6:.2f} | "
+                f"{case} | {wall:.1f} | {spent:.1f} | {result['cpu_seconds']:.1f} | "
+                f"{rates[0] / 1e6:.2f} | {rates[1] / 1e6:.2f} | "
                 f"{f'{len(differ)} FILES DIFFER' if differ else 'equal'}",
                 flush=True,
             )

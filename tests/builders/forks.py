@@ -1,4 +1,4 @@
-"""A command again and again in real processes that can be killed, each a fork of one that has imported what the command needs.
+"""Commands and scripts in processes of their own, each a fork of one that has imported what they need.
 
 Nothing is run in the process that is forked, so that it has no threads and nothing is loaded that a first run would load.
 """
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -71,31 +71,46 @@ class Forks:
         self._server.stdin.flush()
         return json.loads(self._server.stdout.readline())
 
-    def start(self, arguments: list[str], out: Path, change: str = "") -> Fork:
-        """The command in a process group of its own; ``change``: Python that is run before it, in its process alone."""
+    def start(self, arguments: list[str], out: Path | None = None, change: str = "") -> Fork:
+        """The command, its ``--out`` added, in a process group of its own; ``change``: Python that is run before it, in its
+        process alone."""
         self._n += 1
         texts = [self._folder / f"{self._n}.{end}" for end in ("out", "err")]
-        argv = [*map(str, arguments), "--out", str(out)]
+        argv = [*map(str, arguments), *(() if out is None else ("--out", str(out)))]
         return Fork(self, self.ask(argv=argv, texts=list(map(str, texts)), change=change), *texts)
 
 
 @contextlib.contextmanager
-def forks(imports: str, call: str) -> Iterator[Forks]:
-    """A process that has done ``imports`` (Python), and whose forks evaluate ``call`` to their exit code, with ``argv`` their
-    arguments."""
-    code = f"from tests.builders.forks import serve; serve({imports!r}, {call!r})"
+def forks(imports: str, call: str, *, cwd: Path = ROOT, env: Mapping[str, str] = os.environ) -> Iterator[Forks]:
+    """A process that has done ``imports`` (Python; they must begin no threads), and whose forks evaluate ``call`` to their exit
+    code, with ``argv`` their arguments."""
+    code = f"import runpy; runpy.run_path({__file__!r})['serve']({imports!r}, {call!r})"
     with tempfile.TemporaryDirectory() as folder:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=os.environ | ENVIRON, **pipes) as server:
+        with subprocess.Popen([sys.executable, "-c", code], cwd=cwd, env={**env, **ENVIRON}, **pipes) as server:
             try:
                 yield Forks(server, Path(folder))
             finally:
                 server.stdin.close()
 
 
+def in_forks(imports: str, scripts: Sequence[str], **options) -> list[subprocess.CompletedProcess]:
+    """Exit code, output and errors of scripts, one after the other, which find what ``imports`` has imported.
+
+    ``options``: cwd and env of :func:`forks`. A script changes nothing for the others.
+    """
+    done = []
+    with forks(imports, "0", **options) as made:
+        for script in scripts:
+            fork = made.start([], change=script)
+            output = fork.communicate()
+            done.append(subprocess.CompletedProcess(script, fork.returncode, *output))
+    return done
+
+
 def serve(imports: str, call: str) -> None:
     """The process that is forked: answers requests until its standard input ends."""
-    known: dict = {}
+    known: dict = {"__name__": "__main__"}
     exec(imports, known)
     gc.collect()
     gc.freeze()
@@ -124,7 +139,7 @@ def _child(request: dict, call: str, known: dict) -> None:
         exec(request["change"], known)
         code = eval(call, known | {"argv": request["argv"]})
     except SystemExit as stop:
-        code = stop.code
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BaseException:
         import traceback
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-#: Dots per inch: enough that every element is laid out and drawn.
-COARSE = 20
+#: Dots per inch: enough that every element is laid out and drawn. Frames of a film: the first, the middle and the last.
+COARSE, FRAMES = 20, 3
 
 
 def draw_coarsely(patch) -> None:
-    """Let figures be drawn as coarse PNGs, their parts where they happen to lie, and PDFs (a second drawing) be a few bytes.
+    """Let figures be drawn as coarse PNGs, their parts where they happen to lie; PDFs (a second drawing) be a few bytes.
 
     To find places where parts do not overlap is two thirds of drawing: every part is drawn twice more for it.
 
@@ -22,6 +22,8 @@ def draw_coarsely(patch) -> None:
     patch : pytest.MonkeyPatch
         Undoes it.
     """
+    from evaluation.figures import film
+
     save, draw = Figure.savefig, FigureCanvasAgg.print_png
 
     def savefig(self, where, *, format=None, **options):
@@ -42,3 +44,5 @@ def draw_coarsely(patch) -> None:
 
     patch.setattr(Figure, "savefig", savefig)
     patch.setattr(FigureCanvasAgg, "print_png", print_png)
+    patch.setattr(film, "DPI", COARSE)
+    patch.setattr(film.animate_experiment, "__defaults__", (8, FRAMES))  # frames a second, frames

@@ -25,7 +25,7 @@ def predicted_run(tmp_path_factory) -> Path:
         run = write_run(folder, periods=90, side=1)
         options = ["--width", "4", "--epochs", "2", "--members", "2", "--batch", "16", "--threads", "1"]
         assert run_command(FitConfig, fit, prog="learning.fit", argv=["--run", str(run), *options]) == 0
-        assert run_command(PredictConfig, predict, prog="learning.predict", argv=["--run", str(run)]) == 0
+        assert run_command(PredictConfig, predict, prog="learning.predict", argv=["--run", str(run), "--threads", "1"]) == 0
 
     return built_once(tmp_path_factory, "predicted_run", build)
 

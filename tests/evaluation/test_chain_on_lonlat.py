@@ -54,7 +54,7 @@ def run(tmp_path_factory):
             "--threads", 1, "--out", out)  # fmt: skip
     command(FitConfig, fit, "--run", out, "--method", "unet", "--inputs", "sst-ssh", "--width", 4, "--epochs", 1, "--members", 1,
             "--batch", 16, "--threads", 1)  # fmt: skip
-    command(PredictConfig, predict, "--run", out)
+    command(PredictConfig, predict, "--run", out, "--threads", 1)
     command(ReportConfig, report, "--run", out)
     return out
 
@@ -65,7 +65,7 @@ def predictions(run, twin_maps, tmp_path_factory):
     out = tmp_path_factory.mktemp("satellite")
     end = np.datetime64("2000-01-01") + DAYS
     command(PredictConfig, predict, "--run", run, "--ssh", twin_maps / "ssh_*.nc", "--sst", twin_maps / "sst_*.nc", "--end", end,
-            "--out", out)  # fmt: skip
+            "--threads", 1, "--out", out)  # fmt: skip
     command(SatelliteConfig, satellite, "--predictions", out, "--run", run)
     return out
 

@@ -22,6 +22,7 @@ from evaluation.results import Scored, SpeedRun, add_registered, registered_scor
 from lagrangian.binning import smooth_pdf
 from learning.weights import load_network
 from tests.builders.finished_run import complete
+from tests.builders.forks import in_forks
 from tests.builders.small_sweep import analytic_ocean
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,17 +38,12 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def python(*arguments, more=(), **options):
-    path = os.pathsep.join([*map(str, more), str(ROOT)])
-    return subprocess.run([sys.executable, *map(str, arguments)], env={**os.environ, "PYTHONPATH": path}, text=True,
-                          capture_output=True, cwd=options.get("cwd", ROOT))  # fmt: skip
-
-
 @pytest.mark.slow  # a run, networks and a report, in a process of its own
 def test_a_strangers_script_of_less_than_60_lines_adds_an_ocean_a_site_a_score_and_a_network(tmp_path):
     assert len(SCRIPT.read_text().splitlines()) < 60
     run = tmp_path / "run"
-    made = python("-c", COARSELY, SCRIPT, run, cwd=tmp_path)
+    command = [sys.executable, "-c", COARSELY, SCRIPT, run]
+    made = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path, capture_output=True, text=True)
     assert made.returncode == 0, made.stdout + made.stderr
     assert read_json(run / "run.json")["ocean"]["kind"] == "gyres"
     store = xr.open_zarr(run / "w300" / "pdf.zarr", consolidated=False)
@@ -104,29 +100,44 @@ def package(tmp_path_factory) -> Path:
     return folder
 
 
-def test_entry_points_of_an_installed_package_are_found_and_imported_when_asked_for(package):
-    code = (
-        "import sys; from data.registry import SCORES, OCEANS; from data.sites import parse_site\n"
-        "assert OCEANS.names() == ['lost', 'word'] and 'island' not in sys.modules\n"
-        "site = parse_site('atoll'); print(site.x, site.y, SCORES.names(), SCORES.get('half').__module__)"
-    )
-    found = python("-c", code, more=[package])
-    assert found.stdout.split("\n")[0] == "-20.0 45.0 ['half'] island", found.stderr
+#: Arguments of lagrangian.run, and words of the line that refuses them.
+WRONG = [
+    (["--ocean", "lost:x"], "ocean 'lost' (island_of_yesterday:ocean) cannot be imported: ModuleNotFoundError"),
+    (["--ocean", "word:x"], "--ocean word:x: the ocean that its opener returns lacks grid, vertical, times"),
+    (["--ocean", "word:x", "y.nc"], "--ocean takes either 'word:x' or files, not both"),
+    (["--ocean", "nobody:x"], "nobody:x: no such file"),
+    (["--site", "nowhere"], "is neither LON,LAT nor one of the known sites: pap-so, bats, ofp, "),
+    (["--site", "nowhere"], ", sots, atoll"),
+]
+FOUND = """
+import sys; from data.registry import SCORES, OCEANS; from data.sites import parse_site
+assert OCEANS.names() == ['lost', 'word'] and 'island' not in sys.modules
+site = parse_site('atoll'); print(site.x, site.y, SCORES.names(), SCORES.get('half').__module__)
+"""
+RUN = """
+import runpy, sys
+sys.argv = ["-m", *{words!r}]
+del sys.modules["lagrangian.run"]
+runpy.run_module("lagrangian.run", run_name="__main__", alter_sys=True)
+"""
 
 
-@pytest.mark.parametrize(
-    ("options", "told"),
-    [
-        (["--ocean", "lost:x"], "ocean 'lost' (island_of_yesterday:ocean) cannot be imported: ModuleNotFoundError"),
-        (["--ocean", "word:x"], "--ocean word:x: the ocean that its opener returns lacks grid, vertical, times"),
-        (["--ocean", "word:x", "y.nc"], "--ocean takes either 'word:x' or files, not both"),
-        (["--ocean", "nobody:x"], "nobody:x: no such file"),
-        (["--site", "nowhere"], "is neither LON,LAT nor one of the known sites: pap-so, bats, ofp, "),
-        (["--site", "nowhere"], ", sots, atoll"),
-    ],
-)
-def test_what_a_package_does_wrong_is_one_line(package, tmp_path, options, told):
-    made = python("-m", "lagrangian.run", *options, "--out", tmp_path / "run", more=[package])
+@pytest.fixture(scope="module")
+def answers(package, tmp_path_factory):
+    """What processes say to which the package is installed: FOUND, then the command with each of WRONG."""
+    words = [[*options, "--out", str(tmp_path_factory.mktemp("wrong") / "run")] for options, _ in WRONG]
+    path = os.pathsep.join([str(package), str(ROOT)])
+    return in_forks("import lagrangian.run", [FOUND, *(RUN.format(words=one) for one in words)], cwd=ROOT,
+                    env={**os.environ, "PYTHONPATH": path})  # fmt: skip
+
+
+def test_entry_points_of_an_installed_package_are_found_and_imported_when_asked_for(answers):
+    assert answers[0].stdout.split("\n")[0] == "-20.0 45.0 ['half'] island", answers[0].stderr
+
+
+@pytest.mark.parametrize("number", range(len(WRONG)), ids=[" ".join(options) for options, _ in WRONG])
+def test_what_a_package_does_wrong_is_one_line(answers, number):
+    made, told = answers[1 + number], WRONG[number][1]
     assert made.returncode == 2 and told in made.stderr and made.stderr.count("\n") == 1, made.stderr
 
 

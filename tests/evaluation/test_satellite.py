@@ -309,9 +309,9 @@ def test_bad_options_of_the_twin_experiment_are_one_line_before_anything_is_run(
 
 
 @pytest.mark.usefixtures("coarse_pictures")
-@pytest.mark.slow  # seven months of an ocean and of its maps, simulated
+@pytest.mark.slow  # half a year of an ocean and of its maps, simulated
 def test_the_twin_experiment_finds_the_planted_lag_and_the_truth_beats_the_boxes(tmp_path, monkeypatch):
-    """All of section 4 on seven months of the twin, few particles, one speed, networks that learnt next to nothing."""
+    """All of section 4 on half a year of the twin, few particles, one speed, networks that learnt next to nothing."""
     models = write_run(tmp_path / "models", speeds=(80.0,))
     options = ["--width", "4", "--epochs", "1", "--members", "2", "--batch", "16", "--threads", "1"]
     assert run_command(FitConfig, fit, prog="learning.fit", argv=["--run", str(models), *options]) == 0
@@ -319,7 +319,7 @@ def test_the_twin_experiment_finds_the_planted_lag_and_the_truth_beats_the_boxes
     monkeypatch.setattr(twin_experiment, "PLANTED", {name: (80.0, mean) for name, (_, mean) in PLANTED.items()})
     monkeypatch.setattr(twin_experiment, "DESIGN", {**DESIGN, "particles": 4, "levels": (200.0,)})
     out = tmp_path / "out"
-    assert twin("--models", models, "--years", 0.6, "--noise", 0, "--draws", 20, "--out", out) == 0
+    assert twin("--models", models, "--years", 0.5, "--noise", 0, "--draws", 20, "--out", out) == 0
     found = pd.read_csv(out / "summary.csv").set_index("variable").loc["dry_weight"]
     assert abs(found["lag_truth"] - found["planted_lag"]) <= 3
     assert found["r2_truth"] > max(found["r2_box100"], found["r2_box200"], found["random_p90_truth"])

@@ -6,7 +6,7 @@ import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lagrangian import chart
+from data.sphere import EARTH_RADIUS_KM
 from lagrangian.binning import bin_centres
 from lagrangian.chart import edges, map_axes, mass_contours, on_earth, view_km
 
@@ -33,18 +33,66 @@ def test_a_view_holds_the_share_of_every_pdf_between_least_and_the_cells():
     assert view_km(X, X, [np.zeros_like(pdfs[0])], 8.0, share=0.98, least=100.0, margin=8.0) == 100.0
 
 
-@pytest.mark.parametrize("latitude", [0.0, -49.0, 69.9, 86.0])
-def test_lines_of_the_globe_look_as_those_of_many_points(latitude, monkeypatch):
-    def drawn():
-        figure = Figure(figsize=(4, 4))
-        canvas = FigureCanvasAgg(figure)
-        map_axes(figure, (1, 1, 1), (-16.5, latitude), 400.0, coast=False)
-        canvas.draw()
-        return np.asarray(canvas.buffer_rgba()).astype(int)
+def on_globe(x, y, center):
+    """(lon, lat), degrees, of metres east and north of a centre: the sphere's azimuthal equidistant projection, inverted."""
+    lon0, lat0 = np.radians(center)
+    x, y = np.asarray(x), np.asarray(y)
+    c, bearing = np.hypot(x, y) / (1e3 * EARTH_RADIUS_KM), np.arctan2(x, y)
+    lat = np.arcsin(np.clip(np.sin(lat0) * np.cos(c) + np.cos(lat0) * np.sin(c) * np.cos(bearing), -1, 1))
+    east = np.arctan2(np.sin(bearing) * np.sin(c) * np.cos(lat0), np.cos(c) - np.sin(lat0) * np.sin(lat))
+    return np.degrees(lon0 + east), np.degrees(lat)
 
-    few = drawn()
-    monkeypatch.setattr(chart, "LINE_POINTS", 100)
-    assert abs(few - drawn()).max() <= 8 and few.min() < 200  # of 255
+
+def apart(one, other):
+    return np.abs((np.asarray(one) - other + 180) % 360 - 180)
+
+
+def degrees(label):
+    return float(label.rstrip("°NSEW")) * (-1 if label[-1] in "SW" else 1)
+
+
+@pytest.mark.parametrize("center", [(-16.5, 0.0), (-16.5, 49.0), (179.0, -52.0), (0.0, 79.0), (30.0, 87.5), (10.0, -89.0)])
+@pytest.mark.parametrize("half", [(400.0, 400.0), (900.0, 500.0), (60.0, 60.0)])
+def test_lines_of_the_globe_are_meridians_and_parallels_and_labels_say_which(center, half):
+    figure = Figure(figsize=(4, 4))
+    FigureCanvasAgg(figure)
+    axes = map_axes(figure, (1, 1, 1), center, half, coast=False)
+    figure.canvas.draw()
+    assert axes.get_xlim() == (-1e3 * half[0], 1e3 * half[0]) and axes.get_ylim() == (-1e3 * half[1], 1e3 * half[1])
+    meridians, parallels = ([line.T for line in lines.get_segments()] for lines in axes.collections)
+    assert len(meridians) >= 2 and len(parallels) >= 3
+    for x, y in parallels:
+        lat = on_globe(x, y, center)[1]
+        assert np.ptp(lat) < 1e-6 and lat[0] == pytest.approx(np.round(lat[0], 2), abs=1e-6)
+    for x, y in meridians:
+        lon, lat = on_globe(x, y, center)
+        away = np.abs(lat) < 89.999
+        assert apart(lon[away], lon[away][0]).max() < 1e-6
+    inside = 0
+    for number, (x, y) in enumerate([*meridians, *parallels]):  # the middles of pieces in the map lie on their line, to 0.3 km
+        shown = (np.abs(x[:-1]) < 1e3 * half[0]) & (np.abs(y[:-1]) < 1e3 * half[1])
+        inside += shown.any()
+        lon, lat = on_globe((x[:-1] + x[1:])[shown] / 2, (y[:-1] + y[1:])[shown] / 2, center)
+        ends = on_globe(x, y, center)
+        if number < len(meridians):
+            off = apart(lon, ends[0][np.abs(ends[1]).argmin()]) * np.cos(np.radians(lat))
+        else:
+            off = np.abs(lat - ends[1][0])
+        assert (EARTH_RADIUS_KM * np.radians(off) < 0.3).all()
+    assert inside >= 5
+    grid = on_globe(*np.meshgrid(*(1e3 * one * np.linspace(-1, 1, 101) for one in half)), center)[1]
+    drawn = np.sort([on_globe(x[0], y[0], center)[1] for x, y in parallels])
+    step = np.diff(drawn).max() + 0.01
+    assert drawn[0] - grid.min() < step and grid.max() - drawn[-1] < step  # they reach all over the map
+    for axis, across in ((axes.xaxis, 0), (axes.yaxis, 1)):
+        labels = [label.get_text() for label in axis.get_ticklabels()]
+        # about a pole, rings may leave an edge alone
+        assert len(labels) >= 2 or abs(center[1]) > 75
+        for at, label in zip(axis.get_ticklocs(), labels, strict=True):
+            place = (at, -1e3 * half[1]) if axis is axes.xaxis else (-1e3 * half[0], at)
+            assert apart(on_globe(*place, center)[across], degrees(label)) < 0.02, label
+        boxes = [label.get_window_extent() for label in axis.get_ticklabels()]
+        assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
 
 
 def test_contours_hold_their_shares_and_those_that_fall_together_are_drawn_once():

@@ -268,7 +268,7 @@ def test_ctrl_c_during_imports_is_one_line_and_130(delay, tmp_path):
 
 def test_nothing_of_a_file_name_moves_the_cursor_of_a_real_terminal(tmp_path):
     main, child = pty.openpty()
-    command = [sys.executable, "-m", "lagrangian.run", "--ocean", "\x1b[2J.nc"]
+    command = [sys.executable, "-m", "data.download", "ssh", "--config", "\x1b[2J.toml"]
     done = subprocess.run(command, cwd=tmp_path, env=ENVIRON, stderr=child, stdout=child, timeout=120)
     said = os.read(main, 10_000)
-    assert done.returncode == 2 and b"\x1b" not in said and b"\\x1b[2J.nc" in said
+    assert done.returncode == 2 and b"\x1b" not in said and b"\\x1b[2J.toml" in said

@@ -22,6 +22,7 @@ from data.errors import OptionError
 from data.help_page import COMMON_FLAGS, help_page, said_of
 from data.option_rows import OTHER, option_rows
 from data.print_config import config_text
+from tests.builders.forks import in_forks
 
 WITH_OPTIONS = [word for word in words() if COMMANDS[word].module]
 ROOT = str(Path(__file__).resolve().parents[2])
@@ -72,14 +73,21 @@ def test_an_option_before_its_command_is_told_where_it_belongs(capsys):
     assert code == 2 and "give the command first, such as catchment run --w" in err and err.count("\n") == 1
 
 
-@pytest.mark.parametrize("word", WITH_OPTIONS)
-def test_help_is_answered_without_slow_imports_whatever_else_is_given(word):
+@pytest.fixture(scope="module")
+def helps():
+    """What a process says that is asked for a command's help, by the command's word."""
     code = (
         "import sys, data.console as c\n"
-        f"try: c.main([{word!r}, '--help', '--config', '/nowhere.toml'])\n"
-        f"except SystemExit as stop: print(stop.code, [one for one in {SLOW!r} if one in sys.modules])"
+        "try: c.main([{word!r}, '--help', '--config', '/nowhere.toml'])\n"
+        "except SystemExit as stop: print(stop.code, [one for one in {slow!r} if one in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    scripts = [code.format(word=word, slow=SLOW) for word in WITH_OPTIONS]
+    return dict(zip(WITH_OPTIONS, in_forks("import data.console", scripts), strict=True))
+
+
+@pytest.mark.parametrize("word", WITH_OPTIONS)
+def test_help_is_answered_without_slow_imports_whatever_else_is_given(word, helps):
+    done = helps[word]
     assert done.stdout.startswith(f"usage: catchment {word} [-h]") and done.stdout.endswith("0 []\n"), done.stderr
 
 

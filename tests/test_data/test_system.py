@@ -1,4 +1,4 @@
-"""What other operating systems lack: the toolkit is imported without it, and its locks hold or refuse in one line."""
+"""What other operating systems lack: the toolkit's locks hold without it, or refuse in one line (its imports: test_imports)."""
 
 from __future__ import annotations
 
@@ -14,43 +14,6 @@ import pytest
 from data import system
 from data.files import remove_strays, written_aside
 from data.lock import FolderBusy, FolderLock
-from tests.test_imports import modules
-
-#: Modules and functions that Windows, or macOS, lacks.
-MODULES = ("fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "posix_ipc", "syslog")
-FUNCTIONS = (
-    "fork", "forkpty", "getuid", "geteuid", "getgid", "pread", "pwrite", "killpg", "getpgid", "setsid", "sched_getaffinity",
-    "sysconf", "uname", "O_NOFOLLOW", "mkfifo", "chown", "getloadavg", "WNOHANG",
-)  # fmt: skip
-SIGNALS = ("pthread_sigmask", "SIGHUP", "SIGKILL", "SIGUSR1", "SIGALRM", "alarm", "setitimer")
-
-WITHOUT = f"""
-import importlib, os, signal, sys, warnings
-warnings.simplefilter("ignore")
-names = {sorted(name for name in modules() if not name.endswith("__main__"))!r}
-for name in names:  # other packages as they are here
-    importlib.import_module(name)
-for name in list(sys.modules):
-    if name.partition(".")[0] in ("data", "lagrangian", "learning", "evaluation"):
-        del sys.modules[name]
-for name in {MODULES!r}:
-    sys.modules[name] = None
-for name in {FUNCTIONS!r}:
-    if hasattr(os, name): delattr(os, name)
-for name in {SIGNALS!r}:
-    if hasattr(signal, name): delattr(signal, name)
-for name in names:
-    importlib.import_module(name)
-from data.cores import cores
-from data.machine import memory_bytes, peak_memory
-print(len(names), cores() >= 1, memory_bytes() > 0, peak_memory() is None or peak_memory() > 0)
-"""
-
-
-def test_every_module_is_imported_where_what_windows_and_macos_lack_is_not_there():
-    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.split()[1:] == ["True", "True", "True"] and int(done.stdout.split()[0]) > 150
 
 
 def held(folder):

@@ -69,6 +69,15 @@ def test_it_is_an_ocean_and_its_flow_has_no_divergence(ocean):
     assert np.abs(omega).max() < 2e-7  # float32 of 0.5 m/s over 8 km and 4800 m
 
 
+def test_the_surface_alone_is_the_uppermost_level_of_the_whole(ocean):
+    whole, top = ocean.snapshot(2, {"temp"}), ocean.surface(2, {"temp"})
+    assert top.time == whole.time and top.temp.shape[0] == 1 and ocean.surface(2).temp is None
+    np.testing.assert_array_equal(top.zeta, whole.zeta)
+    for name in ("u", "v", "temp"):
+        np.testing.assert_allclose(getattr(top, name)[0], getattr(whole, name)[-1], rtol=1e-6, atol=1e-7)
+    assert np.abs(top.temp[0] - whole.temp[-2]).max() > 1e-3
+
+
 def test_the_surface_flow_is_geostrophic(ocean):
     one = ocean.snapshot(1)
     p = ocean.record.model.parameters

@@ -7,7 +7,7 @@ import pytest
 
 from data.errors import InputError
 from data.twin.defaults import default_parameters
-from data.twin.solver import Model, Parameters, with_changes
+from data.twin.solver import Model, Parameters, State, with_changes
 
 DAY = 86400.0
 IDEAL = dict(
@@ -38,6 +38,73 @@ def run(model, state, seconds):
     for _ in range(round(seconds / model.parameters.dt)):
         model.step(state)
     return state
+
+
+def plain_tendency(model, state):
+    """The equations of the solver's docstring, one array operation after the other."""
+    p = model.parameters
+    topography = model.transform(p.f0 * p.topography / p.thickness[-1])
+    k = 2 * np.pi / p.length
+    nyquist = p.n // 2
+    ikx = 1j * k * np.where(np.arange(nyquist + 1) == nyquist, 0, np.arange(nyquist + 1))[None, :]
+    index = np.rint(np.fft.fftfreq(p.n, 1 / p.n))[:, None]
+    iky = 1j * k * np.where(np.abs(index) == nyquist, 0, index)
+    psi = model.streamfunction(state.q)
+    total = state.q.copy()
+    total[-1] += topography
+    u, v, q, tracer = (model.physical(one) for one in (-iky * psi, ikx * psi, total, state.tracer))
+
+    def flux(quantity, east, north):
+        return ikx * model.transform(east * quantity) + iky * model.transform(north * quantity)
+
+    qx, qy = (gradient[:, None, None] for gradient in p.mean_gradient())
+    mean = p.mean_u[:, None, None] * ikx + p.mean_v[:, None, None] * iky
+    drag = np.full((p.layers, 1, 1), p.drag)
+    drag[-1] += p.bottom_drag
+    scale = np.sqrt(model.k2) / k
+    damping = p.large_scale_damping * np.exp(-((scale / p.large_scale_index) ** 4))
+    dq = -flux(q, u, v) - mean * total + iky * psi * qx - ikx * psi * qy + drag * model.k2 * psi - damping * state.q
+    dt = -flux(tracer, u[0], v[0]) - mean[0] * state.tracer - ikx * psi[0] * p.tracer_gradient
+    return dq, dt - state.tracer / p.tracer_relaxation
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_tendencies_are_those_of_the_equations_written_out(single):
+    """With every term at work, and a mean flow that crosses the topography."""
+    p = with_changes(default_parameters(1), single=single, mean_v=np.linspace(0.02, 0.01, 6), tracer_relaxation=2e6, drag=1e-8)
+    model = Model(p)
+    state = random_state(model, peak=12.0)
+    found, expected = model.tendency(state), plain_tendency(model, state)
+    for one, other in zip(found, expected):
+        error = np.abs(one - other).max(axis=(-2, -1)) / np.abs(other).max(axis=(-2, -1))
+        assert (error < (2e-5 if single else 1e-7)).all(), error  # exponentials are rounded to single precision
+
+
+def test_a_step_is_adams_bashforth_of_third_order_and_the_filter():
+    model = Model(default_parameters(1))
+    state = random_state(model, peak=12.0)
+    for _ in range(3):
+        model.step(state)
+    before, dt, past = state.copy(), model.parameters.dt, list(state.past)
+    slopes = [model.tendency(before), *past]
+    model.step(state)
+    index = np.sqrt(model.k2) * model.parameters.length / model.parameters.n
+    kept = np.exp(-model.parameters.filter_strength * np.maximum(index - model.parameters.filter_start * np.pi, 0) ** 4)
+    for number, (one, other) in enumerate(((before.q, state.q), (before.tracer, state.tracer))):
+        expected = kept * (one + dt / 12 * (23 * slopes[0][number] - 16 * slopes[1][number] + 5 * slopes[2][number]))
+        np.testing.assert_allclose(other, expected, atol=1e-7 * np.abs(expected).max(), rtol=0)
+        assert np.abs(other - one).max() > 1e-4 * np.abs(one).max()
+
+
+def test_a_state_made_of_views_is_stepped_too():
+    model = Model(default_parameters())
+    state = random_state(model)
+    other = State(np.asfortranarray(state.q), np.asfortranarray(state.tracer))
+    for _ in range(4):
+        model.step(state)
+        model.step(other)
+    np.testing.assert_array_equal(other.q, state.q)
+    np.testing.assert_array_equal(other.tracer, state.tracer)
 
 
 def test_inversion_round_trip():

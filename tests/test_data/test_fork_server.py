@@ -1,0 +1,83 @@
+"""The process that local workers are forked from."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data.fork_server import PACKAGES, START_METHOD
+from data.workers import open_client
+
+pytestmark = pytest.mark.skipif(START_METHOD != "forkserver", reason="workers are new processes on this system")
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _look():
+    """Of a worker: its parent, modules of this project, a variable, threads of its sums, whether Ctrl-C is kept from it."""
+    ours = {name for name in sys.modules if name.partition(".")[0] in ("data", "lagrangian", "learning", "evaluation")}
+    blocked = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    return os.getppid(), ours, os.environ.get("OF_LATE"), os.environ["OMP_NUM_THREADS"], blocked
+
+
+def test_workers_have_one_parent_that_imported_what_this_program_has(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    here = {name for name in sys.modules if name.partition(".")[0] in PACKAGES and not name.endswith("__main__")}
+    servers = set()
+    for value in ("first", "second"):  # a variable that has another value when the server is there already
+        monkeypatch.setenv("OF_LATE", value)
+        with open_client(2) as client:
+            found = client.run(_look)
+        assert len(found) == 2
+        for parent, imported, of_late, threads, blocked in found.values():
+            assert of_late == value and threads == "1" and blocked
+            servers.add(parent)
+            # another file of tests may have begun the server, with what was imported then
+            assert "data.workers" in imported and (here <= imported or "PYTEST_XDIST_WORKER" in os.environ)
+    assert len(servers) == 1 and os.getpid() not in servers
+
+
+SCRIPT = """
+import os, sys
+from multiprocessing import get_context
+from data.fork_server import start_fork_server, worker_environment
+
+def look(conn):
+    import data, time
+    while time.process_time() < 0.5:
+        pass
+    conn.send((data.__file__, "json.tool" in sys.modules, sys.path[0], os.environ["OMP_NUM_THREADS"]))
+
+if __name__ == "__main__":
+    before = dict(os.environ)
+    start_fork_server({"OMP_NUM_THREADS": 3}, ["json.tool"])
+    assert dict(os.environ) == before
+    context = get_context("forkserver")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=look, args=(theirs,))
+    process.start()
+    theirs.close()  # so that a process that dies is no wait
+    print(*ours.recv(), sep="\\n")
+    process.join()
+    print(worker_environment()["PYTHONPATH"])
+"""
+
+
+def test_modules_are_found_where_this_program_found_them_whatever_lies_in_the_working_folder(tmp_path):
+    """There ``data`` and ``distributed`` are the user's."""
+    for name in ("data", "distributed", "lagrangian"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    script = tmp_path / "elsewhere" / "script.py"
+    script.parent.mkdir()
+    script.write_text(SCRIPT)
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"} | {"PYTHONPATH": str(ROOT)}
+    before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=60)
+    assert sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) > before + 0.5  # what a process spends is told by the program
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert done.stdout.splitlines() == [str(ROOT / "data" / "__init__.py"), "True", str(script.parent), "3", str(ROOT)]
