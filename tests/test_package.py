@@ -17,7 +17,7 @@ import pytest
 
 from data.commands import EXTRAS, NEEDS, OPTIONS
 from tests.benchmarks.scaling import SMALL_RUN
-from tests.builders.shared_imports import in_forks
+from tests.builders.forks import in_forks
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("data", "lagrangian", "learning", "evaluation")

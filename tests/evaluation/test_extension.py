@@ -22,7 +22,7 @@ from evaluation.results import Scored, SpeedRun, add_registered, registered_scor
 from lagrangian.binning import smooth_pdf
 from learning.weights import load_network
 from tests.builders.finished_run import complete
-from tests.builders.shared_imports import in_forks
+from tests.builders.forks import in_forks
 from tests.builders.small_sweep import analytic_ocean
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -22,7 +22,7 @@ from data.errors import OptionError
 from data.help_page import COMMON_FLAGS, help_page, said_of
 from data.option_rows import OTHER, option_rows
 from data.print_config import config_text
-from tests.builders.shared_imports import in_forks
+from tests.builders.forks import in_forks
 
 WITH_OPTIONS = [word for word in words() if COMMANDS[word].module]
 ROOT = str(Path(__file__).resolve().parents[2])
