@@ -139,3 +139,18 @@ def test_fields_that_miss_the_same_points_in_turn_have_the_bytes_of_fields_alone
     monkeypatch.setattr(data.frame, "KEPT_POINTS", 0)
     for one, field in zip(found, fields, strict=True):
         assert one.tobytes() == Regridder(grid, frame)(field).tobytes()
+
+
+def test_what_is_kept_of_a_field_may_be_dropped_at_once():
+    """As another thread drops it that has found what its own field needs."""
+
+    class Dropping(dict):
+        def __setitem__(self, name, value):
+            self.clear()
+
+    grid, frame = plane(30, 30, dx=4e3), Frame.around((0.0, 0.0), 40.0, 8.0)
+    rng = np.random.default_rng(9)
+    field = np.where(rng.random(grid.shape) < 0.1, np.nan, rng.normal(size=grid.shape))
+    shared = Regridder(grid, frame)
+    shared._masks = Dropping()
+    assert shared(field).tobytes() == Regridder(grid, frame)(field).tobytes()
