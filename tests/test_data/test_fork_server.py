@@ -83,8 +83,8 @@ def test_modules_are_found_where_this_program_found_them_whatever_lies_in_the_wo
     assert done.stdout.splitlines() == [str(ROOT / "data" / "__init__.py"), "True", str(script.parent), "3", str(ROOT)]
 
 
-def _run(script: Path, folder: Path, *places: Path) -> list[str]:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, *places)))}
+def _run(script: Path, folder: Path, *places: Path, own: bool = True) -> list[str]:
+    environment = os.environ | ({"PYTHONPATH": os.pathsep.join(map(str, (ROOT, *places)))} if own else {})
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=folder, env=environment, timeout=60)
     assert done.returncode == 0 and not done.stderr, done.stderr
     return done.stdout.splitlines()
@@ -154,4 +154,27 @@ def test_workers_start_where_the_places_of_modules_hold_what_is_no_text(monkeypa
     """As scripts have it that put a :class:`pathlib.Path` there, which Python passes over."""
     monkeypatch.setattr(sys, "path", [tmp_path, *sys.path])
     with open_client(1) as client:
-        assert [threads for *_, threads, _ in client.run(_look).values()] == ["1"]
+        assert [found[3:] for found in client.run(_look).values()] == [("1", True)]
+
+
+OWN = f"""
+import os, sys
+sys.path.insert(0, {str(ROOT)!r})
+from data.workers import open_client
+
+def look():
+    return bool(os.environ.get("PYTHONPATH") or os.environ.get("PYTHONSAFEPATH")), os.environ["OMP_NUM_THREADS"]
+
+if __name__ == "__main__":
+    with open_client(1) as client:
+        print(*client.run(look).values())
+"""
+
+
+def test_workers_keep_what_the_user_has_set_and_nothing_that_served_their_server(tmp_path, monkeypatch):
+    for name in ("PYTHONPATH", "PYTHONSAFEPATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    script = tmp_path / "script.py"
+    script.write_text(OWN)
+    assert _run(script, tmp_path, own=False) == ["(False, '3')"]

@@ -45,12 +45,13 @@ def test_positions_of_the_frame_are_seen_at_their_distance_on_every_kind_of_grid
         np.testing.assert_allclose(north, np.broadcast_to(frame.y[:, None], frame.shape), atol=1e-2)
 
 
-def test_where_the_seam_of_a_periodic_domain_lies_does_not_matter_even_beside_land():
+@pytest.mark.parametrize("land", [(1, 2), (0, 1), (0, 1, 2)])  # beside the seam, and on both sides of it
+def test_where_the_seam_of_a_periodic_domain_lies_does_not_matter_even_beside_land(land):
     n, dx = 25, 8.0
     results = []
     for shift in (0, 12):
         mask = np.ones((n, n), bool)
-        mask[:, np.array([1, 2]) + shift] = False  # two points from the seam, then far from it
+        mask[:, np.array(land) + shift] = False  # near the seam, then far from it
         mask[:, -1] = mask[:, 0]
         grid = plane(n, n, dx=1e3 * dx, periodic=(True, False), mask=mask)
         wave = np.sin(2 * np.pi * (grid.x_rho / 1e3 - shift * dx) / ((n - 1) * dx))
@@ -132,7 +133,8 @@ def test_fields_that_miss_the_same_points_in_turn_have_the_bytes_of_fields_alone
     frame = Frame.around((0.0, 0.0), 70.0, 8.0)
     rng = np.random.default_rng(9)
     lacking = [rng.random(grid.shape) < share for share in (0.0, 0.05, 0.1, 0.2, 1.0)]
-    fields = [np.where(lacking[k], np.nan, rng.normal(size=grid.shape)) for k in (0, 1, 2, 0, 3, 4, 1, 2, 3, 4, 0)]
+    lacking.append(lacking[2][::-1])  # as many as another, elsewhere
+    fields = [np.where(lacking[k], np.nan, rng.normal(size=grid.shape)) for k in (0, 1, 2, 0, 3, 4, 1, 2, 5, 3, 4, 0)]
     keeping = Regridder(grid, frame)
     found = [keeping(field) for field in fields]
     assert np.isfinite(found[0]).any() and not np.isfinite(found[5]).any()
