@@ -107,6 +107,13 @@ def test_labels_of_a_narrow_map_and_of_one_that_holds_a_pole_stand_apart(center,
         assert boxes and not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
 
 
+@pytest.mark.parametrize("sides", [("left",), ("bottom",)])
+def test_a_side_without_labels_has_lines_of_the_globe_and_no_ticks(sides):
+    axes = map_axes(Figure(), (1, 1, 1), (-16.5, 49.0), 400.0, coast=False, sides=sides)
+    assert all(len(lines.get_segments()) >= 3 for lines in axes.collections)
+    assert [axes.yaxis.get_visible(), axes.xaxis.get_visible()] == [side in sides for side in ("left", "bottom")]
+
+
 def test_contours_hold_their_shares_and_those_that_fall_together_are_drawn_once():
     axes = Figure().subplots()
     pdf = gauss(1.3, 2.1, 60)
