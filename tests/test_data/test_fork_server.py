@@ -50,11 +50,11 @@ def look(conn):
     import data, time
     while time.process_time() < 0.5:
         pass
-    conn.send((data.__file__, "json.tool" in sys.modules, sys.path[0], os.environ["OMP_NUM_THREADS"]))
+    conn.send((data.__file__, "json.tool" in sys.modules, sys.path[0], os.environ["OMP_NUM_THREADS"], os.environ["OF_USER"]))
 
 if __name__ == "__main__":
     before = dict(os.environ)
-    start_fork_server({"OMP_NUM_THREADS": 3}, ["json.tool"])
+    start_fork_server({"OMP_NUM_THREADS": 3, "OF_USER": 4}, ["json.tool"])
     assert dict(os.environ) == before
     context = get_context("forkserver")
     ours, theirs = context.Pipe()
@@ -75,12 +75,13 @@ def test_modules_are_found_where_this_program_found_them_whatever_lies_in_the_wo
     script = tmp_path / "elsewhere" / "script.py"
     script.parent.mkdir()
     script.write_text(SCRIPT)
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"} | {"PYTHONPATH": str(ROOT)}
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    environment |= {"PYTHONPATH": str(ROOT), "OF_USER": "its own"}
     before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=60)
     assert sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) > before + 0.5  # what a process spends is told by the program
     assert done.returncode == 0 and not done.stderr, done.stderr
-    assert done.stdout.splitlines() == [str(ROOT / "data" / "__init__.py"), "True", str(script.parent), "3", str(ROOT)]
+    assert done.stdout.splitlines() == [str(ROOT / "data" / "__init__.py"), "True", str(script.parent), "3", "its own", str(ROOT)]
 
 
 def _run(script: Path, folder: Path, *places: Path, own: bool = True) -> list[str]:
