@@ -1,8 +1,8 @@
 """The process that local workers are forked from, so that it alone imports what each of them needs.
 
-Imports are most of what a short-lived worker costs. Forking from a process that runs threads is not safe; this one imports
-modules and does nothing else (``multiprocessing``'s fork server, Linux). Elsewhere workers start as new processes, which import
-for themselves.
+Imports are most of what a short-lived worker costs. Forking from a process whose threads work is not safe; this one imports
+modules and does nothing else (``multiprocessing``'s fork server, Linux): its only other threads are those that pyarrow and polars
+keep waiting beside their memory. Elsewhere workers start as new processes, which import for themselves.
 """
 
 from __future__ import annotations

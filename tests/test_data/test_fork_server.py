@@ -15,6 +15,8 @@ from data.workers import open_client
 pytestmark = pytest.mark.skipif(START_METHOD != "forkserver", reason="workers are new processes on this system")
 
 ROOT = Path(__file__).resolve().parents[2]
+#: Threads that pyarrow and polars begin when they are imported, as the system shortens their names.
+WAITING_THREADS = {"jemalloc_bg_thd", "polars-ooc-clea"}
 
 
 def _look():
@@ -39,6 +41,9 @@ def test_workers_have_one_parent_that_imported_what_this_program_has(monkeypatch
             # another file of tests may have begun the server, with what was imported then
             assert "data.workers" in imported and (here <= imported or "PYTEST_XDIST_WORKER" in os.environ)
     assert len(servers) == 1 and os.getpid() not in servers
+    (server,) = servers
+    threads = [task for task in Path(f"/proc/{server}/task").iterdir() if task.name != str(server)]
+    assert {(task / "comm").read_text().strip() for task in threads} <= WAITING_THREADS
 
 
 SCRIPT = """
