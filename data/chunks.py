@@ -71,7 +71,7 @@ def add_array(group, name, shape, chunks, dtype, dims, attrs=None, data=None, fi
         attributes=attrs or {},
         config=EVERY_CHUNK,
     )
-    if data is not None and not _put_plain(array, 0, data, durable=False):
+    if data is not None and not (np.shape(data) == array.shape and _put_plain(array, 0, data, durable=False)):
         array[...] = data
 
 
@@ -95,7 +95,11 @@ def _put_plain(array, number: int, values, *, durable: bool) -> bool:
     """
     if np.shape(values) != array.chunks or not array.ndim or not _is_one_file(array, 1) or not _is_plain(array):
         return False
-    packed = blosc.compress(np.ascontiguousarray(values, array.dtype), *PACKING)
+    # what is hidden by a mask, or lies beyond the end of the array, zarr refuses
+    if isinstance(values, np.ma.MaskedArray) or not 0 <= number * array.chunks[0] <= array.shape[0] - array.chunks[0]:
+        return False
+    # in the order of this machine's memory, whichever the array has in Python
+    packed = blosc.compress(np.ascontiguousarray(values, array.dtype.newbyteorder("=")), *PACKING)
     _put(_chunk_path(array, number), packed + google_crc32c.value(packed).to_bytes(4, "little"), durable)
     return True
 
@@ -154,7 +158,7 @@ def _is_one_file(array, dimensions: int) -> bool:
 
 def _is_plain(array) -> bool:
     """Whether chunks are files and hold the memory of this machine, packed as :func:`add_array` has it."""
-    if not isinstance(array.store, LocalStore) or array.read_only:
+    if not isinstance(array.store, LocalStore) or array.read_only or array.dtype.kind not in "biufc":
         return False
     order, packing, _ = (codec.to_dict().get("configuration", {}) for codec in array.metadata.codecs)
     name, level, _ = PACKING

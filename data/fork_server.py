@@ -1,8 +1,8 @@
 """The process that local workers are forked from, so that it alone imports what each of them needs.
 
-Imports are most of what a short-lived worker costs. Forking from a process that runs threads is not safe; this one imports
-modules and does nothing else (``multiprocessing``'s fork server, Linux). Elsewhere workers start as new processes, which import
-for themselves.
+Imports are most of what a short-lived worker costs. Forking from a process whose threads work is not safe; this one imports
+modules and does nothing else (``multiprocessing``'s fork server, Linux): its only other threads are those that pyarrow and polars
+keep waiting beside their memory. Elsewhere workers start as new processes, which import for themselves.
 """
 
 from __future__ import annotations
@@ -22,10 +22,20 @@ START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 PACKAGES = ("data", "lagrangian", "learning", "evaluation")
 #: Variables that give the server the places where this program finds modules, and those alone; workers do not keep them.
 PLACES = ("PYTHONPATH", "PYTHONSAFEPATH")
+#: Module that keeps the end of a server that had no memory or processes left to itself.
+QUIET = "data.quiet_server"
+
+
+def start_method() -> str:
+    """:data:`START_METHOD`, or "spawn" where ``sys.path`` has entries that are no text, which a fork server does not begin with.
+
+    Python passes over such entries, as of :class:`pathlib.Path`, wherever it seeks modules.
+    """
+    return START_METHOD if all(isinstance(path, str) for path in sys.path) else "spawn"
 
 
 def start_fork_server(environ: Mapping[str, object], modules: Sequence[str] = ()) -> None:
-    """Start the server, unless this program has one or :data:`START_METHOD` needs none.
+    """Start the server, unless this program has one or :func:`start_method` needs none.
 
     Parameters
     ----------
@@ -35,10 +45,10 @@ def start_fork_server(environ: Mapping[str, object], modules: Sequence[str] = ()
     modules : sequence of str
         Modules that the server imports beside those of this project that this program has imported.
     """
-    if START_METHOD != "forkserver":
+    if start_method() != "forkserver":
         return
     ours = [name for name in sys.modules if name.partition(".")[0] in PACKAGES and not name.endswith("__main__")]
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["distributed", *ours, *modules])
+    multiprocessing.get_context("forkserver").set_forkserver_preload([QUIET, "distributed", *ours, *modules])
     # the server seeks modules in its working folder first, where a folder of the user may be called data; a worker is told better
     places = dict(zip(PLACES, (os.pathsep.join(path or os.getcwd() for path in sys.path), "1"), strict=True))
     variables = {name: os.environ.get(name, str(value)) for name, value in environ.items()} | places

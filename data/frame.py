@@ -190,11 +190,13 @@ class Regridder:
         if missing.size > KEPT_POINTS:
             return _Around.of(missing, self.grid.periodic)
         name = missing.tobytes()
-        if name not in self._masks:
-            if len(self._masks) == KEPT_MASKS:
-                self._masks.pop(next(iter(self._masks)))
-            self._masks[name] = _Around.of(missing, self.grid.periodic)
-        return self._masks[name]
+        around = self._masks.get(name)
+        if around is None:  # threads may find one at once, or drop one that another has just found
+            around = _Around.of(missing, self.grid.periodic)
+            while len(self._masks) >= KEPT_MASKS:
+                self._masks.pop(next(iter(list(self._masks))), None)
+            self._masks[name] = around
+        return around
 
 
 @dataclass(eq=False)

@@ -35,7 +35,7 @@ from data.bounds import bounds
 from data.command import one_line, source_fingerprint
 from data.cores import cores
 from data.errors import CatchmentError, InputError, OptionError, need
-from data.fork_server import START_METHOD, start_fork_server, without_interrupts, worker_environment
+from data.fork_server import start_fork_server, start_method, without_interrupts, worker_environment
 from data.machine import keep_freed_memory
 
 #: Seconds that a scheduler may take to answer, and that its first worker may take to be there.
@@ -157,7 +157,7 @@ def open_client(
     settings = {
         "distributed.scheduler.allowed-failures": ALLOWED_LOSSES,
         "distributed.nanny.pre-spawn-environ": WORKER_ENVIRON,
-        "distributed.worker.multiprocessing-method": START_METHOD,
+        "distributed.worker.multiprocessing-method": start_method(),
         "distributed.admin.large-graph-warning-threshold": "1 TB",
         # tasks hold the memory that they need outside of Dask's sight, and for long: none of Dask's business
         "distributed.worker.memory.target": False,
@@ -278,6 +278,7 @@ def _local_cluster(workers: int, modules: Sequence[str]):
     options = {
         "threads_per_worker": 1,
         "processes": True,
+        "worker_class": _nanny(modules),
         "env": worker_environment(),
         "host": "127.0.0.1",
         "dashboard_address": "127.0.0.1:0",
@@ -289,13 +290,25 @@ def _local_cluster(workers: int, modules: Sequence[str]):
     with without_interrupts():
         for attempt in range(START_ATTEMPTS):
             try:
-                start_fork_server(WORKER_ENVIRON, modules)
                 return LocalCluster(n_workers=workers, silence_logs=logging.CRITICAL + 1, **options)
             except (RuntimeError, OSError) as error:  # a worker died before it was there; afterwards it would be replaced
                 if attempt == START_ATTEMPTS - 1:
                     raise InputError(
                         f"--workers {workers}: the worker processes do not start ({one_line(error)}); is memory left for them?"
                     ) from error
+
+
+def _nanny(modules: Sequence[str]) -> type:
+    """The class of what starts a worker, now and whenever one has died: its server may have died, too."""
+    from distributed import Nanny
+
+    class ForkingNanny(Nanny):
+        async def instantiate(self):
+            with contextlib.suppress(OSError):  # the start of the worker then fails, as Dask expects it to
+                start_fork_server(WORKER_ENVIRON, modules)
+            return await super().instantiate()
+
+    return ForkingNanny
 
 
 def batch_cluster(kind: str, options: Sequence[str] = (), folder: Path | None = None):

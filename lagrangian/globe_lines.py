@@ -35,6 +35,7 @@ def draw_globe_lines(axes, size: float, sides: Sequence[str]) -> None:
     """
     plate = ccrs.PlateCarree(globe=axes.projection.globe)
     longitudes, latitudes = _extent(axes, plate)
+    axes.apply_aspect()  # else a narrow map would have the width of its whole place
     box = axes.get_position()
     width, height = (
         72 * part / axes.figure.dpi for part in (axes.figure.bbox.width * box.width, axes.figure.bbox.height * box.height)
@@ -112,7 +113,7 @@ def _label(axis, found: list[tuple[float, float, str]], least: float, size: floa
     """Put names to an axis where the one before leaves room; ``least``: of a letter or a line, in parts of the axis."""
     kept: list[tuple[float, float, str]] = []
     for one in found:
-        room = least * (len(one[2]) + len(kept[-1][2])) / 2 if kept and axis.axis_name == "x" else least
+        room = least * (len(one[2]) + len(kept[-1][2]) + 1) / 2 if kept and axis.axis_name == "x" else least
         if not kept or one[0] - kept[-1][0] >= room:
             kept.append(one)
     axis.set_visible(True)

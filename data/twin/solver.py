@@ -158,10 +158,6 @@ class State:
     past: list = field(default_factory=list)
     steps: int = 0
 
-    def __post_init__(self):
-        # a step changes their memory, which must be theirs and without gaps
-        self.q, self.tracer = (np.ascontiguousarray(one, np.complex128) for one in (self.q, self.tracer))
-
     def copy(self) -> State:
         """A state that shares nothing with this one."""
         return State(self.q.copy(), self.tracer.copy(), [(a.copy(), b.copy()) for a, b in self.past], self.steps)
@@ -265,6 +261,8 @@ class Model:
     def step(self, state: State) -> None:
         """Advance by one time step, in place: Adams-Bashforth, begun by two steps of fourth-order Runge-Kutta."""
         dt = self.parameters.dt
+        # a step changes their memory, which must be theirs and without gaps
+        state.q, state.tracer = (np.ascontiguousarray(one, np.complex128) for one in (state.q, state.tracer))
         newest = self.tendency(state)
         if len(state.past) < 2:
             change = self._runge_kutta(state, newest)

@@ -95,6 +95,25 @@ def test_lines_of_the_globe_are_meridians_and_parallels_and_labels_say_which(cen
         assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
 
 
+@pytest.mark.parametrize("center, half", [((-16.5, 49.0), (40.0, 400.0)), ((-16.5, -89.5), (40.0, 40.0))])
+def test_labels_of_a_narrow_map_and_of_one_that_holds_a_pole_stand_apart(center, half):
+    """Whose place is wider than the map, and whose labels are of the widest letters."""
+    figure = Figure(figsize=(4, 4))
+    FigureCanvasAgg(figure)
+    axes = map_axes(figure, (1, 1, 1), center, half, coast=False)
+    figure.canvas.draw()
+    for axis in (axes.xaxis, axes.yaxis):
+        boxes = [label.get_window_extent() for label in axis.get_ticklabels()]
+        assert boxes and not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+
+
+@pytest.mark.parametrize("sides", [("left",), ("bottom",)])
+def test_a_side_without_labels_has_lines_of_the_globe_and_no_ticks(sides):
+    axes = map_axes(Figure(), (1, 1, 1), (-16.5, 49.0), 400.0, coast=False, sides=sides)
+    assert all(len(lines.get_segments()) >= 3 for lines in axes.collections)
+    assert [axes.yaxis.get_visible(), axes.xaxis.get_visible()] == [side in sides for side in ("left", "bottom")]
+
+
 def test_contours_hold_their_shares_and_those_that_fall_together_are_drawn_once():
     axes = Figure().subplots()
     pdf = gauss(1.3, 2.1, 60)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from zarr.codecs import BloscCodec, Crc32cCodec
 
 from data.chunks import EVERY_CHUNK, MAKERS, add_array, arrays_of, lost_chunk, mend_of, open_checked, put_chunk
 from data.errors import StoreError
@@ -328,6 +329,55 @@ def test_a_chunk_has_the_bytes_that_zarr_writes(dtype, chunks, tmp_path):
         add_array(one, "number", (), (), dtype, (), data=values[0, 0, 0], fill=0)
         np.testing.assert_array_equal(one["whole"][...], values)
         assert one["number"][...] == values[0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "dtype, values",
+    [
+        (">f4", np.arange(12.0).reshape(3, 4)),
+        ("datetime64[s]", np.arange(12).reshape(3, 4).astype("datetime64[s]")),
+        ("timedelta64[ns]", np.arange(12).reshape(3, 4).astype("timedelta64[ns]")),
+        ("float32", 3.0),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The data type:zarr.errors.UnstableSpecificationWarning")
+def test_what_is_laid_out_reads_as_zarr_would_have_written_it(dtype, values, tmp_path):
+    group = zarr.create_group(store=str(tmp_path / "one.zarr"), zarr_format=3)
+    for name in ("ours", "zarrs"):
+        rows = len(values) if np.ndim(values) else 1
+        add_array(group, name, (3, 4), (rows, 4), dtype, ("row", "column"), data=values if name == "ours" else None)
+    group["zarrs"].with_config(EVERY_CHUNK)[...] = values
+    ours, zarrs = (files(tmp_path / "one.zarr" / name / "c") for name in ("ours", "zarrs"))
+    assert ours == zarrs and zarrs
+    np.testing.assert_array_equal(group["ours"][...], np.broadcast_to(values, (3, 4)))
+
+
+@pytest.mark.parametrize("level, shuffle", [(5, "bitshuffle"), (3, "shuffle")])
+def test_a_store_begun_with_another_packing_goes_on_with_that(level, shuffle, tmp_path):
+    group = zarr.create_group(store=str(tmp_path / "one.zarr"), zarr_format=3)
+    values = np.random.default_rng(2).normal(size=(2, 3000)).round(1).astype("float32")
+    packing = [BloscCodec(cname="zstd", clevel=level, shuffle=shuffle), Crc32cCodec()]
+    for name in ("ours", "zarrs"):
+        group.create_array(name, shape=values.shape, chunks=(1, 3000), dtype="float32", compressors=packing, config=EVERY_CHUNK)
+    for number in range(2):
+        put_chunk(group["ours"], number, values[number : number + 1])
+    group["zarrs"][...] = values
+    ours, zarrs = (files(tmp_path / "one.zarr" / name / "c") for name in ("ours", "zarrs"))
+    assert ours == zarrs and len(zarrs) == 2
+
+
+def test_values_that_a_mask_hides_or_have_no_place_or_leave_chunks_empty_are_refused_and_so_is_a_read_only_array(tmp_path):
+    group = zarr.create_group(store=str(tmp_path / "one.zarr"), zarr_format=3)
+    add_array(group, "a", (3, 4), (2, 4), "float32", ("row", "column"), fill=0)
+    before = files(tmp_path)
+    for number, values in ((0, np.ma.masked_less(np.arange(8.0).reshape(2, 4), 3)), (2, np.ones((2, 4)))):
+        with pytest.raises((ValueError, OSError)):
+            put_chunk(group["a"], number, values)
+    with pytest.raises(ValueError, match="read-only"):
+        put_chunk(zarr.open_group(str(tmp_path / "one.zarr"), mode="r")["a"], 0, np.ones((2, 4)))
+    assert files(tmp_path) == before
+    with pytest.raises(ValueError, match="broadcast"):
+        add_array(group, "b", (3, 4), (1, 4), "float32", ("row", "column"), data=np.ones((1, 4)))
 
 
 def test_a_chunk_that_cannot_be_written_leaves_the_one_before_and_nothing_aside(tmp_path, monkeypatch):

@@ -133,6 +133,11 @@ def test_stirring_equals_the_scheme_cell_by_cell_to_the_last_bit(shape):
     np.testing.assert_array_equal(given, field)
 
 
+def test_in_still_water_nothing_is_stirred():
+    field, still = np.random.default_rng(3).random((6, 9)), np.zeros((6, 9))
+    np.testing.assert_allclose(advect(field, still, still, 86400), field, rtol=1e-15)
+
+
 @pytest.mark.parametrize("flow", [(0.5, 0.0), (0.0, 0.5), (-0.4, 0.3), (0.3, -0.4)])
 def test_a_blob_in_a_uniform_flow_arrives_where_it_should(flow):
     n, days = 64, 10
