@@ -116,8 +116,10 @@ def test_what_memory_does_not_hold_and_paths_without_a_folder_are_refused(ocean,
 # -- into stores ---------------------------------------------------------------------------------------------------------
 
 
-def test_into_stores_it_is_the_command_s_run_and_the_command_goes_on_with_it(tmp_path, capsys):
+def test_into_stores_it_is_the_command_s_run_and_the_command_goes_on_with_it(tmp_path, capsys, monkeypatch):
     """The twin: stores of the same bytes, and nothing left to do for the command of the same options."""
+    monkeypatch.setattr("data.twin.record.SEPARATION_DAYS", 1)  # of another ocean, soon made; kept apart from the user's
+    monkeypatch.setattr("data.twin.record.cache_folder", lambda: tmp_path / "twin")
     config = RunConfig(years=0.1, seed=1, w=(300.0,), particles=4, positions=1, release_every=48.0, levels=(1000.0, 200.0),
                        threads=1, out=tmp_path / "command")  # fmt: skip
     assert main(config) == 0
