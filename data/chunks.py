@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import sys
@@ -23,7 +22,7 @@ from zarr.storage import LocalStore
 
 from data.command import one_line
 from data.errors import StoreError
-from data.files import put_on_disk
+from data.files import put_on_disk, renamed
 
 #: Chunks that hold nothing but the fill value are written too, so that a chunk absent from the disk is known to be lost.
 EVERY_CHUNK = {"write_empty_chunks": True}
@@ -100,25 +99,12 @@ def _put_plain(array, number: int, values, *, durable: bool) -> bool:
         return False
     # in the order of this machine's memory, whichever the array has in Python
     packed = blosc.compress(np.ascontiguousarray(values, array.dtype.newbyteorder("=")), *PACKING)
-    _put(_chunk_path(array, number), packed + google_crc32c.value(packed).to_bytes(4, "little"), durable)
-    return True
-
-
-def _put(path: Path, content: bytes, durable: bool) -> None:
-    """Write a file aside, as zarr does, so that it is complete or absent."""
+    path = _chunk_path(array, number)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with open(aside, "wb") as file:
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        aside.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
-        raise
+    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")  # as zarr names it
+    with renamed(aside, path, durable=durable):
+        aside.write_bytes(packed + google_crc32c.value(packed).to_bytes(4, "little"))
+    return True
 
 
 def _chunk_path(array, *place: int) -> Path:

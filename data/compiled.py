@@ -22,10 +22,9 @@ import numba
 import platformdirs
 from numba.core import caching, config, event
 
+from data.fingerprint import PACKAGES
 from data.fingerprint import fingerprint as short_hash
 
-#: Packages whose sources count; other libraries are known to numba's cache by their own versions or do not reach machine code.
-_PACKAGES = ("data", "lagrangian", "learning", "evaluation")
 _IMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+import\s+(\([^)]*\)|[^\n#]*)|import\s+([\w., ]+))", re.MULTILINE)
 #: Machine code that no process has loaded for this long is removed, s.
 _KEEP = 30 * 86400.0
@@ -122,7 +121,8 @@ def sources_of(path: Path) -> list[Path]:
         for origin, names, plain in _IMPORT.findall(file.read_text(encoding="utf-8")):
             modules = [*re.findall(r"[\w.]+", plain), origin, *(f"{origin}.{name}" for name in re.findall(r"\w+", names))]
             for module in modules:
-                if module.partition(".")[0] in _PACKAGES:
+                # other libraries are known to numba's cache by their own versions or do not reach machine code
+                if module.partition(".")[0] in PACKAGES:
                     base = root.joinpath(*module.split("."))
                     waiting += [source for source in (base.with_suffix(".py"), base / "__init__.py") if source.is_file()]
     return sorted(sources)

@@ -44,9 +44,17 @@ def written_aside(path: Path, ending: str = "", *, make_folder: bool = True) -> 
     aside = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.aside")
     if ending:
         aside = path.with_name(f".{aside.name}{ending}")
-    try:
+    with renamed(aside, path):
         yield aside
-        put_on_disk(aside)
+
+
+@contextlib.contextmanager
+def renamed(aside: Path, path: Path, *, durable: bool = True) -> Iterator[None]:
+    """Rename what the block writes at ``aside`` to ``path``, once it is on disk if ``durable``; remove it if the block raises."""
+    try:
+        yield
+        if durable:
+            put_on_disk(aside)
         aside.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -6,6 +6,9 @@ import hashlib
 import json
 from pathlib import Path
 
+#: Packages of this project.
+PACKAGES = ("data", "lagrangian", "learning", "evaluation")
+
 
 def fingerprint(*parts) -> str:
     """First 16 hexadecimal digits of the SHA-256 of bytes (or contiguous arrays), one part after another."""

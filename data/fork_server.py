@@ -16,10 +16,10 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing import forkserver, resource_tracker, util
 
+from data.fingerprint import PACKAGES
+
 #: How ``multiprocessing`` starts a worker. macOS has fork servers, but libraries of its own that do not outlive a fork.
 START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
-#: Packages whose modules the server imports where the program that starts it has imported them, with all that these import.
-PACKAGES = ("data", "lagrangian", "learning", "evaluation")
 #: Variables that give the server the places where this program finds modules, and those alone; workers do not keep them.
 PLACES = ("PYTHONPATH", "PYTHONSAFEPATH")
 #: Module that keeps the end of a server that had no memory or processes left to itself.

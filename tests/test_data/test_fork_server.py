@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from data.fork_server import PACKAGES, START_METHOD
+from data.fingerprint import PACKAGES
+from data.fork_server import START_METHOD
 from data.workers import open_client
 
 pytestmark = pytest.mark.skipif(START_METHOD != "forkserver", reason="workers are new processes on this system")
@@ -21,7 +22,7 @@ WAITING_THREADS = {"jemalloc_bg_thd", "polars-ooc-clea"}
 
 def _look():
     """Of a worker: its parent, modules of this project, a variable, threads of its sums, whether Ctrl-C is kept from it."""
-    ours = {name for name in sys.modules if name.partition(".")[0] in ("data", "lagrangian", "learning", "evaluation")}
+    ours = {name for name in sys.modules if name.partition(".")[0] in PACKAGES}
     blocked = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
     return os.getppid(), ours, os.environ.get("OF_LATE"), os.environ["OMP_NUM_THREADS"], blocked
 
