@@ -342,8 +342,8 @@ def test_a_full_disk_ends_with_one_line_and_the_next_command_goes_on(after, refe
         return real(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        for module in (zarr.storage._local, data.chunks):
-            patch.setattr(module, "_put", partial(counted, module._put))
+        for module, name in ((zarr.storage._local, "_put"), (data.chunks, "renamed")):
+            patch.setattr(module, name, partial(counted, getattr(module, name)))
         assert command(out) == 2
     text = line(capsys)
     assert "No space left on device" in text and "free space" in text
