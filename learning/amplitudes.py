@@ -39,7 +39,7 @@ def put_amplitudes(out: np.ndarray, first: np.ndarray, bins: np.ndarray, share: 
     first : (n, level + 1) int64
         Where the bins of each level begin in ``bins``, and where those of the last end.
     bins : (m,) uint16
-        Numbers of the bins that hold particles, x fastest; none comes twice in a level.
+        Numbers of the bins that hold particles, x fastest, ascending in each level; none comes twice.
     share : (m,) float32
         What each of them holds.
     smoothed, raw : float
@@ -52,33 +52,53 @@ def put_amplitudes(out: np.ndarray, first: np.ndarray, bins: np.ndarray, share: 
 def _put(out, first, bins, share, around, smoothed, raw):
     """:func:`put_amplitudes`; ``around`` is :func:`around_one`. What is spread beyond an edge is reflected there."""
     ny, nx = out.shape[2:]
-    margin = np.array([_reflected(m - REACH if m < REACH else nx + m - REACH, nx) for m in range(2 * REACH)])
-    wide = np.empty((ny + 2 * REACH, nx - 1 + COLUMNS), np.float32)
+    n_rows, n_columns = np.uintp(around.shape[0]), np.uintp(around.shape[1])
+    wide = np.empty((ny + 2 * REACH, nx - 1 + around.shape[1]), np.float32)
+    length = np.uintp(wide.shape[1])
+    flat, weights = wide.reshape(-1), around.reshape(-1)
     for row in range(out.shape[0]):
         for level in range(out.shape[1]):
-            held = range(first[row, level], first[row, level + 1])
-            wide[:] = 0.0
-            for k in held:
-                y, x = bins[k] // nx, bins[k] % nx
-                for j in range(around.shape[0]):
-                    weights = around[j]
-                    line = wide[y + j, x : x + weights.size]
-                    for i in range(weights.size):  # of a number that the compiler does not know: unrolled, it has no vectors
-                        line[i] += share[k] * weights[i]
-            for m in range(2 * REACH):
-                j = m if m < REACH else ny + m
-                line, beyond = wide[REACH + _reflected(j - REACH, ny)], wide[j]
-                for i in range(line.size):
-                    line[i] += beyond[i]
-            for j in range(ny):
-                line, amplitudes = wide[REACH + j], out[row, level, j]
-                for m in range(2 * REACH):
-                    line[REACH + margin[m]] += line[m if m < REACH else nx + m]
+            amplitudes = out[row, level]
+            begin, end = first[row, level], first[row, level + 1]
+            if begin == end:
+                amplitudes[:] = 0.0
+                continue
+            low, high = bins[begin] // nx, bins[end - 1] // nx  # bins ascend: rows that hold some
+            left, right = nx, 0
+            wide[low : high + around.shape[0]] = 0.0
+            for k in range(begin, end):
+                x = bins[k] % nx
+                left, right = min(left, x), max(right, x)
+                corner = np.uintp(bins[k] // nx) * length + np.uintp(x)
+                for j in range(n_rows):
+                    # of a number that the compiler does not know, and without slices: unrolled, it has no vectors
+                    for i in range(n_columns):
+                        flat[corner + j * length + i] += share[k] * weights[j * n_columns + i]
+            for j in range(low, REACH):
+                _add_line(wide, REACH + _reflected(j - REACH, ny), j)
+            for j in range(ny + REACH, high + around.shape[0]):
+                _add_line(wide, REACH + _reflected(j - REACH, ny), j)
+            top, bottom = max(low - REACH, 0), min(high + REACH + 1, ny)
+            amplitudes[:top] = 0.0
+            amplitudes[bottom:] = 0.0
+            for j in range(top, bottom):
+                line = wide[REACH + j]
+                for i in range(left, REACH):
+                    line[REACH + _reflected(i - REACH, nx)] += line[i]
+                for i in range(nx + REACH, right + around.shape[0]):
+                    line[REACH + _reflected(i - REACH, nx)] += line[i]
                 inside = line[REACH : REACH + nx]
                 for i in range(nx):
-                    amplitudes[i] = smoothed * np.sqrt(inside[i])
-            for k in held:
-                out[row, level, bins[k] // nx, bins[k] % nx] += raw * np.sqrt(share[k])
+                    amplitudes[j, i] = smoothed * np.sqrt(inside[i])
+            for k in range(begin, end):
+                amplitudes[bins[k] // nx, bins[k] % nx] += raw * np.sqrt(share[k])
+
+
+@njit(nogil=True)
+def _add_line(wide, to, beyond):
+    """Add one line to another, number ``to``."""
+    for i in range(wide.shape[1]):
+        wide[to, i] += wide[beyond, i]
 
 
 @njit(nogil=True)

@@ -9,7 +9,7 @@ import torch
 from lagrangian.binning import VALID_BL
 from learning.averaged_training import AveragedTraining
 from learning.config import Preset
-from learning.loss import RAW_WEIGHT, SMOOTHED_WEIGHT, HeatSmoothing, bhattacharyya_loss
+from learning.loss import root
 from learning.network import CatchmentNetwork, pdf_head
 
 #: Share of the steps over which the rate of the cycle rises.
@@ -26,11 +26,6 @@ def learning_rate(preset: Preset, step: int, steps: int) -> float:
     return preset.lr * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1.0, steps - rise)))
 
 
-def validation_scores(prediction: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """BL and F of PDFs (..., y, x)."""
-    return bhattacharyya_loss(target, prediction), torch.minimum(target, prediction).sum(dim=(-2, -1))
-
-
 class CatchmentTraining(AveragedTraining):
     """Loss, optimiser, validation, and the best epoch for each speed, by BL at the level ``level``."""
 
@@ -40,7 +35,6 @@ class CatchmentTraining(AveragedTraining):
     def __init__(self, network: CatchmentNetwork, preset: Preset, level: int):
         super().__init__(network, preset.average, network.n_speeds)
         self.preset, self.level = preset, level
-        self.smoothing = HeatSmoothing(*network.size)
         self.steps_per_epoch = 1
         self.results: list[dict] = []
         self._scores: list[torch.Tensor] = []
@@ -69,16 +63,18 @@ class CatchmentTraining(AveragedTraining):
         super().on_validation_epoch_start()
 
     def validation_step(self, batch, batch_idx) -> None:
-        inputs, raw = batch
+        inputs, *targets = batch
         # a sample after the other: what is made of one stays in the processor's cache
-        scores = [self._scored(*sample) for sample in zip(self.network(inputs).float(), raw.float(), strict=True)]
-        self._scores.append(torch.stack(scores))
+        samples = zip(self.network(inputs).float(), *targets, strict=True)
+        self._scores.append(torch.stack([self._scored(*sample) for sample in samples]))
 
-    def _scored(self, logits: torch.Tensor, raw: torch.Tensor) -> torch.Tensor:
-        """(speed, 3) loss, and BL and F at the level, of a sample (speed, level, y, x)."""
-        smoothed, prediction = self.smoothing(raw), pdf_head(logits)
-        loss = SMOOTHED_WEIGHT * bhattacharyya_loss(smoothed, prediction) + RAW_WEIGHT * bhattacharyya_loss(raw, prediction)
-        bl, f = validation_scores(prediction[:, self.level], smoothed[:, self.level])
+    def _scored(self, logits: torch.Tensor, amplitude: torch.Tensor, smoothed_root: torch.Tensor) -> torch.Tensor:
+        """(speed, 3) loss, and BL and F at the level, of a sample (speed, level, y, x); its root is (speed, y, x)."""
+        prediction = pdf_head(logits)
+        prediction_root = root(prediction)
+        loss = 1 - (amplitude * prediction_root).sum(dim=(-2, -1))
+        bl = 1 - (smoothed_root * prediction_root[:, self.level]).sum(dim=(-2, -1))
+        f = torch.minimum(smoothed_root.square(), prediction[:, self.level]).sum(dim=(-2, -1))
         return torch.stack([loss.mean(dim=1), bl, f], dim=-1)
 
     def on_validation_epoch_end(self) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
 from lagrangian.binning import BINS, smoothing_operators
+from learning.loss_kernel import TAPS, compiled_losses, taps
 
 #: Weights of the BL against the smoothed and against the raw PDF (SPARO).
 SMOOTHED_WEIGHT, RAW_WEIGHT = 0.8, 0.2
@@ -102,24 +104,41 @@ class _LossBySample(torch.autograd.Function):
 
 
 class _RaisedLoss(torch.autograd.Function):
-    """:func:`raised_loss` and its gradients, a sample after the other, in the precision of the prior."""
+    """:func:`raised_loss` and its gradients, in the precision of the prior."""
 
     @staticmethod
     def forward(ctx, maps, rows, columns, prior, amplitude):
         with torch.autocast(maps.device.type, enabled=False):
-            of_maps, of_prior, losses = torch.empty_like(maps), torch.zeros_like(prior), []
-            share = 1 / maps[..., 0, 0].numel()
-            across = columns.T.expand(len(prior), -1, -1)
-            for one, target, slope in zip(maps, amplitude, of_maps, strict=True):
-                logits = torch.baddbmm(prior, rows @ one.to(prior), across)
-                losses.append(_losses_and_slope(logits, target, share))
-                of_prior += logits
-                slope.copy_(rows.T @ logits @ columns)
+            raised = maps.to(prior.dtype) @ columns.T
+            of_raised, of_prior, share = torch.zeros_like(raised), torch.zeros_like(prior), 1 / maps[..., 0, 0].numel()
+            if maps.device.type == "cpu" and prior.dtype == torch.float32 and len(rows.T) >= TAPS:
+                losses = _compiled_losses(raised, rows, prior, amplitude, share, of_raised, of_prior)
+            else:
+                losses = _losses_by_sample(raised, rows, prior, amplitude, share, of_raised, of_prior)
+            of_maps = (of_raised @ columns).to(maps.dtype)
         ctx.save_for_backward(of_maps, of_prior)
-        return torch.stack(losses).mean()
+        return losses.mean()
 
     @staticmethod
     @once_differentiable
     def backward(ctx, of_loss):
         of_maps, of_prior = ctx.saved_tensors
         return of_maps * of_loss, None, None, of_prior * of_loss, None
+
+
+def _losses_by_sample(maps, rows, prior, amplitude, share: float, of_maps, of_prior) -> torch.Tensor:
+    """Losses (n, m) of maps (n, m, b, x) that are raised along x already; the gradients are added to zeros."""
+    losses, upward = [], rows.expand(len(prior), -1, -1)
+    for one, target, slope in zip(maps, amplitude, of_maps, strict=True):
+        logits = torch.baddbmm(prior, upward, one)
+        losses.append(_losses_and_slope(logits, target, share))
+        of_prior += logits
+        torch.matmul(rows.T, logits, out=slope)
+    return torch.stack(losses)
+
+
+def _compiled_losses(maps, rows, prior, amplitude, share: float, of_maps, of_prior) -> torch.Tensor:
+    """:func:`_losses_by_sample` by :mod:`learning.loss_kernel`."""
+    given = (values.detach().contiguous().numpy() for values in (maps, prior, amplitude))
+    of_each = compiled_losses(*given, *taps(rows.numpy()), np.float32(share), of_maps.numpy(), of_prior.numpy())
+    return torch.from_numpy(of_each)

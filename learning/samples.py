@@ -273,9 +273,10 @@ class SparsePdfs:
         """Put the PDFs into zeros (n, level, y, x)."""
         _add(out, np.arange(len(experiments)), self.first[experiments], self.bins, self.share)
 
-    def put_amplitudes(self, out: np.ndarray, experiments: np.ndarray, smoothed: float, raw: float) -> None:
-        """Put weighed roots of the smoothed and of the raw PDFs into (n, level, y, x) float32."""
-        put_amplitudes(out, self.first[experiments], self.bins, self.share, smoothed, raw)
+    def put_amplitudes(self, out: np.ndarray, experiments: np.ndarray, levels: slice, smoothed: float, raw: float) -> None:
+        """Put weighed roots of the smoothed and of the raw PDFs at some levels into (n, level, y, x) float32."""
+        first = self.first[experiments, levels.start : levels.stop + 1]
+        put_amplitudes(out, first, self.bins, self.share, smoothed, raw)
 
     def mean(self, experiments: np.ndarray) -> np.ndarray:
         """(level, y, x) float64 mean of the PDFs of some experiments, each counting alike."""
@@ -383,14 +384,16 @@ class RunSamples:
             pdf.fill(out[:, number], experiments)
         return torch.from_numpy(out)
 
-    def amplitudes(self, experiments: np.ndarray, smoothed: float, raw: float) -> torch.Tensor:
-        """(n, speed, level, y, x) float32 ``smoothed * sqrt(smoothed PDF) + raw * sqrt(PDF as counted)``."""
+    def amplitudes(self, experiments: np.ndarray, smoothed: float, raw: float, level: int | None = None) -> torch.Tensor:
+        """float32 ``smoothed * sqrt(smoothed PDF) + raw * sqrt(PDF as counted)``: (n, speed, level, y, x), or (n, speed, y, x) of
+        the level with the number ``level``."""
         import torch
 
-        out = np.empty((len(experiments), len(self.pdfs), self.levels.size, *self.n_bins), np.float32)
+        levels = slice(0, self.levels.size) if level is None else slice(level, level + 1)
+        out = np.empty((len(experiments), len(self.pdfs), levels.stop - levels.start, *self.n_bins), np.float32)
         for number, pdf in enumerate(self.pdfs):
-            pdf.put_amplitudes(out[:, number], experiments, smoothed, raw)
-        return torch.from_numpy(out)
+            pdf.put_amplitudes(out[:, number], experiments, levels, smoothed, raw)
+        return torch.from_numpy(out if level is None else out[:, :, 0])
 
     def normalisation(self, experiments: np.ndarray) -> Normalisation:
         """The normalisation of the fields that these experiments use."""

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,6 +100,18 @@ class Batches(torch.utils.data.Dataset):
         return inputs, amplitude
 
 
+class Checks(Batches):
+    """Validation batches: those of training, and roots (n, speed, y, x) of the smoothed PDFs at a level."""
+
+    def __init__(self, samples: Samples, level: int):
+        super().__init__(samples)
+        self.level = level
+
+    def __getitems__(self, indices):
+        experiments = self.samples.experiments[np.asarray(indices)]
+        return *super().__getitems__(indices), self.samples.samples.amplitudes(experiments, 1.0, 0.0, self.level)
+
+
 def _whole(batch):
     return batch
 
@@ -138,7 +150,8 @@ def train_member(
         module.steps_per_epoch = math.ceil(drawn.size / preset.batch)
         train = DataLoader(Batches(Samples(samples, drawn, task.normalisation)), batch_size=preset.batch, sampler=order,
                            collate_fn=_whole)  # fmt: skip
-        check = DataLoader(cast(Any, Samples(samples, task.validation, task.normalisation)), batch_size=64, collate_fn=_whole)
+        checks = Checks(Samples(samples, task.validation, task.normalisation), task.level)
+        check = DataLoader(checks, batch_size=preset.batch, collate_fn=_whole)
         logger: Any = False
         if tensorboard is not None:
             from pytorch_lightning.loggers import TensorBoardLogger

@@ -47,7 +47,7 @@ from learning.ensemble import median
 from learning.folders import found_speeds
 from learning.inputs import InputSpec, Normalisation
 from learning.lightning_module import CatchmentTraining
-from learning.loss import HeatSmoothing, target_amplitude, training_loss
+from learning.loss import RAW_WEIGHT, SMOOTHED_WEIGHT, HeatSmoothing, target_amplitude, training_loss
 from learning.network import CENTRED, ResidualUNet, pdf_head
 from learning.plan import EPOCH_BOUNDS
 from learning.samples import RunSamples
@@ -97,6 +97,15 @@ class Trial(Dataset):
         parts = [self.samples.inputs(chosen, self.normalisation)] if maps else []
         parts += [torch.from_numpy(self.physics[chosen].astype(np.float32))] if products else []
         return torch.cat(parts, dim=1), self.samples.targets(chosen)[:, :, -1:]
+
+
+class Check(Trial):
+    """Experiments to validate with, as :class:`learning.training.Checks` gives them."""
+
+    def __getitems__(self, indices):
+        chosen, last = self.experiments[np.asarray(indices)], self.samples.levels.size - 1
+        amplitude = self.samples.amplitudes(chosen, SMOOTHED_WEIGHT, RAW_WEIGHT, last)[:, :, None]
+        return super().__getitems__(indices)[0], amplitude, self.samples.amplitudes(chosen, 1.0, 0.0, last)
 
 
 class Corrected(nn.Module):
@@ -155,7 +164,7 @@ def whole(batch):
     return batch
 
 
-def trained(train: Trial, validation: Trial, preset: Preset, seed: int, seen: str) -> list[Corrected]:
+def trained(train: Trial, validation: Check, preset: Preset, seed: int, seen: str) -> list[Corrected]:
     """The best network of each speed, by validation."""
     samples = train.samples
     torch.manual_seed(seed)
@@ -252,7 +261,8 @@ def main() -> None:
     preset = dataclasses.replace(PRESETS["quick"], epochs=epochs)
     members: dict[str, list[list[Corrected]]] = {}
     for seen in options.seen:
-        train, check = (Trial(samples, physics, part, normalisation, seen) for part in (split.train, split.validation))
+        train = Trial(samples, physics, split.train, normalisation, seen)
+        check = Check(samples, physics, split.validation, normalisation, seen)
         started = time.process_time()
         members[seen] = [trained(train, check, preset, seed, seen) for seed in range(options.members)]
         print(f"{seen}: {time.process_time() - started:.0f} CPU-seconds for {options.members} members of {epochs} epochs")

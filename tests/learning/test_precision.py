@@ -19,7 +19,7 @@ def fitted(run, folder, *options):
     """Exit code of learning.fit in a copy of a run."""
     if not folder.exists():
         shutil.copytree(run, folder, ignore=shutil.ignore_patterns("models", "predictions"))
-    small = ["--w", "300", "--width", "8", "--epochs", "6", "--members", "1", "--batch", "8", "--lr", "0.01", "--threads", "1"]
+    small = ["--w", "300", "--width", "8", "--epochs", "8", "--members", "1", "--batch", "8", "--lr", "0.003", "--threads", "1"]
     return run_command(FitConfig, fit, prog="learning.fit", argv=["--run", str(folder), "--method", "unet", *small, *options])
 
 
