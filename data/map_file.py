@@ -20,6 +20,8 @@ AXIS_NAMES = {
     "lon": ("longitude", "lon", "nav_lon"),
     "time": ("time", "t", "time_counter"),
 }
+#: Records, one after another in a file, that are read together, at most.
+AT_ONCE = 64
 #: Years that maps may be of.
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 #: Words in names and attributes of a final product (LATE), and of a preliminary product that a final one will replace (NEAR).
@@ -237,15 +239,15 @@ class MapFile:
         order = [axes.index(axis) for axis in ("lat", "lon")]
         top, bottom = int(rows.min()), int(rows.max()) + 1
         out = np.empty((len(records), rows.size, sum(run.size for run in runs)), variable.dtype)
-        for place, record in enumerate(records):
-            filled = 0
+        for places in _together(records):
+            filled, first, last = 0, records[places[0]], records[places[-1]]
             for run in runs:
                 left, right = int(run.min()), int(run.max()) + 1
-                part = {"time": slice(record, record + 1), "lat": slice(top, bottom), "lon": slice(left, right)}
+                part = {"time": slice(first, last + 1), "lat": slice(top, bottom), "lon": slice(left, right)}
                 block = variable[tuple(part.get(axis, slice(0, 1)) for axis in axes)]
                 leading = [axis for axis in range(block.ndim) if axis not in order]
-                block = block.transpose(*leading, *order).reshape(bottom - top, right - left)
-                out[place, :, filled : filled + run.size] = block[as_slice(rows - top)][:, as_slice(run - left)]
+                block = block.transpose(*leading, *order).reshape(places.size, bottom - top, right - left)
+                out[places, :, filled : filled + run.size] = block[:, as_slice(rows - top)][:, :, as_slice(run - left)]
                 filled += run.size
         attributes = {key: value for key, value in _attributes(variable).items() if key != "units"}
         coded = xr.Variable(("record", "lat", "lon"), out, attributes)
@@ -298,6 +300,12 @@ def _runs(index):
     """An index split where neighbours do not follow each other; in one piece where that would be many."""
     runs = np.split(index, np.flatnonzero(np.abs(np.diff(index)) != 1) + 1)
     return runs if len(runs) <= 4 else [index]
+
+
+def _together(records) -> list[np.ndarray]:
+    """Places, in a list of records, of those that follow each other in the file, :data:`AT_ONCE` at most."""
+    runs = np.split(np.arange(len(records)), np.flatnonzero(np.diff(records) != 1) + 1)
+    return [part for run in runs for part in np.split(run, range(AT_ONCE, run.size, AT_ONCE))]
 
 
 def _attributes(variable):

@@ -17,6 +17,7 @@ from torch.nn import functional
 from data.frame import WINDOW_SHAPE
 from data.registry import NETWORKS
 from learning.architecture import Architecture as Architecture
+from learning.folding import fold
 from learning.inputs import InputSpec
 from learning.loss import raised_loss, training_loss
 from learning.unet import PaperUNet, fitted, particle_source, start_from_zero
@@ -67,17 +68,19 @@ class ResidualUNet(nn.Module):
         Channels lie last in memory, and so do those of all that is made of them: a processor convolves such maps in two thirds
         of the time.
         """
-        side = self.coarsen
-        maps = inputs - self.centred * inputs.mean(dim=(-2, -1), keepdim=True)
-        pad_y, pad_x = (-points % side for points in inputs.shape[-2:])
-        if pad_y or pad_x:
-            maps = functional.pad(maps, (0, pad_x, 0, pad_y))
-        n, channels, ny, nx = maps.shape
-        shape = n, channels * side**2 + 1, ny // side, nx // side
-        out = torch.empty(shape, dtype=maps.dtype, device=maps.device, memory_format=torch.channels_last)
-        squares = maps.view(n, channels, ny // side, side, nx // side, side).permute(0, 1, 3, 5, 2, 4)
-        out[:, :-1].view(n, channels, side, side, ny // side, nx // side).copy_(squares)  # pixel_unshuffle, into place
-        out[:, -1] = 4.0 * particle_source(1, *out.shape[-2:]).to(maps)
+        side, (n, channels, ny, nx) = self.coarsen, inputs.shape
+        offset = self.centred * inputs.mean(dim=(-2, -1), keepdim=True)
+        shape = n, channels * side**2 + 1, -(-ny // side), -(-nx // side)
+        out = torch.empty(shape, dtype=inputs.dtype, device=inputs.device, memory_format=torch.channels_last)
+        if (ny % side, nx % side) != (0, 0):
+            out.zero_()
+        if inputs.device.type == "cpu" and inputs.dtype == torch.float32:
+            fold(inputs.detach().contiguous().numpy(), offset[:, :, 0, 0].numpy(), side, out.permute(0, 2, 3, 1).numpy())
+        else:
+            maps = functional.pad(inputs - offset, (0, -nx % side, 0, -ny % side))
+            squares = maps.view(n, channels, shape[2], side, shape[3], side).permute(0, 1, 3, 5, 2, 4)
+            out[:, :-1].view(n, channels, side, side, *shape[2:]).copy_(squares)  # pixel_unshuffle, into place
+        out[:, -1] = 4.0 * particle_source(1, *shape[2:]).to(out)
         return out
 
     def features(self, maps: torch.Tensor) -> torch.Tensor:

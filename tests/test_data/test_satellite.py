@@ -419,6 +419,27 @@ def test_opening_reads_no_values_and_indexing_reads_no_more_than_asked(write, mo
     assert [one[0] for one in asked] == [[0, 1], 1, 2, [2], 3]  # no more are held than are read at a time
 
 
+@pytest.mark.parametrize("order", [("time", "depth", "lat", "lon"), ("lat", "time", "lon"), ("lon", "lat", "time")])
+def test_records_that_follow_each_other_are_read_together_and_are_those_asked_for(tmp_path, monkeypatch, order):
+    """In whatever order the file has its dimensions, with records left out, and rows and columns turned round."""
+    values = np.random.default_rng(8).random((7, 5, 6)).astype("f4")
+    with netCDF4.Dataset(tmp_path / "maps.nc", "w") as new:
+        for axis, size in (("time", 7), ("lat", 5), ("lon", 6), ("depth", 1)):
+            new.createDimension(axis, size)
+        for name, axis in (("time", np.arange(7.0)), ("lat", np.arange(50.0, 45, -1)), ("lon", np.arange(-20.0, -14))):
+            new.createVariable(name, "f8", (name,))[:] = axis
+        new["time"].units = "days since 2000-01-01"
+        held = new.createVariable("chl", "f4", order)
+        held.units = "mg m-3"
+        maps = xr.DataArray(values, dims=("time", "lat", "lon"))
+        held[:] = maps.transpose(*(name for name in order if name != "depth")).values.reshape(held.shape)
+    monkeypatch.setattr("data.map_file.AT_ONCE", 3)
+    maps, expected = open_chlorophyll(str(tmp_path / "maps.nc"))["chlorophyll"], values[:, ::-1]
+    np.testing.assert_array_equal(maps.values, expected)
+    np.testing.assert_array_equal(maps[[0, 1, 4, 5, 6], 1:4, [0, 1, 5]].values, expected[[0, 1, 4, 5, 6], 1:4][:, :, [0, 1, 5]])
+    np.testing.assert_array_equal(maps[[5, 2]].values, expected[[5, 2]])
+
+
 # -- what is beyond help ---------------------------------------------------------------------------------------------
 def test_bad_input_is_one_line(write, tmp_path):
     assert "analysed_sst" in line(open_ssh, write("sst.nc", variable="analysed_sst", units="K"))
