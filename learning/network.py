@@ -74,8 +74,8 @@ class ResidualUNet(nn.Module):
         out = torch.empty(shape, dtype=inputs.dtype, device=inputs.device, memory_format=torch.channels_last)
         if (ny % side, nx % side) != (0, 0):
             out.zero_()
-        if inputs.device.type == "cpu" and inputs.dtype == torch.float32:
-            fold(inputs.detach().contiguous().numpy(), offset[:, :, 0, 0].numpy(), side, out.permute(0, 2, 3, 1).numpy())
+        if inputs.device.type == "cpu" and inputs.dtype == torch.float32 and not inputs.requires_grad:
+            fold(inputs.contiguous().numpy(), offset[:, :, 0, 0].numpy(), side, out.permute(0, 2, 3, 1).numpy())
         else:
             maps = functional.pad(inputs - offset, (0, -nx % side, 0, -ny % side))
             squares = maps.view(n, channels, shape[2], side, shape[3], side).permute(0, 1, 3, 5, 2, 4)

@@ -51,15 +51,15 @@ class Given:
         Of the copy of the run and of the folder of satellite maps: module and options.
     made : tuple of str
         What earlier commands left in the copy and this one makes (globs); removed first.
-    here : tuple of str
-        Options that only this version has, and by which it does what the other did.
+    newer : tuple of str
+        An option and its value that earlier versions lack, and by which later ones do what those did.
     satellite : bool
         Whether it needs satellite maps.
     """
 
     words: Callable[[Path, Path | None], list[str]]
     made: tuple[str, ...] = ()
-    here: tuple[str, ...] = ()
+    newer: tuple[str, ...] = ()
     satellite: bool = False
 
 
@@ -193,7 +193,8 @@ def measure(run: Path, folder: Path, trees: dict[str, Path], names: list[str], s
             for path in (path for pattern in COMMANDS[name].made for path in copy.glob(pattern)):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             words = COMMANDS[name].words(copy, satellite)
-            found = spent(tree, [*words, *(COMMANDS[name].here if kind == "here" else ())])
+            newer = COMMANDS[name].newer
+            found = spent(tree, [*words, *(newer if newer and newer[0] in _asked(tree, "-m", words[0], "--help") else ())])
             if isinstance(found, str):
                 print(f"{name:12s}{kind:8s} failed: {found}", flush=True)
                 failed |= kind == "here"

@@ -64,6 +64,14 @@ def test_the_inputs_are_folded_into_channels_that_lie_last_in_memory():
     assert torch.equal(folded[:, -1], 4.0 * particle_source(1, 10, 11).expand(2, -1, -1))
     for maps in (folded, body.features(folded)):
         assert maps.is_contiguous(memory_format=torch.channels_last)
+    # by PyTorch alone, where gradients of the inputs are asked for or the numbers are of another kind: the same
+    body.centred.fill_(1.0)
+    asked = inputs.clone().requires_grad_()
+    assert torch.equal(body.folded(asked).detach(), body.folded(inputs))
+    (gradient,) = torch.autograd.grad(body.folded(asked)[:, :-1].square().sum(), asked)
+    expected = 2 * (inputs - inputs.mean(dim=(-2, -1), keepdim=True))
+    np.testing.assert_allclose(gradient, expected, atol=1e-4)
+    np.testing.assert_allclose(body.folded(inputs.double()), body.folded(inputs), atol=1e-6)
 
 
 def written_out(logits, raw, smoothed):
