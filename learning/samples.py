@@ -396,8 +396,8 @@ class RunSamples:
         return torch.from_numpy(out if level is None else out[:, :, 0])
 
     def normalisation(self, experiments: np.ndarray) -> Normalisation:
-        """The normalisation of the fields that these experiments use."""
-        return Normalisation.of(self.fields.values[np.unique(self.instants[experiments])])
+        """The normalisation of the fields that these experiments use, their margin left out."""
+        return Normalisation.of(self.fields.values[np.unique(self.instants[experiments]), :, 1:-1, 1:-1])
 
 
 class Samples:
