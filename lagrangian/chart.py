@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from data.coastline import land_feature
+from data.coastline import SHORE, SHORE_WIDTH, land_feature, shore_in, shows_cuts
 from data.ocean_names import is_idealised
 from data.sphere import EARTH_RADIUS_KM
 from lagrangian.globe_lines import draw_globe_lines
@@ -85,7 +85,11 @@ def map_axes(
         if sides:
             draw_globe_lines(axes, size, sides)
         if coast:
-            axes.add_feature(land_feature(zorder=3, facecolor=land))
+            if shows_cuts(axes):
+                axes.add_feature(land_feature(zorder=3, facecolor=land, edgecolor=land))
+                axes.plot(*shore_in(axes).T, color=SHORE, linewidth=SHORE_WIDTH, zorder=3)
+            else:
+                axes.add_feature(land_feature(zorder=3, facecolor=land))
     else:
         _kilometres(axes, about, sides)
     return axes

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import xarray as xr
+from cartopy.mpl.feature_artist import FeatureArtist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from data.coastline import SHORE, shows_cuts
 from data.sphere import EARTH_RADIUS_KM
 from lagrangian.binning import bin_centres
-from lagrangian.chart import edges, map_axes, mass_contours, on_earth, view_km
+from lagrangian.chart import LAND, edges, map_axes, mass_contours, on_earth, view_km
 
 X = bin_centres()
 
@@ -112,6 +114,28 @@ def test_a_side_without_labels_has_lines_of_the_globe_and_no_ticks(sides):
     axes = map_axes(Figure(), (1, 1, 1), (-16.5, 49.0), 400.0, coast=False, sides=sides)
     assert all(len(lines.get_segments()) >= 3 for lines in axes.collections)
     assert [axes.yaxis.get_visible(), axes.xaxis.get_visible()] == [side in sides for side in ("left", "bottom")]
+
+
+@pytest.mark.parametrize(
+    ("center", "half"), [((178.0, 66.5), 7e2), ((-179.0, -17.0), 4e2), ((0.0, -88.0), 15e2), ((-160.0, -79.0), 12e2)]
+)
+def test_the_coast_has_no_line_where_land_is_cut_at_180_degrees(center, half):
+    """Chukotka, Fiji, Antarctica with the pole: polygons end there, land does not."""
+    axes = map_axes(Figure(figsize=(4, 4)), (1, 1, 1), center, half, sides=())
+    (shore,) = axes.lines
+    lon, lat = on_globe(*shore.get_xydata().T, center)
+    assert np.isfinite(lon).sum() > 60
+    on_cut = (apart(lon, 180) < 1e-6) | (np.abs(lat) > 90 - 1e-6)
+    assert not (on_cut[:-1] & on_cut[1:]).any()
+    assert np.nanmax(np.hypot(*np.diff(shore.get_xydata(), axis=0).T)) < 28e3  # 0.25 degrees
+    (land,) = (artist for artist in axes.get_children() if isinstance(artist, FeatureArtist))
+    assert land._kwargs.get("edgecolor", land._feature.kwargs["edgecolor"]) == LAND  # which closes the cut
+
+
+def test_away_from_the_cuts_edges_of_the_land_are_its_coast():
+    axes = map_axes(Figure(figsize=(4, 4)), (1, 1, 1), (-16.5, 49.0), 9e2)
+    (land,) = (artist for artist in axes.get_children() if isinstance(artist, FeatureArtist))
+    assert not shows_cuts(axes) and land._feature.kwargs["edgecolor"] == SHORE
 
 
 def test_contours_hold_their_shares_and_those_that_fall_together_are_drawn_once():
