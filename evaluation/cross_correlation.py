@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -213,7 +213,7 @@ class WeightedSums:
         # of gap-free products every cup sees the same cells: one row stands for all
         seen = (clear[:1] if (clear == clear[:1]).all() else clear).astype(np.float64)
         for pdf in pdfs:
-            pdf = pdf.astype(np.float64)
+            pdf = np.asarray(pdf, np.float64)
             sums = known @ pdf.T, np.broadcast_to(seen @ pdf.T, (len(known), len(pdf))), pdf.sum(1)
             yield cls(*(np.pad(part.cumsum(axis=-1), [(0, 0)] * (part.ndim - 1) + [(1, 0)]) for part in sums))
 
@@ -303,6 +303,8 @@ def lagged_chlorophyll(
     random, clouded, speeds = np.empty((draws, *shape)), np.empty(shape, bool), np.empty(lag_days.size)
     nearest = np.zeros(shape, bool)
     zero, single = np.zeros(opening.size, int), np.ones(opening.size, int)
+    # lags of one speed follow each other
+    pdfs_of = lru_cache(maxsize=1)(lambda speed: predictions[speed].pdf.astype(np.float64))
     for number, lag in enumerate(lag_days):
         first, last = opening - timedelta_days(lag), closing - timedelta_days(lag)
         mean = maps.mean(first - timedelta_days(MARGIN_DAYS), last + timedelta_days(MARGIN_DAYS))
@@ -310,7 +312,7 @@ def lagged_chlorophyll(
         predicted = predictions[speeds[number]]
         begin, length = predicted.runs(first, last, strict=strict)
         nearest[number] = (length > 0) & (predicted.runs(first, last, strict=True)[1] == 0)
-        sums, *of_boxes = WeightedSums.each(mean, [predicted.pdf, *(box[None] for box in boxes.values())])
+        sums, *of_boxes = WeightedSums.each(mean, [pdfs_of(speeds[number]), *(box[None] for box in boxes.values())])
         in_catchment = series["catchment"][number] = sums.chlorophyll(begin, length)
         clouded[number] = (length > 0) & np.isnan(in_catchment)
         start = np.floor(uniform * (len(predicted.times) - length + 1)).astype(int)
