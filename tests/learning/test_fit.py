@@ -77,7 +77,7 @@ def test_what_is_written(trained):
 def test_training_learns_what_the_fields_say(run, tmp_path):
     """The made-up PDFs follow the SSH: on experiments never seen the network beats the climatology that it begins with."""
     folder = copied(run, tmp_path / "learns")
-    assert fitted(folder, "--epochs", "12", "--lr", "0.01", "--batch", "8", "--members", "1", "--w", "300", "--width", "8") == 0
+    assert fitted(folder, "--epochs", "12", "--lr", "0.003", "--batch", "8", "--members", "1", "--w", "300", "--width", "16") == 0
     rows = np.genfromtxt(folder / "w300" / "models" / "sst-ssh" / "history-01.csv", delimiter=",", names=True)
     assert rows["train_loss"][-1] < 0.8 * rows["train_loss"][0]
     assert rows["bl_200"].min() < 0.8 * rows["bl_200"][0]

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from data.errors import InputError, StoreError
 from data.frame import Frame, window_offsets
+from lagrangian.binning import smooth_pdf
 from lagrangian.stores import open_store
 from learning.inputs import INPUT_SETS, InputSpec, Normalisation, fill_missing, to_resolution
 from learning.samples import RegionalFields, RunSamples, Samples
 from learning.split import Split, check_no_leak, gap_days, split_by_time
+from learning.training import Checks
 from tests.builders.made_up_run import write_run
 
 RNG = np.random.default_rng(11)
@@ -239,6 +241,19 @@ def test_a_batch_equals_its_samples_one_by_one(run):
         one, pdf = dataset[index]
         np.testing.assert_array_equal(inputs[row], one)
         np.testing.assert_array_equal(targets[row], pdf)
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_batch_to_validate_with_has_the_roots_of_its_level(run, level):
+    samples = RunSamples.open(run, (80.0, 300.0), InputSpec.of("sst-ssh"))
+    experiments = np.array([8, 3, 50])
+    plain = Samples(samples, experiments, samples.normalisation(np.arange(60)))
+    inputs, amplitude, root = Checks(plain, level).__getitems__([2, 0])
+    expected, raw = plain.__getitems__([2, 0])
+    np.testing.assert_array_equal(inputs, expected)
+    smoothed = smooth_pdf(raw.numpy().astype(np.float64))
+    np.testing.assert_allclose(root, np.sqrt(smoothed[:, :, level]), atol=3e-5)
+    np.testing.assert_allclose(amplitude, 0.8 * np.sqrt(smoothed) + 0.2 * np.sqrt(raw.numpy()), atol=3e-5)
 
 
 # -- splits ------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from data import lonlat
+from data import lonlat, map_file
 from data.errors import InputError, OptionError
 from data.frame import Frame
 from data.map_file import MapFile
@@ -434,6 +434,7 @@ def test_records_that_follow_each_other_are_read_together_and_are_those_asked_fo
         maps = xr.DataArray(values, dims=("time", "lat", "lon"))
         held[:] = maps.transpose(*(name for name in order if name != "depth")).values.reshape(held.shape)
     monkeypatch.setattr("data.map_file.AT_ONCE", 3)
+    assert [places.tolist() for places in map_file._together([0, 1, 2, 3, 6, 7, 5])] == [[0, 1, 2], [3], [4, 5], [6]]
     maps, expected = open_chlorophyll(str(tmp_path / "maps.nc"))["chlorophyll"], values[:, ::-1]
     np.testing.assert_array_equal(maps.values, expected)
     np.testing.assert_array_equal(maps[[0, 1, 4, 5, 6], 1:4, [0, 1, 5]].values, expected[[0, 1, 4, 5, 6], 1:4][:, :, [0, 1, 5]])
