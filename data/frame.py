@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
-from scipy import ndimage
+import scipy
 from scipy.sparse import csr_array
 
 from data.bilinear import corners
@@ -173,10 +173,10 @@ class Regridder:
             filled_cubic = _images(filled, PAD, wrap_xi, wrap_eta)[0][around.nearest][around.core]
         # a halo of the periodic image, or of the edge itself, so that one spline serves every domain
         padded = _halo(filled_cubic, PAD, wrap_xi, wrap_eta)
-        coefficients = ndimage.spline_filter(padded, order=3, mode="mirror")
+        coefficients = scipy.ndimage.spline_filter(padded, order=3, mode="mirror")
 
         def sample(x, y):
-            values = ndimage.map_coordinates(coefficients, [y + PAD, x + PAD], order=3, prefilter=False, mode="mirror")
+            values = scipy.ndimage.map_coordinates(coefficients, [y + PAD, x + PAD], order=3, prefilter=False, mode="mirror")
             known = np.ones(values.shape, bool)
             if around is not None:
                 close, weights, weight = around.beside(x, y, missing, keep=len(self._places) == 1)
@@ -222,7 +222,7 @@ class _Around:
     def of(cls, missing: np.ndarray, periodic: tuple[bool, bool]) -> _Around:
         # with the periodic images beside, so that missing points across the seam count as near
         wide, core = _images(missing, PAD, *periodic)
-        near = ndimage.maximum_filter(wide, size=5, mode="nearest")[core]
+        near = scipy.ndimage.maximum_filter(wide, size=5, mode="nearest")[core]
         return cls(near, _nearest_known(wide), core)
 
     def beside(self, x: np.ndarray, y: np.ndarray, missing: np.ndarray, *, keep: bool):
@@ -274,7 +274,7 @@ def fill_nearest(field: np.ndarray, missing: np.ndarray) -> np.ndarray:
 
 def _nearest_known(missing: np.ndarray) -> tuple[np.ndarray, ...]:
     """(row, column) of the nearest known point of each."""
-    return tuple(ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True))
+    return tuple(scipy.ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True))
 
 
 def _corner_weights(x: np.ndarray, y: np.ndarray, shape: tuple[int, int]) -> csr_array:
