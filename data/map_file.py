@@ -21,7 +21,7 @@ AXIS_NAMES = {
     "time": ("time", "t", "time_counter"),
 }
 #: Records, one after another in a file, that are read together, at most.
-AT_ONCE = 64
+AT_ONCE = 16
 #: Years that maps may be of.
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 #: Words in names and attributes of a final product (LATE), and of a preliminary product that a final one will replace (NEAR).
@@ -238,6 +238,7 @@ class MapFile:
         axes = [self._dims.get(dim) for dim in variable.dimensions]
         order = [axes.index(axis) for axis in ("lat", "lon")]
         top, bottom = int(rows.min()), int(rows.max()) + 1
+        attributes = {key: value for key, value in _attributes(variable).items() if key != "units"}
         maps = []
         for places in _together(records):
             pieces = []
@@ -249,12 +250,8 @@ class MapFile:
                 leading = [axis for axis in range(block.ndim) if axis not in order]
                 block = block.transpose(*leading, *order).reshape(places.size, bottom - top, right - left)
                 pieces.append(block[:, as_slice(rows - top)][:, :, as_slice(run - left)])
-            maps.append(_joined(pieces, axis=2))
-        out = _joined(maps, axis=0)
-        attributes = {key: value for key, value in _attributes(variable).items() if key != "units"}
-        coded = xr.Variable(("record", "lat", "lon"), out, attributes)
-        values = xr.conventions.decode_cf_variable(variable.name, coded, decode_times=False, decode_timedelta=False).values
-        return _within_valid_range(values, out, attributes)
+            maps.append(_decoded(variable.name, _joined(pieces, axis=2), attributes))
+        return _joined(maps, axis=0)
 
 
 class LazyMaps(xr.backends.BackendArray):
@@ -280,6 +277,13 @@ class LazyMaps(xr.backends.BackendArray):
             for run in np.split(np.arange(times.size), np.flatnonzero(np.diff(files)) + 1):
                 out[run] = self.read(int(files[run[0]]), self.places[times[run], 1].tolist(), rows, columns)
         return out[tuple(0 if isinstance(part, (int, np.integer)) else slice(None) for part in key)]
+
+
+def _decoded(name: str, stored: np.ndarray, attributes: dict) -> np.ndarray:
+    """Values (record, lat, lon) as their attributes have it; NaN where missing."""
+    coded = xr.Variable(("record", "lat", "lon"), stored, attributes)
+    values = xr.conventions.decode_cf_variable(name, coded, decode_times=False, decode_timedelta=False).values
+    return _within_valid_range(values, stored, attributes)
 
 
 def _within_valid_range(values: np.ndarray, stored: np.ndarray, attributes: dict) -> np.ndarray:
