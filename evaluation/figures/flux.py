@@ -150,7 +150,7 @@ def figure_8(series: xr.Dataset, lags: Mapping[str, float]) -> Figure:
         flux = series[variable].values
         axis.xaxis_date()
         axis.add_collection(
-            PolyCollection(_bars(opening, closing, flux), facecolor="0.8", edgecolor="0.65", linewidth=0.3, zorder=1)
+            PolyCollection(list(_bars(opening, closing, flux)), facecolor="0.8", edgecolor="0.65", linewidth=0.3, zorder=1)
         )
         axis.set_ylabel(f"{FLUX_LABELS.get(variable, variable)} flux,\nmg m⁻² d⁻¹ (bars)", fontsize=9)
         axis.set_ylim(0, 1.05 * max(np.nanmax(flux, initial=0.0), 1e-9))
