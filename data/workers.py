@@ -17,6 +17,7 @@ import contextlib
 import contextvars
 import importlib.util
 import logging
+import multiprocessing
 import shlex
 import shutil
 import site
@@ -469,12 +470,22 @@ def _guarded(topic: str, home: str, function, item, *arguments):
     # Dask starts its workers with a low MALLOC_TRIM_THRESHOLD_: a quarter of the CPU time of a run went into asking anew
     # (``python -m tests.benchmarks.scaling workers``)
     keep_freed_memory()
+    _make_locks_without_names()
     _topic.set(topic)
     try:
         return function(item, *arguments)
     except CatchmentError as error:
         host = socket.gethostname()
         return error if host == home else type(error)(f"{error} (on the worker {host})")
+
+
+def _make_locks_without_names() -> None:
+    """Have the locks that libraries make in a worker, as blosc does where it first compresses, bear no names.
+
+    Names outlast a worker that is killed, as workers are where the command is interrupted, and Python would warn of each of them.
+    """
+    if multiprocessing.parent_process() is not None and "fork" in multiprocessing.get_all_start_methods():
+        multiprocessing.set_start_method("fork", force=True)  # of locks: this process starts no other
 
 
 def report(message: Any) -> None:

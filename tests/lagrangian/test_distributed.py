@@ -417,9 +417,11 @@ def test_every_batch_systems_jobs_start_a_worker_that_no_file_of_the_users_leads
 def test_ctrl_c_in_a_terminal_ends_all_workers_without_their_voices(tmp_path):
     code = (
         "import os, sys, time\nfrom data import workers as cluster\nfrom data.command import run_command\n"
-        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass C:\n    x: int = 0\n"
-        "def main(c):\n    with cluster.open_client(workers=2) as client:\n        print('ready', flush=True)\n"
-        "        list(cluster.run_tasks(client, time.sleep, [60, 60]))\n"
+        "from dataclasses import dataclass\nfrom numcodecs import blosc\n@dataclass(frozen=True)\nclass C:\n    x: int = 0\n"
+        # the library makes a lock as it first compresses, of whose name Python would warn
+        "def work(s):\n    blosc.compress(bytes(99), b'zstd', 3)\n    cluster.report('ready')\n    time.sleep(s)\n"
+        "def main(c):\n    with cluster.open_client(workers=2) as client:\n"
+        "        list(cluster.run_tasks(client, work, [60, 60], on_report=lambda text: print(text, flush=True)))\n"
         "if __name__ == '__main__': sys.exit(run_command(C, main, prog='x', argv=[]))\n"
     )
     process = subprocess.Popen(

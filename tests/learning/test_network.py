@@ -171,6 +171,17 @@ def test_the_compiled_loss_is_that_of_the_written_formula(cells, points, compile
         np.testing.assert_allclose(found, gradient, rtol=2e-4, atol=2e-6 * float(gradient.abs().max()))
 
 
+def test_a_logit_far_above_all_others_is_the_whole_of_its_pdf():
+    """Beyond what an exponential in single precision holds."""
+    maps, prior, rows = torch.zeros(2, 1, 25, 25).requires_grad_(), torch.zeros(1, 100, 100), _raise(25, 100)
+    prior[0, 61, 7] = 600.0
+    amplitude = target_amplitude(random_pdfs(2, 1), random_pdfs(2, 1))
+    loss = raised_loss(maps, rows, rows, prior, amplitude)
+    assert float(loss.detach()) == pytest.approx(1 - float(amplitude[:, 0, 61, 7].mean()), abs=1e-6)
+    (gradient,) = torch.autograd.grad(loss, maps)
+    assert torch.isfinite(gradient).all() and float(gradient.abs().max()) < 1e-6
+
+
 def test_a_logit_that_is_not_a_number_makes_the_compiled_loss_none():
     maps, prior = torch.zeros(2, 3, 25, 25), torch.zeros(3, 100, 100)
     maps[1, 2, 7, 8] = torch.nan

@@ -307,6 +307,17 @@ def test_a_layout_that_is_damaged_is_not_mended_from_one_of_other_values(tmp_pat
     assert (path / "column" / "c" / "0").read_bytes() == column
 
 
+def test_a_chunk_of_many_blocks_has_the_same_bytes_every_time(tmp_path):
+    """Threads of the compressor, which zarr forbids it, would put its blocks in the order in which they are done."""
+    group = zarr.create_group(store=str(tmp_path / "one.zarr"), zarr_format=3)
+    values = np.random.default_rng(0).integers(0, 3, (36, 8, 100, 100)).astype(np.uint16) % 2
+    found = set()
+    for number in range(8):
+        add_array(group, f"a{number}", values.shape, values.shape, "uint16", tuple("elyx"), data=values, fill=0)
+        found.add((tmp_path / "one.zarr" / f"a{number}" / "c" / "0" / "0" / "0" / "0").read_bytes())
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "uint16", "int64", "bool"])
 @pytest.mark.parametrize("chunks", [(1, 3, 40), (2, 3, 40), (2, 3, 20)])
 def test_a_chunk_has_the_bytes_that_zarr_writes(dtype, chunks, tmp_path):
