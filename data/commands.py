@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from data.errors import OptionError
 
@@ -36,6 +36,9 @@ EXTRAS = {
 }
 #: Commands that do nothing without an extra.
 NEEDS = {"learning.fit": "learn", "learning.predict": "learn", "evaluation.twin_experiment": "learn"}
+
+#: Commands that use no dask. xarray would import it, and distributed, to see that no array is dask's: half a second.
+WITHOUT_DASK = ("evaluation.correlation",)
 
 
 class Command(NamedTuple):
@@ -116,8 +119,15 @@ def need_module(name: str) -> None:
         raise OptionError(install_line(name) or f"{name} is not installed, which this needs; pip install {name}")
 
 
+def leave_out_dask(command: str) -> None:
+    """In a process of its own, before xarray is imported: let it find no dask where the command uses none."""
+    if command in WITHOUT_DASK:
+        sys.modules.setdefault("dask", cast(Any, None))  # an import of it fails, as if it were not installed
+
+
 def answer_early() -> bool:
-    """For ``python -m COMMAND …``: print the help asked for, or a line on a missing module, and exit; else do nothing.
+    """For ``python -m COMMAND …``: print the help asked for, or a line on a missing module, and exit; else leave out what the
+    command does not use.
 
     Returns whether it is a command of the toolkit.
     """
@@ -132,6 +142,7 @@ def answer_early() -> bool:
     if line := missing_extra(command):
         print(f"{command}: {line}", file=sys.stderr)
         sys.exit(2)
+    leave_out_dask(command)
     return True
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from data import start
-from data.commands import ALIASES, COMMANDS, OPTIONS, Command, missing_extra, options_of, words
+from data.commands import ALIASES, COMMANDS, OPTIONS, Command, leave_out_dask, missing_extra, options_of, words
 from data.terminal import open_standard_streams
 
 EXAMPLES = (
@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of ``catchment …``."""
     start.begin(always=True)
     open_standard_streams()
+    own_process = argv is None
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help", "help"):
         if argv[1:2] and argv[0] == "help":
@@ -52,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse("catchment", _unknown(argv[0]))
     if not COMMANDS[word].module:
         return {"completion": _completion, "print-config": _print_config}[word](argv[1:])
+    if own_process:
+        leave_out_dask(COMMANDS[word].module)
     return _command(word, COMMANDS[word], argv[1:])
 
 

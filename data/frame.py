@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
-from scipy import ndimage
+import scipy
 from scipy.sparse import csr_array
 
 from data.bilinear import corners
@@ -136,25 +136,24 @@ class Regridder:
 
     def __call__(self, field: np.ndarray) -> np.ndarray:
         """(eta, xi) with NaN where missing -> (y, x) float32."""
-        field = np.asarray(field, np.float64)
-        missing = ~np.isfinite(field) | ~self.grid.mask_rho
-        filled = np.where(missing, 0.0, field)
-        sample = None if self.method == "linear" else self._bicubic(field, filled, missing)
+        missing = ~(np.isfinite(field) & self.grid.mask_rho)
+        filled = np.where(missing, 0.0, np.asarray(field, np.float64))
+        sample = None if self.method == "linear" else self._bicubic(filled, missing)
         total = np.zeros(self.frame.x.size * self.frame.y.size)
         counts = np.zeros(total.size, np.int64)
         for number, (inside, x, y) in enumerate(self._places):
-            values = np.full(inside.shape, np.nan)  # (shift, point)
-            values[inside] = self._linear(number, filled, missing) if sample is None else sample(x, y)
-            for one in values:
-                inside_sea = np.isfinite(one)
-                total += one if inside_sea.all() else np.where(inside_sea, one, 0.0)
-                counts += inside_sea
+            values, known = self._linear(number, filled, missing) if sample is None else sample(x, y)
+            if not inside.all():
+                values, known = _placed(values, inside), _placed(known, inside)
+            for one in values.reshape(inside.shape):  # (shift, point)
+                total += one
+            counts += known.reshape(inside.shape).sum(axis=0)
         enough = counts > 0 if self.partial else counts == self.shifts
         mean = np.where(enough, total / np.maximum(counts, 1), np.nan)
         return mean.reshape(self.frame.shape).astype(np.float32)
 
-    def _linear(self, number: int, filled: np.ndarray, missing: np.ndarray) -> np.ndarray:
-        """Bilinear samples of some shifts; their weights are kept for the next field where shifts are few."""
+    def _linear(self, number: int, filled: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Bilinear samples of some shifts, and which are known; weights are kept for the next field where shifts are few."""
         kept = self._kept.get(number)
         if kept is None:
             weights = _corner_weights(*self._places[number][1:], filled.shape)
@@ -163,25 +162,26 @@ class Regridder:
                 self._kept[number] = kept
         weights, whole = kept
         total = weights @ filled.ravel()
-        return _mean_known(total, _known(weights, missing)) if missing.any() else total / whole
+        return _mean_known(total, _known(weights, missing) if missing.any() else whole)
 
-    def _bicubic(self, field, filled, missing):
-        """Sampler (x, y) -> values of the cubic spline, or of bilinear interpolation near missing points."""
+    def _bicubic(self, filled, missing):
+        """Sampler (x, y) -> values of the cubic spline, or of bilinear interpolation near missing points, and which are known."""
         wrap_xi, wrap_eta = self.grid.periodic
-        known = self._around(missing) if missing.any() else None
+        around = self._around(missing) if missing.any() else None
         filled_cubic = filled
-        if known is not None and not missing.all():
-            filled_cubic = _images(field, PAD, wrap_xi, wrap_eta)[0][known.nearest][known.core]
+        if around is not None and not missing.all():
+            filled_cubic = _images(filled, PAD, wrap_xi, wrap_eta)[0][around.nearest][around.core]
         # a halo of the periodic image, or of the edge itself, so that one spline serves every domain
         padded = _halo(filled_cubic, PAD, wrap_xi, wrap_eta)
-        coefficients = ndimage.spline_filter(padded, order=3, mode="mirror")
+        coefficients = scipy.ndimage.spline_filter(padded, order=3, mode="mirror")
 
         def sample(x, y):
-            values = ndimage.map_coordinates(coefficients, [y + PAD, x + PAD], order=3, prefilter=False, mode="mirror")
-            if known is not None:
-                close, weights, weight = known.beside(x, y, missing, keep=len(self._places) == 1)
-                values[close] = _mean_known(weights @ filled.ravel(), weight)
-            return values
+            values = scipy.ndimage.map_coordinates(coefficients, [y + PAD, x + PAD], order=3, prefilter=False, mode="mirror")
+            known = np.ones(values.shape, bool)
+            if around is not None:
+                close, weights, weight = around.beside(x, y, missing, keep=len(self._places) == 1)
+                values[close], known[close] = _mean_known(weights @ filled.ravel(), weight)
+            return values, known
 
         return sample
 
@@ -222,7 +222,7 @@ class _Around:
     def of(cls, missing: np.ndarray, periodic: tuple[bool, bool]) -> _Around:
         # with the periodic images beside, so that missing points across the seam count as near
         wide, core = _images(missing, PAD, *periodic)
-        near = ndimage.maximum_filter(wide, size=5, mode="nearest")[core]
+        near = scipy.ndimage.maximum_filter(wide, size=5, mode="nearest")[core]
         return cls(near, _nearest_known(wide), core)
 
     def beside(self, x: np.ndarray, y: np.ndarray, missing: np.ndarray, *, keep: bool):
@@ -274,14 +274,17 @@ def fill_nearest(field: np.ndarray, missing: np.ndarray) -> np.ndarray:
 
 def _nearest_known(missing: np.ndarray) -> tuple[np.ndarray, ...]:
     """(row, column) of the nearest known point of each."""
-    return tuple(ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True))
+    return tuple(scipy.ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True))
 
 
 def _corner_weights(x: np.ndarray, y: np.ndarray, shape: tuple[int, int]) -> csr_array:
     """(sample, cell) bilinear weights of the corners about index coordinates (sample,)."""
     rows, columns, weights = (np.stack(parts, axis=1) for parts in zip(*corners(x, y, shape), strict=True))
     first = np.arange(0, weights.size + 1, weights.shape[1])
-    return csr_array((weights.ravel(), (rows * shape[1] + columns).ravel(), first), shape=(x.size, shape[0] * shape[1]))
+    cells = rows * shape[1] + columns
+    if max(weights.size, shape[0] * shape[1]) < 2**31:  # half of the memory to go through
+        cells, first = cells.astype(np.int32), first.astype(np.int32)
+    return csr_array((weights.ravel(), cells.ravel(), first), shape=(x.size, shape[0] * shape[1]))
 
 
 def _known(weights: csr_array, missing: np.ndarray) -> np.ndarray:
@@ -289,9 +292,17 @@ def _known(weights: csr_array, missing: np.ndarray) -> np.ndarray:
     return weights @ (~missing).ravel().astype(np.float64)
 
 
-def _mean_known(total: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Mean over the known corners, of their weighted sum and their weight, as :func:`_bilinear_known` has it."""
-    return np.where(weight >= 0.5, total / np.where(weight > 0, weight, 1.0), np.nan)
+def _mean_known(total: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over the known corners, of their weighted sum and their weight, 0 where that is below a half; and where it is not."""
+    known = weight >= 0.5
+    return total / np.maximum(weight, 0.5) * known, known
+
+
+def _placed(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """An array of zeros that holds ``values`` where ``inside``."""
+    whole = np.zeros(inside.shape, values.dtype)
+    whole[inside] = values
+    return whole
 
 
 def window_offsets() -> np.ndarray:

@@ -22,7 +22,7 @@ MARGIN_CELLS = 8
 #: Points along each side of a square where its longitudes and latitudes are taken.
 SIDE_POINTS = 201
 #: Maps that are read at a time: a file is opened once for all that it holds of them, and open no longer than they take to read.
-MAPS_READ = 32
+MAPS_READ = 64
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ AXIS_NAMES = {
     "time": ("time", "t", "time_counter"),
 }
 #: Records, one after another in a file, that are read together, at most.
-AT_ONCE = 64
+AT_ONCE = 16
 #: Years that maps may be of.
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 #: Words in names and attributes of a final product (LATE), and of a preliminary product that a final one will replace (NEAR).
@@ -238,21 +238,20 @@ class MapFile:
         axes = [self._dims.get(dim) for dim in variable.dimensions]
         order = [axes.index(axis) for axis in ("lat", "lon")]
         top, bottom = int(rows.min()), int(rows.max()) + 1
-        out = np.empty((len(records), rows.size, sum(run.size for run in runs)), variable.dtype)
+        attributes = {key: value for key, value in _attributes(variable).items() if key != "units"}
+        maps = []
         for places in _together(records):
-            filled, first, last = 0, records[places[0]], records[places[-1]]
+            pieces = []
             for run in runs:
                 left, right = int(run.min()), int(run.max()) + 1
-                part = {"time": slice(first, last + 1), "lat": slice(top, bottom), "lon": slice(left, right)}
+                part = {"time": slice(records[places[0]], records[places[-1]] + 1), "lat": slice(top, bottom),
+                        "lon": slice(left, right)}  # fmt: skip
                 block = variable[tuple(part.get(axis, slice(0, 1)) for axis in axes)]
                 leading = [axis for axis in range(block.ndim) if axis not in order]
                 block = block.transpose(*leading, *order).reshape(places.size, bottom - top, right - left)
-                out[places, :, filled : filled + run.size] = block[:, as_slice(rows - top)][:, :, as_slice(run - left)]
-                filled += run.size
-        attributes = {key: value for key, value in _attributes(variable).items() if key != "units"}
-        coded = xr.Variable(("record", "lat", "lon"), out, attributes)
-        values = xr.conventions.decode_cf_variable(variable.name, coded, decode_times=False, decode_timedelta=False).values
-        return _within_valid_range(values, out, attributes)
+                pieces.append(block[:, as_slice(rows - top)][:, :, as_slice(run - left)])
+            maps.append(_decoded(variable.name, _joined(pieces, axis=2), attributes))
+        return _joined(maps, axis=0)
 
 
 class LazyMaps(xr.backends.BackendArray):
@@ -280,6 +279,13 @@ class LazyMaps(xr.backends.BackendArray):
         return out[tuple(0 if isinstance(part, (int, np.integer)) else slice(None) for part in key)]
 
 
+def _decoded(name: str, stored: np.ndarray, attributes: dict) -> np.ndarray:
+    """Values (record, lat, lon) as their attributes have it; NaN where missing."""
+    coded = xr.Variable(("record", "lat", "lon"), stored, attributes)
+    values = xr.conventions.decode_cf_variable(name, coded, decode_times=False, decode_timedelta=False).values
+    return _within_valid_range(values, stored, attributes)
+
+
 def _within_valid_range(values: np.ndarray, stored: np.ndarray, attributes: dict) -> np.ndarray:
     """``values`` with NaN where valid_range, valid_min or valid_max, which no decoder heeds, declare them invalid.
 
@@ -300,6 +306,10 @@ def _runs(index):
     """An index split where neighbours do not follow each other; in one piece where that would be many."""
     runs = np.split(index, np.flatnonzero(np.abs(np.diff(index)) != 1) + 1)
     return runs if len(runs) <= 4 else [index]
+
+
+def _joined(parts: list[np.ndarray], axis: int) -> np.ndarray:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
 
 
 def _together(records) -> list[np.ndarray]:

@@ -198,19 +198,19 @@ class _Reader:
             # in double precision, so that packed kelvin loses nothing on the way to degrees Celsius
             values = np.asarray(values, np.float64) * self.scale + self.offset
         with np.errstate(invalid="ignore"):
-            bad = ~((values >= self.valid[0]) & (values <= self.valid[1]))
+            bad = (values < self.valid[0]) | (values > self.valid[1])  # what is missing is neither
         if self.temperature:
             self._check_unit(values, bad)
         for name, flag in zip(self.flags, flags):
             bad |= _hidden(name, flag, self.file.variables[name][1])
-        return np.where(bad, np.nan, values)
+        return np.where(bad, np.nan, values) if bad.any() else values
 
     def _check_unit(self, values, bad) -> None:
         """InputError if a map's temperatures are impossible, and would be possible with kelvin and degrees Celsius exchanged."""
-        finite = values[np.isfinite(values)]
-        if not finite.size or not bad.all():
+        finite = np.isfinite(values)
+        if not finite.any() or not bad[finite].all():
             return
-        middle = float(np.median(finite))
+        middle = float(np.median(values[finite]))
         if any(self.valid[0] <= middle + shift <= self.valid[1] for shift in (273.15, -273.15)):
             unit = self.file.variables[self.name][1]["units"]
             raise InputError(

@@ -77,3 +77,21 @@ def test_a_command_seeks_no_garbage_during_its_imports_and_none_in_what_was_impo
     script = COLLECTOR.format(argv=argv, always=always)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == found.split(), done.stderr
+
+
+XARRAY = """
+import sys, data.start
+sys.argv[0] = "-m"
+sys.orig_argv = ["python", "-m", {command!r}]
+data.start.begin()
+import numpy, xarray
+xarray.Dataset({{"a": ("x", numpy.zeros(2))}}).to_netcdf({path!r}, engine="netcdf4")
+print("dask.array" in sys.modules, "distributed" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(("command", "found"), [("evaluation.correlation", "False False"), ("lagrangian.run", "True True")])
+def test_xarray_finds_no_dask_in_a_command_that_uses_none(command, found, tmp_path):
+    script = XARRAY.format(command=command, path=str(tmp_path / "a.nc"))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == found, done.stderr
