@@ -30,6 +30,11 @@ def taps(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     (y,) int64, (y, TAPS) float32
+
+    Raises
+    ------
+    ValueError
+        A row spans more columns.
     """
     first = np.minimum((matrix != 0).argmax(axis=1), matrix.shape[1] - TAPS)
     weights = np.take_along_axis(matrix, first[:, None] + np.arange(TAPS), axis=1)
@@ -40,7 +45,7 @@ def taps(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @njit(nogil=True, fastmath={"contract", "nsz"})
 def exp(x):
-    """e^x of a float32 of 0 or less, within 2e-7 of it; by arithmetic that goes into vectors. Not a number stays so.
+    """e^x of a float32 of 0 or less, within 3e-7 of it; by arithmetic that goes into vectors. Not a number stays so.
 
     e^x = 2^n e^r with r within ln 2 / 2 of 0 (Cody and Waite 1980).
     """
