@@ -167,7 +167,7 @@ def figure_8(series: xr.Dataset, lags: Mapping[str, float]) -> Figure:
             each_axis.tick_params(labelsize=8)
     axes[-1].set_xlabel("date of collection; lines at the middles of the cups", fontsize=9)
     handles, labels = right.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), fontsize=9, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=9, frameon=False)
     return figure
 
 

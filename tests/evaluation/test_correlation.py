@@ -22,7 +22,8 @@ from evaluation import cross_correlation as cc
 from evaluation.chlorophyll import wanted_span
 from evaluation.correlation import CorrelationConfig, main
 from evaluation.cross_correlation import DailyMaps, Predictions
-from evaluation.figures.flux import example_cups, figure_9
+from evaluation.figures.canvas import name_ocean
+from evaluation.figures.flux import example_cups, figure_8, figure_9
 from evaluation.intervals import draw_blocks
 from evaluation.scores import BOXES_KM, box_pdf
 from lagrangian.binning import bin_centres
@@ -730,6 +731,24 @@ def test_figure_9_labels_every_axis(done):
     figure = figure_9(pd.read_csv(done / "correlation.csv"))
     labels = {axis.get_xlabel() for axis in figure.axes} | {axis.get_ylabel() for axis in figure.axes}
     assert {"R²", "lag of the flux behind chlorophyll, days"} <= labels
+
+
+@pytest.mark.parametrize("variables", [("dry_weight",), ("dry_weight", "poc", "pic")])
+def test_the_name_of_an_ocean_stands_apart_from_the_rest_of_figure_8(variables):
+    """It stood in the legend's place."""
+    opening = np.datetime64("2010-01-01", "ns") + np.arange(30) * np.timedelta64(10, "D")
+    rng = np.random.default_rng(3)
+    series = xr.Dataset(
+        {"chlorophyll": (("lag", "catchment", "cup"), rng.random((1, 3, 30))), **{one: ("cup", rng.random(30)) for one in variables},
+         "open": ("cup", opening), "close": ("cup", opening + np.timedelta64(10, "D"))},
+        {"lag": [30.0], "catchment": ["catchment", *BOXES_KM]},
+    )  # fmt: skip
+    figure = figure_8(series, dict.fromkeys(variables, 30.0))
+    name_ocean(figure, "idealised twin ocean")
+    figure.canvas.draw()
+    name, (legend,) = figure._suptitle.get_window_extent(), figure.legends
+    rest = [legend.get_window_extent(), *(axis.get_tightbbox() for axis in figure.axes)]
+    assert not any(name.overlaps(one) for one in rest) and not any(rest[0].overlaps(one) for one in rest[1:])
 
 
 def refused(capsys, code, *words):
