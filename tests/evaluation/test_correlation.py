@@ -739,8 +739,8 @@ def test_the_name_of_an_ocean_stands_apart_from_the_rest_of_figure_8(variables):
     opening = np.datetime64("2010-01-01", "ns") + np.arange(30) * np.timedelta64(10, "D")
     rng = np.random.default_rng(3)
     series = xr.Dataset(
-        {"chlorophyll": (("lag", "catchment", "cup"), rng.random((1, 3, 30))), **{one: ("cup", rng.random(30)) for one in variables},
-         "open": ("cup", opening), "close": ("cup", opening + np.timedelta64(10, "D"))},
+        {"chlorophyll": (("lag", "catchment", "cup"), rng.random((1, 3, 30))), "open": ("cup", opening),
+         "close": ("cup", opening + np.timedelta64(10, "D")), **{one: ("cup", rng.random(30)) for one in variables}},
         {"lag": [30.0], "catchment": ["catchment", *BOXES_KM]},
     )  # fmt: skip
     figure = figure_8(series, dict.fromkeys(variables, 30.0))
